@@ -1,0 +1,116 @@
+"""`Annotations`: a validated table of faces, and its division into training and held-out faces."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Annotations", "split_heldout"]
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """N faces, one row each. Coordinates are corner-based pixels of the whole image.
+
+    `images` are N paths relative to `root`. `boxes` are float64 [N, 4] x_min, y_min, x_max, y_max;
+    `landmarks` float64 [N, K, 2] x, y, as labelled: they may lie outside box and image.
+    `attributes` are bool [N, A] with A `attribute_names`. `sources` say where each face was read
+    ("file:line"; line 1 where a file holds one face). `sample_ids` are int64 [N]: the face's row
+    in the whole file, which `select` keeps. The arrays are read-only.
+
+    Raises:
+        ValueError: a field has the wrong dtype, shape or length, or sample ids repeat.
+    """
+
+    scheme: Scheme
+    root: Path
+    images: tuple[str, ...]
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    attributes: np.ndarray
+    attribute_names: tuple[str, ...]
+    sources: tuple[str, ...]
+    sample_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        faces = len(self.images)
+        if len(self.sources) != faces:
+            raise ValueError(f"sources: {len(self.sources)} for {faces} images; one for each")
+        self._freeze("boxes", np.float64, (faces, 4))
+        self._freeze("landmarks", np.float64, (faces, self.scheme.num_landmarks, 2))
+        self._freeze("attributes", np.bool_, (faces, len(self.attribute_names)))
+        self._freeze("sample_ids", np.int64, (faces,))
+        if len(np.unique(self.sample_ids)) != faces:
+            raise ValueError("sample_ids: some repeat; every face has its own")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, rows: np.ndarray) -> "Annotations":
+        """The faces at `rows`: integer positions in any order, without repeats, or a bool [N] mask.
+
+        Raises:
+            ValueError: a mask of another length, or a row twice.
+            IndexError: a row out of range.
+        """
+        positions = np.asarray(rows)
+        if positions.dtype == np.bool_:
+            if positions.shape != (len(self),):
+                raise ValueError(f"rows: a mask of shape {positions.shape} for {len(self)} faces")
+            positions = np.flatnonzero(positions)
+        positions = positions.astype(np.int64)
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in positions),
+            boxes=self.boxes[positions],
+            landmarks=self.landmarks[positions],
+            attributes=self.attributes[positions],
+            sources=tuple(self.sources[row] for row in positions),
+            sample_ids=self.sample_ids[positions],
+        )
+
+    def image_path(self, row: int) -> Path:
+        """The image file of the face at `row`."""
+        return self.root / self.images[row]
+
+    def _freeze(self, field: str, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+        value = getattr(self, field)
+        if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != shape:
+            found = (
+                f"{value.dtype} {list(value.shape)}"
+                if isinstance(value, np.ndarray)
+                else type(value).__name__
+            )
+            raise ValueError(f"{field}: is {found}; takes {dtype.__name__} {list(shape)}")
+        frozen = value.copy()
+        frozen.flags.writeable = False
+        object.__setattr__(self, field, frozen)
+
+
+def split_heldout(
+    annotations: Annotations, count: int, seed: int
+) -> tuple[Annotations, Annotations]:
+    """Training faces and at least `count` held-out faces; all faces of an image stay together.
+
+    Images are held out in an order drawn from `seed` until `count` faces are reached. The draw
+    depends on the set of image names alone; both parts keep the order of the rows.
+
+    Raises:
+        ValueError: `count` is not positive, or would leave no image to train on.
+    """
+    if count < 1:
+        raise ValueError(f"heldout: {count} faces; takes at least 1")
+    names, image_of_row = np.unique(np.array(annotations.images), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    reached = np.cumsum(np.bincount(image_of_row, minlength=len(names))[order])
+    needed = int(np.searchsorted(reached, count)) + 1
+    if needed >= len(names):
+        most = int(reached[-2]) if len(names) > 1 else 0
+        raise ValueError(
+            f"heldout: {count} of {len(annotations)} faces on {len(names)} images leaves none to "
+            f"train on; at most {most} can be held out"
+        )
+    is_heldout = np.isin(image_of_row, order[:needed])
+    return annotations.select(~is_heldout), annotations.select(is_heldout)
