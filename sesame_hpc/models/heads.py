@@ -1,0 +1,42 @@
+"""The two networks of SESAME: landmark coordinates, and image reconstruction, on one backbone."""
+
+import torch
+from sesame_kernels import soft_argmax
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sesame_hpc.config import HeadConfig, ModelConfig
+from sesame_hpc.models.hourglass import StackedHourglass
+
+__all__ = ["LandmarkNet", "ReconstructionNet"]
+
+
+class LandmarkNet(nn.Module):
+    """Preliminary and finetune stages: soft-argmax coordinates (Eq. 1) of every stack.
+
+    [B, 3, S, S] in [0, 1] -> [T, B, K, 2] fp32 (x, y) in [0, 1] of the crop, T stacks.
+    """
+
+    def __init__(self, model: ModelConfig, head: HeadConfig, num_landmarks: int) -> None:
+        super().__init__()
+        self.beta = head.beta
+        self.backbone = StackedHourglass(model, num_landmarks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([soft_argmax(maps, self.beta) for maps in self.backbone(images)])
+
+
+class ReconstructionNet(nn.Module):
+    """Pretrain stage: the image, reconstructed by every stack from its masked version.
+
+    [B, 3, S, S] in [0, 1] -> T tensors [B, 3, r M, r M], r = head.reconstruction_upscale
+    (a PixelShuffle of 3 r^2 map channels).
+    """
+
+    def __init__(self, model: ModelConfig, head: HeadConfig) -> None:
+        super().__init__()
+        self.upscale = head.reconstruction_upscale
+        self.backbone = StackedHourglass(model, 3 * self.upscale**2)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [F.pixel_shuffle(maps, self.upscale) for maps in self.backbone(images)]

@@ -1,0 +1,75 @@
+"""The stacked hourglass: a stem, stacks with intermediate maps, and their re-injection.
+
+The backbone knows nothing of what its maps mean: `map_channels` is K for landmarks and 3 r^2 for a
+reconstruction. Everything that depends on it is named `stacks.N.head` or `stacks.N.inject_map`,
+which is what `transfer` leaves behind.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sesame_hpc.config import ModelConfig
+from sesame_hpc.models.blocks import Bottleneck, ConvNormAct, Hourglass
+
+__all__ = ["Stack", "StackedHourglass"]
+
+
+class Stem(nn.Module):
+    """[B, 3, S, S] pixels in [0, 1] -> [B, width, M, M], where S = 4 M or S = 2 M."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        quarter, half = config.width // 4, config.width // 2
+        self.pool = config.image_size == 4 * config.map_size
+        self.conv = ConvNormAct(3, quarter, 7, stride=2)
+        self.block1 = Bottleneck(quarter, half)
+        self.block2 = Bottleneck(half, half)
+        self.block3 = Bottleneck(half, config.width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.block1(self.conv(2.0 * images - 1.0))
+        if self.pool:
+            x = F.max_pool2d(x, 2)
+        return self.block3(self.block2(x))
+
+
+class Stack(nn.Module):
+    """One hourglass with its map head, and the way back in for the next stack (not on the last)."""
+
+    def __init__(self, config: ModelConfig, map_channels: int, last: bool) -> None:
+        super().__init__()
+        width = config.width
+        self.hourglass = Hourglass(width, config.levels)
+        self.post = Bottleneck(width, width)
+        self.features = ConvNormAct(width, width, 1)
+        self.head = nn.Conv2d(width, map_channels, 1)
+        self.inject_features = None if last else nn.Conv2d(width, width, 1)
+        self.inject_map = None if last else nn.Conv2d(map_channels, width, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, width, M, M] -> (input of the next stack, maps [B, map_channels, M, M])."""
+        features = self.features(self.post(self.hourglass(x)))
+        maps = self.head(features)
+        if self.inject_features is not None and self.inject_map is not None:
+            x = x + self.inject_features(features) + self.inject_map(maps)
+        return x, maps
+
+
+class StackedHourglass(nn.Module):
+    """Newell's stacked hourglass. [B, 3, S, S] -> one [B, map_channels, M, M] a stack."""
+
+    def __init__(self, config: ModelConfig, map_channels: int) -> None:
+        super().__init__()
+        self.stem = Stem(config)
+        self.stacks = nn.ModuleList(
+            Stack(config, map_channels, last=index == config.stacks - 1)
+            for index in range(config.stacks)
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = self.stem(images)
+        maps = []
+        for stack in self.stacks:
+            x, stack_maps = stack(x)
+            maps.append(stack_maps)
+        return maps
