@@ -1,0 +1,93 @@
+"""Where an image is masked: regions drawn by their probability, anchors spaced along each.
+
+Drawing needs no landmarks, so it runs on the CPU ahead of the GPU; placing needs the landmarks and
+runs where they are, without a synchronisation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sesame_hpc.config import MaskingConfig
+from sesame_hpc.data.keyed import keyed_generator
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["AnchorPlan", "draw_plan", "place_anchors"]
+
+
+@dataclass(frozen=True)
+class AnchorPlan:
+    """Anchors of a batch, each between two consecutive landmarks of its region. A: most per image.
+
+    `first`, `second`: int64 [B, A] landmarks; `fraction`: float32 [B, A], 0 at first, 1 at second;
+    `sigma`: float32 [B, A], fractions of the crop side; `counts`: int64 [B] anchors in use.
+    """
+
+    first: Tensor
+    second: Tensor
+    fraction: Tensor
+    sigma: Tensor
+    counts: Tensor
+
+    def to(self, device: torch.device) -> "AnchorPlan":
+        fields = (self.first, self.second, self.fraction, self.sigma, self.counts)
+        return AnchorPlan(*(field.to(device, non_blocking=True) for field in fields))
+
+
+def draw_plan(
+    sample_ids: Sequence[int],
+    probabilities: Mapping[str, float],
+    scheme: Scheme,
+    masking: MaskingConfig,
+    *,
+    seed: int,
+    stage: str,
+    epoch: int,
+) -> AnchorPlan:
+    """Draw regions and anchors for each sample, keyed by (seed, stage, epoch, sample id).
+
+    K ~ U{regions} regions without replacement, by `probabilities` (one for each of the scheme's
+    regions); in each, `anchors` positions, one in each equal part of the region's line of
+    landmarks, so that a long region is masked by segments; each with sigma ~ U(sigma).
+    """
+    names = list(probabilities)
+    shares = np.array([probabilities[name] for name in names])
+    shares = shares / shares.sum()
+    most = min(masking.regions[1], len(names))
+    size = most * masking.anchors
+    lines = [np.array(scheme.regions[name]) for name in names]
+    first = np.zeros((len(sample_ids), size), dtype=np.int64)
+    second = np.zeros_like(first)
+    fraction = np.zeros((len(sample_ids), size), dtype=np.float32)
+    sigma = np.full((len(sample_ids), size), masking.sigma[0], dtype=np.float32)
+    counts = np.zeros(len(sample_ids), dtype=np.int64)
+    for row, sample_id in enumerate(sample_ids):
+        generator = keyed_generator(seed, stage, epoch, int(sample_id), "masking")
+        number = int(generator.integers(min(masking.regions[0], most), most + 1))
+        regions = generator.choice(len(names), size=number, replace=False, p=shares)
+        used = number * masking.anchors
+        positions = generator.random((number, masking.anchors)) + np.arange(masking.anchors)
+        for place, region in enumerate(regions):
+            line = lines[region]
+            along = positions[place] / masking.anchors * (len(line) - 1)
+            before = np.minimum(along.astype(np.int64), max(len(line) - 2, 0))
+            columns = slice(place * masking.anchors, (place + 1) * masking.anchors)
+            first[row, columns] = line[before]
+            second[row, columns] = line[np.minimum(before + 1, len(line) - 1)]
+            fraction[row, columns] = along - before
+        sigma[row, :used] = generator.uniform(*masking.sigma, size=used)
+        counts[row] = used
+    arrays = (first, second, fraction, sigma, counts)
+    return AnchorPlan(*(torch.from_numpy(array) for array in arrays))
+
+
+def place_anchors(plan: AnchorPlan, landmarks: Tensor) -> Tensor:
+    """Anchor positions float32 [B, A, 2] from landmarks [B, K, 2], both in [0, 1] of the crop."""
+
+    def points(indices: Tensor) -> Tensor:
+        return landmarks.gather(1, indices.unsqueeze(-1).expand(-1, -1, 2))
+
+    return torch.lerp(points(plan.first), points(plan.second), plan.fraction.unsqueeze(-1))
