@@ -1,0 +1,42 @@
+"""Configurations: the schema, YAML files that build on each other, and overrides."""
+
+from sesame_hpc.config.load import differences, dump_config, load_config
+from sesame_hpc.config.presets import find_config, preset_names
+from sesame_hpc.config.schema import (
+    STAGES,
+    AugmentConfig,
+    BoxConfig,
+    CheckpointConfig,
+    Config,
+    DataConfig,
+    HeadConfig,
+    LogConfig,
+    MaskingConfig,
+    ModelConfig,
+    PretrainConfig,
+    RuntimeConfig,
+    StageConfig,
+    StagesConfig,
+)
+
+__all__ = [
+    "STAGES",
+    "AugmentConfig",
+    "BoxConfig",
+    "CheckpointConfig",
+    "Config",
+    "DataConfig",
+    "HeadConfig",
+    "LogConfig",
+    "MaskingConfig",
+    "ModelConfig",
+    "PretrainConfig",
+    "RuntimeConfig",
+    "StageConfig",
+    "StagesConfig",
+    "differences",
+    "dump_config",
+    "find_config",
+    "load_config",
+    "preset_names",
+]

@@ -1,0 +1,172 @@
+"""One layer of a configuration, a YAML file or an override, that knows where each key stands."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["KeyPath", "Layer", "dotted", "merge", "parse_override", "read_layers"]
+
+KeyPath = tuple[str, ...]
+
+_FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN)$")
+_INTEGER = re.compile(r"^[-+]?(0|[1-9]\d*)$")
+_BASE = "base"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: 1e-3 is a number, a date stays text, 1:30 is not 90."""
+
+
+_REPLACED = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("float", "int", "timestamp"))
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag not in _REPLACED]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Nested `values`, and for each key path the place that gave it: file:line or an override."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, str] = field(default_factory=dict)
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """("data", "box", "train_scale", 0) -> "data.box.train_scale[0]"."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+class _Source:
+    """One YAML text, named in messages; places in it are `name:line` where it has lines."""
+
+    def __init__(self, text: str, name: str, has_lines: bool) -> None:
+        self._loader = _Loader(text)
+        self._name = name
+        self._has_lines = has_lines
+        self.origins: dict[KeyPath, str] = {}
+        try:
+            self.node = self._loader.get_single_node()
+        except yaml.YAMLError as error:
+            raise self._broken(error) from None
+
+    def _place(self, mark: yaml.Mark | None) -> str:
+        return f"{self._name}:{mark.line + 1}" if self._has_lines and mark else self._name
+
+    def _broken(self, error: yaml.YAMLError) -> ValueError:
+        place = self._place(getattr(error, "problem_mark", None))
+        return ValueError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}")
+
+    def value(self, node: yaml.Node | None, path: KeyPath) -> Any:
+        """What a node holds, with the places of the keys in it noted in `origins`."""
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if node is None:
+            return None
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except yaml.YAMLError as error:
+            raise self._broken(error) from None
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        self._refuse_duplicates(node, path)
+        self._loader.flatten_mapping(node)
+        values = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            self.origins[*path, key] = self._place(key_node.start_mark)
+            values[key] = self.value(value_node, (*path, key))
+        return values
+
+    def _refuse_duplicates(self, node: yaml.MappingNode, path: KeyPath) -> None:
+        seen: dict[str, str] = {}
+        for key_node, _ in node.value:
+            key, place = str(key_node.value), self._place(key_node.start_mark)
+            if key in seen:
+                raise ValueError(
+                    f"{place}: {dotted((*path, key))} is given twice (first at {seen[key]})"
+                )
+            seen[key] = place
+
+
+def _read_layer(path: Path) -> Layer:
+    source = _Source(path.read_text(encoding="utf-8"), str(path), has_lines=True)
+    values = source.value(source.node, ())
+    if not isinstance(values, dict | None):
+        raise ValueError(f"{path}: a configuration is a mapping of keys to values")
+    return Layer(values or {}, source.origins)
+
+
+def read_layers(path: Path) -> list[Layer]:
+    """The file and the files it builds on, lowest first.
+
+    `base: other.yaml` names a file relative to the file that says so. ValueError for a cycle or
+    broken YAML, FileNotFoundError for a missing file; both say where.
+    """
+    layers: list[Layer] = []
+    chain: list[Path] = []
+    named_by = ""
+    while True:
+        if not path.is_file():
+            raise FileNotFoundError(f"no configuration file {path}{named_by}")
+        if path.resolve() in [seen.resolve() for seen in chain]:
+            cycle = " -> ".join(str(seen) for seen in [*chain, path])
+            raise ValueError(f"{chain[-1]}: base files form a cycle: {cycle}")
+        chain.append(path)
+        layer = _read_layer(path)
+        layers.insert(0, layer)
+        if _BASE not in layer.values:
+            return layers
+        base = layer.values.pop(_BASE)
+        where = layer.origins.pop((_BASE,))
+        if not isinstance(base, str):
+            raise ValueError(f"{where}: base must be the name of one YAML file, got {base!r}")
+        named_by = f" (base at {where})"
+        path = path.parent / base
+
+
+def parse_override(text: str) -> Layer:
+    """`model.width=64` as a layer. The value is YAML, so lists and mappings can be given too."""
+    key, equals, raw = text.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise ValueError(f"override {text!r}: write it as key.sub=value, as in model.width=64")
+    name = f"override {text}"
+    source = _Source(raw, name, has_lines=False)
+    value = source.value(source.node, path)
+    for part in reversed(path):
+        value = {part: value}
+    above = {path[:depth]: name for depth in range(1, len(path) + 1)}
+    return Layer(value, above | source.origins)
+
+
+def _merge_values(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        if isinstance(merged.get(key), Mapping) and (value is None or isinstance(value, Mapping)):
+            merged[key] = _merge_values(merged[key], value or {})
+        else:
+            merged[key] = value
+    return merged
+
+
+def merge(layers: list[Layer]) -> Layer:
+    """Later layers win, key by key; an empty section (`data:` alone) changes nothing."""
+    merged = Layer()
+    for layer in layers:
+        merged = Layer(
+            _merge_values(merged.values, layer.values), {**merged.origins, **layer.origins}
+        )
+    return merged

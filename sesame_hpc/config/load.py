@@ -1,0 +1,64 @@
+"""Read, write and compare configurations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from sesame_hpc.config.layers import KeyPath, Layer, dotted, merge, parse_override, read_layers
+from sesame_hpc.config.problems import describe_problems, sections
+from sesame_hpc.config.schema import Config
+
+__all__ = ["differences", "dump_config", "load_config"]
+
+
+def _open_sections(values: dict[str, Any]) -> dict[str, Any]:
+    """Absent or empty sections as {}, so that a required key in one is named by its full path."""
+    for path in sections():
+        parent: Any = values
+        for key in path[:-1]:
+            parent = parent[key] if isinstance(parent, Mapping) else None
+        if isinstance(parent, dict) and parent.get(path[-1]) is None:
+            parent[path[-1]] = {}
+    return values
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """The configuration in a YAML file, over its chain of `base:` files, under `overrides`.
+
+    An override is `key.sub=value`, its value YAML. Relative `data.root` and `output` stay relative
+    to the current directory. ValueError lists every problem with its key path and place (an
+    unknown key with the nearest valid one); FileNotFoundError for a missing file.
+    """
+    path = Path(path)
+    layer = merge([*read_layers(path), *(parse_override(text) for text in overrides)])
+    return _validate(layer, str(path))
+
+
+def _validate(layer: Layer, name: str) -> Config:
+    try:
+        return Config.model_validate(_open_sections(layer.values))
+    except ValidationError as error:
+        raise ValueError(describe_problems(error, layer, name)) from None
+
+
+def dump_config(config: Config) -> str:
+    """The whole configuration as YAML; `load_config` of it gives an equal one, bit for bit."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _leaves(values: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*prefix, key))
+        else:
+            yield dotted((*prefix, key)), value
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What differs, in the schema's order: `stages.pretrain.lr: 0.001 -> 0.0005`."""
+    before = dict(_leaves(old.model_dump(mode="json")))
+    after = dict(_leaves(new.model_dump(mode="json")))
+    return [f"{key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]

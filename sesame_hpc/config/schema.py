@@ -1,0 +1,222 @@
+"""The configuration: one strict pydantic model per component, composed into `Config`.
+
+Nothing here imports torch, DALI or DeepSpeed: the command line reads configs on login nodes.
+Fractions are of the crop side unless a field says otherwise; angles are degrees.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+__all__ = [
+    "STAGES",
+    "AugmentConfig",
+    "BoxConfig",
+    "CheckpointConfig",
+    "Config",
+    "DataConfig",
+    "HeadConfig",
+    "LogConfig",
+    "MaskingConfig",
+    "ModelConfig",
+    "PretrainConfig",
+    "RuntimeConfig",
+    "StageConfig",
+    "StagesConfig",
+]
+
+STAGES = ("preliminary", "pretrain", "finetune")
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Quality = Annotated[int, Field(ge=1, le=100)]
+Positive = Annotated[float, Field(gt=0.0)]
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("must be a range [low, high]")
+    return pair
+
+
+class BoxConfig(Strict):
+    """The square window around a face, as a multiple of the longer side of its box."""
+
+    scale: Positive = 1.2
+    train_scale: tuple[Positive, Positive] = (1.1, 1.5)
+
+    _order = field_validator("train_scale")(_ordered)
+
+
+class AugmentConfig(Strict):
+    """Training augmentation, section IV.C of the paper. Zero switches one off."""
+
+    flip: Fraction = 0.5
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 20.0
+    translation: Fraction = 0.05
+    brightness: Fraction = 0.3
+    contrast: Fraction = 0.3
+    saturation: Fraction = 0.3
+    jpeg: Fraction = 0.5
+    jpeg_quality: tuple[Quality, Quality] = (20, 100)
+    grayscale: Fraction = 0.2
+    occlusion: Fraction = 0.5
+    occlusion_size: tuple[Fraction, Fraction] = (0.1, 0.4)
+
+    _order = field_validator("jpeg_quality", "occlusion_size")(_ordered)
+
+
+class DataConfig(Strict):
+    """Where the faces are and how they are cropped.
+
+    `scheme` is a name of a built-in scheme or the path of a YAML file; None takes the format's own
+    (wflw: wflw98, pts: ibug68). `heldout` is the number of training faces kept for validation.
+    `threads` are DALI's CPU threads.
+    """
+
+    root: UserPath
+    format: Literal["wflw", "pts"] = "wflw"
+    scheme: str | None = None
+    heldout: PositiveInt = 500
+    threads: PositiveInt = 2
+    box: BoxConfig = BoxConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+
+class ModelConfig(Strict):
+    """The stacked hourglass. `image_size` and `map_size` are sides in pixels and cells."""
+
+    stacks: Literal[1, 2, 4, 8] = 4
+    width: Annotated[int, Field(ge=8, multiple_of=4)] = 256
+    levels: Annotated[int, Field(ge=1, le=6)] = 4
+    image_size: PositiveInt = 256
+    map_size: PositiveInt = 64
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "ModelConfig":
+        if self.image_size not in (2 * self.map_size, 4 * self.map_size):
+            raise ValueError(
+                f"image_size ({self.image_size}) must be 2 or 4 times map_size ({self.map_size})"
+            )
+        if self.map_size % 2**self.levels:
+            raise ValueError(
+                f"map_size ({self.map_size}) must be a multiple of 2 ** levels ({2**self.levels})"
+            )
+        return self
+
+
+class HeadConfig(Strict):
+    """Soft-argmax temperature, supervised stacks, and the reconstruction's upscaling of the map."""
+
+    beta: Positive = 1.0
+    supervision: Literal["all", "last_only"] = "all"
+    reconstruction_upscale: Literal[1, 2, 4] = 1
+
+
+class StageConfig(Strict):
+    """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps."""
+
+    epochs: PositiveInt = 300
+    batch_size: PositiveInt = 32
+    lr: Positive = 1e-3
+    final_lr: Positive = 1e-5
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _decays(self) -> "StageConfig":
+        if self.final_lr > self.lr:
+            raise ValueError(f"final_lr ({self.final_lr}) must not be above lr ({self.lr})")
+        return self
+
+
+class PretrainConfig(StageConfig):
+    """`start_from`: the paper pretrains a fresh network; `preliminary` carries its backbone on."""
+
+    start_from: Literal["scratch", "preliminary"] = "scratch"
+
+
+class StagesConfig(Strict):
+    preliminary: StageConfig = StageConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    finetune: StageConfig = StageConfig()
+
+
+class MaskingConfig(Strict):
+    """Which regions are masked and how. `alpha` 0 draws all alike; `floor` is the least share.
+
+    `anchors` is the number of anchor points per drawn region; `sigma` their Gaussian's range, in
+    fractions of the crop side; `noise_mean` and `noise_std` are on the [0, 1] scale of pixels.
+    """
+
+    alpha: Annotated[float, Field(ge=0.0)] = 1.0
+    floor: Fraction = 0.01
+    regions: tuple[PositiveInt, PositiveInt] = (1, 3)
+    anchors: PositiveInt = 3
+    sigma: tuple[Positive, Positive] = (0.03, 0.10)
+    noise_mean: Fraction = 0.5
+    noise_std: Positive = 0.25
+    outside_weight: Fraction = 0.01
+
+    _order = field_validator("regions", "sigma")(_ordered)
+
+
+class RuntimeConfig(Strict):
+    """The machine: what may change between a run and its continuation without changing the task.
+
+    `precision` bf16 is DeepSpeed's torch_autocast; `threads` are torch's CPU threads per rank
+    (None: cores / local ranks).
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    zero_stage: Literal[0, 1] = 0
+    accumulation: PositiveInt = 1
+    clip: Annotated[float, Field(ge=0.0)] = 0.0
+    channels_last: bool = True
+    threads: PositiveInt | None = None
+    timeout_minutes: Positive = 10.0
+
+
+class CheckpointConfig(Strict):
+    """A checkpoint after every `every_epochs` epochs, and every `every_steps` steps."""
+
+    every_epochs: PositiveInt = 1
+    every_steps: PositiveInt | None = None
+    keep: PositiveInt = 2
+
+
+class LogConfig(Strict):
+    """Steps between metric records, epochs between held-out NMEs (0: only at a stage's end)."""
+
+    every_steps: PositiveInt = 20
+    eval_epochs: Annotated[int, Field(ge=0)] = 5
+    pictures_epochs: Annotated[int, Field(ge=0)] = 10
+    tensorboard: bool = True
+
+
+class Config(Strict):
+    """A whole run. `output` is the run folder."""
+
+    output: UserPath
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    head: HeadConfig = HeadConfig()
+    stages: StagesConfig = StagesConfig()
+    masking: MaskingConfig = MaskingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    log: LogConfig = LogConfig()

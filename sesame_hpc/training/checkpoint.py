@@ -1,0 +1,74 @@
+"""A stage's checkpoints on disk: which is the newest whole one, and the final weights.
+
+checkpoints/<stage>/
+    step-00000420/          written by the engine; whole once `latest.json` names it
+    latest.json             {"tag": "step-00000420"}
+    weights.safetensors     the finished network
+    result.json             what the finished network achieves; its presence ends the stage
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sesame_hpc.files import write_json_atomic
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.engine import Engine
+
+__all__ = ["Checkpoints", "load_weights", "save_weights"]
+
+
+class Checkpoints:
+    """The engine's checkpoints in one folder; `keep` of them stay."""
+
+    def __init__(self, folder: Path, keep: int, world: World) -> None:
+        self.folder = folder
+        self.keep = keep
+        self.world = world
+
+    def save(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
+        """Save, then name the checkpoint as latest, then drop the oldest. Collective."""
+        tag = f"step-{step:08d}"
+        if self.world.is_main:
+            shutil.rmtree(self.folder / tag, ignore_errors=True)
+        self.world.barrier()
+        self.world.share_buffers(engine.module)
+        engine.save(self.folder, tag, state)
+        self.world.barrier()
+        if self.world.is_main:
+            write_json_atomic(self.folder / "latest.json", {"tag": tag})
+            self._prune(tag)
+
+    def load_latest(self, engine: Engine) -> dict[str, Any] | None:
+        """Restore the newest whole checkpoint and return its state; None where there is none."""
+        marker = self.folder / "latest.json"
+        tag = self.world.share(
+            json.loads(marker.read_text())["tag"]
+            if self.world.is_main and marker.exists()
+            else None
+        )
+        return None if tag is None else engine.load(self.folder, tag)
+
+    def _prune(self, latest: str) -> None:
+        others = sorted(path for path in self.folder.glob("step-*") if path.name != latest)
+        for path in others[: len(others) - (self.keep - 1)]:
+            shutil.rmtree(path)
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write a state dict as safetensors, atomically."""
+    partial = path.with_name(path.name + ".partial")
+    save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, partial)
+    os.replace(partial, path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read what `save_weights` wrote. Raises FileNotFoundError naming the path."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: has this stage finished?")
+    return load_file(path)

@@ -1,0 +1,119 @@
+"""The DeepSpeed engine, and the only module that names DeepSpeed.
+
+The same engine trains one CPU process and many GPU ranks: a client Adam, the learning rate advanced
+at every optimizer step, gradient accumulation, clipping, torch_autocast, ZeRO 0 or 1, and
+checkpoints that are read with `weights_only=True`.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sesame_hpc.config import RuntimeConfig, StageConfig
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.schedule import lr_factor, micro_batch_size
+
+__all__ = ["Engine"]
+
+_BETAS = (0.9, 0.999)
+_EPS = 1e-7
+_STATE = "sesame"
+
+
+def _import_deepspeed(device: torch.device) -> Any:
+    os.environ["DS_ACCELERATOR"] = device.type
+    os.environ.setdefault("LOCAL_RANK", "0")
+    import deepspeed
+
+    # This op serves inference over shared memory alone; without it no C++ compiler is needed.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    return deepspeed
+
+
+def _deepspeed_config(stage: StageConfig, runtime: RuntimeConfig, world: World) -> dict[str, Any]:
+    return {
+        "train_batch_size": stage.batch_size,
+        "train_micro_batch_size_per_gpu": micro_batch_size(stage, runtime, world.size),
+        "gradient_accumulation_steps": runtime.accumulation,
+        "gradient_clipping": runtime.clip,
+        "zero_optimization": {"stage": runtime.zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "torch_autocast": {"enabled": runtime.precision == "bf16", "dtype": "bfloat16"},
+        "steps_per_print": 2**62,
+    }
+
+
+class Engine:
+    """A module in training. `total_steps` optimizer steps span the learning-rate schedule."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        stage: StageConfig,
+        runtime: RuntimeConfig,
+        world: World,
+        total_steps: int,
+    ) -> None:
+        deepspeed = _import_deepspeed(world.device)
+        module.to(world.device)
+        optimizer = torch.optim.Adam(
+            module.parameters(), lr=stage.lr, betas=_BETAS, eps=_EPS, fused=True
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(stage, total_steps, step)
+        )
+        self._engine, _, _, self._scheduler = deepspeed.initialize(
+            model=module,
+            optimizer=optimizer,
+            lr_scheduler=scheduler,
+            config=_deepspeed_config(stage, runtime, world),
+        )
+        self._engine.checkpoint_engine.load = _load_weights_only
+        if runtime.channels_last and runtime.zero_stage == 0:
+            # After `initialize`, whose broadcasts take contiguous parameters only, as ZeRO 1 does.
+            self.module.to(memory_format=torch.channels_last)
+
+    @property
+    def module(self) -> nn.Module:
+        return self._engine.module
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next optimizer step."""
+        return float(self._scheduler.get_last_lr()[0])
+
+    def forward(self, images: Tensor) -> Any:
+        """The module on `images`, under the engine's autocast."""
+        return self._engine(images)
+
+    def step(self, loss: Tensor) -> None:
+        """Backward of one micro-step's mean loss; at the accumulation boundary also the update."""
+        self._engine.backward(loss)
+        self._engine.step()
+
+    def save(self, folder: Path, tag: str, state: dict[str, Any]) -> None:
+        """Write module, optimizer, schedule and `state` to folder/tag. Collective."""
+        self._engine.save_checkpoint(
+            str(folder), tag=tag, client_state={_STATE: state}, save_latest=False
+        )
+
+    def load(self, folder: Path, tag: str) -> dict[str, Any]:
+        """Restore what `save` wrote and return its `state`. Collective."""
+        path, state = self._engine.load_checkpoint(str(folder), tag=tag)
+        if path is None:
+            raise ValueError(f"{folder / tag} is not a checkpoint of this engine")
+        return state[_STATE]
+
+
+def _load_weights_only(path: str, map_location: Any = None) -> Any:
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
+        return torch.load(path, map_location=map_location, weights_only=True)

@@ -1,0 +1,120 @@
+"""The training loop of one stage: steps, records, validation, checkpoints, and resuming.
+
+Progress is one number, the optimizer step. Everything random is keyed by what that number implies
+(epoch and sample ids), so a stage that was interrupted anywhere ends with the same bits.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
+from sesame_hpc.data.loader import Batch, TrainLoader
+from sesame_hpc.training.checkpoint import Checkpoints
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.task import Task
+from sesame_hpc.training.window import LossWindow
+
+__all__ = ["Fit"]
+
+
+class Fit:
+    """Trains `task` with `engine` on `loader` for `stage.epochs` epochs."""
+
+    def __init__(
+        self,
+        name: str,
+        stage: StageConfig,
+        task: Task,
+        engine: Engine,
+        loader: TrainLoader,
+        accumulation: int,
+        checkpoints: Checkpoints,
+        monitor: Monitor,
+        world: World,
+        log: LogConfig,
+        every: CheckpointConfig,
+    ) -> None:
+        self.name = name
+        self.stage = stage
+        self.task = task
+        self.engine = engine
+        self.loader = loader
+        self.accumulation = accumulation
+        self.checkpoints = checkpoints
+        self.monitor = monitor
+        self.log = log
+        self.every = every
+        self.window = LossWindow(world)
+        self.steps_per_epoch = loader.steps_per_epoch // accumulation
+        self.saved_step = -1
+        self.seconds_before = 0.0
+        self.started = time.perf_counter()
+
+    def run(self) -> float:
+        """Train to the end; seconds it took, without what an interruption threw away. Collective.
+
+        Raises FloatingPointError where a loss is not finite; what was checkpointed before stays.
+        """
+        step = self._resume()
+        while step < self.steps_per_epoch * self.stage.epochs:
+            epoch, within = divmod(step, self.steps_per_epoch)
+            self._train_epoch(epoch, within)
+            step = (epoch + 1) * self.steps_per_epoch
+            self._end_epoch(epoch, step)
+        return self._seconds()
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def _resume(self) -> int:
+        state = self.checkpoints.load_latest(self.engine)
+        step = 0
+        if state is not None:
+            step, self.seconds_before = int(state["step"]), float(state["seconds"])
+        self.saved_step = step
+        self.monitor.start(self.name, self.stage.epochs, self.steps_per_epoch, step)
+        return step
+
+    def _train_epoch(self, epoch: int, within: int) -> None:
+        batches = self.loader.epoch(epoch, within * self.accumulation)
+        self.window.restart_clock()
+        for index in range(within, self.steps_per_epoch):
+            self._optimizer_step(batches, epoch)
+            step = epoch * self.steps_per_epoch + index + 1
+            if step % self.log.every_steps == 0:
+                self._record(epoch, step)
+            if self.every.every_steps and step % self.every.every_steps == 0:
+                self._record(epoch, step)
+                self._save(step)
+
+    def _optimizer_step(self, batches: Iterator[Batch], epoch: int) -> None:
+        for batch in islice(batches, self.accumulation):
+            loss = self.task.loss(self.engine.forward, batch, epoch)
+            self.window.add(loss, batch.sample_ids)
+            self.engine.step(loss)
+
+    def _end_epoch(self, epoch: int, step: int) -> None:
+        self._record(epoch, step)
+        number, last = epoch + 1, epoch + 1 == self.stage.epochs
+        if last or (self.log.eval_epochs and number % self.log.eval_epochs == 0):
+            self.monitor.validation(self.name, epoch, step, self.task.validate())
+        if last or (self.log.pictures_epochs and number % self.log.pictures_epochs == 0):
+            self.task.picture(epoch)
+        if last or number % self.every.every_epochs == 0:
+            self._save(step)
+
+    def _record(self, epoch: int, step: int) -> None:
+        flushed = self.window.flush(f"stage {self.name}, epoch {epoch + 1}, step {step}")
+        if flushed:
+            loss, images_per_second = flushed
+            self.monitor.step(self.name, epoch, step, loss, self.engine.lr, images_per_second)
+
+    def _save(self, step: int) -> None:
+        if step != self.saved_step:
+            state = {"stage": self.name, "step": step, "seconds": self._seconds()}
+            self.checkpoints.save(self.engine, step, state)
+            self.saved_step = step
+        self.window.restart_clock()

@@ -1,0 +1,77 @@
+"""What rank 0 tells of the training: the live display, metrics.jsonl and TensorBoard."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+
+from sesame_hpc.config import STAGES, Config
+from sesame_hpc.training.display import Display
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.records import MetricsLog
+
+__all__ = ["Monitor"]
+
+
+class Monitor:
+    """Shows and records; does nothing on ranks other than 0. A context manager.
+
+    Epochs count from 0 here and from 1 in what people read.
+    """
+
+    def __init__(
+        self, config: Config, metrics: Path, tensorboard: Path, world: World, console: Console
+    ) -> None:
+        self._console = console
+        self._display = Display(STAGES, console, enabled=world.is_main)
+        self._log: MetricsLog | None = None
+        if world.is_main:
+            self._log = MetricsLog(metrics, tensorboard if config.log.tensorboard else None)
+
+    def __enter__(self) -> Self:
+        self._display.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._display.close()
+        if self._log:
+            self._log.close()
+
+    def start(self, stage: str, epochs: int, steps_per_epoch: int, first_step: int) -> None:
+        """A stage begins, or goes on after `first_step` steps: records beyond it are dropped."""
+        self._display.stage(stage, epochs, steps_per_epoch, first_step)
+        if self._log:
+            self._log.truncate(stage, first_step)
+
+    def step(
+        self, stage: str, epoch: int, step: int, loss: float, lr: float, images_per_second: float
+    ) -> None:
+        """Mean loss since the last record, the next learning rate, and the rate of all ranks."""
+        self._display.update(epoch, step, loss, lr, images_per_second)
+        self._write(
+            stage, epoch, step, {"loss": loss, "lr": lr, "images_per_second": images_per_second}
+        )
+
+    def validation(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:
+        """Held-out figures by name."""
+        if "heldout_nme" in figures:
+            self._display.heldout(figures["heldout_nme"])
+        self._write(stage, epoch, step, figures)
+
+    def message(self, text: str) -> None:
+        self._display.message(text)
+
+    def show(self, draw: Callable[[Console], None]) -> None:
+        """Let `draw` print something that stays, above the live display."""
+        draw(self._console)
+
+    def _write(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:
+        if self._log:
+            self._log.append(stage, epoch + 1, step, **figures)

@@ -1,0 +1,105 @@
+"""What a run measured: one JSON object a line, and the same numbers in TensorBoard."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sesame_hpc.files import write_text_atomic
+
+__all__ = ["MetricsLog"]
+
+
+class MetricsLog:
+    """Appends to `path` (`metrics.jsonl`); use from one rank only.
+
+    A record is {"stage", "epoch", "step", "time", ...}: `epoch` and `step` as the caller counts
+    them, `time` in seconds since 1970. With `tensorboard`, a folder, each stage's numbers also go
+    to event files in a sub-folder named after it. What a killed process left of a last line is
+    removed when the file is opened.
+    """
+
+    def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._tensorboard = tensorboard
+        self._purge_steps: dict[str, int] = {}
+        self._writers: dict[str, Any] = {}
+        _drop_torn_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, stage: str, epoch: int, step: int, **values: float | int | str) -> None:
+        """One record, on its way to disk at return. NaN and infinity are written as null."""
+        record = {"stage": stage, "epoch": epoch, "step": step, "time": time.time()} | values
+        self._file.write(json.dumps({key: _finite(value) for key, value in record.items()}) + "\n")
+        self._file.flush()
+        if self._tensorboard is not None:
+            writer = self._writer(stage)
+            for key, value in values.items():
+                if not isinstance(value, str):
+                    writer.add_scalar(key, value, step)
+
+    def truncate(self, stage: str, step: int) -> None:
+        """Drop the records of `stage` after `step`: a run that resumes there writes them again."""
+        kept = [r for r in self.read(self._path) if r["stage"] != stage or r["step"] <= step]
+        self._file.close()
+        write_text_atomic(self._path, "".join(json.dumps(record) + "\n" for record in kept))
+        self._file = self._path.open("a", encoding="utf-8")
+        self._purge_steps[stage] = step + 1
+        if writer := self._writers.pop(stage, None):
+            writer.close()
+
+    def close(self) -> None:
+        self._file.close()
+        for writer in self._writers.values():
+            writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def read(path: Path) -> list[dict[str, Any]]:
+        """All whole records. A torn last line is left out; ValueError for a broken one before."""
+        lines = path.read_bytes().split(b"\n")[:-1]
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                raise ValueError(f"{path}:{number}: not a JSON record: {line[:80]!r}") from None
+        return records
+
+    def _writer(self, stage: str) -> Any:
+        if stage not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter
+
+            assert self._tensorboard is not None
+            self._writers[stage] = SummaryWriter(
+                str(self._tensorboard / stage), purge_step=self._purge_steps.get(stage)
+            )
+        return self._writers[stage]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _drop_torn_line(path: Path) -> None:
+    """A line counts once its newline is there: cut what follows the last one."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+        os.fsync(file.fileno())

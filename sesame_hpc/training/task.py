@@ -1,0 +1,25 @@
+"""What a stage must provide to be trained by `fit`."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from sesame_hpc.data.loader import Batch
+
+__all__ = ["Forward", "Task"]
+
+Forward = Callable[[Tensor], Any]
+
+
+class Task(Protocol):
+    """A network's objective. All methods are called on every rank at the same time."""
+
+    def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
+        """Scalar mean loss of one micro-batch; `forward` runs the network under the engine."""
+
+    def validate(self) -> dict[str, float]:
+        """Held-out figures by name, as {"heldout_nme": percent}; the same on every rank."""
+
+    def picture(self, epoch: int) -> None:
+        """Save what a person should look at after `epoch`; may do nothing."""

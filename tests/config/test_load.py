@@ -1,0 +1,152 @@
+"""Files on top of files, overrides, and what is said when they are wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from sesame_hpc.config import differences, dump_config, load_config
+
+MINIMAL = "output: run\ndata: {root: faces}\n"
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def error_of(path: Path, *overrides: str) -> str:
+    with pytest.raises(ValueError, match=r"\S") as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+def test_defaults_fill_a_minimal_file(tmp_path):
+    config = load_config(write(tmp_path, "a.yaml", MINIMAL))
+    assert config.output == Path("run")
+    assert config.data.root == Path("faces")
+    assert config.stages.pretrain.epochs == 300
+
+
+def test_bases_merge_key_by_key_relative_to_their_file(tmp_path):
+    write(tmp_path, "low/grand.yaml", MINIMAL + "model: {stacks: 2, width: 32, levels: 3}\n")
+    write(tmp_path, "low/base.yaml", "base: grand.yaml\nmodel: {width: 64}\nseed: 7\n")
+    top = write(tmp_path, "top.yaml", "base: low/base.yaml\nmodel: {levels: 4}\ndata:\n")
+    config = load_config(top)
+    assert (config.model.stacks, config.model.width, config.model.levels) == (2, 64, 4)
+    assert config.seed == 7
+    assert config.data.root == Path("faces")
+
+
+def test_cycle_and_missing_base_are_named(tmp_path):
+    write(tmp_path, "a.yaml", "base: b.yaml\n")
+    write(tmp_path, "b.yaml", "base: a.yaml\n")
+    assert "a.yaml -> " in error_of(tmp_path / "a.yaml")
+    lost = write(tmp_path, "c.yaml", "seed: 1\nbase: nowhere.yaml\n")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml \(base at .*c\.yaml:2\)"):
+        load_config(lost)
+
+
+@pytest.mark.parametrize(
+    ("override", "read", "value"),
+    [
+        ("model.width=64", lambda c: c.model.width, 64),
+        ("stages.pretrain.lr=5e-4", lambda c: c.stages.pretrain.lr, 5e-4),
+        ("data.box.train_scale=[1.0, 1.2]", lambda c: c.data.box.train_scale, (1.0, 1.2)),
+        ("stages.finetune={epochs: 3}", lambda c: c.stages.finetune.epochs, 3),
+        ("data.scheme=null", lambda c: c.data.scheme, None),
+        ("output=2026-01-02", lambda c: c.output, Path("2026-01-02")),
+        ("data.root=a=b", lambda c: c.data.root, Path("a=b")),
+        ("log.tensorboard=false", lambda c: c.log.tensorboard, False),
+        ("output=~/runs", lambda c: c.output, Path.home() / "runs"),
+    ],
+)
+def test_overrides_are_yaml_and_win(tmp_path, override, read, value):
+    text = "output: run\ndata: {root: faces, scheme: other}\nmodel: {width: 32}\n"
+    assert read(load_config(write(tmp_path, "a.yaml", text), [override])) == value
+
+
+def test_later_overrides_win(tmp_path):
+    path = write(tmp_path, "a.yaml", MINIMAL)
+    assert load_config(path, ["seed=1", "seed=2"]).seed == 2
+
+
+def test_unknown_keys_name_place_and_nearest(tmp_path):
+    path = write(tmp_path, "a.yaml", MINIMAL + "model:\n  widht: 3\n")
+    text = error_of(path, "data.augment.flipp=0")
+    assert "model.widht: unknown key; did you mean model.width?" in text
+    assert f"({path}:4)" in text
+    assert "data.augment.flipp: unknown key; did you mean data.augment.flip?" in text
+    assert "(override data.augment.flipp=0)" in text
+
+
+def test_a_key_of_another_section_is_pointed_to(tmp_path):
+    path = write(tmp_path, "a.yaml", MINIMAL)
+    assert "stacks: unknown key; did you mean stages or model.stacks?" in error_of(path, "stacks=2")
+
+
+def test_all_problems_come_together_without_pydantic_words(tmp_path):
+    path = write(tmp_path, "a.yaml", "model: {stacks: 3, width: x}\nmasking: {sigma: [0.2, 0.1]}\n")
+    text = error_of(path, "seed=-1")
+    assert text.splitlines()[0] == f"{path}: 6 problems"
+    assert "output: missing; give it in the file or as output=VALUE" in text
+    assert "data.root: missing; give it in the file or as data.root=VALUE" in text
+    assert "model.stacks: must be 1, 2, 4 or 8, got 3" in text
+    assert "model.width: must be a valid integer, got 'x'" in text
+    assert "masking.sigma: must be a range [low, high], got [0.2, 0.1]" in text
+    assert "seed: must be greater than or equal to 0, got -1" in text
+    assert "pydantic" not in text
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("model.image_size=100", "must be 2 or 4 times map_size"),
+        ("model.levels=5", "multiple of 2 ** levels (32)"),
+        ("stages.pretrain.lr=1e-6", "final_lr (1e-05) must not be above lr (1e-06)"),
+        ("stages.pretrain.lr=.inf", "must be a finite number"),
+        ("stages.pretrain=5", "must be a section with the keys epochs"),
+        ("model.width", "write it as key.sub=value"),
+        ("model..width=3", "write it as key.sub=value"),
+        ("seed=[1", "override seed=[1: not valid YAML"),
+    ],
+)
+def test_values_that_do_not_fit(tmp_path, override, problem):
+    path = write(tmp_path, "a.yaml", MINIMAL + "model: {map_size: 48, image_size: 192}\n")
+    assert problem in error_of(path, override)
+
+
+def test_a_key_given_twice_is_refused(tmp_path):
+    path = write(tmp_path, "a.yaml", MINIMAL + "seed: 1\nseed: 2\n")
+    assert f"{path}:4: seed is given twice (first at {path}:3)" == error_of(path)
+
+
+def test_yaml_merge_keys_may_be_overridden(tmp_path):
+    text = "stages:\n  preliminary: &s {epochs: 3, lr: 0.1}\n  finetune: {<<: *s, epochs: 4}\n"
+    stages = load_config(write(tmp_path, "a.yaml", MINIMAL + text)).stages
+    assert (stages.finetune.epochs, stages.finetune.lr) == (4, 0.1)
+
+
+def test_broken_yaml_and_a_list_name_the_file(tmp_path):
+    assert "a.yaml:2: not valid YAML" in error_of(write(tmp_path, "a.yaml", "seed: 1\n  x: 2\n"))
+    assert "is a mapping of keys" in error_of(write(tmp_path, "b.yaml", "- 1\n"))
+
+
+def test_dump_round_trips_exactly(tmp_path):
+    overrides = [
+        "stages.pretrain.lr=0.1234567890123456789",
+        "masking.sigma=[1e-7, 0.3]",
+        "data.root=ü",
+    ]
+    config = load_config(write(tmp_path, "a.yaml", MINIMAL), overrides)
+    again = load_config(write(tmp_path, "dumped.yaml", dump_config(config)))
+    assert again == config
+    assert dump_config(again) == dump_config(config)
+
+
+def test_differences_name_keys_and_both_values(tmp_path):
+    path = write(tmp_path, "a.yaml", MINIMAL)
+    old, new = load_config(path), load_config(path, ["stages.pretrain.lr=0.5", "data.root=b"])
+    assert differences(old, new) == ["data.root: faces -> b", "stages.pretrain.lr: 0.001 -> 0.5"]
+    assert differences(old, old) == []

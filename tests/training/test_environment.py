@@ -1,0 +1,22 @@
+"""What a run says about where it came from."""
+
+import json
+
+from sesame_hpc.training.environment import environment, required_packages
+
+
+def test_environment_is_json_with_versions_and_only_the_job_ids_that_are_set(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    found = json.loads(json.dumps(environment()))
+    assert found["slurm"]["SLURM_JOB_ID"] == "17"
+    assert "SLURM_ARRAY_JOB_ID" not in found["slurm"]
+    assert set(required_packages()) < set(found["packages"])
+    assert all(found["packages"].values())
+    assert "pytest" in found["command"]
+
+
+def test_required_packages_are_those_of_the_install_without_extras():
+    needed = required_packages()
+    assert tuple(map(int, needed["torch"].split("."))) >= (2, 11)
+    assert "pytest" not in needed

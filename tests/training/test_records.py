@@ -1,0 +1,68 @@
+"""metrics.jsonl over kills and resumes, and the same numbers in TensorBoard."""
+
+import json
+import math
+
+import pytest
+
+from sesame_hpc.training.records import MetricsLog
+
+
+def steps(path, stage):
+    return [record["step"] for record in MetricsLog.read(path) if record["stage"] == stage]
+
+
+def test_records_are_on_disk_before_the_log_is_closed(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as log:
+        log.append("pretrain", 2, 40, loss=0.5, nme=math.nan)
+        (record,) = MetricsLog.read(path)
+    assert record.pop("time") > 1.6e9
+    assert record == {"stage": "pretrain", "epoch": 2, "step": 40, "loss": 0.5, "nme": None}
+
+
+def test_a_torn_last_line_is_skipped_then_removed(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as log:
+        log.append("pretrain", 1, 1)
+    with path.open("a") as file:
+        file.write('{"stage": "pretr')
+    assert steps(path, "pretrain") == [1]
+    with MetricsLog(path) as log:
+        log.append("pretrain", 1, 2)
+    assert steps(path, "pretrain") == [1, 2]
+
+
+def test_a_broken_line_inside_names_its_place(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl:2: not a JSON record"):
+        MetricsLog.read(path)
+
+
+def test_truncate_drops_later_records_of_that_stage_only(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as log:
+        for stage in ("preliminary", "pretrain"):
+            for step in (10, 20, 30):
+                log.append(stage, 1, step)
+        log.truncate("pretrain", 20)
+        log.append("pretrain", 1, 21)
+    assert steps(path, "preliminary") == [10, 20, 30]
+    assert steps(path, "pretrain") == [10, 20, 21]
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_tensorboard_shows_a_resumed_stage_without_what_was_undone(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for first in (0, 20):
+        with MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "tensorboard") as log:
+            log.truncate("pretrain", first)
+            for step in range(first + 10, 41, 10):
+                log.append("pretrain", 1, step, loss=float(first + step), note="text")
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "pretrain"))
+    events.Reload()
+    scalars = {event.step: event.value for event in events.Scalars("loss")}
+    assert scalars == {10: 10.0, 20: 20.0, 30: 50.0, 40: 60.0}
+    assert events.Tags()["scalars"] == ["loss"]

@@ -1,0 +1,32 @@
+import pytest
+
+from sesame_hpc.config import RuntimeConfig, StageConfig
+from sesame_hpc.training.schedule import lr_factor, micro_batch_size
+
+
+def test_the_paper_rate_runs_from_1e_3_to_1e_5_by_0_985_an_epoch() -> None:
+    stage, steps = StageConfig(), 234
+    total = 300 * steps
+    assert stage.lr * lr_factor(stage, total, 0) == pytest.approx(1e-3)
+    assert stage.lr * lr_factor(stage, total, total - 1) == pytest.approx(1e-5)
+    per_epoch = lr_factor(stage, total, steps) / lr_factor(stage, total, 0)
+    assert per_epoch == pytest.approx(0.985, abs=5e-4)
+
+
+def test_warm_up_rises_linearly_and_then_leaves_the_decay_alone() -> None:
+    cold, warm = StageConfig(), StageConfig(warmup_steps=9)
+    ratios = [lr_factor(warm, 1000, step) / lr_factor(cold, 1000, step) for step in range(12)]
+    assert ratios == pytest.approx([(step + 1) / 10 for step in range(9)] + [1.0] * 3)
+
+
+def test_steps_beyond_the_end_stay_at_the_last_rate() -> None:
+    stage = StageConfig()
+    assert lr_factor(stage, 10, 10) == lr_factor(stage, 10, 9)
+    assert lr_factor(stage, 1, 0) == 1.0
+
+
+def test_the_global_batch_is_divided() -> None:
+    stage = StageConfig(batch_size=32)
+    assert micro_batch_size(stage, RuntimeConfig(accumulation=2), 4) == 4
+    with pytest.raises(ValueError, match="3 ranks x 2 accumulation"):
+        micro_batch_size(stage, RuntimeConfig(accumulation=2), 3)
