@@ -1,0 +1,45 @@
+# Every target makes .venv on first use and brings it up to date when the pins change.
+# Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
+	@echo "make test    the test suite"
+	@echo "make lint    ruff and mypy"
+	@echo "make clean   remove .venv, builds and caches; runs/ stays"
+
+demo: $(STAMP)
+	$(BIN)/sesame demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
+
+# The environment has pip once it is whole; the stamp is younger than the pins it was made from.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "$(PYTHON) not found: install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; say make PYTHON=..." >&2; \
+	  exit 1; }
+	@command -v $${CXX:-c++} > /dev/null || \
+	  echo "note: no C++ compiler here; the CPU does without, GPUs need one (apt-get install g++)" >&2
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
+	  echo "no virtual environment: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,49 @@
+"""`sesame demo`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sesame_hpc.config import Config
+
+__all__ = ["demo"]
+
+
+def demo(
+    config: Annotated[str, typer.Option(help="A YAML file, or a preset's name.")] = "demo",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings over the file's."),
+    ] = None,
+    train: Annotated[int, typer.Option(help="Synthetic training faces.", min=1)] = 2000,
+    test: Annotated[int, typer.Option(help="Synthetic test faces.", min=1)] = 400,
+    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.", min=64)] = 128,
+) -> None:
+    """Make synthetic faces if there are none, and train all three stages on them."""
+    from sesame_hpc.config import find_config, load_config
+
+    loaded = load_config(find_config(config), overrides or ())
+    if loaded.data.format != "wflw":
+        raise ValueError("data.format: the demo's faces are in the format wflw")
+
+    from sesame_hpc.cli.data import synthesise_with_bar
+    from sesame_hpc.stages import run
+
+    synthesise_with_bar(loaded.data.root, train, test, loaded.seed, size)
+
+    run.train(loaded, only=None)
+    typer.echo(_where_things_lie(loaded))
+
+
+def _where_things_lie(config: "Config") -> str:
+    lines = {
+        "numbers": config.output / "summary.json",
+        "curves": config.output / "metrics.jsonl",
+        "pictures": config.output / "pictures",
+        "checkpoints": config.output / "checkpoints",
+        "faces": config.data.root,
+    }
+    listing = [f"  {name:<12} {path}" for name, path in lines.items()]
+    evaluate = f"sesame eval {config.output} --data {config.data.root}"
+    return "\n".join(["", "What the demo left:", *listing, f"  next         {evaluate}"])

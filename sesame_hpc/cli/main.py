@@ -1,0 +1,82 @@
+"""The `sesame` command. Subcommands import what is heavy only when they run: help is quick."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from sesame_hpc import __version__
+from sesame_hpc.cli.data import data_app
+from sesame_hpc.cli.demo import demo
+from sesame_hpc.cli.doctor import doctor
+from sesame_hpc.cli.evaluate import evaluate
+from sesame_hpc.cli.train import train
+
+__all__ = ["app", "main"]
+
+_USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, FloatingPointError)
+_TRACEBACK = "--traceback"
+
+app = typer.Typer(
+    name="sesame",
+    help="Train facial landmark detectors in three stages, on a laptop or a cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command(name="eval")(evaluate)
+app.add_typer(data_app, name="data")
+app.command()(demo)
+app.command()(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sesame-hpc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(_TRACEBACK, help="Errors with their traceback (also SESAME_TRACEBACK=1)."),
+    ] = False,
+) -> None:
+    """Options of every subcommand; `main` has taken --traceback out, wherever it stood."""
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.strerror}: {error.filename}"
+    else:
+        text = str(error)
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    rank = f" (rank {os.environ.get('RANK', '?')})" if several else ""
+    return f"sesame{rank}: {text}"
+
+
+def main() -> None:
+    """Run the command line. What a user can put right ends as a message and exit code 2."""
+    # Threads that sleep at barriers instead of spinning: as fast on an idle machine, and several
+    # times faster where other processes want the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
+    show_traceback = (
+        len(arguments) < len(sys.argv) - 1 or os.environ.get("SESAME_TRACEBACK", "0") != "0"
+    )
+    try:
+        app(arguments, prog_name="sesame")
+    except _USER_ERRORS as error:
+        if show_traceback:
+            raise
+        print(_message(error), file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,61 @@
+"""`sesame data` and the demo's faces."""
+
+import cv2
+import numpy as np
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.readers import read_annotations
+
+
+def write_pts_face(folder, name: str) -> None:
+    """A grey picture of 128 pixels with 68 points on a circle."""
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = 64 + 40 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    rows = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.pts").write_text(f"version: 1\nn_points: 68\n{{\n{rows}\n}}\n")
+    cv2.imwrite(str(folder / f"{name}.png"), np.full((128, 128, 3), 128, dtype=np.uint8))
+
+
+def test_show_draws_as_many_faces_as_asked_and_finds_the_format(sesame, tmp_path):
+    for number in range(3):
+        write_pts_face(tmp_path / "faces", f"face{number}")
+    shown = sesame("data", "show", "faces", "--count", 2, "--out", "deep/sheet.png")
+    assert shown.stdout == "2 of 3 faces drawn in deep/sheet.png\n", shown.stderr
+    sheet = cv2.imread(str(tmp_path / "deep" / "sheet.png"))
+    assert 2 * 256 <= sheet.shape[1] < 3 * 256
+    assert sheet.std() > 10
+
+
+def test_show_of_nothing_says_what_is_missing(sesame, tmp_path):
+    (tmp_path / "empty").mkdir()
+    failed = sesame("data", "show", "empty")
+    assert failed.returncode == 2
+    assert "empty" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def faces_of(root, split: str) -> Annotations:
+    return read_annotations(root, "wflw", split)
+
+
+def test_synth_writes_what_show_and_the_readers_take(sesame, tmp_path):
+    made = sesame(
+        "data", "synth", "--out", "faces", "--train", 3, "--test", 1, "--size", 96, "--workers", 1
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines()[-1] == "3 training and 1 test faces in faces"
+    assert [len(faces_of(tmp_path / "faces", split)) for split in ("train", "test")] == [3, 1]
+    assert sesame("data", "show", "faces", "--split", "test").stdout.startswith("1 of 1 faces")
+
+
+def test_synth_again_changes_nothing_and_another_set_is_refused(sesame, tmp_path):
+    command = ("data", "synth", "--out", "faces", "--test", 0, "--size", 96, "--workers", 1)
+    sesame(*command, "--train", 1)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    again = sesame(*command, "--train", 1)
+    assert again.returncode == 0
+    other = sesame(*command, "--train", 2)
+    assert other.returncode == 2
+    assert "faces holds other synthetic faces" in other.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

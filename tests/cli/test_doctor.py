@@ -1,0 +1,70 @@
+"""`sesame doctor` here, and on machines that lack something."""
+
+import json
+from importlib import metadata
+
+import pytest
+
+from sesame_hpc.cli import checks_machine
+from sesame_hpc.cli.check import Status
+
+
+@pytest.fixture(scope="module")
+def diagnosis(tmp_path_factory):
+    """One run of the command: process and JSON."""
+    import subprocess
+    import sys
+
+    path = tmp_path_factory.mktemp("doctor") / "doctor.json"
+    command = [sys.executable, "-m", "sesame_hpc", "doctor", "--json", str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return shown, json.loads(path.read_text())
+
+
+def test_this_install_is_whole(diagnosis):
+    shown, findings = diagnosis
+    assert shown.returncode == 0, shown.stdout
+    assert findings["ok"] is True
+    status = {check["name"]: check["status"] for check in findings["checks"]}
+    for name in ("Python", "torch", "soft_argmax op", "decoding", "training step"):
+        assert status[name] == "ok"
+
+
+def test_every_required_package_has_its_version(diagnosis):
+    found = {check["name"]: check["found"] for check in diagnosis[1]["checks"]}
+    assert found["torch"] == metadata.version("torch")
+    assert found["submitit"] == metadata.version("submitit")
+
+
+def test_the_table_fits_80_columns(diagnosis):
+    lines = diagnosis[0].stdout.splitlines()
+    assert len(lines) > 20
+    assert max(map(len, lines)) <= 80
+
+
+def checks_with(monkeypatch, **packages):
+    monkeypatch.setattr(checks_machine, "required_packages", lambda: packages)
+    return {check.name: check for check in checks_machine.machine_checks()}
+
+
+def test_missing_and_old_packages_break_it_and_say_what_to_install(monkeypatch):
+    checks = checks_with(monkeypatch, nosuchpackage="1.0", numpy="999.1")
+    assert checks["nosuchpackage"].status is Status.BROKEN
+    assert '"nosuchpackage>=1.0"' in checks["nosuchpackage"].fix
+    assert checks["numpy"].status is Status.BROKEN
+    assert "older than 999.1" in checks["numpy"].found
+
+
+def test_no_compiler_no_ninja_no_slurm_are_notes_with_a_way_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    checks = checks_with(monkeypatch)
+    for name in ("C++ compiler", "ninja on PATH", "SLURM"):
+        assert checks[name].status is Status.NOTE
+        assert checks[name].fix
+    assert "g++" in checks["C++ compiler"].fix
+
+
+def test_a_compiler_that_fails_is_found_out(monkeypatch):
+    monkeypatch.setenv("CXX", "false")
+    assert "does not compile" in checks_with(monkeypatch)["C++ compiler"].found

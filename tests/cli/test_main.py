@@ -1,0 +1,86 @@
+"""The command line as a process: help, speed, errors."""
+
+import subprocess
+import sys
+import time
+from typing import get_args
+
+import pytest
+
+from sesame_hpc.cli import choices
+from sesame_hpc.config import STAGES
+
+HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
+
+
+def test_help_names_the_commands(sesame):
+    shown = sesame("--help")
+    assert shown.returncode == 0
+    for command in ("train", "eval", "data", "demo", "doctor"):
+        assert f"│ {command} " in shown.stdout
+
+
+def test_help_is_quick(sesame):
+    def seconds() -> float:
+        start = time.perf_counter()
+        sesame("--help")
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.4
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments):
+    program = (
+        "import sys\n"
+        "from sesame_hpc.cli.main import main\n"
+        f"sys.argv = ['sesame', *{arguments}]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print('MODULES', *sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    modules = set(shown.stdout.split("MODULES")[1].split())
+    assert "typer" in modules
+    assert not modules & HEAVY
+
+
+def test_choices_are_those_of_the_package():
+    from sesame_hpc.data import readers
+
+    assert get_args(choices.Stage) == STAGES
+    assert set(get_args(choices.ScoredStage)) == set(STAGES) - {"pretrain"}
+    assert choices.Format == readers.Format
+    assert choices.Split == readers.Split
+
+
+def test_a_wrong_setting_is_one_message_without_traceback(sesame):
+    failed = sesame("train", "paper", "data.root=x", "model.widht=3")
+    assert failed.returncode == 2
+    assert failed.stdout == ""
+    assert "model.widht: unknown key; did you mean model.width?" in failed.stderr
+    assert failed.stderr.startswith("sesame: ")
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_missing_file_and_a_wrong_option_end_with_code_2(sesame):
+    missing = sesame("train", "nosuch.yaml")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "nosuch.yaml" in missing.stderr
+    assert sesame("train", "paper", "--stage", "warmup").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("extra", "variables"), [(["--traceback"], {}), ([], {"SESAME_TRACEBACK": "1"})]
+)
+def test_tracebacks_on_demand(sesame, extra, variables):
+    failed = sesame("train", "nosuch.yaml", *extra, **variables)
+    assert failed.returncode == 1
+    assert "Traceback" in failed.stderr
+    assert "FileNotFoundError" in failed.stderr
+
+
+def test_messages_of_several_ranks_say_which(sesame):
+    failed = sesame("train", "nosuch.yaml", RANK="3", WORLD_SIZE="4")
+    assert failed.stderr.startswith("sesame (rank 3): ")
