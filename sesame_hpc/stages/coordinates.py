@@ -1,0 +1,55 @@
+"""The objective of the preliminary and finetune stages: landmark coordinates."""
+
+from torch import Tensor, nn
+
+from sesame_hpc.config import HeadConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.loader import Batch, EvalLoader
+from sesame_hpc.evaluation.nme import NmeTable
+from sesame_hpc.evaluation.predict import evaluate
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.task import Forward
+
+__all__ = ["CoordinateTask", "l1_coord"]
+
+
+def l1_coord(coordinates: Tensor, landmarks: Tensor, head: HeadConfig) -> Tensor:
+    """Mean absolute coordinate error, in fractions of the crop side; a scalar.
+
+    coordinates [T, B, K, 2] of T stacks, landmarks [B, K, 2]; the stacks weigh alike, or only the
+    last counts (`head.supervision`). The paper's "MAE loss" (section IV.A).
+    """
+    supervised = coordinates if head.supervision == "all" else coordinates[-1:]
+    return (supervised - landmarks).abs().mean()
+
+
+class CoordinateTask:
+    """L1 on coordinates; validates by NME on the held-out faces."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        head: HeadConfig,
+        heldout: Annotations,
+        heldout_loader: EvalLoader,
+        world: World,
+    ) -> None:
+        self.network = network
+        self.head = head
+        self.heldout = heldout
+        self.heldout_loader = heldout_loader
+        self.world = world
+
+    def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
+        return l1_coord(forward(batch.images), batch.landmarks, self.head)
+
+    def table(self) -> NmeTable:
+        """Held-out NME of the network as it is now."""
+        self.world.share_buffers(self.network)
+        return evaluate(self.network, self.heldout_loader, self.heldout, self.world.gather)
+
+    def validate(self) -> dict[str, float]:
+        return {"heldout_nme": self.table().nme}
+
+    def picture(self, epoch: int) -> None:
+        """Nothing: the coordinates are looked at in the tables."""

@@ -1,0 +1,123 @@
+"""The three stages, one after the other, each from what the one before left in the run folder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from sesame_hpc.config import Config
+from sesame_hpc.data.keyed import keyed_generator
+from sesame_hpc.files import write_json_atomic
+from sesame_hpc.masking import masking_distribution
+from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
+from sesame_hpc.models.transfer import transfer_backbone
+from sesame_hpc.stages.coordinates import CoordinateTask
+from sesame_hpc.stages.faces import read_faces
+from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
+from sesame_hpc.stages.session import Session
+from sesame_hpc.stages.summary import print_distribution, print_summary, write_summary
+from sesame_hpc.training.checkpoint import load_weights, save_weights
+from sesame_hpc.training.distributed import connect
+from sesame_hpc.training.environment import environment
+from sesame_hpc.training.monitor import Monitor
+
+__all__ = ["execute"]
+
+
+def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
+    """Run the unfinished ones of `stages` on every rank; write the summary after the last."""
+    world = connect(config.runtime)
+    if world.is_main:
+        folder.open(config, environment())
+    world.barrier()
+    faces = read_faces(config, folder)
+    console = Console()
+    with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
+        session = Session(config, folder, world, faces, monitor)
+        for name in stages:
+            if folder.result(name) is None:
+                _RUNNERS[name](session, name)
+                world.barrier()
+    if world.is_main and all(folder.result(name) for name in _RUNNERS):
+        write_summary(folder, faces.scheme.name)
+        print_summary(folder, console)
+
+
+def _seed_weights(session: Session, name: str) -> None:
+    """Initial weights depend on (seed, stage) alone."""
+    generator = keyed_generator(session.config.seed, name, 0, 0, "weights")
+    torch.manual_seed(int(generator.integers(2**62)))
+
+
+def _train_coordinates(session: Session, name: str) -> None:
+    config, faces = session.config, session.faces
+    _seed_weights(session, name)
+    network = LandmarkNet(config.model, config.head, faces.scheme.num_landmarks)
+    if name == "finetune":
+        report = transfer_backbone(load_weights(session.folder.weights("pretrain")), network)
+        session.monitor.message(f"finetune starts from pretrain: {report}")
+    loader = session.train_loader(name, "full")
+    engine = session.engine(name, network, loader)
+    batch_size = session.stage_config(name).batch_size
+    task = CoordinateTask(
+        engine.module,
+        config.head,
+        faces.heldout,
+        session.eval_loader(faces.heldout, batch_size),
+        session.world,
+    )
+    seconds = session.fit(name, task, engine, loader)
+    result: dict[str, Any] = {"seconds": seconds, "heldout": task.table().to_json(), "test": None}
+    if faces.test is not None:
+        test_loader = session.eval_loader(faces.test, batch_size)
+        test = CoordinateTask(engine.module, config.head, faces.test, test_loader, session.world)
+        result["test"] = test.table().to_json()
+    if name == "preliminary":
+        _write_distribution(session, result["heldout"]["regions"])
+    _finish(session, name, engine.module, result)
+
+
+def _write_distribution(session: Session, regions: dict[str, float]) -> None:
+    """Regional held-out NME -> masking.json, shown."""
+    if session.world.is_main:
+        probabilities = masking_distribution(regions, session.config.masking)
+        write_json_atomic(session.folder.masking_file, probabilities)
+        session.monitor.show(lambda console: print_distribution(probabilities, regions, console))
+
+
+def _train_reconstruction(session: Session, name: str) -> None:
+    config, faces = session.config, session.faces
+    probabilities = session.folder.masking
+    if probabilities is None:
+        raise FileNotFoundError(f"{session.folder.masking_file} is missing: rerun preliminary")
+    _seed_weights(session, name)
+    network = ReconstructionNet(config.model, config.head)
+    if config.stages.pretrain.start_from == "preliminary":
+        report = transfer_backbone(load_weights(session.folder.weights("preliminary")), network)
+        session.monitor.message(f"pretrain starts from preliminary: {report}")
+    loader = session.train_loader(name, "mild")
+    engine = session.engine(name, network, loader)
+    task = ReconstructionTask(
+        engine.module,
+        Masker(probabilities, faces.scheme, config.masking, config.seed),
+        session.eval_loader(faces.heldout, session.stage_config(name).batch_size),
+        session.folder.pictures,
+        session.world,
+    )
+    seconds = session.fit(name, task, engine, loader)
+    _finish(session, name, engine.module, {"seconds": seconds, **task.validate()})
+
+
+def _finish(session: Session, name: str, network: torch.nn.Module, result: dict[str, Any]) -> None:
+    if session.world.is_main:
+        save_weights(session.folder.weights(name), network.state_dict())
+        session.folder.finish_stage(name, result)
+
+
+_RUNNERS = {
+    "preliminary": _train_coordinates,
+    "pretrain": _train_reconstruction,
+    "finetune": _train_coordinates,
+}

@@ -1,0 +1,40 @@
+"""The faces of a run: its scheme, its training, held-out and test parts."""
+
+from dataclasses import dataclass
+
+from sesame_hpc.config import Config
+from sesame_hpc.data.annotations import Annotations, split_heldout
+from sesame_hpc.data.readers import format_scheme, has_split, read_annotations
+from sesame_hpc.schemes import Scheme, load_scheme
+from sesame_hpc.stages.folder import RunFolder
+
+__all__ = ["Faces", "read_faces", "run_scheme"]
+
+
+@dataclass(frozen=True)
+class Faces:
+    train: Annotations
+    heldout: Annotations
+    test: Annotations | None
+
+    @property
+    def scheme(self) -> Scheme:
+        return self.train.scheme
+
+
+def run_scheme(config: Config, folder: RunFolder) -> Scheme:
+    """The run's own scheme (its copy in the folder first), or its format's."""
+    if config.data.scheme is None:
+        return format_scheme(config.data.format)
+    return load_scheme(folder.scheme_file if folder.scheme_file.exists() else config.data.scheme)
+
+
+def read_faces(config: Config, folder: RunFolder) -> Faces:
+    """Read and split the data set of `config`; the held-out part is drawn by `config.seed`."""
+    data, scheme = config.data, run_scheme(config, folder)
+    everything = read_annotations(data.root, data.format, "train", scheme)
+    train, heldout = split_heldout(everything, data.heldout, config.seed)
+    test = None
+    if has_split(data.root, data.format, "test", scheme):
+        test = read_annotations(data.root, data.format, "test", scheme)
+    return Faces(train, heldout, test)

@@ -1,0 +1,94 @@
+"""The run folder: what lies where, what is finished, and whether a config may continue it.
+
+    config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
+    scheme.yaml (a copy of the user's own scheme)
+    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   tensorboard/
+
+Imports no torch: a finished run answers at once.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sesame_hpc.config import STAGES, Config, differences, dump_config, load_config
+from sesame_hpc.files import write_json_atomic, write_text_atomic
+
+__all__ = ["RunFolder"]
+
+_MAY_CHANGE = ("runtime.", "log.", "checkpoint.", "data.threads", "data.root", "output")
+
+
+class RunFolder:
+    """Paths and states of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.yaml"
+        self.environment_file = path / "environment.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.masking_file = path / "masking.json"
+        self.summary_file = path / "summary.json"
+        self.scheme_file = path / "scheme.yaml"
+        self.pictures = path / "pictures"
+        self.tensorboard = path / "tensorboard"
+
+    def stage(self, name: str) -> Path:
+        return self.path / "checkpoints" / name
+
+    def weights(self, stage: str) -> Path:
+        return self.stage(stage) / "weights.safetensors"
+
+    def result(self, stage: str) -> dict[str, Any] | None:
+        """What a finished stage achieved; None while it is unfinished."""
+        return _read_json(self.stage(stage) / "result.json")
+
+    def finish_stage(self, stage: str, result: dict[str, Any]) -> None:
+        """Mark a stage as finished; its weights must be saved."""
+        write_json_atomic(self.stage(stage) / "result.json", result)
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        return _read_json(self.summary_file)
+
+    @property
+    def masking(self) -> dict[str, float] | None:
+        return _read_json(self.masking_file)
+
+    def is_complete(self) -> bool:
+        return self.summary is not None and all(self.result(stage) for stage in STAGES)
+
+    def config(self) -> Config:
+        """The config this run was started with. Raises FileNotFoundError where there is no run."""
+        if not self.config_file.exists():
+            raise FileNotFoundError(f"{self.path} is not a run folder: it has no config.yaml")
+        return load_config(self.config_file)
+
+    def check(self, config: Config) -> None:
+        """Raise ValueError where `config` would train something else than this folder's run."""
+        if not self.config_file.exists():
+            return
+        changed = [
+            line for line in differences(self.config(), config) if not line.startswith(_MAY_CHANGE)
+        ]
+        if changed:
+            raise ValueError(
+                f"{self.path} holds a run with another config: {'; '.join(changed)}. "
+                "Continue it with its own config, or give another output=FOLDER."
+            )
+
+    def open(self, config: Config, environment: dict[str, Any]) -> None:
+        """Create the folder or continue in it; rank 0 only, after `check`."""
+        for stage in STAGES:
+            self.stage(stage).mkdir(parents=True, exist_ok=True)
+        self.pictures.mkdir(exist_ok=True)
+        if config.data.scheme and Path(config.data.scheme).is_file():
+            shutil.copyfile(config.data.scheme, self.scheme_file)
+        earlier = _read_json(self.environment_file) or {"starts": []}
+        write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
+        write_text_atomic(self.config_file, dump_config(config))
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else None

@@ -1,0 +1,126 @@
+"""The objective of the pretrain stage: reconstruct what adaptive masking hid (section III.B)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import torch
+from sesame_kernels import masked_mse, noise_mask
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sesame_hpc.config import MaskingConfig
+from sesame_hpc.data.loader import Batch, EvalLoader
+from sesame_hpc.masking import draw_plan, place_anchors
+from sesame_hpc.schemes import Scheme
+from sesame_hpc.stages.pictures import save_reconstructions
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.task import Forward
+
+__all__ = ["Masker", "ReconstructionTask", "reconstruction_loss"]
+
+
+@dataclass(frozen=True)
+class Masker:
+    """Masks batches: regions by `probabilities`, keyed by (seed, stage, epoch, sample id)."""
+
+    probabilities: Mapping[str, float]
+    scheme: Scheme
+    masking: MaskingConfig
+    seed: int
+
+    def __call__(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor]:
+        """Masked images [B, 3, S, S] and lambda [B, 1, S, S] in [0, 1], on the images' device."""
+        device = batch.images.device
+        plan = draw_plan(
+            batch.sample_ids.tolist(),
+            self.probabilities,
+            self.scheme,
+            self.masking,
+            seed=self.seed,
+            stage=stage,
+            epoch=epoch,
+        ).to(device)
+        return noise_mask(
+            batch.images,
+            place_anchors(plan, batch.landmarks),
+            plan.sigma,
+            plan.counts,
+            _noise_seed(self.seed, stage, epoch),
+            batch.sample_ids.to(device, non_blocking=True),
+            self.masking.noise_mean,
+            self.masking.noise_std,
+        )
+
+
+def _noise_seed(seed: int, stage: str, epoch: int) -> int:
+    """63 bits that no other (seed, stage, epoch) shares in practice."""
+    digest = blake2b(f"{seed}/{stage}/{epoch}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def reconstruction_loss(
+    reconstructions: list[Tensor], images: Tensor, lam: Tensor, outside_weight: float
+) -> Tensor:
+    """Eq. 2, averaged over stacks; a scalar.
+
+    Each reconstruction [B, 3, s, s] is held against the area-downsampled crop, and lambda
+    [B, 1, S, S] is downsampled likewise.
+    """
+    factor = images.shape[-1] // reconstructions[0].shape[-1]
+    target, mask = F.avg_pool2d(images, factor), F.avg_pool2d(lam, factor)
+    losses = [masked_mse(each, target, mask, outside_weight) for each in reconstructions]
+    return torch.stack(losses).mean()
+
+
+class ReconstructionTask:
+    """Masked reconstruction; validates by Eq. 2 on the held-out faces under a fixed masking."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        masker: Masker,
+        heldout_loader: EvalLoader,
+        pictures: Path,
+        world: World,
+    ) -> None:
+        self.network = network
+        self.masker = masker
+        self.heldout_loader = heldout_loader
+        self.pictures = pictures
+        self.world = world
+
+    def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
+        masked, lam = self.masker(batch, "pretrain", epoch)
+        return self._loss(forward(masked), batch, lam)
+
+    def _loss(self, reconstructions: list[Tensor], batch: Batch, lam: Tensor) -> Tensor:
+        weight = self.masker.masking.outside_weight
+        return reconstruction_loss(reconstructions, batch.images, lam, weight)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        self.world.share_buffers(self.network)
+        self.network.eval()
+        total, faces = 0.0, 0
+        for batch in self.heldout_loader:
+            masked, lam = self.masker(batch, "heldout", 0)
+            loss = self._loss(self.network(masked), batch, lam)
+            total += float(loss) * len(batch.images)
+            faces += len(batch.images)
+        self.network.train()
+        sums = self.world.gather((total, faces))
+        return {"heldout_loss": sum(part for part, _ in sums) / sum(count for _, count in sums)}
+
+    @torch.no_grad()
+    def picture(self, epoch: int) -> None:
+        if not self.world.is_main:
+            return
+        batch = next(iter(self.heldout_loader))
+        masked, lam = self.masker(batch, "heldout", 0)
+        self.network.eval()
+        reconstructed = self.network(masked)[-1]
+        self.network.train()
+        path = self.pictures / f"pretrain-epoch-{epoch + 1:04d}.png"
+        save_reconstructions(path, batch.images, lam, masked, reconstructed)

@@ -1,0 +1,83 @@
+"""What every stage of a run works with, and how a stage's loaders and engine are built from it."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sesame_hpc.config import Config, StageConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.loader import Appearance, EvalLoader, TrainLoader
+from sesame_hpc.stages.faces import Faces
+from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.training.checkpoint import Checkpoints
+from sesame_hpc.training.distributed import World
+from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.fit import Fit
+from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.schedule import micro_batch_size
+from sesame_hpc.training.task import Task
+
+__all__ = ["Session"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run in progress on this rank."""
+
+    config: Config
+    folder: RunFolder
+    world: World
+    faces: Faces
+    monitor: Monitor
+
+    def stage_config(self, name: str) -> StageConfig:
+        return getattr(self.config.stages, name)
+
+    def eval_loader(self, annotations: Annotations, batch_size: int) -> EvalLoader:
+        return EvalLoader(
+            annotations,
+            self.config.data,
+            self.config.model.image_size,
+            batch_size=batch_size,
+            device=self.world.device,
+            rank=self.world.rank,
+            world_size=self.world.size,
+        )
+
+    def train_loader(self, name: str, appearance: Appearance) -> TrainLoader:
+        stage, runtime = self.stage_config(name), self.config.runtime
+        return TrainLoader(
+            self.faces.train,
+            self.config.data,
+            self.config.model.image_size,
+            batch_size=micro_batch_size(stage, runtime, self.world.size),
+            seed=self.config.seed,
+            stage=name,
+            device=self.world.device,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            appearance=appearance,
+        )
+
+    def engine(self, name: str, network: nn.Module, loader: TrainLoader) -> Engine:
+        stage, runtime = self.stage_config(name), self.config.runtime
+        total_steps = loader.steps_per_epoch // runtime.accumulation * stage.epochs
+        return Engine(network, stage, runtime, self.world, total_steps)
+
+    def fit(self, name: str, task: Task, engine: Engine, loader: TrainLoader) -> float:
+        """Train a stage to its end and return its seconds, interruptions left out."""
+        checkpoints = Checkpoints(self.folder.stage(name), self.config.checkpoint.keep, self.world)
+        fit = Fit(
+            name=name,
+            stage=self.stage_config(name),
+            task=task,
+            engine=engine,
+            loader=loader,
+            accumulation=self.config.runtime.accumulation,
+            checkpoints=checkpoints,
+            monitor=self.monitor,
+            world=self.world,
+            log=self.config.log,
+            every=self.config.checkpoint,
+        )
+        return fit.run()

@@ -1,0 +1,98 @@
+"""What a run comes to: `summary.json`, and the table of regions (the paper's Table 1)."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sesame_hpc.config import STAGES
+from sesame_hpc.files import write_json_atomic
+from sesame_hpc.stages.folder import RunFolder
+
+__all__ = ["print_distribution", "print_regions", "print_summary", "write_summary"]
+
+
+def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
+    """Gather the finished stages' results into `summary.json`; NME in percent."""
+    results = {stage: folder.result(stage) or {} for stage in STAGES}
+    coordinates = {stage: results[stage] for stage in ("preliminary", "finetune")}
+    summary: dict[str, Any] = {
+        "scheme": scheme,
+        "faces": results["finetune"]["heldout"]["faces"],
+        "stages": {stage: _figures(each["heldout"]) for stage, each in coordinates.items()},
+        "masking": folder.masking,
+        "seconds": {stage: results[stage]["seconds"] for stage in STAGES},
+    }
+    if results["finetune"].get("test"):
+        summary["test"] = {
+            "faces": results["finetune"]["test"]["faces"],
+            "stages": {stage: _figures(each["test"]) for stage, each in coordinates.items()},
+        }
+    write_json_atomic(folder.summary_file, summary)
+    return summary
+
+
+def _figures(table: dict[str, Any]) -> dict[str, Any]:
+    return {"nme": table["nme"], "regions": table["regions"]}
+
+
+def print_summary(folder: RunFolder, console: Console) -> None:
+    """The held-out table, the test table if there is one, times, and where things lie."""
+    summary = folder.summary
+    assert summary is not None
+    masking = summary["masking"]
+    console.print(_comparison(summary["stages"], summary["faces"], "held-out", masking))
+    if "test" in summary:
+        console.print(
+            _comparison(summary["test"]["stages"], summary["test"]["faces"], "test", masking)
+        )
+    seconds = summary["seconds"]
+    spent = ", ".join(f"{stage} {seconds[stage]:.0f} s" for stage in seconds)
+    console.print(f"Time: {spent}. Run folder: {folder.path}", soft_wrap=True)
+
+
+def _comparison(stages: dict[str, Any], faces: int, part: str, masking: dict[str, float]) -> Table:
+    table = Table(title=f"NME (%) on {faces} {part} faces")
+    table.add_column("region")
+    for heading in ("preliminary", "finetune", "change", "change %", "masked %"):
+        table.add_column(heading, justify="right")
+    before, after = stages["preliminary"], stages["finetune"]
+    for region in before["regions"]:
+        share = f"{100 * masking[region]:.1f}"
+        table.add_row(region, *_change(before["regions"][region], after["regions"][region]), share)
+    table.add_section()
+    table.add_row("all points", *_change(before["nme"], after["nme"]), "")
+    return table
+
+
+def _change(before: float, after: float) -> tuple[str, str, str, str]:
+    change = after - before
+    return f"{before:.3f}", f"{after:.3f}", f"{change:+.3f}", f"{100 * change / before:+.1f}"
+
+
+def print_regions(figures: dict[str, Any], title: str, console: Console) -> None:
+    """One network's NME per region; `figures` as `NmeTable.to_json`."""
+    table = Table(title=title)
+    table.add_column("region")
+    table.add_column("NME %", justify="right")
+    for region, nme in figures["regions"].items():
+        table.add_row(region, f"{nme:.3f}")
+    table.add_section()
+    table.add_row("all points", f"{figures['nme']:.3f}")
+    console.print(table)
+
+
+def print_distribution(
+    probabilities: dict[str, float], regions: dict[str, float], console: Console
+) -> None:
+    """The masking distribution beside the NME it comes from, with bars."""
+    table = Table(title="Masking distribution")
+    table.add_column("region")
+    table.add_column("NME %", justify="right")
+    table.add_column("masked %", justify="right")
+    table.add_column("")
+    most = max(probabilities.values())
+    for region, share in probabilities.items():
+        bar = "█" * max(1, round(24 * share / most))
+        table.add_row(region, f"{regions[region]:.3f}", f"{100 * share:.1f}", bar)
+    console.print(table)

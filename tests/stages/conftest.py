@@ -1,0 +1,74 @@
+"""A small synthetic data set and a config that trains on it in seconds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sesame_hpc.config import dump_config, load_config
+from sesame_hpc.data.synth import synthesise
+
+TINY = """
+data: {heldout: 8, threads: 2}
+model: {stacks: 2, width: 8, levels: 2, image_size: 32, map_size: 8}
+stages:
+  preliminary: {epochs: 3, batch_size: 8}
+  pretrain: {epochs: 3, batch_size: 8}
+  finetune: {epochs: 3, batch_size: 8}
+runtime: {device: cpu, threads: 1}
+checkpoint: {every_steps: 2}
+log: {every_steps: 1, eval_epochs: 1, pictures_epochs: 1, tensorboard: false}
+"""
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 training and 10 test faces of 96 pixels in the WFLW layout."""
+    root = tmp_path_factory.mktemp("synth") / "faces"
+    synthesise(root, train=48, test=10, seed=3, size=96, workers=1)
+    return root
+
+
+@pytest.fixture
+def write_config(faces: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Write the tiny config, with overrides, for a run folder `runs/<name>` under tmp_path."""
+
+    def write(name: str, *overrides: str) -> Path:
+        base = tmp_path / "tiny.yaml"
+        base.write_text(TINY)
+        paths = (f"data.root={faces}", f"output={tmp_path / 'runs' / name}")
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(dump_config(load_config(base, [*paths, *overrides])))
+        return path
+
+    return write
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what a launcher or the interpreter tests may have set."""
+    drop = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TRITON_INTERPRET")
+    return {key: value for key, value in os.environ.items() if key not in drop}
+
+
+def start_training(config: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """`sesame train` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "sesame_hpc", "train", str(config), *arguments],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def train(config: Path, *arguments: str) -> str:
+    """Run `sesame train` to its end and return what it printed."""
+    process = start_training(config, *arguments)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output

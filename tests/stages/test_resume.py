@@ -1,0 +1,116 @@
+"""Interrupted runs end with the bits of undisturbed ones; ranks see the same samples."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import clean_environment, start_training, train
+from safetensors.torch import load_file
+
+from sesame_hpc.config import STAGES
+
+pytestmark = pytest.mark.slow
+
+
+def final_weights(run: Path) -> dict:
+    return {
+        f"{stage}/{key}": value
+        for stage in STAGES
+        for key, value in load_file(run / f"checkpoints/{stage}/weights.safetensors").items()
+    }
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    one, other = final_weights(first), final_weights(second)
+    assert one.keys() == other.keys()
+    different = [key for key in one if not one[key].equal(other[key])]
+    assert not different
+
+
+def kill_when(config: Path, run: Path, stage: str, step: int) -> None:
+    """Start the run and SIGKILL it once `stage` has recorded `step`."""
+    process = start_training(config)
+    deadline = time.monotonic() + 180
+    wanted = f'"stage": "{stage}", "epoch": {(step - 1) // 5 + 1}, "step": {step},'
+    while process.poll() is None and time.monotonic() < deadline:
+        metrics = run / "metrics.jsonl"
+        if metrics.exists() and wanted in metrics.read_text():
+            break
+        time.sleep(0.02)
+    interrupted = process.poll() is None
+    process.kill()
+    output, _ = process.communicate()
+    assert interrupted, f"ended before step {step} of {stage}:\n{output}"
+
+
+def test_sigkill_in_every_stage_ends_with_the_same_bits(write_config, tmp_path: Path) -> None:
+    train(write_config("undisturbed"))
+    config, run = write_config("killed"), tmp_path / "runs" / "killed"
+    for stage, step in (("preliminary", 8), ("pretrain", 3), ("finetune", 11)):
+        kill_when(config, run, stage, step)
+        assert not (run / "checkpoints" / stage / "result.json").exists()
+    output = train(config)
+    assert "from step 10" in output
+    assert_same_weights(tmp_path / "runs" / "undisturbed", run)
+    one, other = (
+        json.loads((tmp_path / "runs" / name / "summary.json").read_text())
+        for name in ("undisturbed", "killed")
+    )
+    assert one["stages"] == other["stages"]
+    assert len(json.loads((run / "environment.json").read_text())["starts"]) == 4
+
+
+def test_a_half_written_checkpoint_is_not_read(write_config, tmp_path: Path) -> None:
+    train(write_config("whole"), "--stage", "preliminary")
+    config, run = write_config("torn"), tmp_path / "runs" / "torn"
+    kill_when(config, run, "preliminary", 8)
+    folder = run / "checkpoints" / "preliminary"
+    latest = json.loads((folder / "latest.json").read_text())["tag"]
+    torn = folder / "step-00000014"
+    torn.mkdir(exist_ok=True)
+    (torn / "mp_rank_00_model_states.pt").write_bytes(b"half")
+    assert latest != torn.name
+    train(config, "--stage", "preliminary")
+    key = "checkpoints/preliminary/weights.safetensors"
+    one, other = (load_file(tmp_path / "runs" / name / key) for name in ("whole", "torn"))
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def torchrun(config: Path, ranks: int) -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}"]
+    command += [f"--master-port={port}", "-m", "sesame_hpc", "train", str(config)]
+    finished = subprocess.run(
+        command, env=clean_environment(), capture_output=True, text=True, timeout=300
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("zero_stage", [0, 1])
+def test_two_ranks_finish_all_stages(write_config, tmp_path: Path, zero_stage: int) -> None:
+    config = write_config("ranks", f"runtime.zero_stage={zero_stage}")
+    output = torchrun(config, 2)
+    assert output.count("all points") == 2
+    summary = json.loads((tmp_path / "runs" / "ranks" / "summary.json").read_text())
+    assert summary["faces"] == 8
+    assert summary["test"]["faces"] == 10
+
+
+@pytest.mark.distributed
+def test_a_run_moves_from_two_ranks_to_one(write_config, tmp_path: Path) -> None:
+    config = write_config("moving")
+    torchrun(config, 2)
+    run = tmp_path / "runs" / "moving"
+    for name in ("result.json", "weights.safetensors"):
+        (run / "checkpoints" / "finetune" / name).unlink()
+    (run / "summary.json").unlink()
+    output = train(config)
+    assert "finetune: 3 epochs of 5 steps, from step 15" in output
