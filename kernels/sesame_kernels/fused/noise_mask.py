@@ -1,0 +1,210 @@
+"""Gaussian masks and the blend with Philox noise in Triton: one read, one write of the images."""
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from sesame_kernels.constants import CUTOFF
+from sesame_kernels.fused.dtypes import TRITON_DTYPE
+from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
+
+__all__ = ["noise_mask", "noise_mask_backward"]
+
+_PIXELS = 512
+_CUTOFF = tl.constexpr(CUTOFF)
+
+
+@triton.jit
+def _coverage(anchors, sigma, count, num_anchors, sample, x, y, ACC: tl.constexpr):
+    """lambda at (x, y): exp of minus the least r^2 / (2 sigma^2) over the first `count` anchors."""
+    least = tl.full(x.shape, float("inf"), ACC)
+    for anchor in range(count):
+        index = sample * num_anchors + anchor
+        dx = x - tl.load(anchors + 2 * index).to(ACC)
+        dy = y - tl.load(anchors + 2 * index + 1).to(ACC)
+        spread = tl.load(sigma + index).to(ACC)
+        distance = (dx * dx + dy * dy) / (2.0 * spread * spread)
+        distance = tl.where(spread <= 0.0, float("inf"), distance)
+        least = tl.minimum(least, distance, propagate_nan=tl.PropagateNan.ALL)
+    return tl.where(least > _CUTOFF, 0.0, tl.exp(-least))
+
+
+@triton.jit
+def _box_muller(first, second):
+    """`tl.pair_uniform_to_normal` up to rounding, without the large-angle path of cos and sin.
+
+    2 pi u is `turn` quarter turns and an angle of at most pi / 4, where short Taylor series do.
+    """
+    turn = (4.0 * second + 0.5).to(tl.int32)
+    angle = (4.0 * second - turn.to(tl.float32)) * 1.5707963267948966
+    a2 = angle * angle
+    sine = angle * (1 + a2 * (-1 / 6 + a2 * (1 / 120 + a2 * (-1 / 5040 + a2 * (1 / 362880)))))
+    cosine = 1 + a2 * (-1 / 2 + a2 * (1 / 24 + a2 * (-1 / 720 + a2 * (1 / 40320))))
+    radius = tl.sqrt(-2.0 * tl.log(tl.maximum(first, 1.0e-7)))
+    is_odd = (turn & 1) == 1
+    x = tl.where(is_odd, sine, cosine) * tl.where(((turn + 1) & 2) == 2, -radius, radius)
+    y = tl.where(is_odd, cosine, sine) * tl.where((turn & 2) == 2, -radius, radius)
+    return x, y
+
+
+@triton.jit
+def noise_mask_kernel(
+    images,
+    anchors,
+    sigma,
+    counts,
+    sample_ids,
+    masked,
+    coverage,
+    channels,
+    num_pixels,
+    height,
+    width,
+    num_anchors,
+    images_stride_b,
+    images_stride_c,
+    images_stride_p,
+    masked_stride_b,
+    masked_stride_c,
+    masked_stride_p,
+    seed: tl.int64,
+    noise_mean: tl.float64,
+    noise_std: tl.float64,
+    ACC: tl.constexpr,
+    PIXELS: tl.constexpr,
+):
+    tiles = tl.cdiv(num_pixels, PIXELS)
+    sample = (tl.program_id(0) // tiles).to(tl.int64)
+    pixels = tl.program_id(0) % tiles * PIXELS + tl.arange(0, PIXELS)
+    valid = pixels < num_pixels
+    x = ((pixels % width).to(ACC) + 0.5) / width
+    y = ((pixels // width).to(ACC) + 0.5) / height
+    count = tl.minimum(tl.load(counts + sample).to(tl.int32), num_anchors)
+    lam = _coverage(anchors, sigma, count, num_anchors, sample, x, y, ACC)
+    tl.store(coverage + sample * num_pixels + pixels, lam, mask=valid)
+
+    sample_id = tl.load(sample_ids + sample).to(tl.int64)
+    id_low = (sample_id & 0xFFFFFFFF).to(tl.uint32)
+    id_high = ((sample_id >> 32) & 0xFFFFFFFF).to(tl.uint32)
+    mean = tl.cast(noise_mean, ACC)
+    std = tl.cast(noise_std, ACC)
+    source = images + sample * images_stride_b + pixels.to(tl.int64) * images_stride_p
+    result = masked + sample * masked_stride_b + pixels.to(tl.int64) * masked_stride_p
+    zero = pixels.to(tl.uint32) * 0
+    is_covered = tl.max((lam != 0.0).to(tl.int32), axis=0) > 0
+    for group in range(0, tl.cdiv(channels, 4)):
+        n0 = tl.zeros([PIXELS], tl.float32)
+        n1, n2, n3 = n0, n0, n0
+        if is_covered:
+            w0, w1, w2, w3 = tl.philox(
+                seed, pixels.to(tl.uint32), zero + group, zero + id_low, zero + id_high
+            )
+            u0, u1 = tl.uint_to_uniform_float(w0), tl.uint_to_uniform_float(w1)
+            u2, u3 = tl.uint_to_uniform_float(w2), tl.uint_to_uniform_float(w3)
+            n0, n1 = _box_muller(u0, u1)
+            n2, n3 = _box_muller(u2, u3)
+        for lane in tl.static_range(4):
+            normal = n0 if lane == 0 else (n1 if lane == 1 else (n2 if lane == 2 else n3))
+            active = valid & (group * 4 + lane < channels)
+            value = tl.load(source, mask=active, other=0.0).to(ACC)
+            blend = (1.0 - lam) * value + lam * (mean + std * normal.to(ACC))
+            tl.store(result, blend, mask=active)
+            source += images_stride_c
+            result += masked_stride_c
+
+
+@triton.jit
+def noise_mask_backward_kernel(
+    grad_masked,
+    coverage,
+    grad_images,
+    channels,
+    num_pixels,
+    stride_b,
+    stride_c,
+    stride_p,
+    grad_stride_b,
+    grad_stride_c,
+    grad_stride_p,
+    ACC: tl.constexpr,
+    PIXELS: tl.constexpr,
+):
+    tiles = tl.cdiv(num_pixels, PIXELS)
+    sample = (tl.program_id(0) // tiles).to(tl.int64)
+    pixels = (tl.program_id(0) % tiles * PIXELS + tl.arange(0, PIXELS)).to(tl.int64)
+    valid = pixels < num_pixels
+    kept = 1.0 - tl.load(coverage + sample * num_pixels + pixels, mask=valid, other=1.0)
+    source = grad_masked + sample * stride_b + pixels * stride_p
+    result = grad_images + sample * grad_stride_b + pixels * grad_stride_p
+    for _channel in range(channels):
+        grad = tl.load(source, mask=valid, other=0.0).to(ACC)
+        tl.store(result, kept * grad, mask=valid)
+        source += stride_c
+        result += grad_stride_c
+
+
+def noise_mask(
+    images: Tensor,
+    anchors: Tensor,
+    sigma: Tensor,
+    counts: Tensor,
+    seed: int,
+    sample_ids: Tensor,
+    noise_mean: float,
+    noise_std: float,
+) -> tuple[Tensor, Tensor]:
+    """(masked images [B, C, H, W] in the images' dtype and format, lambda [B, 1, H, W])."""
+    batch, channels, height, width = images.shape
+    dtype = accumulation_dtype(images.dtype)
+    masked = empty_gradient(images)
+    coverage = images.new_empty((batch, 1, height, width), dtype=dtype)
+    if coverage.numel() == 0:
+        return masked, coverage
+    source, result = flat_pixels(images), flat_pixels(masked)
+    pixels = min(_PIXELS, triton.next_power_of_2(height * width))
+    noise_mask_kernel[(batch * triton.cdiv(height * width, pixels),)](
+        source,
+        anchors.contiguous(),
+        sigma.contiguous(),
+        counts.contiguous(),
+        sample_ids.contiguous(),
+        result,
+        coverage,
+        channels,
+        height * width,
+        height,
+        width,
+        sigma.shape[1],
+        *source.stride(),
+        *result.stride(),
+        seed,
+        noise_mean,
+        noise_std,
+        ACC=TRITON_DTYPE[dtype],
+        PIXELS=pixels,
+        num_warps=4,
+    )
+    return masked, coverage
+
+
+def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
+    """The gradient of the images: (1 - lambda) times that of the masked images."""
+    batch, channels, height, width = grad_masked.shape
+    grad_images = empty_gradient(grad_masked)
+    if grad_images.numel() == 0:
+        return grad_images
+    source, result = flat_pixels(grad_masked), flat_pixels(grad_images)
+    pixels = min(_PIXELS, triton.next_power_of_2(height * width))
+    noise_mask_backward_kernel[(batch * triton.cdiv(height * width, pixels),)](
+        source,
+        coverage.contiguous(),
+        result,
+        channels,
+        height * width,
+        *source.stride(),
+        *result.stride(),
+        ACC=TRITON_DTYPE[coverage.dtype],
+        PIXELS=pixels,
+        num_warps=4,
+    )
+    return grad_images

@@ -1,0 +1,29 @@
+"""What the ops, their fakes and their references agree on: dtypes and memory formats of results."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["accumulation_dtype", "empty_gradient", "flat_pixels"]
+
+
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that sums and coordinates are computed in: float64 for float64, else float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def empty_gradient(tensor: Tensor) -> Tensor:
+    """Uninitialised [B, C, H, W] like `tensor`: channels-last if it is, else contiguous.
+
+    Both formats keep rows and columns collapsible, so `flat_pixels` of the result is a view.
+    """
+    channels_last = not tensor.is_contiguous() and tensor.is_contiguous(
+        memory_format=torch.channels_last
+    )
+    return torch.empty_like(
+        tensor, memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
+
+
+def flat_pixels(tensor: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, H * W]: a view wherever the strides allow one, else a copy."""
+    return tensor.flatten(2)
