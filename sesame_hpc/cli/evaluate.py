@@ -18,7 +18,10 @@ def evaluate(
     format: Annotated[
         Format | None, typer.Option(help="The data set's format. Default: the run's.")
     ] = None,
-    split: Annotated[Split, typer.Option(help="The part to evaluate on.")] = "test",
+    split: Annotated[
+        Split | None,
+        typer.Option(help="The part to evaluate on. Default: test if there is one, else train."),
+    ] = None,
     stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"
     ),

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from sesame_hpc.config import Config
 from sesame_hpc.data.loader import EvalLoader
-from sesame_hpc.data.readers import Format, Split, read_annotations
+from sesame_hpc.data.readers import Format, Split, has_split, read_annotations
 from sesame_hpc.evaluation.predict import evaluate
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.models.heads import LandmarkNet
@@ -27,14 +27,15 @@ def evaluate_run(
     run: Path,
     root: Path,
     format: Format | None,
-    split: Split,
+    split: Split | None,
     stage: str,
     json_path: Path | None,
 ) -> dict[str, Any]:
     """Evaluate `stage`'s network of the run folder on `root`; print a table, return its figures.
 
     NME in percent, of the outer eye corners' distance, in original pixels against unclamped labels.
-    `format` None takes the run's own. With `json_path` the figures are also written there.
+    `format` None takes the run's own, `split` None test where the set has one, else train. With
+    `json_path` the figures are also written there.
 
     Raises FileNotFoundError for a folder that holds no run or no finished stage, ValueError for a
     stage without coordinates or faces of another scheme.
@@ -47,7 +48,9 @@ def evaluate_run(
     config = folder.config()
     weights = load_weights(folder.weights(stage))
     scheme = run_scheme(config, folder)
-    faces = read_annotations(root, format or config.data.format, split, scheme)
+    format = format or config.data.format
+    split = split or ("test" if has_split(root, format, "test", scheme) else "train")
+    faces = read_annotations(root, format, split, scheme)
     world = connect(config.runtime)
     network = _network(config, scheme, world)
     network.load_state_dict(weights)

@@ -16,6 +16,7 @@ from sesame_hpc.training.fit import Fit
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.schedule import micro_batch_size
 from sesame_hpc.training.task import Task
+from sesame_hpc.training.window import LossWindow
 
 __all__ = ["Session"]
 
@@ -66,7 +67,6 @@ class Session:
 
     def fit(self, name: str, task: Task, engine: Engine, loader: TrainLoader) -> float:
         """Train a stage to its end and return its seconds, interruptions left out."""
-        checkpoints = Checkpoints(self.folder.stage(name), self.config.checkpoint.keep, self.world)
         fit = Fit(
             name=name,
             stage=self.stage_config(name),
@@ -74,9 +74,11 @@ class Session:
             engine=engine,
             loader=loader,
             accumulation=self.config.runtime.accumulation,
-            checkpoints=checkpoints,
+            checkpoints=Checkpoints(
+                self.folder.stage(name), self.config.checkpoint.keep, self.world
+            ),
             monitor=self.monitor,
-            world=self.world,
+            window=LossWindow(self.world),
             log=self.config.log,
             every=self.config.checkpoint,
         )

@@ -6,12 +6,12 @@ Progress is one number, the optimizer step. Everything random is keyed by what t
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
 from sesame_hpc.data.loader import Batch, TrainLoader
 from sesame_hpc.training.checkpoint import Checkpoints
-from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.task import Task
@@ -20,38 +20,31 @@ from sesame_hpc.training.window import LossWindow
 __all__ = ["Fit"]
 
 
+@dataclass
 class Fit:
-    """Trains `task` with `engine` on `loader` for `stage.epochs` epochs."""
+    """Trains `task` with `engine` on `loader` for `stage.epochs` epochs.
 
-    def __init__(
-        self,
-        name: str,
-        stage: StageConfig,
-        task: Task,
-        engine: Engine,
-        loader: TrainLoader,
-        accumulation: int,
-        checkpoints: Checkpoints,
-        monitor: Monitor,
-        world: World,
-        log: LogConfig,
-        every: CheckpointConfig,
-    ) -> None:
-        self.name = name
-        self.stage = stage
-        self.task = task
-        self.engine = engine
-        self.loader = loader
-        self.accumulation = accumulation
-        self.checkpoints = checkpoints
-        self.monitor = monitor
-        self.log = log
-        self.every = every
-        self.window = LossWindow(world)
-        self.steps_per_epoch = loader.steps_per_epoch // accumulation
-        self.saved_step = -1
-        self.seconds_before = 0.0
-        self.started = time.perf_counter()
+    `accumulation` micro-batches of the loader make one optimizer step. Validation, pictures and
+    checkpoints come at the ends of the epochs that `log` and `every` name, and at the last.
+    """
+
+    name: str
+    stage: StageConfig
+    task: Task
+    engine: Engine
+    loader: TrainLoader
+    accumulation: int
+    checkpoints: Checkpoints
+    monitor: Monitor
+    window: LossWindow
+    log: LogConfig
+    every: CheckpointConfig
+    _seconds_before: float = field(default=0.0, init=False)
+    _started: float = field(default_factory=time.perf_counter, init=False)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.loader.steps_per_epoch // self.accumulation
 
     def run(self) -> float:
         """Train to the end; seconds it took, without what an interruption threw away. Collective.
@@ -67,14 +60,13 @@ class Fit:
         return self._seconds()
 
     def _seconds(self) -> float:
-        return self.seconds_before + time.perf_counter() - self.started
+        return self._seconds_before + time.perf_counter() - self._started
 
     def _resume(self) -> int:
         state = self.checkpoints.load_latest(self.engine)
         step = 0
         if state is not None:
-            step, self.seconds_before = int(state["step"]), float(state["seconds"])
-        self.saved_step = step
+            step, self._seconds_before = int(state["step"]), float(state["seconds"])
         self.monitor.start(self.name, self.stage.epochs, self.steps_per_epoch, step)
         return step
 
@@ -83,12 +75,17 @@ class Fit:
         self.window.restart_clock()
         for index in range(within, self.steps_per_epoch):
             self._optimizer_step(batches, epoch)
+            if index + 1 == self.steps_per_epoch:
+                return
             step = epoch * self.steps_per_epoch + index + 1
-            if step % self.log.every_steps == 0:
+            save = self._step_save_is_due(step)
+            if save or step % self.log.every_steps == 0:
                 self._record(epoch, step)
-            if self.every.every_steps and step % self.every.every_steps == 0:
-                self._record(epoch, step)
+            if save:
                 self._save(step)
+
+    def _step_save_is_due(self, step: int) -> bool:
+        return self.every.every_steps is not None and step % self.every.every_steps == 0
 
     def _optimizer_step(self, batches: Iterator[Batch], epoch: int) -> None:
         for batch in islice(batches, self.accumulation):
@@ -103,7 +100,7 @@ class Fit:
             self.monitor.validation(self.name, epoch, step, self.task.validate())
         if last or (self.log.pictures_epochs and number % self.log.pictures_epochs == 0):
             self.task.picture(epoch)
-        if last or number % self.every.every_epochs == 0:
+        if last or number % self.every.every_epochs == 0 or self._step_save_is_due(step):
             self._save(step)
 
     def _record(self, epoch: int, step: int) -> None:
@@ -113,8 +110,6 @@ class Fit:
             self.monitor.step(self.name, epoch, step, loss, self.engine.lr, images_per_second)
 
     def _save(self, step: int) -> None:
-        if step != self.saved_step:
-            state = {"stage": self.name, "step": step, "seconds": self._seconds()}
-            self.checkpoints.save(self.engine, step, state)
-            self.saved_step = step
+        state = {"stage": self.name, "step": step, "seconds": self._seconds()}
+        self.checkpoints.save(self.engine, step, state)
         self.window.restart_clock()
