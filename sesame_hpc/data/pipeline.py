@@ -1,0 +1,206 @@
+"""The DALI graph: encoded pictures and parameters in, crops out. The only module that names DALI.
+
+The graph holds no state and draws no random numbers: everything that varies comes in with the
+batch, so any batch can be computed at any time, by any rank.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from nvidia.dali import Pipeline, fn, math, pipeline_def
+from nvidia.dali.types import DALIDataType, DALIImageType
+
+from sesame_hpc.data.augment import Augmentation
+from sesame_hpc.data.geometry import DecodeWindow
+
+__all__ = ["CropGraph", "Feed", "Looks", "can_decode"]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Which optional operations a graph has: colour matrix, JPEG artefacts, pasted patches."""
+
+    colour: bool = False
+    jpeg: bool = False
+    occlusion: bool = False
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One batch of a graph's inputs.
+
+    `encoded` are JPEG or PNG bytes, uint8 [n] each. `augmentation` may be None for a graph without
+    optional operations.
+    """
+
+    encoded: list[NDArray[np.uint8]]
+    window: DecodeWindow
+    augmentation: Augmentation | None = None
+
+    def inputs(self, looks: Looks) -> tuple[Any, ...]:
+        """What the graph with these looks asks of its source, in the order in which it does."""
+        window, drawn = self.window, self.augmentation
+        parts: list[Any] = [self.encoded, window.start, window.end]
+        parts += [window.shrink < 1, np.repeat(window.shrink[:, None], 2, axis=1), window.matrix]
+        if drawn is not None and looks.colour:
+            parts.append(drawn.colour)
+        if drawn is not None and looks.jpeg:
+            parts += [drawn.jpeg, drawn.quality]
+        if drawn is not None and looks.occlusion:
+            anchors = np.stack([np.zeros_like(drawn.corners), drawn.corners], axis=1)
+            parts += [drawn.occlude, anchors, drawn.patches]
+        return tuple(x if isinstance(x, list) else np.ascontiguousarray(x) for x in parts)
+
+
+def _input_count(looks: Looks) -> int:
+    return 6 + looks.colour + 2 * looks.jpeg + 3 * looks.occlusion
+
+
+@pipeline_def(enable_conditionals=True)
+def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
+    """The graph for both backends: uint8 [size, size, 3]. An `if` on an input acts per sample.
+
+    Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
+    whatever the region's size rounds to, so the warp's matrix stays exact.
+    """
+    inputs = list(fn.external_source(source, num_outputs=_input_count(looks), batch=True))
+    encoded, start, end, shrinks, scales, matrix = inputs[:6]
+    inputs = inputs[6:]
+    extent = fn.peek_image_shape(encoded, dtype=DALIDataType.INT32)[:2]
+    image = fn.decoders.image_slice(
+        encoded,
+        device="mixed" if on_gpu else "cpu",
+        start=math.min(start, extent - 1),
+        end=math.min(end, extent),
+        axes=[0, 1],
+        output_type=DALIImageType.RGB,
+    )
+    if shrinks:
+        image = fn.tensor_resize(
+            image, scales=scales, axes=[0, 1], alignment=0.0, size_rounding="ceil"
+        )
+    image = fn.warp_affine(image, matrix=matrix, size=(size, size), fill_value=0, inverse_map=False)
+    if looks.colour:
+        image = fn.coord_transform(image, MT=inputs.pop(0), dtype=DALIDataType.UINT8)
+    if looks.jpeg:
+        compressed, quality = inputs.pop(0), inputs.pop(0)
+        if compressed:
+            image = fn.jpeg_compression_distortion(image, quality=quality)
+    if looks.occlusion:
+        occluded, anchors, patch = inputs
+        if occluded:
+            image = fn.multi_paste(
+                image,
+                patch.gpu() if on_gpu else patch,
+                out_anchors=anchors,
+                output_size=(size, size),
+            )
+    return image
+
+
+class _Inbox:
+    """Where the graph asks for its next batch; StopIteration when there is none."""
+
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
+        self.feeds: Iterator[Feed] = iter(())
+
+    def __call__(self) -> tuple[Any, ...]:
+        return next(self.feeds).inputs(self._looks)
+
+
+class CropGraph:
+    """A built graph: feed it batches, take the crops, over and over.
+
+    Args:
+        size: side of the crops in pixels.
+        batch_size: the largest batch that will be fed.
+        threads: DALI's CPU threads.
+        device: where the crops go; on CUDA, decoding and all the rest happen there as well.
+        looks: the optional operations.
+    """
+
+    def __init__(
+        self, size: int, *, batch_size: int, threads: int, device: torch.device, looks: Looks
+    ) -> None:
+        self._inbox = _Inbox(looks)
+        on_gpu = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if on_gpu else None
+        self._pipeline: Pipeline = _crops(
+            self._inbox,
+            size,
+            looks,
+            on_gpu,
+            batch_size=batch_size,
+            num_threads=threads,
+            device_id=_device_id(device),
+            prefetch_queue_depth=2,
+        )
+        self._pipeline.build()
+
+    def crops(self, feeds: Iterable[Feed]) -> Iterator[torch.Tensor]:
+        """Crops of each feed, in order, computed up to two batches ahead of what was taken.
+
+        Yields float32 [B, size, size, 3] RGB in [0, 1], in memory that DALI does not touch again.
+        A new call ends the one before, whose iterator must not be used any more.
+
+        Raises:
+            RuntimeError: DALI could not process a batch. The graph is of no use afterwards.
+        """
+        self._drain()
+        self._inbox.feeds = iter(feeds)
+        self._pipeline.reset()
+        self._pipeline.schedule_run()
+        while (outputs := self._take()) is not None:
+            images = self._to_float(outputs.as_tensor())
+            self._pipeline.release_outputs()
+            self._pipeline.schedule_run()
+            yield images
+
+    def _drain(self) -> None:
+        """Let go of the batches that an abandoned iteration left on their way."""
+        self._inbox.feeds = iter(())
+        while self._take() is not None:
+            self._pipeline.release_outputs()
+            self._pipeline.schedule_run()
+
+    def _take(self) -> Any | None:
+        try:
+            (crops,) = self._pipeline.share_outputs()
+        except StopIteration:
+            return None
+        return crops
+
+    def _to_float(self, crops: Any) -> torch.Tensor:
+        """A float copy; the caller's stream may use it, DALI may reuse its own buffer."""
+        if self._stream is None:
+            return torch.from_dlpack(crops).to(torch.float32).div_(255)
+        with torch.cuda.stream(self._stream):
+            images = torch.from_dlpack(crops).to(torch.float32).div_(255)
+        self._stream.synchronize()
+        images.record_stream(torch.cuda.current_stream(images.device))
+        return images
+
+
+def _device_id(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def can_decode(encoded: NDArray[np.uint8], device: torch.device) -> bool:
+    """Whether DALI can decode a picture on this device (it tells of a failure, but never why)."""
+    pipeline = Pipeline(batch_size=1, num_threads=1, device_id=_device_id(device))
+    with pipeline:
+        source = fn.external_source(lambda: [encoded], batch=True)
+        mode = "mixed" if device.type == "cuda" else "cpu"
+        pipeline.set_outputs(fn.decoders.image(source, device=mode, output_type=DALIImageType.RGB))
+    try:
+        pipeline.run()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""Landmarks are where the pixels are: dots rendered, cropped by DALI, and found again."""
+
+import numpy as np
+import pytest
+import torch
+from rendered_faces import BRIGHTNESSES, DOT_SIGMA, FOUR_POINTS, dots
+
+from sesame_hpc.config.schema import AugmentConfig, BoxConfig, DataConfig
+from sesame_hpc.data.loader import Batch, EvalLoader, TrainLoader
+
+SIZE = 96
+FACES = 6
+TOLERANCE = 0.02
+NO_COLOUR = {"brightness": 0, "contrast": 0, "saturation": 0, "grayscale": 0}
+NOTHING = {**NO_COLOUR, "flip": 0, "rotation": 0, "translation": 0, "jpeg": 0, "occlusion": 0}
+OPERATIONS = {
+    "box": ({}, (1.0, 1.0)),
+    "flip": ({"flip": 1.0}, (1.0, 1.0)),
+    "rotation": ({"rotation": 20.0}, (1.0, 1.0)),
+    "translation": ({"translation": 0.05}, (1.0, 1.0)),
+    "scale": ({}, (1.1, 1.5)),
+    "composed": ({"flip": 0.5, "rotation": 20.0, "translation": 0.05}, (1.1, 1.5)),
+}
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+def usable(device: str) -> torch.device:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    return torch.device(device)
+
+
+def centroid_errors(batch: Batch, side: float) -> np.ndarray:
+    """Distance of each dot from its landmark, in crop pixels: [B, K].
+
+    The centroid is taken under a Gaussian window at the landmark as wide as the dot, which keeps
+    the neighbours and the rounding to 8 bits out; a dot beside its landmark shows half its offset.
+    """
+    images = batch.images[:, 0].double().cpu().numpy()
+    landmarks = batch.landmarks.double().cpu().numpy() * SIZE
+    zoom = torch.linalg.det(batch.matrices[:, :, :2]).abs().sqrt().numpy()
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    errors = np.empty(landmarks.shape[:2])
+    for face, image in enumerate(images):
+        sigma = DOT_SIGMA * side * zoom[face]
+        for k, (px, py) in enumerate(landmarks[face]):
+            near = image * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * sigma**2))
+            offset = np.array([(near * (x - px)).sum(), (near * (y - py)).sum()]) / near.sum()
+            errors[face, k] = 2 * np.hypot(*offset)
+    return errors
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("magnification", [0.8, 1.0, 2.0, 4.0], ids="{}x".format)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_dots_move_with_their_landmarks(tmp_path, operation, magnification, device):
+    """`magnification` is picture pixels per crop pixel before augmentation."""
+    target = usable(device)
+    settings, train_scale = OPERATIONS[operation]
+    data = DataConfig(
+        root=tmp_path,
+        box=BoxConfig(train_scale=train_scale),
+        augment=AugmentConfig(**{**NOTHING, **settings}),
+    )
+    loader = TrainLoader(
+        dots(tmp_path, FACES, SIZE * magnification),
+        data,
+        SIZE,
+        batch_size=FACES,
+        seed=0,
+        stage="preliminary",
+        device=target,
+    )
+    for batch in (next(loader.epoch(0)), next(loader.epoch(1))):
+        assert centroid_errors(batch, SIZE * magnification).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_evaluation_crops_are_exact(tmp_path, device):
+    target = usable(device)
+    faces = dots(tmp_path, FACES, 150)
+    loader = EvalLoader(faces, DataConfig(root=tmp_path), SIZE, batch_size=FACES, device=target)
+    (batch,) = loader
+    assert centroid_errors(batch, 150).max() < TOLERANCE
+
+
+def test_mirrored_points_change_names(tmp_path):
+    data = DataConfig(root=tmp_path, augment=AugmentConfig(**{**NOTHING, "flip": 0.5}))
+    loader = TrainLoader(
+        dots(tmp_path, 8, 100),
+        data,
+        SIZE,
+        batch_size=8,
+        seed=0,
+        stage="preliminary",
+        device=torch.device("cpu"),
+    )
+    batch = next(loader.epoch(0))
+    mirrored = (torch.linalg.det(batch.matrices[:, :, :2]) < 0).numpy()
+    assert 0 < mirrored.sum() < 8
+    for face in range(8):
+        x, y = np.floor(batch.landmarks[face].numpy() * SIZE).astype(int).T
+        peaks = batch.images[face, 0].numpy()[y, x] * 255
+        names = list(FOUR_POINTS.mirror) if mirrored[face] else [0, 1, 2, 3]
+        np.testing.assert_allclose(peaks, BRIGHTNESSES[names], atol=12)
+        left, right = batch.landmarks[face, 0], batch.landmarks[face, 1]
+        assert left[0] < right[0]
+
+
+def test_matrices_lead_from_the_crop_back_to_the_picture(tmp_path):
+    faces = dots(tmp_path, FACES, 120)
+    loader = EvalLoader(
+        faces, DataConfig(root=tmp_path), SIZE, batch_size=FACES, device=torch.device("cpu")
+    )
+    (batch,) = loader
+    in_crop = batch.landmarks.double() * SIZE
+    back = torch.linalg.solve(
+        batch.matrices[:, :, :2], (in_crop - batch.matrices[:, None, :, 2]).transpose(1, 2)
+    ).transpose(1, 2)
+    np.testing.assert_allclose(back.numpy(), faces.landmarks, atol=1e-4)
