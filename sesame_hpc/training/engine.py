@@ -76,7 +76,7 @@ class Engine:
         self._engine.checkpoint_engine.load = _load_weights_only
         if runtime.channels_last and runtime.zero_stage == 0:
             # After `initialize`, whose broadcasts take contiguous parameters only, as ZeRO 1 does.
-            self.module.to(memory_format=torch.channels_last)
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def module(self) -> nn.Module:

@@ -96,7 +96,10 @@ def test_clipping_bounds_the_gradient(world: World) -> None:
     train(free, 1)
     start = network()
     moved = [
-        max((a - b).abs().max() for a, b in zip(e.module.parameters(), start.parameters()))
+        max(
+            (a - b).abs().max()
+            for a, b in zip(e.module.parameters(), start.parameters(), strict=True)
+        )
         for e in (clipped, free)
     ]
     assert moved[0] < 0.5 * moved[1]
@@ -127,5 +130,5 @@ def test_weights_round_trip_and_a_missing_file_is_named(tmp_path: Path) -> None:
     loaded = load_weights(tmp_path / "w.safetensors")
     assert all(torch.equal(weights[key], loaded[key]) for key in weights)
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
-    with pytest.raises(FileNotFoundError, match="none.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
         load_weights(tmp_path / "none.safetensors")
