@@ -7,9 +7,10 @@
 Imports no torch: a finished run answers at once.
 """
 
+import fcntl
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sesame_hpc.config import STAGES, Config, differences, dump_config, load_config
 from sesame_hpc.files import write_json_atomic, write_text_atomic
@@ -32,6 +33,7 @@ class RunFolder:
         self.scheme_file = path / "scheme.yaml"
         self.pictures = path / "pictures"
         self.tensorboard = path / "tensorboard"
+        self._lock: IO[str] | None = None
 
     def stage(self, name: str) -> Path:
         return self.path / "checkpoints" / name
@@ -88,7 +90,12 @@ class RunFolder:
         return [] if same else [f"data.scheme: {theirs} is not what {self.scheme_file} holds"]
 
     def open(self, config: Config, environment: dict[str, Any]) -> None:
-        """Create the folder or continue in it; rank 0 only, after `check`."""
+        """Create the folder or continue in it; rank 0 only, after `check`.
+
+        Raises ValueError while another process trains in the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.path)
         for stage in STAGES:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
@@ -97,6 +104,21 @@ class RunFolder:
         earlier = _read_json(self.environment_file) or {"starts": []}
         write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
         write_text_atomic(self.config_file, dump_config(config))
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Hold the folder for as long as this process lives; a file system without locks is trusted."""
+    file = (folder / ".lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ValueError(
+            f"another process is training in {folder}: wait for it, or give another output=FOLDER"
+        ) from None
+    except OSError:
+        pass
+    return file
 
 
 def _read_json(path: Path) -> Any:
