@@ -66,6 +66,11 @@ class RunFolder:
             raise FileNotFoundError(f"{self.path} is not a run folder: it has no config.yaml")
         return load_config(self.config_file)
 
+    def start_directory(self) -> Path | None:
+        """Where the run was last started, which relative paths of its config are relative to."""
+        record = _read_json(self.environment_file) or {"starts": []}
+        return Path(record["starts"][-1]["directory"]) if record["starts"] else None
+
     def check(self, config: Config) -> None:
         """Raise ValueError where `config` would train something else than this folder's run."""
         if not self.config_file.exists():

@@ -13,10 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
 from sesame_hpc.files import write_json_atomic
+from sesame_hpc.models.weights import load_weights, save_weights
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 
@@ -79,17 +77,3 @@ def _sync_to_disk(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a state dict as safetensors, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, partial)
-    os.replace(partial, path)
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read what `save_weights` wrote. Raises FileNotFoundError naming the path."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: has this stage finished?")
-    return load_file(path)

@@ -1,0 +1,65 @@
+"""What runs the network: onnxruntime, or PyTorch (in `torch_backend`, imported where needed)."""
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.inference.manifest import Manifest
+
+__all__ = ["METADATA_KEY", "Backend", "Device", "OnnxBackend"]
+
+METADATA_KEY = "sesame"
+
+Device = Literal["auto", "cpu", "cuda"]
+Float = NDArray[np.float32]
+
+
+class Backend(Protocol):
+    """float32 [B, 3, S, S] in [0, 1] -> points [B, K, 2] and spread [B, K] of the crop side."""
+
+    def __call__(self, crops: Float) -> tuple[Float, Float]: ...
+
+
+class OnnxBackend:
+    """An exported `.onnx` file under onnxruntime; imports no torch.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: onnxruntime is not installed or cannot read the file, the file is not one of
+            `sesame export`, or the device is not there.
+    """
+
+    def __init__(self, path: Path, device: Device = "auto") -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist")
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ValueError(
+                f"{path} needs onnxruntime: pip install 'sesame-hpc[export]'"
+            ) from None
+        providers = _providers(onnxruntime.get_available_providers(), device)
+        onnxruntime.set_default_logger_severity(3)
+        try:
+            self._session = onnxruntime.InferenceSession(path, providers=providers)
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{path} is no ONNX model that runs here ({reason})") from None
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if METADATA_KEY not in metadata:
+            raise ValueError(f"{path} was not written by sesame export: it does not say its scheme")
+        self.manifest = Manifest.from_json(metadata[METADATA_KEY], path)
+
+    def __call__(self, crops: Float) -> tuple[Float, Float]:
+        points, spread = self._session.run(["points", "spread"], {"images": crops})
+        return points, spread
+
+
+def _providers(available: list[str], device: Device) -> list[str]:
+    cuda = "CUDAExecutionProvider" in available
+    if device == "cuda" and not cuda:
+        raise ValueError("device cuda: this onnxruntime has no CUDA; take cpu, or onnxruntime-gpu")
+    wanted = ["CUDAExecutionProvider"] if cuda and device != "cpu" else []
+    return [*wanted, "CPUExecutionProvider"]

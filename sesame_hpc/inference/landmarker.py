@@ -1,0 +1,170 @@
+"""`Landmarker`: landmarks of faces in images, from a run, an exported folder or an ONNX file."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sesame_hpc.data import geometry
+from sesame_hpc.inference.backends import Backend, Device, OnnxBackend
+from sesame_hpc.inference.cropping import crop_faces
+from sesame_hpc.inference.landmarks import Landmarks
+from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Landmarker"]
+
+Image = NDArray[np.uint8]
+Float = NDArray[np.float64]
+
+
+class Landmarker:
+    """Finds the landmarks of faces whose boxes are known.
+
+    ```python
+    landmarker = Landmarker.load("runs/demo")
+    landmarks = landmarker(image, [[40, 60, 210, 230]])  # uint8 RGB [H, W, 3]
+    landmarks.points  # [1, 98, 2], pixels of the image
+    ```
+    """
+
+    def __init__(self, backend: Backend, manifest: Manifest, batch_size: int = 32) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; at least 1")
+        self.manifest = manifest
+        self._backend = backend
+        self._batch_size = batch_size
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: Device = "auto",
+        *,
+        stage: str = "finetune",
+        batch_size: int = 32,
+    ) -> "Landmarker":
+        """The model at `path`: nothing in its files is ever executed.
+
+        `path` is a run folder (then the weights are those of `stage`), a folder of
+        `sesame export --to safetensors`, or a `.onnx` file of `sesame export --to onnx` (which
+        imports no torch). The first load of a run calibrates its confidence on the held-out faces
+        and keeps the result in the run folder; where their pictures are gone it says so in a
+        warning, and confidences are NaN.
+
+        Raises:
+            FileNotFoundError: there is no model at `path`, or the stage is not finished.
+            ValueError: the files are of another kind, or the device is not there.
+        """
+        path = Path(path)
+        if device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device is {device!r}; takes auto, cpu or cuda")
+        if path.suffix.lower() == ".onnx":
+            backend = OnnxBackend(path, device)
+            return cls(backend, backend.manifest, batch_size)
+        from sesame_hpc.inference.loading import load_folder
+
+        return load_folder(path, device, stage, batch_size)
+
+    @property
+    def scheme(self) -> Scheme:
+        return self.manifest.scheme
+
+    def __call__(
+        self, images: Image | Sequence[Image], boxes: ArrayLike | Sequence[ArrayLike] | None = None
+    ) -> Landmarks:
+        """Landmarks of all faces of one image or of a sequence of images.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, or a sequence of them.
+            boxes: for one image [F, 4] (or [4]), for a sequence one such array each: x_min, y_min,
+                x_max, y_max in corner-based pixels. None takes each image for one face.
+
+        Returns:
+            The faces in the order of images and boxes; `Landmarks.images` says whose they are.
+
+        Raises:
+            ValueError: an image or box of another form, naming it.
+        """
+        sequence: Sequence[Image] = images
+        wanted: Any = boxes
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            sequence, wanted = [images], None if boxes is None else [boxes]
+        asked = _checked_boxes(sequence, wanted)
+        matrices: list[Float] = []
+        points, spread = [], []
+        for batch in _batches(self._crops(sequence, asked, matrices), self._batch_size):
+            some_points, some_spread = self._backend(batch)
+            points.append(some_points)
+            spread.append(some_spread)
+        landmarks = self.scheme.num_landmarks
+        return self._landmarks(
+            np.concatenate([np.empty((0, landmarks, 2)), *points]),
+            np.concatenate([np.empty((0, landmarks)), *spread]),
+            np.concatenate([np.empty((0, 2, 3)), *matrices]),
+            asked,
+        )
+
+    def _crops(
+        self, images: Sequence[Image], boxes: Sequence[Float], matrices: list[Float]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Crops [3, S, S] one after the other; notes the matrices of every image."""
+        size, scale = self.manifest.model.image_size, self.manifest.box.scale
+        for index, (image, wanted) in enumerate(zip(images, boxes, strict=True)):
+            try:
+                crops, their = crop_faces(image, wanted, size, scale)
+            except ValueError as error:
+                raise ValueError(f"image {index}: {error}") from None
+            matrices.append(their)
+            yield from crops
+
+    def _landmarks(
+        self, points: Float, spread: Float, matrices: Float, boxes: Sequence[Float]
+    ) -> Landmarks:
+        """Points [F, K, 2] in fractions of the crop side -> pixels, with what the spreads say."""
+        calibration = self.manifest.calibration
+        unknown = np.full(spread.shape, np.nan)
+        pixels = geometry.apply(geometry.invert(matrices), points * self.manifest.model.image_size)
+        return Landmarks(
+            points=pixels,
+            confidence=calibration.confidence(spread) if calibration else unknown,
+            expected_error=calibration.expected_error(spread) if calibration else unknown,
+            spread=spread,
+            boxes=np.concatenate([np.empty((0, 4)), *boxes]),
+            images=np.repeat(np.arange(len(boxes)), [len(some) for some in boxes]),
+            scheme=self.scheme,
+        )
+
+
+def _batches(
+    crops: Iterator[NDArray[np.float32]], batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    while batch := list(islice(crops, batch_size)):
+        yield np.stack(batch)
+
+
+def _checked_boxes(images: Sequence[Image], boxes: Sequence[ArrayLike] | None) -> list[Float]:
+    """Float64 [F, 4] for each image, once images and boxes are of the right form."""
+    if boxes is not None and len(boxes) != len(images):
+        raise ValueError(f"boxes: are for {len(boxes)} images, but there are {len(images)}")
+    checked = []
+    for index, image in enumerate(images):
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            raise ValueError(f"image {index}: is {kind}; takes a uint8 array [H, W, 3], RGB")
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(f"image {index}: is {list(image.shape)}; takes [H, W, 3], RGB")
+        height, width = image.shape[:2]
+        asked = [0, 0, width, height] if boxes is None else boxes[index]
+        box = np.asarray(asked, dtype=np.float64)
+        if box.ndim == 1 and box.size == 4:
+            box = box[None]
+        if box.size == 0:
+            box = box.reshape(0, 4)
+        if box.ndim != 2 or box.shape[1] != 4:
+            raise ValueError(f"boxes of image {index}: are {list(box.shape)}; take [F, 4]")
+        checked.append(box)
+    return checked

@@ -1,0 +1,53 @@
+"""`Manifest`: all that a model needs beside its weights. Imports no torch."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sesame_hpc.config import BoxConfig, HeadConfig, ModelConfig
+from sesame_hpc.inference.calibration import Calibration, CalibrationCheck
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Manifest"]
+
+
+class Manifest(BaseModel):
+    """The `config.json` beside exported weights, and the metadata `sesame` of an ONNX file.
+
+    `box.scale` is the side of the crop's window over the longer side of the face's box; `name`
+    says which run and stage the weights are from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["sesame-hpc landmarks 1"] = "sesame-hpc landmarks 1"
+    name: str
+    scheme: Scheme
+    model: ModelConfig
+    head: HeadConfig
+    box: BoxConfig
+    calibration: Calibration | None = None
+    check: CalibrationCheck | None = None
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: Path | str) -> "Manifest":
+        """Raises ValueError naming `where` and each key that is wrong."""
+        try:
+            manifest = cls.model_validate_json(text)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
+                for fault in error.errors()[:5]
+            )
+            raise ValueError(f"{where} is no model description of sesame-hpc: {faults}") from None
+        calibration, landmarks = manifest.calibration, manifest.scheme.num_landmarks
+        if calibration is not None and len(calibration.usual) != landmarks:
+            raise ValueError(
+                f"{where}: calibration: is of {len(calibration.usual)} landmarks, "
+                f"the scheme has {landmarks}"
+            )
+        return manifest
