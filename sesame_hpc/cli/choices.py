@@ -2,9 +2,20 @@
 
 from typing import Literal
 
-__all__ = ["Format", "ScoredStage", "Split", "Stage"]
+__all__ = [
+    "Device",
+    "ExportFormat",
+    "Format",
+    "OutputFormat",
+    "ScoredStage",
+    "Split",
+    "Stage",
+]
 
 Format = Literal["wflw", "pts"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
+Device = Literal["auto", "cpu", "cuda"]
+OutputFormat = Literal["json", "csv", "pts"]
+ExportFormat = Literal["safetensors", "onnx", "torchscript"]

@@ -89,7 +89,7 @@ class Landmarker:
         Raises:
             ValueError: an image or box of another form, naming it.
         """
-        sequence: Sequence[Image] = images
+        sequence: Any = images
         wanted: Any = boxes
         if isinstance(images, np.ndarray) and images.ndim == 3:
             sequence, wanted = [images], None if boxes is None else [boxes]

@@ -17,7 +17,7 @@ from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.stages.faces import run_scheme
 from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "calibrated", "load_folder", "run_manifest"]
+__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "load_folder", "load_run", "run_manifest"]
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -32,7 +32,7 @@ def load_folder(path: Path, device: Device, stage: str, batch_size: int) -> Land
         network = load_network(path / WEIGHTS_FILE, manifest)
         return Landmarker(TorchBackend(network, device), manifest, batch_size)
     if (path / "config.yaml").is_file():
-        return _load_run(RunFolder(path), device, stage, batch_size)
+        return load_run(RunFolder(path), device, stage, batch_size)
     if path.is_file():
         raise ValueError(
             f"{path} is no model that can be loaded; valid are a run folder, a folder of "
@@ -62,7 +62,7 @@ def run_manifest(folder: RunFolder, stage: str) -> Manifest:
     )
 
 
-def calibrated(folder: RunFolder, landmarker: Landmarker, data: Path | None = None) -> Manifest:
+def _calibrated(folder: RunFolder, landmarker: Landmarker, data: Path | None) -> Manifest:
     """The landmarker's manifest with a calibration on the run's held-out faces.
 
     `data` stands for the run's own data folder. Raises FileNotFoundError or ValueError where the
@@ -77,14 +77,21 @@ def calibrated(folder: RunFolder, landmarker: Landmarker, data: Path | None = No
     )
 
 
-def _load_run(folder: RunFolder, device: Device, stage: str, batch_size: int) -> Landmarker:
+def load_run(
+    folder: RunFolder,
+    device: Device,
+    stage: str,
+    batch_size: int = 32,
+    data: Path | None = None,
+) -> Landmarker:
+    """A run's landmarker, calibrated if its held-out faces are there; `data`: where they are."""
     manifest = run_manifest(folder, stage)
     network = load_network(folder.weights(stage), manifest)
     landmarker = Landmarker(TorchBackend(network, device), manifest, batch_size)
     stored = folder.stage(stage) / "calibration.json"
     if not stored.exists():
         try:
-            manifest = calibrated(folder, landmarker)
+            manifest = _calibrated(folder, landmarker, data)
         except (FileNotFoundError, ValueError) as error:
             warnings.warn(
                 f"confidences of {manifest.name} will be NaN, since its held-out faces, which "

@@ -1,0 +1,34 @@
+"""`sesame export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sesame_hpc.cli.choices import ExportFormat, ScoredStage
+
+__all__ = ["export"]
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, as `sesame train` leaves it.")
+    ],
+    to: Annotated[ExportFormat, typer.Option(help="The form of the model.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to. Default: export in RUN.")
+    ] = None,
+    stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
+        "finetune"
+    ),
+    int8: Annotated[
+        bool, typer.Option("--int8", help="onnx: also an 8-bit model, with its cost in NME.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="The run's data set, where it is not in its place any more.")
+    ] = None,
+) -> None:
+    """A run's network as a model to use elsewhere, with its card; checked against PyTorch."""
+    from sesame_hpc.inference.export import export_run
+
+    export_run(run, to, out, stage=stage, int8=int8, data=data)

@@ -1,0 +1,70 @@
+"""`sesame predict`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sesame_hpc.cli.choices import Device, OutputFormat, ScoredStage
+
+__all__ = ["predict"]
+
+
+def predict(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A run folder, an exported folder or a .onnx file."),
+    ],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of them, videos.")
+    ],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or JSON: image, x_min, y_min, x_max, y_max; for videos also frame. "
+            "Default: each whole picture is one face."
+        ),
+    ] = None,
+    detector: Annotated[
+        Literal["yunet"] | None, typer.Option(help="Find the boxes with OpenCV's YuNet.")
+    ] = None,
+    detector_weights: Annotated[
+        Path | None, typer.Option(help="YuNet's ONNX file. Default: $SESAME_YUNET.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
+    format: Annotated[OutputFormat, typer.Option(help="The form of the landmarks.")] = "json",
+    draw: Annotated[bool, typer.Option(help="Also write pictures with the landmarks.")] = True,
+    smooth: Annotated[bool, typer.Option(help="Steady the landmarks of videos.")] = False,
+    stage: Annotated[
+        ScoredStage, typer.Option(help="The stage whose weights to take from a run folder.")
+    ] = "finetune",
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Faces at a time.", min=1)] = 32,
+) -> None:
+    """Landmarks of your pictures and videos, in pixels, each with a confidence."""
+    if boxes is not None and detector is not None:
+        raise ValueError("--boxes and --detector: take one of them")
+    if detector_weights is not None and detector is None:
+        raise ValueError("--detector-weights: needs --detector yunet")
+
+    from sesame_hpc.inference.boxes import read_boxes
+    from sesame_hpc.inference.detector import YuNet
+    from sesame_hpc.inference.landmarker import Landmarker
+    from sesame_hpc.inference.predict import predict as run
+
+    outcome = run(
+        Landmarker.load(model, device, stage=stage, batch_size=batch_size),
+        inputs,
+        out,
+        format=format,
+        boxes=read_boxes(boxes) if boxes else None,
+        detector=YuNet(detector_weights) if detector else None,
+        draw=draw,
+        smooth=smooth,
+    )
+    frames = f" and {outcome.frames} frames" if outcome.frames else ""
+    typer.echo(f"{len(outcome.faces)} faces in {outcome.pictures} pictures{frames}: {out}")
+    for fault in outcome.faults:
+        typer.echo(f"sesame: {fault}", err=True)
+    if outcome.faults:
+        raise typer.Exit(1)

@@ -1,0 +1,144 @@
+"""The model card of an export: what the model is, how good, and under which terms."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sesame_hpc.files import write_json_atomic, write_text_atomic
+from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.stages.folder import RunFolder
+
+__all__ = ["note_export", "write_card"]
+
+_CHECKS_FILE = "export.json"
+_LICENCES = {
+    "wflw": "WFLW's terms allow research only, not commercial use.",
+    "pts": "300-W and its parts (LFPW, HELEN, AFW, IBUG) are for research only.",
+}
+
+
+def note_export(out: Path, name: str, figures: dict[str, Any]) -> None:
+    """Keep what the check of a file found, for the card."""
+    write_json_atomic(out / _CHECKS_FILE, _checks(out) | {name: figures})
+
+
+def write_card(out: Path, folder: RunFolder, stage: str, manifest: Manifest) -> Path:
+    """Write `README.md` below `out`, with everything that was exported there so far."""
+    parts = [
+        _head(manifest),
+        _metrics(folder.result(stage) or {}, stage),
+        _input(manifest),
+        _confidence(manifest),
+        _files(_checks(out)),
+        _terms(folder),
+    ]
+    path = out / "README.md"
+    write_text_atomic(path, "\n\n".join(part for part in parts if part) + "\n")
+    return path
+
+
+def _checks(out: Path) -> dict[str, Any]:
+    path = out / _CHECKS_FILE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _head(manifest: Manifest) -> str:
+    model, scheme = manifest.model, manifest.scheme
+    return (
+        f"# {manifest.name}\n\n"
+        f"{scheme.num_landmarks} facial landmarks (scheme {scheme.name}), by a stacked hourglass "
+        f"of {model.stacks} stack{'s' * (model.stacks > 1)}, {model.width} channels, "
+        f"{model.image_size} x {model.image_size} pixels in, {model.map_size} x {model.map_size} "
+        "maps, and a soft-argmax. Trained with sesame-hpc in three stages (SESAME, Choi et al., "
+        "JCSE 19(2), 2025)."
+    )
+
+
+def _metrics(result: dict[str, Any], stage: str) -> str:
+    tables = {name: result[name] for name in ("heldout", "test") if result.get(name)}
+    if not tables:
+        return ""
+    names = {"heldout": "held-out", "test": "test"}
+    heads = [f"{names[part]} ({table['faces']} faces)" for part, table in tables.items()]
+    rows = ["| region | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for region in next(iter(tables.values()))["regions"]:
+        cells = (f"{table['regions'][region]:.3f}" for table in tables.values())
+        rows.append(f"| {region} | " + " | ".join(cells) + " |")
+    rows.append(
+        "| **all points** | "
+        + " | ".join(f"{table['nme']:.3f}" for table in tables.values())
+        + " |"
+    )
+    return (
+        f"## How good it is\n\nNormalised mean error in percent after {stage}: mean distance over "
+        "the distance of the outer eye corners, in original pixels.\n\n" + "\n".join(rows)
+    )
+
+
+def _input(manifest: Manifest) -> str:
+    size, scale = manifest.model.image_size, manifest.box.scale
+    return f"""## What goes in and comes out
+
+**Boxes.** The crop is the square around the centre of the face's box, its side {scale:g} times the
+box's longer side, scaled to {size} x {size}; black beyond the picture. Boxes should be like those
+of the training data; others cost accuracy.
+
+**Images.** `images`: float32 [B, 3, {size}, {size}], RGB in [0, 1].
+
+**Coordinates.** `points`: [B, {manifest.scheme.num_landmarks}, 2], x and y in [0, 1] of the crop,
+whose corners are (0, 0) and (1, 1); multiply by the window's side and add its upper left corner
+for pixels with corners at integers. `spread`: [B, {manifest.scheme.num_landmarks}], the standard
+deviation of each heat map in fractions of the crop side.
+
+```python
+from sesame_hpc import Landmarker
+
+landmarks = Landmarker.load(PATH)(image, boxes)  # uint8 RGB [H, W, 3], [F, 4] in pixels
+```"""
+
+
+def _confidence(manifest: Manifest) -> str:
+    calibration, check = manifest.calibration, manifest.check
+    if calibration is None:
+        return "## Confidence\n\nNot calibrated: the held-out faces were not there at the export."
+    text = (
+        "## Confidence\n\nThe probability that a landmark's error is at most "
+        f"{calibration.threshold:g} % of the outer eye corners' distance, from the spread of its "
+        f"heat map and those of its face, calibrated on {calibration.faces} held-out faces."
+    )
+    if check is not None:
+        text += (
+            f" Cross-fit on those: confidence and observed share differ by {100 * check.gap:.1f} "
+            f"points on average; Brier score {check.brier:.3f} (always saying the overall share: "
+            f"{check.brier_constant:.3f}); rank correlation of expected and actual error "
+            f"{check.rank_correlation:.2f}. It holds for faces like these, with boxes like these."
+        )
+    return text
+
+
+def _files(checks: dict[str, Any]) -> str:
+    rows = [f"| `{name}` | {_found(figures)} |" for name, figures in sorted(checks.items())]
+    return "## Files\n\n| file | check |\n|---|---|\n" + "\n".join(rows)
+
+
+def _found(figures: dict[str, Any]) -> str:
+    if "nme" in figures:
+        return (
+            f"NME {figures['nme']:.3f} % on {figures['checked_on']}, "
+            f"{figures['nme_against_fp32']:+.3f} against fp32"
+        )
+    return (
+        f"largest coordinate error against PyTorch {figures['largest_error_px']:.1e} px of the "
+        f"crop, on {figures['checked_on']}"
+    )
+
+
+def _terms(folder: RunFolder) -> str:
+    data = folder.config().data
+    licence = _LICENCES[data.format]
+    return (
+        f"## Data and terms\n\nTrained on pictures in the `{data.format}` format, "
+        f"{data.heldout} faces of them held out. {licence} If this model was trained on them, "
+        "their terms bind its use as well; with other pictures, those of their owners. The "
+        "software that made it is under Apache-2.0."
+    )

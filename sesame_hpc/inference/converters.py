@@ -1,0 +1,96 @@
+"""The network in other forms: ONNX, ONNX of 8 bits, TorchScript."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from sesame_hpc.inference.backends import METADATA_KEY
+from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.models.prediction import PredictionNet
+
+__all__ = ["quantise", "write_onnx", "write_torchscript"]
+
+_OPSET = 18
+
+
+def write_onnx(network: PredictionNet, manifest: Manifest, path: Path) -> None:
+    """images [batch, 3, S, S] -> points [batch, K, 2], spread [batch, K]; batch is dynamic.
+
+    The manifest goes into the file's metadata. Raises ValueError where packages are missing.
+    """
+    onnx = _onnx()
+    with _quiet():
+        torch.onnx.export(
+            network,
+            (_example(manifest),),
+            str(path),
+            input_names=["images"],
+            output_names=["points", "spread"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+        )
+    _describe(onnx, path, manifest)
+
+
+def quantise(source: Path, path: Path, manifest: Manifest) -> None:
+    """Dynamic quantisation: 8-bit weights, activations rounded as they come."""
+    onnx = _onnx()
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        quantize_dynamic(source, path, weight_type=QuantType.QUInt8, per_channel=False)
+    _describe(onnx, path, manifest)
+
+
+def write_torchscript(network: PredictionNet, manifest: Manifest, path: Path) -> None:
+    """A traced module with the same signature; the manifest is its extra file `config.json`."""
+    with _quiet(), torch.inference_mode(False), torch.no_grad():
+        traced = torch.jit.trace(network, _example(manifest))
+        torch.jit.save(traced, str(path), _extra_files={"config.json": manifest.to_json()})
+
+
+def _example(manifest: Manifest) -> torch.Tensor:
+    size = manifest.model.image_size
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def _describe(onnx: ModuleType, path: Path, manifest: Manifest) -> None:
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    model.metadata_props.add(key=METADATA_KEY, value=manifest.model_dump_json())
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _onnx() -> ModuleType:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"export to ONNX needs {error.name}: pip install 'sesame-hpc[export]'"
+        ) from None
+    onnxruntime.set_default_logger_severity(3)
+    return onnx
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress notes and deprecations of the exporters off the terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,72 @@
+"""Boxes of faces by OpenCV's YuNet detector, whose weights the user has."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+__all__ = ["WEIGHTS_VARIABLE", "YuNet"]
+
+WEIGHTS_VARIABLE = "SESAME_YUNET"
+
+_LONGEST_SIDE = 1024
+_LEAST_SIDE = 16
+
+
+class YuNet:
+    """Detects faces with `cv2.FaceDetectorYN`.
+
+    Args:
+        weights: the ONNX file; None takes the environment's SESAME_YUNET.
+        least_score: detections below it are left out.
+
+    Raises:
+        FileNotFoundError: no weights; the message says what to do.
+        ValueError: OpenCV cannot read them.
+    """
+
+    def __init__(self, weights: Path | None, least_score: float = 0.6) -> None:
+        path = weights or _from_environment()
+        if not path.is_file():
+            raise FileNotFoundError(f"no YuNet weights at {path}")
+        try:
+            self._detector = cv2.FaceDetectorYN.create(
+                str(path), "", (320, 320), score_threshold=least_score
+            )
+        except cv2.error as error:
+            raise ValueError(
+                f"{path} is no YuNet network that OpenCV reads ({error.err})"
+            ) from None
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Boxes float64 [F, 4] (x_min, y_min, x_max, y_max) of an RGB uint8 [H, W, 3] image.
+
+        Large pictures are looked at in a size of at most 1024 pixels.
+        """
+        height, width = image.shape[:2]
+        zoom = min(1.0, _LONGEST_SIDE / max(height, width))
+        size = max(1, round(width * zoom)), max(1, round(height * zoom))
+        if min(size) < _LEAST_SIDE:
+            return np.empty((0, 4))
+        seen = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        if zoom < 1:
+            seen = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
+        self._detector.setInputSize(size)
+        found = self._detector.detect(seen)[1]
+        if found is None:
+            return np.empty((0, 4))
+        low, extent = found[:, :2].astype(np.float64), found[:, 2:4].astype(np.float64)
+        back = np.array([width / size[0], height / size[1]])
+        return np.concatenate([low * back, (low + extent) * back], axis=1)
+
+
+def _from_environment() -> Path:
+    value = os.environ.get(WEIGHTS_VARIABLE)
+    if not value:
+        raise FileNotFoundError(
+            "the detector's weights are not part of this package: get YuNet's ONNX file "
+            "(face_detection_yunet_*.onnx of the OpenCV Zoo) and name it by "
+            f"--detector-weights FILE or {WEIGHTS_VARIABLE}=FILE"
+        )
+    return Path(value).expanduser()

@@ -1,0 +1,205 @@
+"""`export_run`: a run's network as a model to use elsewhere, checked before it is there."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.files import write_text_atomic
+from sesame_hpc.inference.backends import OnnxBackend
+from sesame_hpc.inference.card import note_export, write_card
+from sesame_hpc.inference.converters import quantise, write_onnx, write_torchscript
+from sesame_hpc.inference.cropping import crop_faces
+from sesame_hpc.inference.heldout import measure, run_faces
+from sesame_hpc.inference.landmarker import Landmarker
+from sesame_hpc.inference.loading import CONFIG_FILE, WEIGHTS_FILE, load_run
+from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.inference.pictures import read_picture
+from sesame_hpc.inference.torch_backend import TorchBackend, load_network
+from sesame_hpc.models.prediction import PredictionNet
+from sesame_hpc.models.weights import save_weights
+from sesame_hpc.stages.folder import RunFolder
+
+__all__ = ["ExportFormat", "export_run"]
+
+ExportFormat = Literal["safetensors", "onnx", "torchscript"]
+Crops = NDArray[np.float32]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+_MOST_ERROR = 1e-3
+_CHECKED_FACES = 256
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is exported, and the crops [N, 3, S, S] that it is checked on."""
+
+    folder: RunFolder
+    stage: str
+    manifest: Manifest
+    network: PredictionNet
+    crops: Crops
+    heldout: Annotations | None
+    out: Path
+
+    def outputs(self, run: Callable[[Crops], Outputs]) -> Outputs:
+        parts = [run(self.crops[i : i + _AT_ONCE]) for i in range(0, len(self.crops), _AT_ONCE)]
+        return np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
+
+    def check(self, run: Callable[[Crops], Outputs], what: str) -> dict[str, Any]:
+        """Figures of `run` held against PyTorch. Raises ValueError above 1e-3 crop pixels."""
+        points, spread = self.outputs(run)
+        expected, expected_spread = self.outputs(TorchBackend(self.network, "cpu"))
+        worst = float(np.abs(points - expected).max()) * self.manifest.model.image_size
+        source = "faces" if self.heldout is not None else "random crops"
+        print(
+            f"{what}: largest coordinate error {worst:.2e} px of the crop on {len(points)} {source}"
+        )
+        if not worst <= _MOST_ERROR:
+            raise ValueError(
+                f"{what} differs from PyTorch by {worst:.2e} px of the crop; at most "
+                f"{_MOST_ERROR:g} is right, so nothing was written"
+            )
+        return {
+            "largest_error_px": worst,
+            "largest_spread_error": float(np.abs(spread - expected_spread).max()),
+            "checked_on": checked,
+        }
+
+
+def export_run(
+    run: Path,
+    to: ExportFormat,
+    out: Path | None = None,
+    *,
+    stage: str = "finetune",
+    int8: bool = False,
+    data: Path | None = None,
+) -> list[Path]:
+    """Write `stage`'s network of the run folder in the form `to` below `out`, with a model card.
+
+    safetensors: `model.safetensors` and `config.json`; onnx: `model.onnx` and, with `int8`,
+    `model.int8.onnx`; torchscript: `model.torchscript.pt`. Every form is loaded again and held
+    against PyTorch on up to 256 faces of the run's data (random crops where `data`, or the run's
+    own folder, is not there); no ONNX or TorchScript file is left that differs. Returns the files.
+
+    Raises FileNotFoundError for a folder without this stage, ValueError for a failed check, a
+    missing package, or `int8` with another form or without the held-out faces.
+    """
+    if int8 and to != "onnx":
+        raise ValueError(f"--int8 goes with --to onnx, not {to}")
+    folder = RunFolder(run)
+    landmarker = load_run(folder, "cpu", stage, data=data)
+    out = out or run / "export"
+    out.mkdir(parents=True, exist_ok=True)
+    crops, heldout = _crops_to_check(folder, landmarker, data)
+    manifest = landmarker.manifest
+    network = load_network(folder.weights(stage), manifest)
+    job = _Job(folder, stage, manifest, network, crops, heldout, out)
+    written = {"safetensors": _safetensors, "onnx": _onnx, "torchscript": _torchscript}[to](job)
+    if int8:
+        written += _int8(job)
+    card = write_card(out, folder, stage, manifest)
+    for path in [*written, card]:
+        print(f"  {path}  {path.stat().st_size / 2**20:.1f} MiB")
+    return [*written, card]
+
+
+def _safetensors(job: _Job) -> list[Path]:
+    weights, config = job.out / WEIGHTS_FILE, job.out / CONFIG_FILE
+    save_weights(weights, job.network.state_dict())
+    write_text_atomic(config, job.manifest.to_json())
+    restored = load_network(weights, Manifest.from_json(config.read_bytes(), config))
+    note_export(job.out, weights.name, job.check(TorchBackend(restored, "cpu"), weights.name))
+    return [weights, config]
+
+
+def _onnx(job: _Job) -> list[Path]:
+    path = job.out / "model.onnx"
+    partial = _partial(path)
+    try:
+        write_onnx(job.network, job.manifest, partial)
+        note_export(job.out, path.name, job.check(OnnxBackend(partial, "cpu"), path.name))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return [path]
+
+
+def _torchscript(job: _Job) -> list[Path]:
+    path = job.out / "model.torchscript.pt"
+    partial = _partial(path)
+    try:
+        write_torchscript(job.network, job.manifest, partial)
+        module = torch.jit.load(str(partial))
+
+        def run(crops: Crops) -> Outputs:
+            with torch.inference_mode():
+                points, spread = module(torch.from_numpy(crops))
+            return points.numpy(), spread.numpy()
+
+        note_export(job.out, path.name, job.check(run, path.name))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return [path]
+
+
+def _int8(job: _Job) -> list[Path]:
+    """Quantised weights and activations; its price is measured on the held-out faces."""
+    if job.heldout is None:
+        raise ValueError("--int8 is measured on the run's held-out faces: say --data FOLDER")
+    path = job.out / "model.int8.onnx"
+    partial = _partial(path)
+    try:
+        quantise(job.out / "model.onnx", partial, job.manifest)
+        before, after = (
+            float(measure(Landmarker(backend, job.manifest), job.heldout)[1].mean())
+            for backend in (OnnxBackend(job.out / "model.onnx", "cpu"), OnnxBackend(partial, "cpu"))
+        )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    faces = f"{len(job.heldout)} held-out faces"
+    print(f"{path.name}: NME {after:.3f} % on {faces}, {after - before:+.3f} against fp32")
+    note_export(
+        job.out, path.name, {"nme": after, "nme_against_fp32": after - before, "checked_on": faces}
+    )
+    return [path]
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{os.getpid()}.partial.{path.name}")
+
+
+def _crops_to_check(
+    folder: RunFolder, landmarker: Landmarker, data: Path | None
+) -> tuple[Crops, Annotations | None]:
+    """Crops of held-out faces, then of training faces; or random ones, and None."""
+    size, scale = landmarker.manifest.model.image_size, landmarker.manifest.box.scale
+    try:
+        faces = run_faces(folder, data)
+        crops = [
+            crop_faces(read_picture(some.image_path(row)), some.boxes[row : row + 1], size, scale)[
+                0
+            ]
+            for some, row in _first_faces(faces.heldout, faces.train)
+        ]
+    except (FileNotFoundError, ValueError) as error:
+        if data is not None:
+            raise
+        print(f"checked on random crops, since the run's faces cannot be read: {error}")
+        noise = np.random.default_rng(0).random((_AT_ONCE, 3, size, size), dtype=np.float32)
+        return noise, None
+    return np.concatenate(crops), faces.heldout
+
+
+def _first_faces(*parts: Annotations) -> list[tuple[Annotations, int]]:
+    return [(part, row) for part in parts for row in range(len(part))][:_CHECKED_FACES]
