@@ -86,12 +86,18 @@ def _axis_weights(
     count: int, size: int, shrink: float, zoom: float, offset: float
 ) -> NDArray[np.float32]:
     """[size, count]: from `count` pixels to crop pixels at zoom * pixel + offset."""
-    shrunk = int(np.ceil(count * shrink)) if shrink < 1 else count
     places = (np.arange(size) + 0.5 - offset) / zoom * shrink - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(shrunk) - places[:, None]))
-    if shrink < 1:
-        centres = (np.arange(shrunk) + 0.5) / shrink
-        distances = np.abs(np.arange(count) + 0.5 - centres[:, None])
-        triangle = np.maximum(1e-12, 1 - distances * shrink)
-        weights = weights @ (triangle / triangle.sum(axis=1, keepdims=True))
-    return weights.astype(np.float32)
+    if shrink == 1:
+        return np.maximum(0, 1 - np.abs(np.arange(count) - places[:, None])).astype(np.float32)
+    shrunk = int(np.ceil(count * shrink))
+    centres = ((np.arange(shrunk) + 0.5) / shrink).astype(np.float32)
+    distances = np.abs(np.arange(count, dtype=np.float32) + 0.5 - centres[:, None])
+    triangle = np.maximum(np.float32(1e-12), 1 - distances * np.float32(shrink))
+    triangle /= triangle.sum(axis=1, keepdims=True)
+    weights = np.zeros((size, count), dtype=np.float32)
+    first = np.floor(places).astype(np.int64)
+    for neighbour in (first, first + 1):
+        share = 1 - np.abs(neighbour - places)
+        there = (neighbour >= 0) & (neighbour < shrunk)
+        weights[there] += triangle[neighbour[there]] * share[there, None].astype(np.float32)
+    return weights

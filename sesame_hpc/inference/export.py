@@ -59,9 +59,8 @@ class _Job:
         expected, expected_spread = self.outputs(TorchBackend(self.network, "cpu"))
         worst = float(np.abs(points - expected).max()) * self.manifest.model.image_size
         source = "faces" if self.heldout is not None else "random crops"
-        print(
-            f"{what}: largest coordinate error {worst:.2e} px of the crop on {len(points)} {source}"
-        )
+        checked = f"{len(points)} {source}"
+        print(f"{what}: largest coordinate error {worst:.2e} px of the crop on {checked}")
         if not worst <= _MOST_ERROR:
             raise ValueError(
                 f"{what} differs from PyTorch by {worst:.2e} px of the crop; at most "
