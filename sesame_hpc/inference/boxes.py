@@ -34,7 +34,8 @@ class BoxTable:
     def of(self, source: Input, frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Boxes float64 [F, 4], and the place of each in the file, int64 [F].
 
-        A file is found by its name below the given folder, by its path, or by its bare file name.
+        A file is found by its name below the given folder, else by the longest end of its path
+        that some row names; at the least by its bare file name.
         Raises ValueError where no row names the file.
         """
         numbers = self._numbers(source)
@@ -43,7 +44,9 @@ class BoxTable:
         return boxes.reshape(-1, 4), np.array(chosen, dtype=np.int64)
 
     def _numbers(self, source: Input) -> list[int]:
-        for name in (source.name, source.path.as_posix(), source.path.name):
+        parts = source.path.parts
+        ends = ("/".join(parts[first:]) for first in range(len(parts)))
+        for name in (source.name, source.path.as_posix(), *ends):
             if name in self._of_image:
                 return self._of_image[name]
         raise ValueError(f"{source.path}: {self._path} has no box for {source.name}")

@@ -99,6 +99,8 @@ def export_run(
     out = out or run / "export"
     out.mkdir(parents=True, exist_ok=True)
     crops, heldout = _crops_to_check(folder, landmarker, data)
+    if int8 and heldout is None:
+        raise ValueError("--int8 is measured on the run's held-out faces: say --data FOLDER")
     manifest = landmarker.manifest
     network = load_network(folder.weights(stage), manifest)
     job = _Job(folder, stage, manifest, network, crops, heldout, out)
@@ -153,8 +155,7 @@ def _torchscript(job: _Job) -> list[Path]:
 
 def _int8(job: _Job) -> list[Path]:
     """Quantised weights and activations; its price is measured on the held-out faces."""
-    if job.heldout is None:
-        raise ValueError("--int8 is measured on the run's held-out faces: say --data FOLDER")
+    assert job.heldout is not None
     path = job.out / "model.int8.onnx"
     partial = _partial(path)
     try:

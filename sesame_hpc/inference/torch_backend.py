@@ -30,7 +30,7 @@ def load_network(weights: Path, manifest: Manifest) -> PredictionNet:
         raise ValueError(
             f"{weights} does not fit the network of {manifest.name}: {' '.join(first).strip()}"
         ) from None
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 class TorchBackend:

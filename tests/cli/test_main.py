@@ -16,7 +16,7 @@ HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
 def test_help_names_the_commands(sesame):
     shown = sesame("--help")
     assert shown.returncode == 0
-    for command in ("train", "eval", "data", "demo", "doctor"):
+    for command in ("train", "eval", "predict", "export", "data", "demo", "doctor"):
         assert f"│ {command} " in shown.stdout
 
 
@@ -29,7 +29,9 @@ def test_help_is_quick(sesame):
     assert min(seconds() for _ in range(5)) < 0.4
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     program = (
         "import sys\n"
@@ -48,11 +50,15 @@ def test_help_imports_nothing_heavy(arguments):
 
 def test_choices_are_those_of_the_package():
     from sesame_hpc.data import readers
+    from sesame_hpc.inference import backends, export, results
 
     assert get_args(choices.Stage) == STAGES
     assert set(get_args(choices.ScoredStage)) == set(STAGES) - {"pretrain"}
     assert choices.Format == readers.Format
     assert choices.Split == readers.Split
+    assert choices.Device == backends.Device
+    assert choices.OutputFormat == results.OutputFormat
+    assert choices.ExportFormat == export.ExportFormat
 
 
 def test_a_wrong_setting_is_one_message_without_traceback(sesame):

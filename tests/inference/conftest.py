@@ -1,0 +1,78 @@
+"""A finished run with random weights, which predict and export treat like any other."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sesame_hpc.config import load_config
+from sesame_hpc.data.synth import synthesise
+from sesame_hpc.models.heads import LandmarkNet
+from sesame_hpc.models.weights import save_weights
+from sesame_hpc.stages.faces import read_faces
+from sesame_hpc.stages.folder import RunFolder
+
+TINY = """
+data: {heldout: 12, threads: 1}
+model: {stacks: 2, width: 8, levels: 1, image_size: 32, map_size: 8}
+"""
+
+
+@pytest.fixture(scope="session")
+def faces_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 training faces and a test face of 96 pixels in the WFLW layout."""
+    root = tmp_path_factory.mktemp("synth") / "faces"
+    synthesise(root, train=20, test=1, seed=3, size=96, workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_run(faces_root: Path) -> Callable[[Path], RunFolder]:
+    """Makes a run folder whose stage finetune is finished; its maps are peaked and differ."""
+
+    def make(path: Path) -> RunFolder:
+        base = path.parent / "tiny.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        base.write_text(TINY)
+        config = load_config(base, [f"data.root={faces_root}", f"output={path}"])
+        folder = RunFolder(path)
+        folder.open(config, {"directory": str(path.parent)})
+        landmarks = read_faces(config, folder).scheme.num_landmarks
+        torch.manual_seed(5)
+        network = LandmarkNet(config.model, config.head, landmarks)
+        for stack in network.backbone.stacks:
+            torch.nn.init.normal_(stack.head.weight, std=2.0)
+        save_weights(folder.weights("finetune"), network.state_dict())
+        regions = {"outline": 1.0, "pupils": 2.0}
+        table = {"nme": 12.345, "regions": regions, "faces": 12}
+        folder.finish_stage("finetune", {"seconds": 1.0, "heldout": table, "test": None})
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run(make_run: Callable[[Path], RunFolder], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder, calibrated; read it only."""
+    from sesame_hpc import Landmarker
+
+    folder = make_run(tmp_path_factory.mktemp("runs") / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Landmarker.load(folder.path)
+    return folder.path
+
+
+@pytest.fixture(scope="session")
+def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All forms of export of `run`."""
+    pytest.importorskip("onnxruntime")
+    from sesame_hpc.inference.export import export_run
+
+    out = tmp_path_factory.mktemp("export")
+    export_run(run, "safetensors", out)
+    export_run(run, "onnx", out, int8=True)
+    export_run(run, "torchscript", out)
+    return out

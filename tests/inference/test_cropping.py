@@ -1,0 +1,75 @@
+"""Crops without DALI: DALI's pixels, and exact places."""
+
+import numpy as np
+import pytest
+import torch
+
+from sesame_hpc.config import load_config
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.geometry import apply
+from sesame_hpc.data.loader import EvalLoader
+from sesame_hpc.inference.cropping import crop_faces
+from sesame_hpc.inference.pictures import read_picture
+from sesame_hpc.stages.faces import read_faces
+from sesame_hpc.stages.folder import RunFolder
+
+SIZE = 32
+
+
+def faces_with_boxes(run, boxes) -> tuple[Annotations, object]:
+    config = load_config(run / "config.yaml")
+    faces = read_faces(config, RunFolder(run)).train.select(np.arange(len(boxes)))
+    return (
+        Annotations(
+            **{field: getattr(faces, field) for field in faces.__dataclass_fields__}
+            | {"boxes": np.array(boxes, dtype=np.float64)}
+        ),
+        config.data,
+    )
+
+
+def test_pixels_are_those_of_the_evaluation_loader(run):
+    shrunk, enlarged, outside = [3.3, 2.1, 95.2, 91.7], [40, 41, 52.5, 50], [-30, 50, 45, 120.5]
+    beyond = [200, 200, 260, 260]
+    faces, data = faces_with_boxes(run, [shrunk, enlarged, outside, beyond])
+    loader = EvalLoader(faces, data, SIZE, batch_size=4, device=torch.device("cpu"))
+    (batch,) = list(loader)
+    for row in range(len(faces)):
+        crops, matrices = crop_faces(
+            read_picture(faces.image_path(row)), faces.boxes[[row]], SIZE, data.box.scale
+        )
+        difference = np.abs(crops[0] - batch.images[row].numpy()) * 255
+        assert difference.max() < 8, row
+        assert difference.mean() < 0.75, row
+        np.testing.assert_allclose(matrices[0], batch.matrices[row].numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pixels_per_cell", [0.4, 1.0, 1.7, 4.3, 6.0, 14.9, 30.2])
+def test_a_dot_lands_where_the_matrix_says(pixels_per_cell):
+    side = pixels_per_cell * SIZE
+    extent = int(side + 40 * pixels_per_cell + 40)
+    low = 17.3 + 18 * pixels_per_cell
+    dot = low + np.array([0.41, 0.57]) * side
+    y, x = np.mgrid[:extent, :extent] + 0.5
+    squares = (x - dot[0]) ** 2 + (y - dot[1]) ** 2
+    brightness = 250 * np.exp(-squares / (2 * (3 * pixels_per_cell) ** 2))
+    image = np.repeat(np.round(brightness)[..., None], 3, axis=2).astype(np.uint8)
+    boxes = np.array([[low, low + 0.7, low + side, low + side + 0.7]])
+    crops, matrices = crop_faces(image, boxes, SIZE, 1.0)
+    weight = crops[0, 0] / crops[0, 0].sum()
+    rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
+    centre = np.array([(weight * columns).sum(), (weight * rows).sum()])
+    np.testing.assert_allclose(centre, apply(matrices, dot[None, None])[0, 0], atol=0.02)
+
+
+def test_a_picture_of_one_pixel_gives_a_crop():
+    crops, _ = crop_faces(np.full((1, 1, 3), 255, np.uint8), np.array([[0, 0, 1.0, 1.0]]), 8, 1.0)
+    assert crops.shape == (1, 3, 8, 8)
+    assert crops[0, :, 3:5, 3:5].min() > 0.85
+
+
+def test_no_boxes_no_crops_and_a_bad_box_is_named():
+    image = np.zeros((5, 5, 3), np.uint8)
+    assert crop_faces(image, np.empty((0, 4)), 8, 1.2)[0].shape == (0, 3, 8, 8)
+    with pytest.raises(ValueError, match="box 1 is"):
+        crop_faces(image, np.array([[0, 0, 1, 1], [3, 3, 3, 3.0]]), 8, 1.2)

@@ -1,0 +1,81 @@
+"""YuNet through OpenCV, with a network of its signature that always sees the same face."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sesame_hpc.inference.detector import WEIGHTS_VARIABLE, YuNet
+
+SIDE = 128
+CELL = 32
+
+
+def write_detector(path: Path) -> None:
+    """YuNet's twelve outputs for a 128 x 128 picture: one face, in cell (1, 2) of stride 32."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes, outputs = [], []
+    for stride in (8, 16, CELL):
+        cells = (SIDE // stride) ** 2
+        for name, width in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
+            values = np.zeros((1, cells, width), np.float32)
+            if stride == CELL and name in ("cls", "obj"):
+                values[0, 1 * (SIDE // CELL) + 2] = 0.99
+            if stride == CELL and name == "bbox":
+                values[0, 1 * (SIDE // CELL) + 2] = [0.25, -0.5, np.log(2), np.log(3)]
+            # Adding the input's mean times nothing keeps the constant from being folded away.
+            nodes.append(
+                helper.make_node(
+                    "Constant", [], [f"c{name}{stride}"], value=onnx.numpy_helper.from_array(values)
+                )
+            )
+            nodes.append(
+                helper.make_node("Add", [f"c{name}{stride}", "nothing"], [f"{name}_{stride}"])
+            )
+            outputs.append(
+                helper.make_tensor_value_info(f"{name}_{stride}", kind, [1, cells, width])
+            )
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
+    channels = onnx.numpy_helper.from_array(np.array([1]))
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
+        helper.make_node("Constant", [], ["axes"], value=channels),
+        helper.make_node("ReduceMean", ["mean", "axes"], ["one"], keepdims=0),
+        helper.make_node("Constant", [], ["zero"], value=zero),
+        helper.make_node("Mul", ["one", "zero"], ["nothing"]),
+        *nodes,
+    ]
+    picture = helper.make_tensor_value_info("input", kind, [1, 3, SIDE, SIDE])
+    order = [f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)]
+    outputs.sort(key=lambda output: order.index(output.name))
+    graph = helper.make_graph(nodes, "yunet", [picture], outputs)
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+def test_boxes_are_corners_in_pixels_of_the_picture(tmp_path, monkeypatch):
+    write_detector(tmp_path / "yunet.onnx")
+    # Centre (2.25, 0.5) cells, extent 2 x 3 cells of 32 pixels.
+    expected = np.array([[(2.25 - 1) * CELL, (0.5 - 1.5) * CELL, 3.25 * CELL, 2 * CELL]])
+    found = YuNet(tmp_path / "yunet.onnx")(np.zeros((SIDE, SIDE, 3), np.uint8))
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "yunet.onnx"))
+    assert len(YuNet(None)(np.zeros((SIDE, SIDE, 3), np.uint8))) == 1
+    assert len(YuNet(None, least_score=0.995)(np.zeros((SIDE, SIDE, 3), np.uint8))) == 0
+
+
+def test_a_tiny_picture_holds_no_face(tmp_path):
+    write_detector(tmp_path / "yunet.onnx")
+    assert YuNet(tmp_path / "yunet.onnx")(np.zeros((1, 1, 3), np.uint8)).shape == (0, 4)
+
+
+def test_missing_and_wrong_weights_say_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    with pytest.raises(FileNotFoundError, match="--detector-weights FILE or SESAME_YUNET=FILE"):
+        YuNet(None)
+    with pytest.raises(FileNotFoundError, match="no YuNet weights at"):
+        YuNet(tmp_path / "none.onnx")
+    (tmp_path / "wrong.onnx").write_bytes(b"not a network")
+    with pytest.raises(ValueError, match="no YuNet network"):
+        YuNet(tmp_path / "wrong.onnx")
