@@ -2,7 +2,7 @@
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)
-    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   tensorboard/
+    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
 
 Imports no torch: a finished run answers at once.
 """
@@ -40,6 +40,10 @@ class RunFolder:
 
     def weights(self, stage: str) -> Path:
         return self.stage(stage) / "weights.safetensors"
+
+    def predictions(self, stage: str, part: str) -> Path:
+        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py)."""
+        return self.path / "predictions" / f"{stage}-{part}.npz"
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage achieved; None while it is unfinished."""

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import clean_environment, start_training, train
 from safetensors.torch import load_file
+from training_process import clean_environment, start_training, train
 
 from sesame_hpc.config import STAGES
 
