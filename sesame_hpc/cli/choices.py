@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-__all__ = ["Format", "ScoredStage", "Split", "Stage"]
+__all__ = ["Format", "ScoredStage", "Split", "Stage", "YesNo"]
 
 Format = Literal["wflw", "pts"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
+YesNo = Literal["yes", "no"]
