@@ -163,6 +163,11 @@ def _read_part(
         }
     except (ValueError, OSError) as error:
         return Part(name, figures), f"the predictions could not be read: {error}"
-    both = len(points) == len(COORDINATE_STAGES)
-    change = compare(*points.values(), annotations) if both else None
-    return Part(name, figures, annotations, points, change), None
+    return Part(name, figures, annotations, points, _change(points, annotations)), None
+
+
+def _change(points: dict[str, np.ndarray], faces: Annotations) -> dict[str, Any] | None:
+    if len(points) < len(COORDINATE_STAGES):
+        return None
+    before, after = (points[stage] for stage in COORDINATE_STAGES)
+    return compare(before, after, faces)

@@ -1,7 +1,7 @@
 """The rows of the report's tables, as numbers; the template prints them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from sesame_hpc.config import STAGES
 from sesame_hpc.report.charts import change_mark, readable, whiskers
 from sesame_hpc.report.material import COORDINATE_STAGES, Material, Part
+from sesame_hpc.report.svg import Scale
 
 __all__ = [
     "MaskingRow",
@@ -48,36 +49,53 @@ class RegionRow:
 
 def region_rows(material: Material, part: Part) -> list[RegionRow]:
     """One row a region and one of all points, with preliminary and finetune in this order."""
-    change = part.change
     scale = None
-    if change is not None:
-        rows = [change["nme"], *change["regions"].values()]
-        scale = whiskers([row["interval"] for row in rows])
-
-    def row(name: str | None) -> RegionRow:
-        figures = [part.figures.get(stage) for stage in COORDINATE_STAGES]
-        nme = [
-            each and (each["nme"] if name is None else each["regions"][name]) for each in figures
-        ]
-        paired = change and (change["nme"] if name is None else change["regions"][name])
-        mark = paired and scale and change_mark(paired["difference"], paired["interval"], scale)
-        members = range(material.scheme.num_landmarks)
-        return RegionRow(
-            name="all points" if name is None else readable(name),
-            points=point_range(members if name is None else material.scheme.regions[name]),
-            nme=nme,
-            intervals=[each and _interval(each, name) for each in figures],
-            change=None if None in nme else nme[1] - nme[0],
-            change_interval=paired and paired["interval"],
-            mark=mark,
-            masked=None if name is None or material.masking is None else material.masking[name],
-        )
-
-    return [*(row(name) for name in material.scheme.regions), row(None)]
+    if part.change is not None:
+        every = [part.change["nme"], *part.change["regions"].values()]
+        scale = whiskers([each["interval"] for each in every])
+    rows = []
+    for name, points in material.scheme.regions.items():
+        masked = None if material.masking is None else material.masking[name]
+        rows.append(_region_row(part, name, readable(name), points, scale, masked))
+    everything = range(material.scheme.num_landmarks)
+    return [*rows, _region_row(part, None, "all points", everything, scale, None)]
 
 
-def _interval(figures: dict[str, Any], region: str | None) -> Sequence[float] | None:
-    intervals = figures.get("intervals", {})
+def _region_row(
+    part: Part,
+    region: str | None,
+    name: str,
+    points: Sequence[int],
+    scale: Scale | None,
+    masked: float | None,
+) -> RegionRow:
+    nme = [_nme(part.figures.get(stage), region) for stage in COORDINATE_STAGES]
+    before, after = nme
+    row = RegionRow(
+        name=name,
+        points=point_range(points),
+        nme=nme,
+        intervals=[_interval(part.figures.get(stage), region) for stage in COORDINATE_STAGES],
+        change=None if before is None or after is None else after - before,
+        change_interval=None,
+        mark=None,
+        masked=masked,
+    )
+    if part.change is None or scale is None:
+        return row
+    paired = part.change["nme"] if region is None else part.change["regions"][region]
+    mark = change_mark(paired["difference"], paired["interval"], scale)
+    return replace(row, change_interval=paired["interval"], mark=mark)
+
+
+def _nme(figures: dict[str, Any] | None, region: str | None) -> float | None:
+    if figures is None:
+        return None
+    return float(figures["nme"] if region is None else figures["regions"][region])
+
+
+def _interval(figures: dict[str, Any] | None, region: str | None) -> Sequence[float] | None:
+    intervals = (figures or {}).get("intervals", {})
     return intervals.get("nme") if region is None else intervals.get("regions", {}).get(region)
 
 
