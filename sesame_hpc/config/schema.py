@@ -127,13 +127,18 @@ class HeadConfig(Strict):
 
 
 class StageConfig(Strict):
-    """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps."""
+    """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps.
+
+    `ema` is the decay per optimizer step of an average of the weights that is kept beside them and
+    evaluated as a row of its own; None keeps none.
+    """
 
     epochs: PositiveInt = 300
     batch_size: PositiveInt = 32
     lr: Positive = 1e-3
     final_lr: Positive = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
 
     @model_validator(mode="after")
     def _decays(self) -> "StageConfig":

@@ -57,8 +57,9 @@ def evaluate_run(
     """Figures (`Figures.to_json`) of a stage's network on the faces of `source`. Collective.
 
     `run` is a run folder, or a `weights.safetensors` in one, which then names the stage. With
-    `flip`, "flip_test" holds the figures of predictions averaged with the mirrored crop's. With
-    `other`, a second run, "compared" holds the paired differences, other minus this.
+    `flip`, "flip_test" holds the figures of predictions averaged with the mirrored crop's; where
+    the stage kept averaged weights, "ema" holds theirs. With `other`, a second run, "compared"
+    holds the paired differences, other minus this.
 
     Raises FileNotFoundError for a folder that holds no run or no finished stage, ValueError for a
     stage without coordinates or faces of another scheme.
@@ -66,14 +67,17 @@ def evaluate_run(
     folder, stage = _locate(run, stage)
     config = folder.config()
     faces = source.read(config.data.format, run_scheme(config, folder))
-    predicted = _predict(folder, stage, faces, flip=False)
+    predicted = _predict(folder, stage, faces)
     protocol = crop_protocol(config.data.box)
     result = figures(predicted, faces, protocol).to_json()
     if flip:
         with_flip = _predict(folder, stage, faces, flip=True)
         result["flip_test"] = figures(with_flip, faces, protocol).to_json()
+    if folder.weights(stage, averaged=True).exists():
+        averaged = _predict(folder, stage, faces, averaged=True)
+        result["ema"] = figures(averaged, faces, protocol).to_json()
     if other is not None:
-        theirs = _predict(*_locate(other, stage), faces, flip=False)
+        theirs = _predict(*_locate(other, stage), faces)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
 
@@ -93,9 +97,11 @@ def _locate(path: Path, stage: str) -> tuple[RunFolder, str]:
     return RunFolder(path), stage
 
 
-def _predict(folder: RunFolder, stage: str, faces: Annotations, *, flip: bool) -> np.ndarray:
+def _predict(
+    folder: RunFolder, stage: str, faces: Annotations, *, flip: bool = False, averaged: bool = False
+) -> np.ndarray:
     config = folder.config()
-    weights = load_weights(folder.weights(stage))
+    weights = load_weights(folder.weights(stage, averaged))
     world = connect(config.runtime)
     network = LandmarkNet(config.model, config.head, faces.scheme.num_landmarks)
     network.load_state_dict(weights)

@@ -23,6 +23,7 @@ from sesame_hpc.stages.folder import RunFolder
 from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
 from sesame_hpc.stages.session import Session
 from sesame_hpc.stages.summary import print_distribution, print_summary, write_summary
+from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import load_weights, save_weights
 from sesame_hpc.training.distributed import connect
 from sesame_hpc.training.environment import environment
@@ -73,11 +74,15 @@ def _train_coordinates(session: Session, name: str) -> None:
         session.eval_loader(faces.heldout, batch_size),
         session.world,
     )
-    seconds = session.fit(name, task, engine, loader)
+    decay = session.stage_config(name).ema
+    average = WeightAverage(engine.module, decay) if decay else None
+    seconds = session.fit(name, task, engine, loader, average)
     result: dict[str, Any] = {"seconds": seconds, "test": None}
     result["heldout"] = _score(session, name, engine.module, faces.heldout, "heldout")
     if faces.test is not None:
         result["test"] = _score(session, name, engine.module, faces.test, "test")
+    if average and session.world.is_main:
+        save_weights(session.folder.weights(name, averaged=True), average.weights())
     if name == "preliminary":
         _write_distribution(session, result["heldout"]["regions"])
     _finish(session, name, engine.module, result)

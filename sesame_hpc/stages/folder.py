@@ -38,8 +38,9 @@ class RunFolder:
     def stage(self, name: str) -> Path:
         return self.path / "checkpoints" / name
 
-    def weights(self, stage: str) -> Path:
-        return self.stage(stage) / "weights.safetensors"
+    def weights(self, stage: str, averaged: bool = False) -> Path:
+        """The finished network; with `averaged` its EMA, where the stage kept one."""
+        return self.stage(stage) / f"weights{'-ema' if averaged else ''}.safetensors"
 
     def predictions(self, stage: str, part: str) -> Path:
         """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py)."""

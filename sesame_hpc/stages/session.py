@@ -9,6 +9,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Appearance, EvalLoader, TrainLoader
 from sesame_hpc.stages.faces import Faces
 from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
@@ -65,7 +66,14 @@ class Session:
         total_steps = loader.steps_per_epoch // runtime.accumulation * stage.epochs
         return Engine(network, stage, runtime, self.world, total_steps)
 
-    def fit(self, name: str, task: Task, engine: Engine, loader: TrainLoader) -> float:
+    def fit(
+        self,
+        name: str,
+        task: Task,
+        engine: Engine,
+        loader: TrainLoader,
+        average: WeightAverage | None = None,
+    ) -> float:
         """Train a stage to its end and return its seconds, interruptions left out."""
         fit = Fit(
             name=name,
@@ -81,5 +89,6 @@ class Session:
             window=LossWindow(self.world),
             log=self.config.log,
             every=self.config.checkpoint,
+            average=average,
         )
         return fit.run()

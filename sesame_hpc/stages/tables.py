@@ -12,6 +12,7 @@ from sesame_hpc.files import write_json_atomic, write_text_atomic
 
 __all__ = ["print_figures", "write_figures"]
 
+_EXTRA_ROWS = {"flip_test": "all, flip test", "ema": "all, EMA weights"}
 _RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
 
 
@@ -33,8 +34,7 @@ def _overall(figures: dict[str, Any]) -> Table:
     for heading in ("NME", "FR@8", "FR@10", "AUC@8", "AUC@10"):
         table.add_column(heading, justify="right")
     rows = {"all": figures, **figures["subsets"]}
-    if "flip_test" in figures:
-        rows["all, flip test"] = figures["flip_test"]
+    rows |= {name: figures[key] for key, name in _EXTRA_ROWS.items() if key in figures}
     for name, row in rows.items():
         rates = [
             f"{row[key]:.3f}" if key in ("nme", "auc8", "auc10") else f"{row[key]:.2f}"

@@ -144,6 +144,14 @@ def test_eval_prints_and_writes_one_set_of_figures(finished, faces: Path, tmp_pa
     assert figures["nme"] + change == pytest.approx(before, abs=1e-4)
 
 
+def test_averaged_weights_are_a_row_of_their_own(write_config, faces: Path, tmp_path: Path) -> None:
+    config = load_config(write_config("ema", "stages.preliminary.ema=0.5"))
+    train_here(config, "preliminary")
+    figures = evaluate_run(config.output, Source(faces), "preliminary")
+    assert figures["ema"]["nme"] != figures["nme"]
+    assert figures["ema"]["faces"] == 10
+
+
 def test_eval_names_what_is_wrong(finished, faces: Path, tmp_path: Path) -> None:
     _, run, _ = finished
     with pytest.raises(ValueError, match="predicts no landmarks"):
