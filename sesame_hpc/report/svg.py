@@ -67,8 +67,8 @@ class Scale:
                 round(t, 12) for t in ticks if self.low <= t * 1.001 and t <= self.high * 1.001
             ]
             if len(inside) >= 3:
-                break
-        return inside
+                return inside
+        return self._linear_ticks(4)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from sesame_hpc.report.material import read_material
 from sesame_hpc.report.page import render
 from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["REPORT_NAME", "write_report"]
+__all__ = ["REPORT_NAME", "report_line", "write_report"]
 
 REPORT_NAME = "report.html"
 
@@ -23,3 +23,17 @@ def write_report(folder: RunFolder, out: Path | None = None, data: Path | None =
     path = out or folder.path / REPORT_NAME
     write_text_atomic(path, render(read_material(folder, data)))
     return path
+
+
+def report_line(folder: RunFolder) -> str:
+    """Write the page at a run's end; the sentence that says where it is, or why there is none.
+
+    Never raises an error of the report's own: hours of training do not fail for a page.
+    """
+    try:
+        return f"Report: {write_report(folder)}"
+    except Exception as error:
+        return (
+            f"No report could be made ({type(error).__name__}: {error}); "
+            f"sesame report {folder.path} tries again."
+        )

@@ -16,6 +16,7 @@ from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.models.transfer import transfer_backbone
+from sesame_hpc.report import report_line
 from sesame_hpc.stages.coordinates import CoordinateTask
 from sesame_hpc.stages.evaluate import crop_protocol
 from sesame_hpc.stages.faces import read_faces
@@ -33,7 +34,7 @@ __all__ = ["execute"]
 
 
 def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
-    """Run the unfinished ones of `stages` on every rank; write the summary after the last."""
+    """Run the unfinished ones of `stages` on every rank; write summary and report at the end."""
     world = connect(config.runtime)
     if world.is_main:
         folder.open(config, environment())
@@ -49,6 +50,8 @@ def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
     if world.is_main and all(folder.result(name) for name in _RUNNERS):
         write_summary(folder, faces.scheme.name)
         print_summary(folder, console)
+    if world.is_main:
+        console.print(report_line(folder), markup=False, highlight=False, soft_wrap=True)
 
 
 def _seed_weights(session: Session, name: str) -> None:

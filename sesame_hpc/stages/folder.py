@@ -1,7 +1,7 @@
 """The run folder: what lies where, what is finished, and whether a config may continue it.
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
-    scheme.yaml (a copy of the user's own scheme)
+    scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
     checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
 
 Imports no torch: a finished run answers at once.

@@ -16,7 +16,7 @@ HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
 def test_help_names_the_commands(sesame):
     shown = sesame("--help")
     assert shown.returncode == 0
-    for command in ("train", "eval", "data", "demo", "doctor"):
+    for command in ("train", "eval", "report", "data", "demo", "doctor"):
         assert f"│ {command} " in shown.stdout
 
 

@@ -39,6 +39,14 @@ def test_the_run_folder_holds_what_the_documents_promise(finished) -> None:
     assert len(list((run / "pictures").glob("pretrain-epoch-*.png"))) == 3
 
 
+def test_the_run_ends_with_its_report(finished) -> None:
+    _, run, output = finished
+    assert f"Report: {run / 'report.html'}" in output
+    page = (run / "report.html").read_text("utf-8")
+    assert "This run is not finished" not in page
+    assert "Not everything is shown" not in page
+
+
 def test_the_summary_has_the_documented_keys(finished) -> None:
     _, run, _ = finished
     summary = json.loads((run / "summary.json").read_text())
