@@ -30,7 +30,7 @@ def landmark_chart(landmarks: dict[str, list[float]], scheme: Scheme, title: str
         380,
         (-0.5, scheme.num_landmarks - 0.5),
         (0.0, most * 1.06),
-        margins=Margins(left=58, top=106, right=34),
+        margins=Margins(left=62, top=106, right=34),
     )
     for index, (first, last, _) in enumerate(runs):
         chart.band(first - 0.5, last + 0.5, "band" if index % 2 == 0 else "band other")

@@ -124,11 +124,10 @@ def _starts(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def _root(config: Config, starts: list[dict[str, Any]]) -> Path:
-    """A relative root is relative to where the run was started."""
+    """A relative root is relative to where the run was started, if that is still there."""
     root = config.data.root
-    if not root.is_dir() and not root.is_absolute() and starts:
-        return Path(starts[-1]["directory"]) / root
-    return root
+    of_start = Path(starts[-1]["directory"]) / root if starts else root
+    return of_start if of_start.is_dir() else root
 
 
 def _with_root(config: Config, root: Path) -> Config:

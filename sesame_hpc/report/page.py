@@ -133,9 +133,13 @@ def _published(material: Material) -> dict[str, Any]:
     own = {stage: each["nme"] for stage, each in figures.items()}
     return {
         "reason": reason,
-        "rows": placed(own) if reason is None else list(PUBLISHED),
+        "rows": placed(own, _crops(last)) if reason is None else list(PUBLISHED),
         "shown": material.scheme.name == "wflw98",
     }
+
+
+def _crops(figures: dict[str, Any] | None) -> str:
+    return (figures or {}).get("protocol", {}).get("box", "not recorded")
 
 
 def _reconstructions(pictures: Path) -> dict[str, Any] | None:

@@ -18,11 +18,16 @@ _SUBSETS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One method; NME in percent, inter-ocular, with the decimals that were published."""
+    """One method; NME in percent, inter-ocular, with the decimals that were published.
+
+    `crops` and `checkpoint` are empty where only the remark below the table applies; `stage` is
+    that of this run's rows.
+    """
 
     method: str
     nme: str
-    crops: str = "as published"
+    crops: str = ""
+    checkpoint: str = ""
     stage: str = ""
 
 
@@ -32,9 +37,9 @@ PUBLISHED = (
     Row("LAB", "5.27"),
     Row("DeCaFa", "4.62"),
     Row("HRNet-W18", "4.60"),
-    Row("SESAME paper, preliminary", "4.40", _PAPER_CROPS),
+    Row("SESAME paper, preliminary", "4.40", _PAPER_CROPS, "not stated"),
     Row("AWing", "4.36"),
-    Row("SESAME paper", "4.35", _PAPER_CROPS),
+    Row("SESAME paper", "4.35", _PAPER_CROPS, "not stated"),
     Row("ADNet", "4.14"),
     Row("SLPT", "4.14"),
     Row("STAR", "4.02"),
@@ -61,7 +66,10 @@ def incomparable(scheme: str, test: dict[str, Any] | None) -> str | None:
     return None
 
 
-def placed(own: dict[str, float]) -> list[Row]:
-    """The published rows and this run's, {stage: NME in percent}, from the worst to the best."""
-    mine = [Row(f"This run, {stage}", f"{nme:.3f}", "", stage) for stage, nme in own.items()]
+def placed(own: dict[str, float], crops: str) -> list[Row]:
+    """The published rows and this run's ({stage: NME in percent} on `crops`), worst first."""
+    mine = [
+        Row(f"This run, {stage}", f"{nme:.3f}", crops, "last epoch", stage)
+        for stage, nme in own.items()
+    ]
     return sorted([*PUBLISHED, *mine], key=lambda row: -float(row.nme))

@@ -75,7 +75,7 @@ class Scale:
 class Margins:
     """Room around the plot for labels, in units of the drawing."""
 
-    left: float = 58
+    left: float = 62
     right: float = 14
     top: float = 12
     bottom: float = 42

@@ -220,7 +220,7 @@ def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
     assert [float(row[1]) for row in rows] == sorted((float(r[1]) for r in rows), reverse=True)
     names = [row[0] for row in rows]
     assert names.index("SLPT") < names.index("This run, finetune") < names.index("STAR")
-    assert rows[names.index("This run, finetune")][1:] == ["4.101", "square window"]
+    assert rows[names.index("This run, finetune")][1:] == ["4.101", "square window", "last epoch"]
 
     other = figures | {"subsets": {**figures["subsets"], "pose": {"faces": 300, "nme": 5.0}}}
     material = replace(material, parts=[Part("test", {"finetune": other})])
