@@ -68,14 +68,12 @@ def show(
     """Draw faces with their landmarks and boxes on one sheet."""
     import numpy as np
 
-    from sesame_hpc.data.readers import has_split, read_annotations
+    from sesame_hpc.data.readers import detect_format, read_annotations
     from sesame_hpc.data.show import contact_sheet
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None
-    if format is None:
-        format = "wflw" if has_split(root, "wflw", split, loaded) else "pts"
-    annotations = read_annotations(root, format, split, loaded)
+    annotations = read_annotations(root, format or detect_format(root, loaded), split, loaded)
     shown = annotations.select(np.arange(min(count, len(annotations))))
     columns = min(6, len(shown))
     contact_sheet(shown, out, rows=-(-len(shown) // columns), columns=columns)
