@@ -1,4 +1,4 @@
-"""`sesame data`: synthetic faces, and pictures of a data set's annotations."""
+"""`sesame data`: synthetic faces, checks, and pictures of a data set's annotations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.cli.choices import Format, Split
+from sesame_hpc.cli.data_check import check
 
 __all__ = ["data_app", "synthesise_with_bar"]
 
-data_app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Make, check and look at data sets.", no_args_is_help=True)
+data_app.command()(check)
 
 
 def synthesise_with_bar(
