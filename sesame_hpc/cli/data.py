@@ -7,11 +7,13 @@ import typer
 
 from sesame_hpc.cli.choices import Format, Split
 from sesame_hpc.cli.data_check import check
+from sesame_hpc.cli.data_export import export
 
 __all__ = ["data_app", "synthesise_with_bar"]
 
 data_app = typer.Typer(help="Make, check and look at data sets.", no_args_is_help=True)
 data_app.command()(check)
+data_app.command()(export)
 
 
 def synthesise_with_bar(

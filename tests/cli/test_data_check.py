@@ -1,4 +1,4 @@
-"""`sesame data check` from the command line."""
+"""`sesame data check` and `export` from the command line."""
 
 import json
 
@@ -84,3 +84,18 @@ def test_what_cannot_be_read_ends_with_2(sesame, faces, tmp_path):
     assert unreadable.returncode == 2
     assert "unreadable: not one face" in unreadable.stdout
     assert "Traceback" not in unreadable.stderr
+
+
+def test_export_says_what_it_did_and_what_it_left_out(sesame, faces):
+    table = faces / "train.csv"
+    table.write_text(table.read_text().replace("word", "44"))
+    shown = sesame("data", "export", "faces", "out", "--to", "pts", "--scheme", "trio.yaml")
+    assert shown.stdout.splitlines() == [
+        "3 train faces from csv to pts in out",
+        "pts has no place for boxes: left out",
+    ], shown.stderr
+    again = sesame("data", "export", "faces", "out", "--to", "csv", "--scheme", "trio.yaml")
+    assert (again.returncode, again.stderr) == (
+        2,
+        "sesame: out is there already; export to a folder that is new or empty\n",
+    )

@@ -24,6 +24,7 @@ _KINDS = {
 }
 _EXIF = b"Exif\0\0"
 _ORIENTATION_TAG = 0x0112
+_FIRST_QUARTER_TURN = 5
 _JPEG_COLOURS: dict[int, Colours] = {1: "grey", 3: "rgb", 4: "cmyk"}
 _PNG_COLOURS: dict[int, Colours] = {0: "grey", 2: "rgb", 3: "rgb", 4: "alpha", 6: "alpha"}
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -45,6 +46,12 @@ class Header:
     colours: Colours
     orientation: int
     whole: bool
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height as decoders give them, turned by the orientation."""
+        turned = self.orientation >= _FIRST_QUARTER_TURN
+        return (self.height, self.width) if turned else (self.width, self.height)
 
 
 def image_kind(content: bytes) -> str | None:

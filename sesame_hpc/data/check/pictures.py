@@ -26,7 +26,6 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
-_TURNED_BY_A_QUARTER = range(5, 9)
 
 Landmarks = NDArray[np.float64]
 
@@ -52,9 +51,7 @@ class Picture:
         """Width and height in pixels as training sees them: turned upright by EXIF."""
         if self.problem is not None or self.header is None:
             return None
-        width, height = self.header.width, self.header.height
-        turned = self.header.orientation in _TURNED_BY_A_QUARTER
-        return (height, width) if turned else (width, height)
+        return self.header.upright_size
 
 
 def probe_pictures(
