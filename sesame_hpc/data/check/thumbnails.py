@@ -39,27 +39,29 @@ def thumbnail(grey: Grey, landmarks: NDArray[np.float64]) -> Float32 | None:
 
 
 def similar_pairs(
-    thumbnails: Float32, least: float
+    thumbnails: Float32, least: float, most: int = 16
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float32]:
-    """All pairs of rows of [N, D] whose inner product is at least `least`: first < second, value.
+    """Pairs of rows of [N, D] whose inner product is at least `least`: first < second, value.
 
-    Ordered by the second, then the first. Memory for 1024 N products.
+    Of a row's earlier partners the `most` alike are kept. Ordered by the second, then the first.
+    Memory for 1024 N products.
     """
     firsts, seconds, values = [], [], []
     for start in range(0, len(thumbnails), _ROWS_AT_ONCE):
         block = thumbnails[start : start + _ROWS_AT_ONCE]
         products = block @ thumbnails[: start + len(block)].T
-        second, first = np.nonzero(products >= least)
-        before = first < second + start
-        seconds.append(second[before] + start)
-        firsts.append(first[before])
-        values.append(products[second[before], first[before]])
-    empty = np.zeros(0, dtype=np.int64)
-    return (
-        np.concatenate([empty, *firsts]),
-        np.concatenate([empty, *seconds]),
-        np.concatenate([np.zeros(0, dtype=np.float32), *values]),
-    )
+        products[np.triu_indices(len(block), start, products.shape[1])] = -1
+        for row in np.flatnonzero((products >= least).any(axis=1)):
+            partners = np.flatnonzero(products[row] >= least)
+            if len(partners) > most:
+                best = np.argpartition(products[row, partners], -most)[-most:]
+                partners = np.sort(partners[best])
+            firsts.append(partners)
+            seconds.append(np.full(len(partners), start + row))
+            values.append(products[row, partners])
+    if not firsts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(values)
 
 
 def _crop(grey: Grey, centre: NDArray[np.float64], side: float) -> Grey:
