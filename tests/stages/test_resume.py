@@ -80,6 +80,23 @@ def test_a_half_written_checkpoint_is_not_read(write_config, tmp_path: Path) -> 
     assert all(one[name].equal(other[name]) for name in one)
 
 
+def test_a_second_process_keeps_out_of_the_folder(write_config, tmp_path: Path) -> None:
+    config, run = write_config("shared", "stages.preliminary.epochs=500"), tmp_path / "runs/shared"
+    first = start_training(config)
+    try:
+        deadline = time.monotonic() + 120
+        while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        second = start_training(config)
+        output, _ = second.communicate(timeout=120)
+        assert second.returncode == 2
+        assert "another process is training in" in output
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+
+
 def torchrun(config: Path, ranks: int) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

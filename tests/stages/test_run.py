@@ -9,6 +9,7 @@ from conftest import train
 from safetensors.torch import load_file
 
 from sesame_hpc.config import STAGES, load_config
+from sesame_hpc.schemes import files as scheme_files
 from sesame_hpc.schemes import load_scheme
 from sesame_hpc.stages.evaluate import evaluate_run
 from sesame_hpc.stages.run import train as train_here
@@ -132,6 +133,19 @@ def test_another_config_does_not_overwrite_a_run(finished) -> None:
     with pytest.raises(ValueError, match=r"another config: .*seed"):
         train_here(load_config(config, ["seed=9"]))
     assert (run / "summary.json").exists()
+
+
+def test_a_run_keeps_its_own_scheme(write_config, tmp_path: Path) -> None:
+    builtin = Path(scheme_files.__file__).parent / "wflw98.yaml"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(builtin.read_text().replace("name: wflw98", "name: mine"))
+    config = load_config(write_config("own", f"data.scheme={mine}"))
+    train_here(config, "preliminary")
+    mine.write_text(mine.read_text().replace("name: mine", "name: other"))
+    with pytest.raises(ValueError, match=r"mine\.yaml is not what .*scheme\.yaml holds"):
+        train_here(config, "pretrain")
+    mine.unlink()
+    train_here(config, "pretrain")
 
 
 def test_a_stage_asks_for_its_predecessor(write_config) -> None:
