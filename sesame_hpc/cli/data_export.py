@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Format
+from sesame_hpc.cli.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
 
 __all__ = ["export"]
@@ -14,9 +14,9 @@ __all__ = ["export"]
 def export(
     root: Root,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder.")],
-    to: Annotated[Format, typer.Option(help="The format to write.")],
+    to: Annotated[FileFormat, typer.Option(help="The format to write.")],
     format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: what is there.")
+        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
     scheme: SchemeName = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking.")] = False,

@@ -9,7 +9,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.encoded import read_header
 from sesame_hpc.data.csv_table import csv_path
 from sesame_hpc.data.pts import IMAGE_SUFFIXES
-from sesame_hpc.data.readers import SPLITS, Format, Split, has_split, read_annotations
+from sesame_hpc.data.readers import SPLITS, FileFormat, Split, has_split, read_annotations
 from sesame_hpc.data.wflw import ATTRIBUTES, IMAGES, list_path
 from sesame_hpc.data.wflw_subsets import subset_path
 from sesame_hpc.data.writers import coco_text, csv_text, pts_text, subset_texts, wflw_text
@@ -24,8 +24,8 @@ _FOLDERS = {"wflw": IMAGES, "coco": "images", "csv": "images"}
 def export_annotations(
     root: str | Path,
     out: str | Path,
-    to: Format,
-    format: Format,
+    to: FileFormat,
+    format: FileFormat,
     scheme: Scheme | None = None,
     copy: bool = False,
 ) -> dict[Split, Annotations]:
@@ -62,7 +62,7 @@ def export_annotations(
     return tables
 
 
-def left_out(table: Annotations, to: Format) -> list[str]:
+def left_out(table: Annotations, to: FileFormat) -> list[str]:
     """What of a table the format has no place for, in words."""
     if to == "pts":
         return ["boxes"] + ["attributes"] * bool(table.attribute_names)
@@ -71,7 +71,7 @@ def left_out(table: Annotations, to: Format) -> list[str]:
     return []
 
 
-def _write_parts(out: Path, tables: dict[Split, Annotations], to: Format, copy: bool) -> None:
+def _write_parts(out: Path, tables: dict[Split, Annotations], to: FileFormat, copy: bool) -> None:
     if to == "pts":
         for split, table in tables.items():
             _write_pts(out / split, table, copy)
@@ -85,7 +85,7 @@ def _write_parts(out: Path, tables: dict[Split, Annotations], to: Format, copy: 
 
 
 def _write_part(
-    out: Path, split: Split, table: Annotations, images: Sequence[str], to: Format
+    out: Path, split: Split, table: Annotations, images: Sequence[str], to: FileFormat
 ) -> None:
     landmarks = table.scheme.num_landmarks
     if to == "wflw":

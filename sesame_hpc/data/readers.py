@@ -14,6 +14,7 @@ from sesame_hpc.schemes import Scheme, load_scheme
 __all__ = [
     "FORMATS",
     "SPLITS",
+    "FileFormat",
     "Format",
     "Split",
     "detect_format",
@@ -23,14 +24,15 @@ __all__ = [
     "read_annotations",
 ]
 
-Format = Literal["wflw", "pts", "coco", "csv"]
+FileFormat = Literal["wflw", "pts", "coco", "csv"]
+Format = FileFormat
 Split = Literal["train", "test"]
 
-FORMATS: tuple[Format, ...] = ("wflw", "pts", "coco", "csv")
+FORMATS: tuple[FileFormat, ...] = ("wflw", "pts", "coco", "csv")
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 _PARSERS = {"wflw": parse_wflw, "pts": parse_pts_split, "coco": parse_coco, "csv": parse_csv}
-_SCHEMES: dict[Format, str] = {"wflw": "wflw98", "pts": "ibug68"}
+_SCHEMES: dict[FileFormat, str] = {"wflw": "wflw98", "pts": "ibug68"}
 
 
 def read_annotations(
@@ -51,7 +53,7 @@ def read_annotations(
 
 
 def parse_annotations(
-    root: str | Path, format: Format, split: Split = "train", scheme: Scheme | None = None
+    root: str | Path, format: FileFormat, split: Split = "train", scheme: Scheme | None = None
 ) -> Parsed:
     """As `read_annotations`, but faults of the files are returned beside the faces without any."""
     _check_choice("format", format, FORMATS)
@@ -78,7 +80,7 @@ def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | N
     return has_wflw_list(Path(root), split, scheme or format_scheme(format))
 
 
-def detect_format(root: str | Path, scheme: Scheme | None = None) -> Format:
+def detect_format(root: str | Path, scheme: Scheme | None = None) -> FileFormat:
     """The format whose files lie in `root`; pts, whose messages say what was looked for, if none.
 
     `scheme` is the one that a WFLW list would be of.
@@ -91,7 +93,7 @@ def detect_format(root: str | Path, scheme: Scheme | None = None) -> Format:
     return "pts"
 
 
-def format_scheme(format: Format) -> Scheme:
+def format_scheme(format: FileFormat) -> Scheme:
     """The scheme that a format's files are of where nothing else is said.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sesame_hpc.config.schema import AugmentConfig, BoxConfig, DataConfig
+from sesame_hpc.config.schema import AugmentConfig, DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.draw import draw_face
 from sesame_hpc.data.loader import Batch, EvalLoader, TrainLoader
@@ -57,7 +57,7 @@ def single_augmentation(data: DataConfig, name: str) -> DataConfig:
     changes |= {field: 1.0 for field in fields if field in _BY_CHANCE}
     scales = data.box.train_scale if name == "scaling" else (data.box.scale, data.box.scale)
     augment = AugmentConfig.model_validate({**data.augment.model_dump(), **_OFF, **changes})
-    box = BoxConfig(scale=data.box.scale, train_scale=scales)
+    box = data.box.model_copy(update={"train_scale": scales})
     return data.model_copy(update={"augment": augment, "box": box})
 
 

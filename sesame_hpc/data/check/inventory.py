@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.pictures import Picture, probe_pictures
-from sesame_hpc.data.readers import SPLITS, Format, Split, has_split, parse_annotations
+from sesame_hpc.data.readers import SPLITS, FileFormat, Split, has_split, parse_annotations
 from sesame_hpc.data.rows import Parsed
 from sesame_hpc.schemes import Scheme
 
@@ -39,7 +39,7 @@ class Inventory:
     """
 
     root: Path
-    format: Format
+    format: FileFormat
     scheme: Scheme
     parts: dict[Split, Parsed]
     pictures: dict[Path, Picture]
@@ -68,7 +68,7 @@ class Inventory:
 
 def take_inventory(
     root: Path,
-    format: Format,
+    format: FileFormat,
     scheme: Scheme,
     *,
     crop_scale: float,

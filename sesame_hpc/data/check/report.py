@@ -10,7 +10,7 @@ from sesame_hpc.data.check.finding import LEVELS, Finding, Level
 from sesame_hpc.data.check.geometry import crop_floor
 from sesame_hpc.data.check.inventory import Inventory, take_inventory
 from sesame_hpc.data.check.registry import CHECKS, TITLES
-from sesame_hpc.data.readers import Format, detect_format, format_scheme
+from sesame_hpc.data.readers import FileFormat, detect_format, format_scheme
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Part", "Report", "check_data"]
@@ -40,7 +40,7 @@ class Report:
     """All findings, the gravest first, and the parts that were read."""
 
     root: Path
-    format: Format
+    format: FileFormat
     scheme: str
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
@@ -77,7 +77,7 @@ class Report:
 
 def check_data(
     root: str | Path,
-    format: Format | None = None,
+    format: FileFormat | None = None,
     scheme: Scheme | None = None,
     *,
     crop_scale: float = BoxConfig().scale,
