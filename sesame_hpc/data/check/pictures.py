@@ -20,6 +20,7 @@ from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
 __all__ = ["Picture", "probe_pictures"]
 
 MOST_PIXELS = 200_000_000
+_AT_ONCE = 64
 _REDUCED = {
     1: cv2.IMREAD_GRAYSCALE,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -66,15 +67,24 @@ def probe_pictures(
     """
     pictures: dict[Path, Picture] = {}
     with _held_back_errors() as written, ThreadPoolExecutor(threads) as pool:
-        for done, picture in enumerate(pool.map(_probe, faces, faces.values()), start=1):
-            pictures[picture.path] = picture
+        paths = list(faces)
+        for start in range(0, len(paths), _AT_ONCE):
+            some, before = paths[start : start + _AT_ONCE], written()
+            pictures |= zip(some, pool.map(_probe, some, map(faces.__getitem__, some)), strict=True)
+            if written() > before:
+                _mark_damaged(pictures, some, written)
             if progress is not None:
-                progress(done, len(faces))
-        if written():
-            for path, picture in pictures.items():
-                if picture.problem is None and _complains(path, written):
-                    pictures[path] = replace(picture, damaged=True)
+                progress(len(pictures), len(paths))
     return pictures
+
+
+def _mark_damaged(
+    pictures: dict[Path, Picture], paths: list[Path], written: Callable[[], int]
+) -> None:
+    """Find out which of these a decoder complained about, one at a time."""
+    for path in paths:
+        if pictures[path].problem is None and _complains(path, written):
+            pictures[path] = replace(pictures[path], damaged=True)
 
 
 def _probe(path: Path, faces: list[Landmarks]) -> Picture:
