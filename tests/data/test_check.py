@@ -117,7 +117,7 @@ JPEG, PNG = encoded(".jpg", noise(48, 64, 3)), encoded(".png", noise(64, 64, 3))
         ("a.jpg", JPEG[:30], ("error", "unreadable"), "JPEG whose header breaks off"),
         ("a.png", PNG[: len(PNG) // 2], ("error", "unreadable"), "PNG that is cut off"),
         ("a.png", PNG[:99] + b"xx" + PNG[101:], ("error", "unreadable"), "does not decode"),
-        ("a.jpg", b"GIF89a" + bytes(99), ("error", "unreadable"), "is GIF; training reads JPEG"),
+        ("a.jpg", b"GIF89a" + bytes(99), ("error", "unreadable"), "is GIF; images are JPEG or PNG"),
         ("a.jpg", b"<html>404</html>", ("error", "unreadable"), "is an HTML page"),
         ("a.jpg", bytes(50), ("error", "unreadable"), "is no image"),
         ("a.jpg", damaged(JPEG), ("warning", "damaged"), "data are damaged"),

@@ -110,7 +110,7 @@ def _header_problem(content: bytes, header: Header | None) -> str | None:
         return "is empty (0 bytes)"
     kind = image_kind(content)
     if kind not in ("JPEG", "PNG"):
-        return f"is {kind or 'no image'}; training reads JPEG and PNG"
+        return f"is {kind or 'no image'}; images are JPEG or PNG"
     if header is None:
         return f"is a {kind} whose header breaks off"
     if not header.whole:
