@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-__all__ = ["Format", "ScoredStage", "Split", "Stage", "YesNo"]
+__all__ = ["FileFormat", "Format", "ScoredStage", "Split", "Stage", "YesNo"]
 
-Format = Literal["wflw", "pts"]
+FileFormat = Literal["wflw", "pts", "coco", "csv"]
+Format = FileFormat
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]

@@ -83,12 +83,12 @@ class DataConfig(Strict):
     """Where the faces are and how they are cropped.
 
     `scheme` is a name of a built-in scheme or the path of a YAML file; None takes the format's own
-    (wflw: wflw98, pts: ibug68). `heldout` is the number of training faces kept for validation.
-    `threads` are DALI's CPU threads.
+    (wflw: wflw98, pts: ibug68; coco and csv have none). `heldout` is the number of training faces
+    kept for validation. `threads` are DALI's CPU threads.
     """
 
     root: UserPath
-    format: Literal["wflw", "pts"] = "wflw"
+    format: Literal["wflw", "pts", "coco", "csv"] = "wflw"
     scheme: str | None = None
     heldout: PositiveInt = 500
     threads: PositiveInt = 2
