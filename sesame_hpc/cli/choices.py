@@ -4,7 +4,7 @@ from typing import Literal
 
 __all__ = ["Format", "ScoredStage", "Split", "Stage"]
 
-Format = Literal["wflw", "pts"]
+Format = Literal["wflw", "pts", "pack"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]

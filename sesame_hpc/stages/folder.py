@@ -83,11 +83,19 @@ class RunFolder:
         for stage in STAGES:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
-        if config.data.scheme and Path(config.data.scheme).is_file():
-            shutil.copyfile(config.data.scheme, self.scheme_file)
+        source = _scheme_source(config)
+        if source.is_file():
+            shutil.copyfile(source, self.scheme_file)
         earlier = _read_json(self.environment_file) or {"starts": []}
         write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
         write_text_atomic(self.config_file, dump_config(config))
+
+
+def _scheme_source(config: Config) -> Path:
+    """Where the run's scheme is written down, if it is in a file of the user's."""
+    if config.data.scheme is None and config.data.format == "pack":
+        return config.data.root / "scheme.yaml"
+    return Path(config.data.scheme or "")
 
 
 def _read_json(path: Path) -> Any:
