@@ -23,11 +23,12 @@ class Pictures:
     """Reads the pictures of `annotations`; with `data.on_error` skip it leaves bad ones out.
 
     May be used from several threads. Whether a picture is left out depends on its file alone.
+    `may_skip` is whether any may be.
     """
 
     def __init__(self, annotations: Annotations, data: DataConfig) -> None:
         self._annotations = annotations
-        self._skips = data.on_error == "skip"
+        self.may_skip = data.on_error == "skip"
         self._share = data.max_skipped
         self._lock = threading.Lock()
         self._skipped: set[int] = set()
@@ -61,7 +62,7 @@ class Pictures:
             try:
                 return row, self._read(row)
             except (FileNotFoundError, ValueError) as error:
-                if not self._skips:
+                if not self.may_skip:
                     raise
                 self.leave_out(row, error)
         if len(candidates) > 1:
@@ -77,7 +78,7 @@ class Pictures:
         Raises:
             ValueError: `error` where `data.on_error` is fail; or too many are left out.
         """
-        if not self._skips:
+        if not self.may_skip:
             raise error
         with self._lock:
             if row in self._skipped:

@@ -52,8 +52,14 @@ def evaluate(
     annotations: Annotations,
     gather: Callable[[object], list[object]] | None = None,
 ) -> NmeTable:
-    """NME of `network` on `annotations`, which `loader` shows, against unclamped labels."""
+    """NME of `network` on `annotations`, which `loader` shows, against unclamped labels.
+
+    Faces that the loader left out (`data.on_error` skip) do not count in it.
+    """
     ids, predicted = predict(network, loader, gather)
+    mine = loader.pictures.skipped
+    skipped = [sample for share in (gather(mine) if gather else [mine]) for sample in share]  # type: ignore[attr-defined]
+    annotations = annotations.select(~np.isin(annotations.sample_ids, skipped))
     order = np.argsort(annotations.sample_ids)
     if not np.array_equal(ids, annotations.sample_ids[order]):
         raise ValueError(f"{len(ids)} predictions for {len(annotations)} faces: the sets differ")

@@ -68,8 +68,8 @@ def _train_coordinates(session: Session, name: str) -> None:
         session.eval_loader(faces.heldout, batch_size),
         session.world,
     )
-    seconds = session.fit(name, task, engine, loader)
-    result: dict[str, Any] = {"seconds": seconds, "heldout": task.table().to_json(), "test": None}
+    result = session.fit(name, task, engine, loader)
+    result |= {"heldout": task.table().to_json(), "test": None}
     if faces.test is not None:
         test_loader = session.eval_loader(faces.test, batch_size)
         test = CoordinateTask(engine.module, config.head, faces.test, test_loader, session.world)
@@ -106,8 +106,8 @@ def _train_reconstruction(session: Session, name: str) -> None:
         session.folder.pictures,
         session.world,
     )
-    seconds = session.fit(name, task, engine, loader)
-    _finish(session, name, engine.module, {"seconds": seconds, **task.validate()})
+    result = session.fit(name, task, engine, loader)
+    _finish(session, name, engine.module, result | task.validate())
 
 
 def _finish(session: Session, name: str, network: torch.nn.Module, result: dict[str, Any]) -> None:

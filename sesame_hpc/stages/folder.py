@@ -17,7 +17,16 @@ from sesame_hpc.files import write_json_atomic, write_text_atomic
 
 __all__ = ["RunFolder"]
 
-_MAY_CHANGE = ("runtime.", "log.", "checkpoint.", "data.threads", "data.root", "output")
+_MAY_CHANGE = (
+    "runtime.",
+    "log.",
+    "checkpoint.",
+    "data.threads",
+    "data.root",
+    "data.on_error",
+    "data.max_skipped",
+    "output",
+)
 
 
 class RunFolder:
