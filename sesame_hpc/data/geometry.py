@@ -22,8 +22,8 @@ __all__ = [
 
 Float = NDArray[np.float64]
 
-LARGEST_BILINEAR_SHRINK = 1.5
-"""Above this many picture pixels per crop pixel, bilinear sampling alone aliases visibly."""
+LARGEST_BILINEAR_SHRINK = 2.0
+"""Above this many picture pixels per crop pixel, bilinear sampling passes over some of them."""
 
 FARTHEST_PIXEL = 2**30
 
@@ -123,6 +123,10 @@ def compose(outer: Float, inner: Float) -> Float:
     return product
 
 
+HALF = 0.5
+"""The shrinking that is an average of 2 x 2 pixels, which is quick."""
+
+
 @dataclass(frozen=True)
 class DecodeWindow:
     """What of each picture to decode, and what remains to be done to it.
@@ -157,7 +161,7 @@ def decode_window(matrix: Float, size: int, limits: Float | None = None) -> Deco
         last = np.minimum(last, limits[:, 2:].round())
     start = np.clip(first, 0, FARTHEST_PIXEL)
     end = np.clip(last, start + 1, FARTHEST_PIXEL + 1)
-    shrink = np.minimum(1, LARGEST_BILINEAR_SHRINK / pixels_per_cell).astype(np.float32)
+    shrink = _shrink(pixels_per_cell)
     rest = matrix.copy()
     rest[:, :, 2] = apply(matrix, start[:, None])[:, 0]
     rest[:, :, :2] /= shrink.astype(np.float64)[:, None, None]
@@ -167,3 +171,9 @@ def decode_window(matrix: Float, size: int, limits: Float | None = None) -> Deco
         shrink=shrink,
         matrix=rest.astype(np.float32),
     )
+
+
+def _shrink(pixels_per_cell: Float) -> NDArray[np.float32]:
+    """1, a half, or what leaves `LARGEST_BILINEAR_SHRINK` to the warp: the first that suffices."""
+    needed = LARGEST_BILINEAR_SHRINK / pixels_per_cell
+    return np.where(needed >= 1, 1.0, np.where(needed >= HALF, HALF, needed)).astype(np.float32)

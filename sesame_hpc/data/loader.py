@@ -28,7 +28,7 @@ from sesame_hpc.data.pictures import Pictures
 from sesame_hpc.data.pipeline import Feed, Looks
 from sesame_hpc.data.windows import content_limits, face_boxes
 
-__all__ = ["Batch", "EvalLoader", "TrainLoader"]
+__all__ = ["Batch", "EvalLoader", "TrainLoader", "decode_plan"]
 
 SUBSTITUTES = 16
 """Faces drawn in place of one that cannot be read; that all are unreadable is next to impossible
@@ -145,7 +145,7 @@ class TrainLoader:
         )
         landmarks = apply(drawn.matrices, faces.landmarks[rows]) / self._size
         mirrored = landmarks[:, list(faces.scheme.mirror)]
-        window = _window(faces, rows, drawn.matrices, self._size, drawn.limits)
+        window = decode_plan(faces, rows, drawn.matrices, self._size, drawn.limits)
         return PreparedBatch(
             rows=rows,
             matrices=drawn.matrices,
@@ -203,7 +203,7 @@ class EvalLoader:
         boxes, scale = self._boxes[rows], self._box.scale
         matrices = crop_matrix(boxes, self._size, scale=scale)
         limits = content_limits(boxes, scale, self._box.protocol)
-        window = _window(faces, rows, matrices, self._size, limits)
+        window = decode_plan(faces, rows, matrices, self._size, limits)
         return PreparedBatch(
             rows=rows,
             matrices=matrices,
@@ -212,7 +212,7 @@ class EvalLoader:
         )
 
 
-def _window(
+def decode_plan(
     faces: Annotations,
     rows: NDArray[np.int64],
     matrices: NDArray[np.float64],

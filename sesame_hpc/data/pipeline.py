@@ -21,7 +21,7 @@ from nvidia.dali.types import DALIDataType, DALIImageType
 
 from sesame_hpc.data.augment import Augmentation
 from sesame_hpc.data.finish import finish
-from sesame_hpc.data.geometry import DecodeWindow
+from sesame_hpc.data.geometry import HALF, DecodeWindow
 
 __all__ = ["CropGraph", "Feed", "Looks", "can_decode"]
 
@@ -51,7 +51,9 @@ class Feed:
         """What the graph with these looks asks of its source, in the order in which it does."""
         window, drawn = self.window, self.augmentation
         parts: list[Any] = [self.encoded, window.start, window.end]
-        parts += [window.shrink < 1, np.repeat(window.shrink[:, None], 2, axis=1)]
+        halved = window.shrink == HALF
+        scales = np.repeat(window.shrink[:, None], 2, axis=1)
+        parts += [halved, (window.shrink < 1) & ~halved, scales]
         parts.append(window.matrix if on_gpu else _homogeneous(window.matrix))
         if drawn is not None and looks.jpeg:
             parts += [drawn.jpeg, drawn.quality]
@@ -69,7 +71,7 @@ def _homogeneous(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _input_count(looks: Looks, on_gpu: bool) -> int:
-    return 6 + 2 * looks.jpeg + on_gpu * (3 * looks.occlusion + looks.colour)
+    return 7 + 2 * looks.jpeg + on_gpu * (3 * looks.occlusion + looks.colour)
 
 
 @pipeline_def(enable_conditionals=True)
@@ -81,8 +83,8 @@ def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
     """
     count = _input_count(looks, on_gpu)
     inputs = list(fn.external_source(source, num_outputs=count, batch=True))
-    encoded, start, end, shrinks, scales, matrix = inputs[:6]
-    inputs = inputs[6:]
+    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
+    inputs = inputs[7:]
     extent = fn.peek_image_shape(encoded, dtype=DALIDataType.INT32)[:2]
     image = fn.decoders.image_slice(
         encoded,
@@ -92,10 +94,11 @@ def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
         axes=[0, 1],
         output_type=DALIImageType.RGB,
     )
-    if shrinks:
-        image = fn.tensor_resize(
-            image, scales=scales, axes=[0, 1], alignment=0.0, size_rounding="ceil"
-        )
+    shape: dict[str, Any] = {"axes": [0, 1], "alignment": 0.0, "size_rounding": "ceil"}
+    if halved:
+        image = fn.tensor_resize(image, scales=[HALF, HALF], antialias=False, **shape)
+    elif shrinks:
+        image = fn.tensor_resize(image, scales=scales, **shape)
     image = _warp(image, matrix, size, on_gpu)
     if looks.jpeg:
         compressed, quality = inputs.pop(0), inputs.pop(0)
