@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def test_a_pack_of_originals_trains_the_same_network(write_config, faces: Path, 
     assert same(weights(folder), weights(pack))
     for part in ("heldout", "test"):
         assert result(folder)[part] == result(pack)[part]
+
+
+def test_the_error_does_not_move_with_a_shrunk_pack(write_config, faces: Path, tmp_path: Path):
+    """A network that has learnt something, on crops of 32 pixels from files and from a pack."""
+    test = {"test": read_annotations(faces, "wflw", "test")}
+    write_pack(test, tmp_path / "pack", PackSettings(size=32))
+    train(write_config("trained", "stages.preliminary.epochs=12"), *ONE_STAGE)
+    run = tmp_path / "runs" / "trained"
+
+    def nme(root: Path, format: str) -> float:
+        figures = tmp_path / "figures.json"
+        command = ["eval", run, "--data", root, "--format", format, "--split", "test"]
+        command += ["--stage", "preliminary", "--json", figures]
+        subprocess.run([sys.executable, "-m", "sesame_hpc", *map(str, command)], check=True)
+        return json.loads(figures.read_text())["nme"]
+
+    assert nme(tmp_path / "pack", "pack") == pytest.approx(nme(faces, "wflw"), rel=0.01)
 
 
 @pytest.fixture
