@@ -51,24 +51,33 @@ class Pictures:
             ValueError: a file or a record of a pack cannot be read, or too many were left out. All
                 name the file and the annotation line.
         """
-        found = [self._first_readable((int(row), *substitutes(int(row)))) for row in rows]
+        found = [
+            self._readable(int(row)) or self._substitute(int(row), substitutes) for row in rows
+        ]
         kept = [each for each in found if each is not None]
-        return np.array([row for row, _ in kept], dtype=np.int64), [bytes for _, bytes in kept]
+        return np.array([row for row, _ in kept], dtype=np.int64), [encoded for _, encoded in kept]
 
-    def _first_readable(self, candidates: tuple[int, ...]) -> tuple[int, Encoded] | None:
-        for row in candidates:
-            if row in self._skipped:
-                continue
-            try:
-                return row, self._read(row)
-            except (FileNotFoundError, ValueError) as error:
-                if not self.may_skip:
-                    raise
-                self.leave_out(row, error)
-        if len(candidates) > 1:
+    def _readable(self, row: int) -> tuple[int, Encoded] | None:
+        """The row with its picture, or None if it is left out."""
+        if row in self._skipped:
+            return None
+        try:
+            return row, self._read(row)
+        except (FileNotFoundError, ValueError) as error:
+            self.leave_out(row, error)
+            return None
+
+    def _substitute(
+        self, row: int, substitutes: Callable[[int], Iterable[int]]
+    ) -> tuple[int, Encoded] | None:
+        candidates = [int(each) for each in substitutes(row)]
+        for candidate in candidates:
+            if (found := self._readable(candidate)) is not None:
+                return found
+        if candidates:
             raise ValueError(
-                f"{self._place(candidates[0])}: left out, and none of the {len(candidates) - 1} "
-                "faces drawn in its place can be read either"
+                f"{self._place(row)}: left out, and none of the {len(candidates)} faces drawn in "
+                "its place can be read either"
             )
         return None
 
