@@ -13,7 +13,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -40,6 +40,7 @@ SIZES = (64, 96, 128, 256)
 BATCH = 32
 SEED, STAGE = 0, "preliminary"
 PRESETS = ("demo", "lfpw_small")
+Run = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,25 @@ class Meter:
         self._options = options
         self.rows: list[Row] = []
 
-    def __call__(
-        self, what: str, provider: str, source: str, size: int, run: Callable[[], int]
+    def __call__(self, what: str, source: str, size: int, runs: dict[str, Run]) -> None:
+        """Measure the providers of the same work by turns, so that all meet the same machine."""
+        measured: dict[str, list[tuple[float, float]]] = {provider: [] for provider in runs}
+        for run in runs.values():
+            run()
+        for _ in range(self._options.repeat):
+            for provider, run in runs.items():
+                measured[provider].append(self._rate(run))
+        for provider, rates in measured.items():
+            self._add(what, provider, source, size, rates)
+
+    def _add(
+        self,
+        what: str,
+        provider: str,
+        source: str,
+        size: int,
+        measured: list[tuple[float, float]],
     ) -> None:
-        run()
-        measured = [self._rate(run) for _ in range(self._options.repeat)]
         rates = [rate for rate, _ in measured]
         row = Row(
             what=what,
@@ -106,7 +121,7 @@ class Meter:
             flush=True,
         )
 
-    def _rate(self, run: Callable[[], int]) -> tuple[float, float]:
+    def _rate(self, run: Run) -> tuple[float, float]:
         """Images per second, and processor seconds per image."""
         images, cpu, start = 0, _cpu_seconds(), time.perf_counter()
         while (elapsed := time.perf_counter() - start) < self._options.seconds:
@@ -127,7 +142,7 @@ def _cpu_seconds() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _epoch(batches: Callable[[], Iterable]) -> Callable[[], int]:
+def _epoch(batches: Callable[[], Iterable]) -> Run:
     return lambda: sum(len(getattr(batch, "images", batch)) for batch in batches())
 
 
@@ -137,25 +152,26 @@ def measure_loaders(
     data = DataConfig(root=faces.root, threads=options.workers)
     device, shared = torch.device(options.device), {"batch_size": BATCH}
     train = TrainLoader(faces, data, size, seed=SEED, stage=STAGE, device=device, **shared)
-    meter("train", "ours", source, size, _epoch(lambda: train.epoch(0)))
     evaluation = EvalLoader(faces, data, size, device=device, **shared)
-    meter("eval", "ours", source, size, _epoch(lambda: evaluation))
-    if options.device != "cpu":
-        return
-    works = {
-        "train": train_work(faces, data, size, SEED, STAGE),
-        "eval": eval_work(faces, data, size),
+    runs = {
+        "train": {"ours": _epoch(lambda: train.epoch(0))},
+        "eval": {"ours": _epoch(lambda: evaluation)},
     }
-    for what, work in works.items():
-        for provider, batches in _peers(work, what, options.workers):
-            meter(what, provider, source, size, _epoch(lambda batches=batches: batches))
+    if options.device == "cpu":
+        runs["train"] |= _peers(train_work(faces, data, size, SEED, STAGE), options.workers)
+        runs["eval"] |= _peers(eval_work(faces, data, size), options.workers)
+    for what, providers in runs.items():
+        meter(what, source, size, providers)
 
 
-def _peers(work: Work, what: str, workers: int) -> Iterator[tuple[str, Iterable]]:
-    yield "opencv", opencv_loader(work, BATCH, workers, aliased=False)
-    yield "opencv aliased", opencv_loader(work, BATCH, workers, aliased=True)
-    if what == "train" and package_version("albumentations"):
-        yield "albumentations", albumentations_loader(work, BATCH, workers)
+def _peers(work: Work, workers: int) -> dict[str, Run]:
+    loaders = {
+        "opencv": opencv_loader(work, BATCH, workers, aliased=False),
+        "opencv aliased": opencv_loader(work, BATCH, workers, aliased=True),
+    }
+    if work.drawn is not None and package_version("albumentations"):
+        loaders["albumentations"] = albumentations_loader(work, BATCH, workers)
+    return {name: _epoch(lambda batches=batches: batches) for name, batches in loaders.items()}
 
 
 def measure_step(meter: Meter, preset: str) -> None:
@@ -173,7 +189,7 @@ def measure_step(meter: Meter, preset: str) -> None:
         optimiser.step()
         return BATCH
 
-    meter("step", preset, "memory", size, step)
+    meter("step", "memory", size, {preset: step})
 
 
 def measure(options: argparse.Namespace, scratch: Path) -> list[Row]:
@@ -189,10 +205,10 @@ def measure(options: argparse.Namespace, scratch: Path) -> list[Row]:
             measure_loaders(meter, faces, source, size, options)
             if source != "pack":
                 window = eval_work(faces, DataConfig(root=faces.root), size).window
-                for name, run in decoders(faces, window, options.workers, on_gpu):
-                    meter("decode", name, source, size, run)
-        for name, run in operators(size, options.workers, on_gpu):
-            meter("operator", name, "memory", size, run)
+                meter(
+                    "decode", source, size, dict(decoders(faces, window, options.workers, on_gpu))
+                )
+        meter("operator", "memory", size, dict(operators(size, options.workers, on_gpu)))
     if not on_gpu:
         for preset in PRESETS:
             measure_step(meter, preset)

@@ -24,6 +24,8 @@ Images per second, the median of several measurements; the CSV has their spread.
 * **aliased**: the same without that shrinking, as most loaders do it; fine detail aliases.
 * **albumentations**: aliased crops, all the rest by albumentations 2 with its own draws.
 * **decoding**: nothing but DALI's JPEG decoder on the regions that crops need: the limit.
+* **by processor time**: ours / opencv again, in crops per second of processor time of all
+  processes, which hardly minds what else the machine does.
 * **pack**: the original files. **pack of N**: crops for training at N pixels (`--size N`).
 """
 
@@ -49,9 +51,14 @@ def report(rows: list[dict[str, str]], name: str) -> str:
     first = rows[0]
     device = "" if first["device"] == first["cpu"] else f", {first['device']}"
     facts = {**first, "device": device, "albumentations": first["albumentations"] or "absent"}
+    costs: Rates = {
+        (row["what"], row["provider"], row["source"], int(row["size"])): 1000 / float(row["cpu_ms"])
+        for row in rows
+        if float(row["cpu_ms"]) > 0
+    }
     parts = [INTRODUCTION.format(csv=name, **facts)]
     for what, title in (("train", "Training"), ("eval", "Evaluation")):
-        parts += [f"## {title}\n", _loaders(rates, what)]
+        parts += [f"## {title}\n", _loaders(rates, costs, what)]
     if any(key[0] == "step" for key in rates):
         parts += ["## Against the training step\n", _steps(rates), HONESTY]
     parts += ["## Operators alone\n", _operators(rates)]
@@ -64,7 +71,7 @@ def _table(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _loaders(rates: Rates, what: str) -> str:
+def _loaders(rates: Rates, costs: Rates, what: str) -> str:
     sources = [key for key in rates if key[:2] == (what, "ours")]
     rows = []
     for _, _, source, size in sorted(sources, key=lambda key: (key[3], key[2])):
@@ -76,9 +83,14 @@ def _loaders(rates: Rates, what: str) -> str:
         limit = rates.get(("decode", "decode region, DALI", source, size))
         cells = [f"{size} px, {source}", f"{ours:.0f}", *map(_number, peers)]
         cells += [_ratio(ours, peers[0]), _ratio(ours, peers[1]), _number(limit)]
-        rows.append([*cells, _share(ours, limit)])
+        cheaper = _ratio(
+            costs[what, "ours", source, size], costs.get((what, "opencv", source, size))
+        )
+        rows.append([*cells, _share(ours, limit), cheaper])
     heading = ("crops", "ours", "opencv", "aliased", "albumentations", "ours / opencv")
-    return _table([*heading, "ours / aliased", "decoding", "of decoding"], rows)
+    return _table(
+        [*heading, "ours / aliased", "decoding", "of decoding", "by processor time"], rows
+    )
 
 
 def _number(rate: float | None) -> str:
