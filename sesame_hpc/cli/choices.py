@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-__all__ = ["Format", "ScoredStage", "Split", "Stage"]
+__all__ = ["FileFormat", "Format", "ScoredStage", "Split", "Stage"]
 
-Format = Literal["wflw", "pts", "pack"]
+FileFormat = Literal["wflw", "pts", "coco", "csv"]
+Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]

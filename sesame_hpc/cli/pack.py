@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sesame_hpc.cli.choices import Format
+from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.cli.data_options import Root, SchemeName
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
@@ -15,15 +16,12 @@ __all__ = ["pack"]
 
 
 def pack(
-    root: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],
+    root: Root,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
     format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: wflw if it is, else pts.")
+        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
-    scheme: Annotated[
-        str | None,
-        typer.Option(help="A landmark scheme's name or YAML file. Default: the format's."),
-    ] = None,
+    scheme: SchemeName = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -64,16 +62,15 @@ def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
     return {"box": data.box, "augment": data.augment}
 
 
-def _parts(root: Path, format: Format | None, scheme: str | None) -> "dict[str, Annotations]":
-    from sesame_hpc.data.readers import has_split, read_annotations
+def _parts(root: Path, format: FileFormat | None, scheme: str | None) -> "dict[str, Annotations]":
+    from sesame_hpc.data.readers import detect_format, has_split, read_annotations
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None
-    if format is None:
-        format = "wflw" if has_split(root, "wflw", "train", loaded) else "pts"
-    parts = {"train": read_annotations(root, format, "train", loaded)}
-    if has_split(root, format, "test", loaded):
-        parts["test"] = read_annotations(root, format, "test", loaded)
+    source = format or detect_format(root, loaded)
+    parts = {"train": read_annotations(root, source, "train", loaded)}
+    if has_split(root, source, "test", loaded):
+        parts["test"] = read_annotations(root, source, "test", loaded)
     return parts
 
 

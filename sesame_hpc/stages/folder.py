@@ -2,15 +2,15 @@
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)
-    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   tensorboard/
+    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
 
 Imports no torch: a finished run answers at once.
 """
 
+import fcntl
 import json
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sesame_hpc.config import STAGES, Config, differences, dump_config, load_config
 from sesame_hpc.files import write_json_atomic, write_text_atomic
@@ -42,12 +42,18 @@ class RunFolder:
         self.scheme_file = path / "scheme.yaml"
         self.pictures = path / "pictures"
         self.tensorboard = path / "tensorboard"
+        self._lock: IO[str] | None = None
 
     def stage(self, name: str) -> Path:
         return self.path / "checkpoints" / name
 
-    def weights(self, stage: str) -> Path:
-        return self.stage(stage) / "weights.safetensors"
+    def weights(self, stage: str, averaged: bool = False) -> Path:
+        """The finished network; with `averaged` its EMA, where the stage kept one."""
+        return self.stage(stage) / f"weights{'-ema' if averaged else ''}.safetensors"
+
+    def predictions(self, stage: str, part: str) -> Path:
+        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py)."""
+        return self.path / "predictions" / f"{stage}-{part}.npz"
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage achieved; None while it is unfinished."""
@@ -78,7 +84,7 @@ class RunFolder:
         """Raise ValueError where `config` would train something else than this folder's run."""
         if not self.config_file.exists():
             return
-        changed = [
+        changed = self._scheme_changes(config) + [
             line for line in differences(self.config(), config) if not line.startswith(_MAY_CHANGE)
         ]
         if changed:
@@ -87,14 +93,29 @@ class RunFolder:
                 "Continue it with its own config, or give another output=FOLDER."
             )
 
+    def _scheme_changes(self, config: Config) -> list[str]:
+        """An own scheme whose file is no longer what the run began with."""
+        if config.data.scheme is None or not self.scheme_file.exists():
+            return []
+        theirs = Path(config.data.scheme)
+        same = not theirs.is_file() or theirs.read_text("utf-8") == self.scheme_file.read_text(
+            "utf-8"
+        )
+        return [] if same else [f"data.scheme: {theirs} is not what {self.scheme_file} holds"]
+
     def open(self, config: Config, environment: dict[str, Any]) -> None:
-        """Create the folder or continue in it; rank 0 only, after `check`."""
+        """Create the folder or continue in it; rank 0 only, after `check`.
+
+        Raises ValueError while another process trains in the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.path)
         for stage in STAGES:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
         source = _scheme_source(config)
         if source.is_file():
-            shutil.copyfile(source, self.scheme_file)
+            write_text_atomic(self.scheme_file, source.read_text("utf-8"))
         earlier = _read_json(self.environment_file) or {"starts": []}
         write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
         write_text_atomic(self.config_file, dump_config(config))
@@ -105,6 +126,21 @@ def _scheme_source(config: Config) -> Path:
     if config.data.scheme is None and config.data.format == "pack":
         return config.data.root / "scheme.yaml"
     return Path(config.data.scheme or "")
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Hold the folder for as long as this process lives; a file system without locks is trusted."""
+    file = (folder / ".lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ValueError(
+            f"another process is training in {folder}: wait for it, or give another output=FOLDER"
+        ) from None
+    except OSError:
+        pass
+    return file
 
 
 def _read_json(path: Path) -> Any:

@@ -10,6 +10,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Appearance, EvalLoader, TrainLoader
 from sesame_hpc.stages.faces import Faces
 from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
@@ -67,7 +68,14 @@ class Session:
         total_steps = loader.steps_per_epoch // runtime.accumulation * stage.epochs
         return Engine(network, stage, runtime, self.world, total_steps)
 
-    def fit(self, name: str, task: Task, engine: Engine, loader: TrainLoader) -> dict[str, Any]:
+    def fit(
+        self,
+        name: str,
+        task: Task,
+        engine: Engine,
+        loader: TrainLoader,
+        average: WeightAverage | None = None,
+    ) -> dict[str, Any]:
         """Train a stage to its end.
 
         Returns `seconds`, interruptions left out, and the sample ids `skipped`: the training faces
@@ -89,5 +97,6 @@ class Session:
             skipped=skipped,
             log=self.config.log,
             every=self.config.checkpoint,
+            average=average,
         )
         return {"seconds": fit.run(), "skipped": skipped.ids}

@@ -41,23 +41,44 @@ class Checkpoints:
         engine.save(self.folder, tag, state)
         self.world.barrier()
         if self.world.is_main:
+            _sync_to_disk(self.folder / tag)
             write_json_atomic(self.folder / "latest.json", {"tag": tag})
             self._prune(tag)
 
     def load_latest(self, engine: Engine) -> dict[str, Any] | None:
-        """Restore the newest whole checkpoint and return its state; None where there is none."""
+        """Restore the newest whole checkpoint and return its state; None where there is none.
+
+        Raises ValueError for one that cannot be read, naming the others that could be.
+        """
         marker = self.folder / "latest.json"
         tag = self.world.share(
             json.loads(marker.read_text())["tag"]
             if self.world.is_main and marker.exists()
             else None
         )
-        return None if tag is None else engine.load(self.folder, tag)
+        if tag is None:
+            return None
+        try:
+            return engine.load(self.folder, tag)
+        except Exception as error:
+            others = sorted(path.name for path in self.folder.glob("step-*") if path.name != tag)
+            raise ValueError(
+                f"checkpoint {self.folder / tag} cannot be read ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}); to go on from another, put its name into "
+                f"{marker}: {', '.join(others) or 'there is none, so remove that file'}"
+            ) from error
 
     def _prune(self, latest: str) -> None:
         others = sorted(path for path in self.folder.glob("step-*") if path.name != latest)
         for path in others[: len(others) - (self.keep - 1)]:
             shutil.rmtree(path)
+
+
+def _sync_to_disk(folder: Path) -> None:
+    """A power cut must not leave a name in `latest.json` without the bytes behind it."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
 from sesame_hpc.data.loader import Batch, TrainLoader
+from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.monitor import Monitor
@@ -41,6 +42,7 @@ class Fit:
     skipped: SkippedFaces
     log: LogConfig
     every: CheckpointConfig
+    average: WeightAverage | None = None
     _seconds_before: float = field(default=0.0, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
@@ -70,6 +72,8 @@ class Fit:
         if state is not None:
             step, self._seconds_before = int(state["step"]), float(state["seconds"])
             self.skipped.restore(state.get("skipped", []))
+            if self.average:
+                self.average.restore(state["average"])
         self.monitor.start(self.name, self.stage.epochs, self.steps_per_epoch, step)
         return step
 
@@ -96,6 +100,8 @@ class Fit:
             loss = self.task.loss(self.engine.forward, batch, epoch)
             self.window.add(loss, batch.sample_ids)
             self.engine.step(loss)
+        if self.average:
+            self.average.update()
 
     def _end_epoch(self, epoch: int, step: int) -> None:
         self._record(epoch, step)
@@ -115,7 +121,7 @@ class Fit:
             self.monitor.step(self.name, epoch, step, loss, self.engine.lr, images_per_second)
 
     def _save(self, step: int) -> None:
-        state = {"stage": self.name, "step": step, "seconds": self._seconds()}
-        state["skipped"] = self.skipped.ids
-        self.checkpoints.save(self.engine, step, state)
+        average = self.average.state() if self.average else None
+        state = {"step": step, "seconds": self._seconds(), "average": average}
+        self.checkpoints.save(self.engine, step, state | {"skipped": self.skipped.ids})
         self.window.restart_clock()

@@ -75,3 +75,16 @@ def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
     refused = sesame("data", "pack", "faces", "small", "--size", 64)
     assert refused.returncode == 2
     assert "small holds another pack" in refused.stderr
+
+
+def test_show_draws_augmentations_and_masks_in_rows(sesame, tmp_path):
+    for number in range(2):
+        write_pts_face(tmp_path / "faces", f"face{number}")
+    for option, columns in (("--augment", 10), ("--masked", 6)):
+        shown = sesame("data", "show", "faces", option, "--out", "rows.png")
+        assert shown.stdout == "2 of 2 faces drawn in rows.png\n", shown.stderr
+        sheet = cv2.imread(str(tmp_path / "rows.png"))
+        assert sheet.shape[1] == columns * (192 + 4) + 4
+    both = sesame("data", "show", "faces", "--augment", "--masked")
+    assert both.returncode == 2
+    assert "--augment and --masked are two sheets" in both.stderr

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import start_training, train
 from safetensors.torch import load_file
 from test_resume import kill_when
+from training_process import start_training, train
 
 from sesame_hpc.data.annotations import split_heldout
 from sesame_hpc.data.pack import PackSettings, write_pack
