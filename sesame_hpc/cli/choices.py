@@ -5,7 +5,7 @@ from typing import Literal
 __all__ = ["FileFormat", "Format", "ScoredStage", "Split", "Stage", "YesNo"]
 
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
-Format = FileFormat
+Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]

@@ -11,6 +11,7 @@ from sesame_hpc.cli.data import data_app
 from sesame_hpc.cli.demo import demo
 from sesame_hpc.cli.doctor import doctor
 from sesame_hpc.cli.evaluate import evaluate
+from sesame_hpc.cli.pack import pack
 from sesame_hpc.cli.report import report
 from sesame_hpc.cli.train import train
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(train)
 app.command(name="eval")(evaluate)
 app.command()(report)
+data_app.command()(pack)
 app.add_typer(data_app, name="data")
 app.command()(demo)
 app.command()(doctor)

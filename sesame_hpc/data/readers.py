@@ -6,6 +6,7 @@ from typing import Literal
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.coco import coco_path, parse_coco
 from sesame_hpc.data.csv_table import csv_path, parse_csv
+from sesame_hpc.data.pack.read import has_pack_split, read_pack
 from sesame_hpc.data.pts import has_pts_split, parse_pts_split
 from sesame_hpc.data.rows import Parsed
 from sesame_hpc.data.wflw import has_wflw_list, parse_wflw
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
-Format = FileFormat
+Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 
 FORMATS: tuple[FileFormat, ...] = ("wflw", "pts", "coco", "csv")
@@ -43,12 +44,15 @@ def read_annotations(
     `wflw`: official folders, of wflw98 unless a scheme of K points is given (then the list is
     named list_<K>pt...). `pts`: images with 300-W `.pts` files, of ibug68, in `root/<split>` or,
     for train, in `root` itself. `coco`: keypoint JSON as mmpose writes it. `csv`: `<split>.csv`.
-    The last two need a scheme.
+    The last two need a scheme. `pack`: what `sesame data pack` wrote, of its own scheme.
 
     Raises:
         FileNotFoundError: no such root or split; the message says what exists instead.
         ValueError: an unknown format or split, no scheme, or faults, each with file and line.
     """
+    if format == "pack":
+        _check_choice("split", split, SPLITS)
+        return read_pack(Path(root), split, scheme)
     return parse_annotations(root, format, split, scheme).require()
 
 
@@ -69,8 +73,10 @@ def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | N
     Raises:
         ValueError: an unknown format or split.
     """
-    _check_choice("format", format, FORMATS)
+    _check_choice("format", format, (*FORMATS, "pack"))
     _check_choice("split", split, SPLITS)
+    if format == "pack":
+        return has_pack_split(Path(root), split)
     if format == "pts":
         return has_pts_split(Path(root), split)
     if format == "coco":

@@ -22,12 +22,13 @@ def predict(
     gather: Callable[[Any], list[Any]] | None = None,
     *,
     flip: bool = False,
-) -> np.ndarray:
+) -> tuple[np.ndarray, Annotations]:
     """Coordinates of the last stack for `faces`, which `loader` shows; in the order of `faces`.
 
-    float64 [N, K, 2] in original pixels. `gather` collects a picklable value of every rank; None
-    stands for one rank. `flip` averages with the prediction on the mirrored crop. The network's
-    mode stays. Raises ValueError where `loader` shows other faces.
+    Returns float64 [N, K, 2] in original pixels, and the N faces: all of them but those whose
+    pictures the loader left out (`data.on_error` skip). `gather` collects a picklable value of
+    every rank; None stands for one rank. `flip` averages with the prediction on the mirrored crop.
+    The network's mode stays. Raises ValueError where `loader` shows other faces.
     """
     was_training = network.training
     network.eval()
@@ -43,9 +44,12 @@ def predict(
         mine |= dict(zip(batch.sample_ids.tolist(), pixels, strict=True))
     network.train(was_training)
     predictions = {key: value for share in _all(mine, gather) for key, value in share.items()}
+    skipped = [each for share in _all(loader.pictures.skipped, gather) for each in share]
+    faces = faces.select(~np.isin(faces.sample_ids, skipped)) if skipped else faces
     if predictions.keys() != set(faces.sample_ids.tolist()):
         raise ValueError(f"{len(predictions)} predictions for {len(faces)} faces: the sets differ")
-    return np.stack([predictions[sample_id] for sample_id in faces.sample_ids.tolist()])
+    ordered = np.stack([predictions[sample_id] for sample_id in faces.sample_ids.tolist()])
+    return ordered, faces
 
 
 def _all(mine: Any, gather: Callable[[Any], list[Any]] | None) -> list[Any]:

@@ -45,9 +45,10 @@ class CoordinateTask:
 
     def validate(self) -> dict[str, float]:
         self.world.share_buffers(self.network)
-        predicted = predict(self.network, self.heldout_loader, self.heldout, self.world.gather)
-        errors = point_errors(predicted, self.heldout.landmarks, self.heldout.scheme)
-        return {"heldout_nme": nme_table(errors, self.heldout.scheme).nme}
+        gather = self.world.gather
+        predicted, faces = predict(self.network, self.heldout_loader, self.heldout, gather)
+        errors = point_errors(predicted, faces.landmarks, faces.scheme)
+        return {"heldout_nme": nme_table(errors, faces.scheme).nme}
 
     def picture(self, epoch: int) -> None:
         """Nothing: the coordinates are looked at in the tables."""

@@ -43,7 +43,10 @@ class Source:
 
 def crop_protocol(box: BoxConfig) -> dict[str, str]:
     """How crops are made, for the record: figures under other protocols are not comparable."""
-    return {"box": f"square window, {box.scale} x the longer side of the data set's box"}
+    whose = "landmarks'" if box.protocol == "landmarks" else "data set's"
+    if box.protocol == "letterbox":
+        return {"box": f"letterbox, {box.scale} x the data set's box"}
+    return {"box": f"square window, {box.scale} x the longer side of the {whose} box"}
 
 
 def evaluate_run(
@@ -67,17 +70,17 @@ def evaluate_run(
     folder, stage = _locate(run, stage)
     config = folder.config()
     faces = source.read(config.data.format, run_scheme(config, folder))
-    predicted = _predict(folder, stage, faces)
+    predicted, faces = _predict(folder, stage, faces)
     protocol = crop_protocol(config.data.box)
     result = figures(predicted, faces, protocol).to_json()
     if flip:
-        with_flip = _predict(folder, stage, faces, flip=True)
+        with_flip, _ = _predict(folder, stage, faces, flip=True)
         result["flip_test"] = figures(with_flip, faces, protocol).to_json()
     if folder.weights(stage, averaged=True).exists():
-        averaged = _predict(folder, stage, faces, averaged=True)
+        averaged, _ = _predict(folder, stage, faces, averaged=True)
         result["ema"] = figures(averaged, faces, protocol).to_json()
     if other is not None:
-        theirs = _predict(*_locate(other, stage), faces)
+        theirs, _ = _predict(*_locate(other, stage), faces)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
 
@@ -99,7 +102,7 @@ def _locate(path: Path, stage: str) -> tuple[RunFolder, str]:
 
 def _predict(
     folder: RunFolder, stage: str, faces: Annotations, *, flip: bool = False, averaged: bool = False
-) -> np.ndarray:
+) -> tuple[np.ndarray, Annotations]:
     config = folder.config()
     weights = load_weights(folder.weights(stage, averaged))
     world = connect(config.runtime)

@@ -79,8 +79,7 @@ def _train_coordinates(session: Session, name: str) -> None:
     )
     decay = session.stage_config(name).ema
     average = WeightAverage(engine.module, decay) if decay else None
-    seconds = session.fit(name, task, engine, loader, average)
-    result: dict[str, Any] = {"seconds": seconds, "test": None}
+    result = session.fit(name, task, engine, loader, average) | {"test": None}
     result["heldout"] = _score(session, name, engine.module, faces.heldout, "heldout")
     if faces.test is not None:
         result["test"] = _score(session, name, engine.module, faces.test, "test")
@@ -97,7 +96,7 @@ def _score(
     """Figures of a finished network on a part of the data; keeps its predictions."""
     session.world.share_buffers(network)
     loader = session.eval_loader(faces, session.stage_config(name).batch_size)
-    predicted = predict(network, loader, faces, session.world.gather)
+    predicted, faces = predict(network, loader, faces, session.world.gather)
     if session.world.is_main:
         write_predictions(session.folder.predictions(name, part), predicted, faces)
     return figures(predicted, faces, crop_protocol(session.config.data.box)).to_json()
@@ -130,8 +129,8 @@ def _train_reconstruction(session: Session, name: str) -> None:
         session.folder.pictures,
         session.world,
     )
-    seconds = session.fit(name, task, engine, loader)
-    _finish(session, name, engine.module, {"seconds": seconds, **task.validate()})
+    result = session.fit(name, task, engine, loader)
+    _finish(session, name, engine.module, result | task.validate())
 
 
 def _finish(session: Session, name: str, network: torch.nn.Module, result: dict[str, Any]) -> None:

@@ -17,7 +17,16 @@ from sesame_hpc.files import write_json_atomic, write_text_atomic
 
 __all__ = ["RunFolder"]
 
-_MAY_CHANGE = ("runtime.", "log.", "checkpoint.", "data.threads", "data.root", "output")
+_MAY_CHANGE = (
+    "runtime.",
+    "log.",
+    "checkpoint.",
+    "data.threads",
+    "data.root",
+    "data.on_error",
+    "data.max_skipped",
+    "output",
+)
 
 
 class RunFolder:
@@ -104,11 +113,19 @@ class RunFolder:
         for stage in STAGES:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
-        if config.data.scheme and Path(config.data.scheme).is_file():
-            write_text_atomic(self.scheme_file, Path(config.data.scheme).read_text("utf-8"))
+        source = _scheme_source(config)
+        if source.is_file():
+            write_text_atomic(self.scheme_file, source.read_text("utf-8"))
         earlier = _read_json(self.environment_file) or {"starts": []}
         write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
         write_text_atomic(self.config_file, dump_config(config))
+
+
+def _scheme_source(config: Config) -> Path:
+    """Where the run's scheme is written down, if it is in a file of the user's."""
+    if config.data.scheme is None and config.data.format == "pack":
+        return config.data.root / "scheme.yaml"
+    return Path(config.data.scheme or "")
 
 
 def _lock(folder: Path) -> IO[str]:

@@ -22,6 +22,7 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
         "stages": {stage: _figures(each["heldout"]) for stage, each in coordinates.items()},
         "masking": folder.masking,
         "seconds": {stage: results[stage]["seconds"] for stage in STAGES},
+        "skipped": {stage: results[stage].get("skipped", []) for stage in STAGES},
     }
     if results["finetune"].get("test"):
         summary["test"] = {
@@ -47,6 +48,8 @@ def print_summary(folder: RunFolder, console: Console) -> None:
             _comparison(summary["test"]["stages"], summary["test"]["faces"], "test", masking)
         )
     seconds = summary["seconds"]
+    if left_out := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
+        console.print(f"Left out, unreadable: {len(left_out)} training faces (summary.json)")
     spent = ", ".join(f"{stage} {seconds[stage]:.0f} s" for stage in seconds)
     console.print(f"Time: {spent}. Run folder: {folder.path}", soft_wrap=True)
 

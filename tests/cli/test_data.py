@@ -61,6 +61,22 @@ def test_synth_again_changes_nothing_and_another_set_is_refused(sesame, tmp_path
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
+    for number in range(3):
+        write_pts_face(tmp_path / "faces", f"face{number}")
+    packed = sesame("data", "pack", "faces", "packed")
+    assert packed.returncode == 0, packed.stderr
+    assert packed.stdout.startswith("3 faces in 1 shard, 0.0 MB, in packed")
+    assert "(1 from before)" in sesame("data", "pack", "faces", "packed").stdout
+    small = sesame("data", "pack", "faces", "small", "--size", 32, "--config", "lfpw_small")
+    assert "3 crops were encoded as JPEG: PSNR " in small.stdout, small.stderr
+    again = read_annotations(tmp_path / "small", "pack", "train")
+    assert again.images == ("face0.png", "face1.png", "face2.png")
+    refused = sesame("data", "pack", "faces", "small", "--size", 64)
+    assert refused.returncode == 2
+    assert "small holds another pack" in refused.stderr
+
+
 def test_show_draws_augmentations_and_masks_in_rows(sesame, tmp_path):
     for number in range(2):
         write_pts_face(tmp_path / "faces", f"face{number}")
