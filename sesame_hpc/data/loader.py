@@ -155,7 +155,9 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Plain crops of all faces, each exactly once over all ranks; rank r has rows r, r + W, ...
+    """Plain crops of all faces, each exactly once over all ranks; rank r has batches r, r + W, ...
+
+    The batches are the same for any number of ranks, and so are a network's figures on them.
 
     Can be iterated again and again; a new iteration ends one that is still under way. The last
     batch may be smaller, and so may those with faces whose pictures cannot be read (`data.on_error`
@@ -180,8 +182,9 @@ class EvalLoader:
         self.pictures = Pictures(annotations, data)
         self._box = data.box
         self._size = size
-        rows = np.arange(rank, len(annotations), world_size)
-        self._batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        rows = np.arange(len(annotations))
+        batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        self._batches = batches[rank::world_size]
         self._crops = CropRunner(
             annotations,
             self.pictures,
