@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from torch import Tensor
 
-__all__ = ["Case", "Row", "measure"]
+__all__ = ["Case", "Row", "device_name", "measure", "package_version"]
 
 _BUDGET_SECONDS = 1.0
 _COPY_BYTES = 1 << 30
@@ -108,10 +108,10 @@ def _row(
         p80_ms=round(high, 4),
         bytes=moved,
         copy_fraction=None if copied is None else round(moved / (median * 1e-3) / copied, 3),
-        device=_device_name(first.device),
+        device=device_name(first.device),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
-        triton=_version("triton"),
+        triton=package_version("triton"),
     )
 
 
@@ -142,7 +142,7 @@ def _copy_bandwidth() -> float:
     return 2 * _COPY_BYTES / (_cuda_quantiles(lambda: target.copy_(source))[0] * 1e-3)
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -153,7 +153,7 @@ def _device_name(device: torch.device) -> str:
         return platform.processor() or platform.machine()
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

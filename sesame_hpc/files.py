@@ -6,21 +6,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_json_atomic", "write_text_atomic"]
+__all__ = ["write_bytes_atomic", "write_json_atomic", "write_text_atomic"]
 
 
 def write_text_atomic(path: Path | str, text: str) -> None:
-    """Write UTF-8 text so that a reader, or a crash, sees the old file or the new one.
+    """`text` as UTF-8, by `write_bytes_atomic`."""
+    write_bytes_atomic(path, text.encode())
 
-    The text goes to a temporary file in the same folder (made if missing), to disk, then over
+
+def write_bytes_atomic(path: Path | str, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one.
+
+    The content goes to a temporary file in the same folder (made if missing), to disk, then over
     `path`. An existing file's permissions are kept.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fchmod(file.fileno(), _mode(path))
             os.fsync(file.fileno())

@@ -5,17 +5,21 @@ from typing import Literal
 __all__ = [
     "Device",
     "ExportFormat",
+    "FileFormat",
     "Format",
     "OutputFormat",
     "ScoredStage",
     "Split",
     "Stage",
+    "YesNo",
 ]
 
-Format = Literal["wflw", "pts"]
+FileFormat = Literal["wflw", "pts", "coco", "csv"]
+Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
+YesNo = Literal["yes", "no"]
 Device = Literal["auto", "cpu", "cuda"]
 OutputFormat = Literal["json", "csv", "pts"]
 ExportFormat = Literal["safetensors", "onnx", "torchscript"]

@@ -1,15 +1,20 @@
-"""`sesame data`: synthetic faces, and pictures of a data set's annotations."""
+"""`sesame data`: synthetic faces, checks, and pictures of a data set's annotations."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Format, Split
+from sesame_hpc.cli.data_check import check
+from sesame_hpc.cli.data_export import export
+from sesame_hpc.cli.data_show import show
 
 __all__ = ["data_app", "synthesise_with_bar"]
 
-data_app = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Make, check and look at data sets.", no_args_is_help=True)
+data_app.command()(check)
+data_app.command()(export)
+data_app.command()(show)
 
 
 def synthesise_with_bar(
@@ -49,34 +54,3 @@ def synth(
 ) -> None:
     """Render synthetic faces with 98 landmarks."""
     synthesise_with_bar(out, train, test, seed, size, workers)
-
-
-@data_app.command()
-def show(
-    root: Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")],
-    format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: what is there.")
-    ] = None,
-    split: Annotated[Split, typer.Option(help="The part to draw from.")] = "train",
-    scheme: Annotated[
-        str | None,
-        typer.Option(help="A landmark scheme's name or YAML file. Default: the format's."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
-    count: Annotated[int, typer.Option(help="Faces to draw.", min=1)] = 24,
-) -> None:
-    """Draw faces with their landmarks and boxes on one sheet."""
-    import numpy as np
-
-    from sesame_hpc.data.readers import has_split, read_annotations
-    from sesame_hpc.data.show import contact_sheet
-    from sesame_hpc.schemes import load_scheme
-
-    loaded = load_scheme(scheme) if scheme else None
-    if format is None:
-        format = "wflw" if has_split(root, "wflw", split, loaded) else "pts"
-    annotations = read_annotations(root, format, split, loaded)
-    shown = annotations.select(np.arange(min(count, len(annotations))))
-    columns = min(6, len(shown))
-    contact_sheet(shown, out, rows=-(-len(shown) // columns), columns=columns)
-    typer.echo(f"{len(shown)} of {len(annotations)} faces drawn in {out}")

@@ -37,7 +37,10 @@ def demo(
 
 
 def _where_things_lie(config: "Config") -> str:
+    from sesame_hpc.report import REPORT_NAME
+
     lines = {
+        "report": config.output / REPORT_NAME,
         "numbers": config.output / "summary.json",
         "curves": config.output / "metrics.jsonl",
         "pictures": config.output / "pictures",

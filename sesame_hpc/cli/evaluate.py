@@ -1,5 +1,6 @@
 """`sesame eval`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,17 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder, as `sesame train` leaves it.")
-    ],
     data: Annotated[Path, typer.Option(help="The data set's folder.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="A run folder, or a weights.safetensors in one."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Instead of RUN: an npz or CSV file of predictions in pixels."),
+    ] = None,
     format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: the run's.")
+        Format | None, typer.Option(help="The data set's format. Default: the run's, or wflw.")
     ] = None,
     split: Annotated[
         Split | None,
@@ -25,9 +31,33 @@ def evaluate(
     stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"
     ),
-    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file too.")] = None,
+    scheme: Annotated[
+        str | None, typer.Option(help="With --predictions: the scheme. Default: the format's.")
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="A row more: averaged with the mirrored crop.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="A second run: paired differences with intervals.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file too.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write them to this CSV file too.")] = None,
 ) -> None:
-    """Normalised mean error of a run's network on a data set, per facial region."""
-    from sesame_hpc.stages.evaluate import evaluate_run
+    """NME, failure rates and AUC on a data set, per facial region, with 95 % intervals."""
+    if (run is None) == (predictions is None):
+        raise ValueError("give either RUN or --predictions FILE")
 
-    evaluate_run(run, data, format, split, stage, json_path=json)
+    from rich.console import Console
+
+    from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run
+    from sesame_hpc.stages.tables import print_figures, write_figures
+
+    source = Source(data, format, split)
+    if run is not None:
+        figures = evaluate_run(run, source, stage, flip=flip, other=compare)
+    else:
+        assert predictions is not None
+        figures = evaluate_file(predictions, source, scheme)
+    if os.environ.get("RANK", "0") == "0":
+        print_figures(figures, f"{run or predictions} on {data}", Console())
+        write_figures(figures, json, csv)

@@ -12,7 +12,9 @@ from sesame_hpc.cli.demo import demo
 from sesame_hpc.cli.doctor import doctor
 from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.cli.export import export
+from sesame_hpc.cli.pack import pack
 from sesame_hpc.cli.predict import predict
+from sesame_hpc.cli.report import report
 from sesame_hpc.cli.train import train
 
 __all__ = ["app", "main"]
@@ -29,6 +31,8 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command(name="eval")(evaluate)
+app.command()(report)
+data_app.command()(pack)
 app.command()(predict)
 app.command()(export)
 app.add_typer(data_app, name="data")

@@ -21,6 +21,7 @@ __all__ = [
     "STAGES",
     "AugmentConfig",
     "BoxConfig",
+    "BoxProtocol",
     "CheckpointConfig",
     "Config",
     "DataConfig",
@@ -39,6 +40,7 @@ STAGES = ("preliminary", "pretrain", "finetune")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 Positive = Annotated[float, Field(gt=0.0)]
+BoxProtocol = Literal["square", "letterbox", "landmarks"]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -53,8 +55,13 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 class BoxConfig(Strict):
-    """The square window around a face, as a multiple of the longer side of its box."""
+    """The window around a face, as a multiple of the longer side of its box.
 
+    `protocol` square: a square of the picture around the box. letterbox: the box itself, its
+    aspect kept, black beside it. landmarks: a square around the landmarks' tight box.
+    """
+
+    protocol: BoxProtocol = "square"
     scale: Positive = 1.2
     train_scale: tuple[Positive, Positive] = (1.1, 1.5)
 
@@ -83,15 +90,19 @@ class DataConfig(Strict):
     """Where the faces are and how they are cropped.
 
     `scheme` is a name of a built-in scheme or the path of a YAML file; None takes the format's own
-    (wflw: wflw98, pts: ibug68). `heldout` is the number of training faces kept for validation.
-    `threads` are DALI's CPU threads.
+    (wflw: wflw98, pts: ibug68; coco and csv have none; a pack holds its own). `heldout` is the
+    number of training faces kept for validation. `threads` are DALI's CPU threads. A picture that
+    cannot be read or decoded stops the run (`on_error` fail) or is left out and counted (skip),
+    until more than the share `max_skipped` of the faces are.
     """
 
     root: UserPath
-    format: Literal["wflw", "pts"] = "wflw"
+    format: Literal["wflw", "pts", "coco", "csv", "pack"] = "wflw"
     scheme: str | None = None
     heldout: PositiveInt = 500
     threads: PositiveInt = 2
+    on_error: Literal["fail", "skip"] = "fail"
+    max_skipped: Fraction = 0.01
     box: BoxConfig = BoxConfig()
     augment: AugmentConfig = AugmentConfig()
 
@@ -127,13 +138,18 @@ class HeadConfig(Strict):
 
 
 class StageConfig(Strict):
-    """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps."""
+    """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps.
+
+    `ema` is the decay per optimizer step of an average of the weights that is kept beside them and
+    evaluated as a row of its own; None keeps none.
+    """
 
     epochs: PositiveInt = 300
     batch_size: PositiveInt = 32
     lr: Positive = 1e-3
     final_lr: Positive = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
 
     @model_validator(mode="after")
     def _decays(self) -> "StageConfig":

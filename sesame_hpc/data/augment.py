@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.geometry import crop_matrix
 from sesame_hpc.data.keyed import keyed_generator
+from sesame_hpc.data.windows import content_limits
 
 __all__ = ["Appearance", "Augmentation", "appearance_config", "draw_augmentation"]
 
@@ -61,6 +62,7 @@ class Augmentation:
     Attributes:
         matrices: float64 [B, 2, 3], picture pixels -> crop pixels, flip included.
         flip: bool [B], whether the matrix mirrors.
+        limits: float64 [B, 4], what of the picture is shown, or None for all (`windows`).
         colour: float32 [B, 3, 4], out = colour @ (r, g, b, 1) with intensities in 0..255.
         jpeg: bool [B], whether to compress, with `quality` int32 [B] in 1..100.
         occlude: bool [B], whether to paste `patches` (uint8 [h, w, 3] each) with their first
@@ -69,6 +71,7 @@ class Augmentation:
 
     matrices: NDArray[np.float64]
     flip: NDArray[np.bool_]
+    limits: NDArray[np.float64] | None
     colour: NDArray[np.float32]
     jpeg: NDArray[np.bool_]
     quality: NDArray[np.int32]
@@ -110,10 +113,11 @@ def draw_augmentation(
     streams = [keyed_generator(seed, stage, epoch, int(i), "augment") for i in sample_ids]
     u = np.stack([stream.random(len(_Draw)) for stream in streams]).T
     flip = u[_Draw.FLIP] < augment.flip
+    scale = _between(u[_Draw.SCALE], box.train_scale)
     matrices = crop_matrix(
         boxes,
         size,
-        scale=_between(u[_Draw.SCALE], box.train_scale),
+        scale=scale,
         degrees=_around(u[_Draw.ROTATION], augment.rotation),
         shift=_around(u[[_Draw.SHIFT_X, _Draw.SHIFT_Y]].T, augment.translation),
         flip=flip,
@@ -123,6 +127,7 @@ def draw_augmentation(
     return Augmentation(
         matrices=matrices,
         flip=flip,
+        limits=content_limits(boxes, scale, box.protocol),
         colour=_colour_matrices(u, augment),
         jpeg=u[_Draw.JPEG] < augment.jpeg,
         quality=_integer_between(u[_Draw.QUALITY], lowest, highest),

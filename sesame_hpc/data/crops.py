@@ -11,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.pictures import Pictures
 from sesame_hpc.data.pipeline import CropGraph, Feed, Looks, can_decode
 
-__all__ = ["Batch", "CropRunner", "PreparedBatch", "read_pictures"]
+__all__ = ["Batch", "CropRunner", "PreparedBatch"]
 
 BATCHES_READ_AHEAD = 2
 
 Rows = NDArray[np.int64]
+Prepare = Callable[[Rows], "PreparedBatch | None"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class CropRunner:
 
     Args:
         annotations: the faces.
+        pictures: their pictures; told of those that do not decode.
         size: side of the crops in pixels.
         batch_size: the largest batch.
         threads: DALI's CPU threads, and as many more that read files.
@@ -68,6 +71,7 @@ class CropRunner:
     def __init__(
         self,
         annotations: Annotations,
+        pictures: Pictures,
         size: int,
         *,
         batch_size: int,
@@ -76,6 +80,7 @@ class CropRunner:
         looks: Looks,
     ) -> None:
         self._annotations = annotations
+        self._pictures = pictures
         self._device = device
         self._readers = ThreadPoolExecutor(threads, "sesame-read")
         self._new_graph = partial(
@@ -84,10 +89,10 @@ class CropRunner:
         self._graph: CropGraph | None = None
         self._running: Generator[Batch, None, None] | None = None
 
-    def start(
-        self, batches: Sequence[Rows], prepare: Callable[[Rows], PreparedBatch]
-    ) -> Iterator[Batch]:
+    def start(self, batches: Sequence[Rows], prepare: Prepare) -> Iterator[Batch]:
         """Iterate over `batches` of rows; ends an iteration that is still under way.
+
+        A batch that `prepare` makes None of is passed over.
 
         Raises:
             FileNotFoundError, ValueError: while iterating, a picture is missing or unreadable.
@@ -97,21 +102,27 @@ class CropRunner:
         self._running = self._run(batches, prepare)
         return self._running
 
-    def _run(
-        self, batches: Sequence[Rows], prepare: Callable[[Rows], PreparedBatch]
-    ) -> Generator[Batch, None, None]:
-        if self._graph is None:
-            self._graph = self._new_graph()
-        under_way: deque[PreparedBatch] = deque()
-        prepared = _read_ahead(self._readers, batches, prepare)
-        try:
-            for images in self._graph.crops(_remember(prepared, under_way)):
-                yield self._batch(images, under_way.popleft())
-        except Exception as error:
-            self._graph = None
-            if isinstance(error, RuntimeError):
-                self._raise_if_undecodable(under_way, error)
-            raise
+    def _run(self, batches: Sequence[Rows], prepare: Prepare) -> Generator[Batch, None, None]:
+        """Where a picture that does not decode may be left out, goes on at its batch without it."""
+        first = 0
+        while True:
+            under_way: deque[tuple[int, PreparedBatch]] = deque()
+            prepared = _read_ahead(self._readers, batches[first:], prepare)
+            try:
+                if self._graph is None:
+                    self._graph = self._new_graph()
+                for images in self._graph.crops(_remember(prepared, under_way)):
+                    _, batch = under_way.popleft()
+                    yield self._batch(images, batch)
+                return
+            except RuntimeError as error:
+                self._graph = None
+                if not self._leave_out_undecodable(under_way, error):
+                    raise
+                first += under_way[0][0]
+            except Exception:
+                self._graph = None
+                raise
 
     def _batch(self, images: torch.Tensor, prepared: PreparedBatch) -> Batch:
         landmarks = torch.from_numpy(prepared.landmarks.astype(np.float32))
@@ -122,64 +133,45 @@ class CropRunner:
             matrices=torch.from_numpy(prepared.matrices),
         )
 
-    def _raise_if_undecodable(self, under_way: deque[PreparedBatch], error: RuntimeError) -> None:
-        for batch in under_way:
+    def _leave_out_undecodable(
+        self, under_way: deque[tuple[int, PreparedBatch]], error: RuntimeError
+    ) -> bool:
+        """Whether some picture does not decode, and may be left out; raises if it may not."""
+        found = False
+        for _, batch in under_way:
             for row, encoded in zip(batch.rows, batch.feed.encoded, strict=True):
                 if not can_decode(encoded, self._device):
-                    raise ValueError(
-                        f"{_place(self._annotations, row)}: the picture cannot be decoded; "
-                        "valid are whole JPEG and PNG files"
-                    ) from error
+                    found = True
+                    try:
+                        self._pictures.leave_out(int(row), self._pictures.undecodable(int(row)))
+                    except ValueError as refused:
+                        raise refused from error
+        return found
 
 
 def _read_ahead(
-    readers: ThreadPoolExecutor,
-    batches: Sequence[Rows],
-    prepare: Callable[[Rows], PreparedBatch],
-) -> Iterator[PreparedBatch]:
-    """`prepare` of each batch in order, computed by the readers before it is asked for.
+    readers: ThreadPoolExecutor, batches: Sequence[Rows], prepare: Prepare
+) -> Iterator[tuple[int, PreparedBatch]]:
+    """`prepare` of each batch in order with its number, computed before it is asked for.
 
     An iterator that nobody finishes leaves its last batches to the readers. It must not wait for
     them: it may be collected on any thread, one that is just starting included.
     """
-    waiting: deque[Future[PreparedBatch]] = deque()
-    remaining = iter(batches)
+    waiting: deque[tuple[int, Future[PreparedBatch | None]]] = deque()
+    remaining = enumerate(batches)
     while True:
-        while len(waiting) < BATCHES_READ_AHEAD and (rows := next(remaining, None)) is not None:
-            waiting.append(readers.submit(prepare, rows))
+        while len(waiting) < BATCHES_READ_AHEAD and (entry := next(remaining, None)) is not None:
+            waiting.append((entry[0], readers.submit(prepare, entry[1])))
         if not waiting:
             return
-        yield waiting.popleft().result()
+        number, future = waiting.popleft()
+        if (prepared := future.result()) is not None:
+            yield number, prepared
 
 
-def _remember(prepared: Iterator[PreparedBatch], under_way: deque[PreparedBatch]) -> Iterator[Feed]:
-    for batch in prepared:
-        under_way.append(batch)
+def _remember(
+    prepared: Iterator[tuple[int, PreparedBatch]], under_way: deque[tuple[int, PreparedBatch]]
+) -> Iterator[Feed]:
+    for number, batch in prepared:
+        under_way.append((number, batch))
         yield batch.feed
-
-
-def read_pictures(annotations: Annotations, rows: Rows) -> list[NDArray[np.uint8]]:
-    """The encoded bytes of the pictures of `rows`, uint8 [n] each.
-
-    Raises:
-        FileNotFoundError: a file does not exist.
-        ValueError: a file cannot be read or is empty. Both name the file and the annotation line.
-    """
-    return [_read_picture(annotations, int(row)) for row in rows]
-
-
-def _read_picture(annotations: Annotations, row: int) -> NDArray[np.uint8]:
-    try:
-        encoded = np.fromfile(annotations.image_path(row), dtype=np.uint8)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{_place(annotations, row)}: no such picture") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"{_place(annotations, row)}: cannot be read ({reason})") from error
-    if not encoded.size:
-        raise ValueError(f"{_place(annotations, row)}: the file is empty; valid are JPEG and PNG")
-    return encoded
-
-
-def _place(annotations: Annotations, row: int) -> str:
-    return f"{annotations.image_path(row)} ({annotations.sources[row]})"

@@ -22,8 +22,8 @@ __all__ = [
 
 Float = NDArray[np.float64]
 
-LARGEST_BILINEAR_SHRINK = 1.5
-"""Above this many picture pixels per crop pixel, bilinear sampling alone aliases visibly."""
+LARGEST_BILINEAR_SHRINK = 2.0
+"""Above this many picture pixels per crop pixel, bilinear sampling passes over some of them."""
 
 FARTHEST_PIXEL = 2**30
 
@@ -123,6 +123,10 @@ def compose(outer: Float, inner: Float) -> Float:
     return product
 
 
+HALF = 0.5
+"""The shrinking that is an average of 2 x 2 pixels, which is quick."""
+
+
 @dataclass(frozen=True)
 class DecodeWindow:
     """What of each picture to decode, and what remains to be done to it.
@@ -139,19 +143,25 @@ class DecodeWindow:
     matrix: NDArray[np.float32]
 
 
-def decode_window(matrix: Float, size: int) -> DecodeWindow:
+def decode_window(matrix: Float, size: int, limits: Float | None = None) -> DecodeWindow:
     """Split picture-to-crop matrices [B, 2, 3] into region, antialiased shrinking and warp.
 
     The region covers the crop with a margin as wide as the filters, so the crop's pixels do not
-    depend on it. The split is exact: shrink and matrix compose to the given matrix.
+    depend on it. The split is exact: shrink and matrix compose to the given matrix. Nothing of the
+    picture beyond `limits` ([B, 4] x_min, y_min, x_max, y_max, rounded to pixels) is decoded, so
+    that the crop is black there.
     """
     pixels_per_cell = 1 / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2])))
     corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=np.float64)
     seen = apply(invert(matrix), np.broadcast_to(corners, (len(matrix), 4, 2)))
     margin = (3 * pixels_per_cell + 2)[:, None]
-    start = np.clip(np.floor(seen.min(axis=1) - margin), 0, FARTHEST_PIXEL)
-    end = np.clip(np.ceil(seen.max(axis=1) + margin), 1, FARTHEST_PIXEL)
-    shrink = np.minimum(1, LARGEST_BILINEAR_SHRINK / pixels_per_cell).astype(np.float32)
+    first, last = np.floor(seen.min(axis=1) - margin), np.ceil(seen.max(axis=1) + margin)
+    if limits is not None:
+        first = np.maximum(first, limits[:, :2].round())
+        last = np.minimum(last, limits[:, 2:].round())
+    start = np.clip(first, 0, FARTHEST_PIXEL)
+    end = np.clip(last, start + 1, FARTHEST_PIXEL + 1)
+    shrink = _shrink(pixels_per_cell)
     rest = matrix.copy()
     rest[:, :, 2] = apply(matrix, start[:, None])[:, 0]
     rest[:, :, :2] /= shrink.astype(np.float64)[:, None, None]
@@ -161,3 +171,9 @@ def decode_window(matrix: Float, size: int) -> DecodeWindow:
         shrink=shrink,
         matrix=rest.astype(np.float32),
     )
+
+
+def _shrink(pixels_per_cell: Float) -> NDArray[np.float32]:
+    """1, a half, or what leaves `LARGEST_BILINEAR_SHRINK` to the warp: the first that suffices."""
+    needed = LARGEST_BILINEAR_SHRINK / pixels_per_cell
+    return np.where(needed >= 1, 1.0, np.where(needed >= HALF, HALF, needed)).astype(np.float32)

@@ -14,12 +14,25 @@ from numpy.typing import NDArray
 from sesame_hpc.config.schema import DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.augment import Appearance, appearance_config, draw_augmentation
-from sesame_hpc.data.crops import Batch, CropRunner, PreparedBatch, read_pictures
-from sesame_hpc.data.geometry import apply, crop_matrix, decode_window
-from sesame_hpc.data.keyed import epoch_permutation
+from sesame_hpc.data.crops import Batch, CropRunner, PreparedBatch
+from sesame_hpc.data.geometry import (
+    DecodeWindow,
+    apply,
+    compose,
+    crop_matrix,
+    decode_window,
+    invert,
+)
+from sesame_hpc.data.keyed import epoch_permutation, keyed_generator
+from sesame_hpc.data.pictures import Pictures
 from sesame_hpc.data.pipeline import Feed, Looks
+from sesame_hpc.data.windows import content_limits, face_boxes
 
-__all__ = ["Batch", "EvalLoader", "TrainLoader"]
+__all__ = ["Batch", "EvalLoader", "TrainLoader", "decode_plan"]
+
+SUBSTITUTES = 16
+"""Faces drawn in place of one that cannot be read; that all are unreadable is next to impossible
+as long as `data.max_skipped` is small."""
 
 
 class TrainLoader:
@@ -27,6 +40,9 @@ class TrainLoader:
 
     With B samples per rank and W ranks, step g of an epoch is permutation[g W B : (g + 1) W B];
     rank r has its r-th slice of B. What does not fill a last step is left out of that epoch.
+
+    In place of a face whose picture cannot be read (`data.on_error` skip) comes another one, drawn
+    by (seed, stage, epoch, sample id) as well: batches keep their size, on every number of ranks.
 
     Args:
         annotations: the training faces.
@@ -59,6 +75,7 @@ class TrainLoader:
         appearance: Appearance = "full",
     ) -> None:
         _check_shares(batch_size, rank, world_size)
+        _check_pack(annotations, data, size)
         self._per_step = batch_size * world_size
         self.steps_per_epoch = len(annotations) // self._per_step
         if self.steps_per_epoch == 0:
@@ -67,6 +84,8 @@ class TrainLoader:
                 f"({batch_size} samples x {world_size} ranks): lower the batch size"
             )
         self._annotations = annotations
+        self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
+        self.pictures = Pictures(annotations, data)
         self._data = data
         self._size = size
         self._slice = slice(rank * batch_size, (rank + 1) * batch_size)
@@ -77,6 +96,7 @@ class TrainLoader:
         )
         self._crops = CropRunner(
             annotations,
+            self.pictures,
             size,
             batch_size=batch_size,
             threads=data.threads,
@@ -104,10 +124,17 @@ class TrainLoader:
             list(steps[start_step:, self._slice]), partial(self._prepare, epoch)
         )
 
+    def _substitutes(self, epoch: int, row: int) -> NDArray[np.int64]:
+        """Rows to take in place of one that cannot be read, in this order."""
+        sample_id = int(self._annotations.sample_ids[row])
+        stream = keyed_generator(self._seed, self._stage, epoch, sample_id, "substitute")
+        return stream.integers(len(self._annotations), size=SUBSTITUTES)
+
     def _prepare(self, epoch: int, rows: NDArray[np.int64]) -> PreparedBatch:
         faces = self._annotations
+        rows, encoded = self.pictures.read(rows, partial(self._substitutes, epoch))
         drawn = draw_augmentation(
-            faces.boxes[rows],
+            self._boxes[rows],
             faces.sample_ids[rows],
             self._size,
             self._augment,
@@ -118,20 +145,23 @@ class TrainLoader:
         )
         landmarks = apply(drawn.matrices, faces.landmarks[rows]) / self._size
         mirrored = landmarks[:, list(faces.scheme.mirror)]
-        window = decode_window(drawn.matrices, self._size)
+        window = decode_plan(faces, rows, drawn.matrices, self._size, drawn.limits)
         return PreparedBatch(
             rows=rows,
             matrices=drawn.matrices,
             landmarks=np.where(drawn.flip[:, None, None], mirrored, landmarks),
-            feed=Feed(read_pictures(faces, rows), window, drawn),
+            feed=Feed(encoded, window, drawn),
         )
 
 
 class EvalLoader:
-    """Plain crops of all faces, each exactly once over all ranks; rank r has rows r, r + W, ...
+    """Plain crops of all faces, each exactly once over all ranks; rank r has batches r, r + W, ...
+
+    The batches are the same for any number of ranks, and so are a network's figures on them.
 
     Can be iterated again and again; a new iteration ends one that is still under way. The last
-    batch may be smaller. Arguments and errors as for `TrainLoader`.
+    batch may be smaller, and so may those with faces whose pictures cannot be read (`data.on_error`
+    skip). Arguments and errors as for `TrainLoader`.
     """
 
     def __init__(
@@ -146,13 +176,18 @@ class EvalLoader:
         world_size: int = 1,
     ) -> None:
         _check_shares(batch_size, rank, world_size)
+        _check_pack(annotations, data, size)
         self._annotations = annotations
-        self._scale = data.box.scale
+        self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
+        self.pictures = Pictures(annotations, data)
+        self._box = data.box
         self._size = size
-        rows = np.arange(rank, len(annotations), world_size)
-        self._batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        rows = np.arange(len(annotations))
+        batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        self._batches = batches[rank::world_size]
         self._crops = CropRunner(
             annotations,
+            self.pictures,
             size,
             batch_size=batch_size,
             threads=data.threads,
@@ -163,16 +198,42 @@ class EvalLoader:
     def __iter__(self) -> Iterator[Batch]:
         return self._crops.start(self._batches, self._prepare)
 
-    def _prepare(self, rows: NDArray[np.int64]) -> PreparedBatch:
+    def _prepare(self, rows: NDArray[np.int64]) -> PreparedBatch | None:
         faces = self._annotations
-        matrices = crop_matrix(faces.boxes[rows], self._size, scale=self._scale)
-        window = decode_window(matrices, self._size)
+        rows, encoded = self.pictures.read(rows, lambda row: ())
+        if not len(rows):
+            return None
+        boxes, scale = self._boxes[rows], self._box.scale
+        matrices = crop_matrix(boxes, self._size, scale=scale)
+        limits = content_limits(boxes, scale, self._box.protocol)
+        window = decode_plan(faces, rows, matrices, self._size, limits)
         return PreparedBatch(
             rows=rows,
             matrices=matrices,
             landmarks=apply(matrices, faces.landmarks[rows]) / self._size,
-            feed=Feed(read_pictures(faces, rows), window),
+            feed=Feed(encoded, window),
         )
+
+
+def decode_plan(
+    faces: Annotations,
+    rows: NDArray[np.int64],
+    matrices: NDArray[np.float64],
+    size: int,
+    limits: NDArray[np.float64] | None,
+) -> DecodeWindow:
+    """What to decode of the pictures as they are stored: a pack may hold parts of them, shrunk."""
+    if faces.pack is None:
+        return decode_window(matrices, size, limits)
+    to_stored = faces.pack.matrices(faces.sample_ids[rows])
+    if limits is not None:
+        limits = apply(to_stored, limits.reshape(-1, 2, 2)).reshape(-1, 4)
+    return decode_window(compose(matrices, invert(to_stored)), size, limits)
+
+
+def _check_pack(faces: Annotations, data: DataConfig, size: int) -> None:
+    if faces.pack is not None:
+        faces.pack.check(faces, data.box, data.augment, size)
 
 
 def _check_shares(batch_size: int, rank: int, world_size: int) -> None:

@@ -2,8 +2,13 @@
 
 The graph holds no state and draws no random numbers: everything that varies comes in with the
 batch, so any batch can be computed at any time, by any rank.
+
+Both devices do the same operations in the same order. Three of them have an implementation of their
+own on the CPU, since DALI's there is the slowest part of the graph (benchmarks/LOADER.md): the warp
+is OpenCV's within DALI, patches and colours are applied by OpenCV to what the graph returns.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +20,8 @@ from nvidia.dali import Pipeline, fn, math, pipeline_def
 from nvidia.dali.types import DALIDataType, DALIImageType
 
 from sesame_hpc.data.augment import Augmentation
-from sesame_hpc.data.geometry import DecodeWindow
+from sesame_hpc.data.finish import finish
+from sesame_hpc.data.geometry import HALF, DecodeWindow
 
 __all__ = ["CropGraph", "Feed", "Looks", "can_decode"]
 
@@ -41,35 +47,44 @@ class Feed:
     window: DecodeWindow
     augmentation: Augmentation | None = None
 
-    def inputs(self, looks: Looks) -> tuple[Any, ...]:
+    def inputs(self, looks: Looks, on_gpu: bool) -> tuple[Any, ...]:
         """What the graph with these looks asks of its source, in the order in which it does."""
         window, drawn = self.window, self.augmentation
         parts: list[Any] = [self.encoded, window.start, window.end]
-        parts += [window.shrink < 1, np.repeat(window.shrink[:, None], 2, axis=1), window.matrix]
-        if drawn is not None and looks.colour:
-            parts.append(drawn.colour)
+        halved = window.shrink == HALF
+        scales = np.repeat(window.shrink[:, None], 2, axis=1)
+        parts += [halved, (window.shrink < 1) & ~halved, scales]
+        parts.append(window.matrix if on_gpu else _homogeneous(window.matrix))
         if drawn is not None and looks.jpeg:
             parts += [drawn.jpeg, drawn.quality]
-        if drawn is not None and looks.occlusion:
+        if drawn is not None and looks.occlusion and on_gpu:
             anchors = np.stack([np.zeros_like(drawn.corners), drawn.corners], axis=1)
             parts += [drawn.occlude, anchors, drawn.patches]
+        if drawn is not None and looks.colour and on_gpu:
+            parts.append(drawn.colour)
         return tuple(x if isinstance(x, list) else np.ascontiguousarray(x) for x in parts)
 
 
-def _input_count(looks: Looks) -> int:
-    return 6 + looks.colour + 2 * looks.jpeg + 3 * looks.occlusion
+def _homogeneous(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
+    last = np.broadcast_to(np.array([0, 0, 1], dtype=np.float32), (len(matrices), 1, 3))
+    return np.concatenate([matrices, last], axis=1)
+
+
+def _input_count(looks: Looks, on_gpu: bool) -> int:
+    return 7 + 2 * looks.jpeg + on_gpu * (3 * looks.occlusion + looks.colour)
 
 
 @pipeline_def(enable_conditionals=True)
 def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
-    """The graph for both backends: uint8 [size, size, 3]. An `if` on an input acts per sample.
+    """The graph: uint8 [size, size, 3]. An `if` on an input acts per sample.
 
     Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
     whatever the region's size rounds to, so the warp's matrix stays exact.
     """
-    inputs = list(fn.external_source(source, num_outputs=_input_count(looks), batch=True))
-    encoded, start, end, shrinks, scales, matrix = inputs[:6]
-    inputs = inputs[6:]
+    count = _input_count(looks, on_gpu)
+    inputs = list(fn.external_source(source, num_outputs=count, batch=True))
+    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
+    inputs = inputs[7:]
     extent = fn.peek_image_shape(encoded, dtype=DALIDataType.INT32)[:2]
     image = fn.decoders.image_slice(
         encoded,
@@ -79,38 +94,51 @@ def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
         axes=[0, 1],
         output_type=DALIImageType.RGB,
     )
-    if shrinks:
-        image = fn.tensor_resize(
-            image, scales=scales, axes=[0, 1], alignment=0.0, size_rounding="ceil"
-        )
-    image = fn.warp_affine(image, matrix=matrix, size=(size, size), fill_value=0, inverse_map=False)
-    if looks.colour:
-        image = fn.coord_transform(image, MT=inputs.pop(0), dtype=DALIDataType.UINT8)
+    shape: dict[str, Any] = {"axes": [0, 1], "alignment": 0.0, "size_rounding": "ceil"}
+    if halved:
+        image = fn.tensor_resize(image, scales=[HALF, HALF], antialias=False, **shape)
+    elif shrinks:
+        image = fn.tensor_resize(image, scales=scales, **shape)
+    image = _warp(image, matrix, size, on_gpu)
     if looks.jpeg:
         compressed, quality = inputs.pop(0), inputs.pop(0)
         if compressed:
             image = fn.jpeg_compression_distortion(image, quality=quality)
-    if looks.occlusion:
-        occluded, anchors, patch = inputs
+    if looks.occlusion and on_gpu:
+        occluded, anchors, patch = inputs.pop(0), inputs.pop(0), inputs.pop(0)
         if occluded:
             image = fn.multi_paste(
-                image,
-                patch.gpu() if on_gpu else patch,
-                out_anchors=anchors,
-                output_size=(size, size),
+                image, patch.gpu(), out_anchors=anchors, output_size=(size, size)
             )
+    if looks.colour and on_gpu:
+        image = fn.coord_transform(image, MT=inputs.pop(0), dtype=DALIDataType.UINT8)
     return image
+
+
+def _warp(image: Any, matrix: Any, size: int, on_gpu: bool) -> Any:
+    """Bilinear; black outside. Both take (0, 0) as the corner of the first pixel."""
+    settings: dict[str, Any] = {"size": (size, size), "fill_value": 0, "inverse_map": False}
+    if on_gpu:
+        return fn.warp_affine(image, matrix=matrix, **settings)
+    return fn.experimental.warp_perspective(image, matrix, pixel_origin="corner", **settings)
 
 
 class _Inbox:
     """Where the graph asks for its next batch; StopIteration when there is none."""
 
-    def __init__(self, looks: Looks) -> None:
-        self._looks = looks
-        self.feeds: Iterator[Feed] = iter(())
+    def __init__(self, looks: Looks, on_gpu: bool) -> None:
+        self._looks, self._on_gpu = looks, on_gpu
+        self._feeds: Iterator[Feed] = iter(())
+        self.under_way: deque[Feed] = deque()
+
+    def refill(self, feeds: Iterable[Feed]) -> None:
+        self._feeds = iter(feeds)
+        self.under_way.clear()
 
     def __call__(self) -> tuple[Any, ...]:
-        return next(self.feeds).inputs(self._looks)
+        feed = next(self._feeds)
+        self.under_way.append(feed)
+        return feed.inputs(self._looks, self._on_gpu)
 
 
 class CropGraph:
@@ -127,8 +155,8 @@ class CropGraph:
     def __init__(
         self, size: int, *, batch_size: int, threads: int, device: torch.device, looks: Looks
     ) -> None:
-        self._inbox = _Inbox(looks)
         on_gpu = device.type == "cuda"
+        self._inbox = _Inbox(looks, on_gpu)
         self._stream = torch.cuda.Stream(device) if on_gpu else None
         self._pipeline: Pipeline = _crops(
             self._inbox,
@@ -152,18 +180,18 @@ class CropGraph:
             RuntimeError: DALI could not process a batch. The graph is of no use afterwards.
         """
         self._drain()
-        self._inbox.feeds = iter(feeds)
+        self._inbox.refill(feeds)
         self._pipeline.reset()
         self._pipeline.schedule_run()
         while (outputs := self._take()) is not None:
-            images = self._to_float(outputs.as_tensor())
+            images = self._finish(outputs.as_tensor(), self._inbox.under_way.popleft())
             self._pipeline.release_outputs()
             self._pipeline.schedule_run()
             yield images
 
     def _drain(self) -> None:
         """Let go of the batches that an abandoned iteration left on their way."""
-        self._inbox.feeds = iter(())
+        self._inbox.refill(())
         while self._take() is not None:
             self._pipeline.release_outputs()
             self._pipeline.schedule_run()
@@ -175,10 +203,10 @@ class CropGraph:
             return None
         return crops
 
-    def _to_float(self, crops: Any) -> torch.Tensor:
+    def _finish(self, crops: Any, feed: Feed) -> torch.Tensor:
         """A float copy; the caller's stream may use it, DALI may reuse its own buffer."""
         if self._stream is None:
-            return torch.from_dlpack(crops).to(torch.float32).div_(255)
+            return torch.from_numpy(finish(np.asarray(crops), feed.augmentation))
         with torch.cuda.stream(self._stream):
             images = torch.from_dlpack(crops).to(torch.float32).div_(255)
         self._stream.synchronize()

@@ -1,21 +1,39 @@
-"""One door to every data set format: `read_annotations` and `has_split`."""
+"""One door to every data set format: `read_annotations`, `parse_annotations` and `has_split`."""
 
 from pathlib import Path
 from typing import Literal
 
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.pts import has_pts_split, read_pts
-from sesame_hpc.data.wflw import has_wflw_list, read_wflw
+from sesame_hpc.data.coco import coco_path, parse_coco
+from sesame_hpc.data.csv_table import csv_path, parse_csv
+from sesame_hpc.data.pack.read import has_pack_split, read_pack
+from sesame_hpc.data.pts import has_pts_split, parse_pts_split
+from sesame_hpc.data.rows import Parsed
+from sesame_hpc.data.wflw import has_wflw_list, parse_wflw
 from sesame_hpc.schemes import Scheme, load_scheme
 
-__all__ = ["Format", "Split", "format_scheme", "has_split", "read_annotations"]
+__all__ = [
+    "FORMATS",
+    "SPLITS",
+    "FileFormat",
+    "Format",
+    "Split",
+    "detect_format",
+    "format_scheme",
+    "has_split",
+    "parse_annotations",
+    "read_annotations",
+]
 
-Format = Literal["wflw", "pts"]
+FileFormat = Literal["wflw", "pts", "coco", "csv"]
+Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 
-_READERS = {"wflw": read_wflw, "pts": read_pts}
-_SCHEMES = {"wflw": "wflw98", "pts": "ibug68"}
-_SPLITS = ("train", "test")
+FORMATS: tuple[FileFormat, ...] = ("wflw", "pts", "coco", "csv")
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+_PARSERS = {"wflw": parse_wflw, "pts": parse_pts_split, "coco": parse_coco, "csv": parse_csv}
+_SCHEMES: dict[FileFormat, str] = {"wflw": "wflw98", "pts": "ibug68"}
 
 
 def read_annotations(
@@ -25,17 +43,28 @@ def read_annotations(
 
     `wflw`: official folders, of wflw98 unless a scheme of K points is given (then the list is
     named list_<K>pt...). `pts`: images with 300-W `.pts` files, of ibug68, in `root/<split>` or,
-    for train, in `root` itself.
+    for train, in `root` itself. `coco`: keypoint JSON as mmpose writes it. `csv`: `<split>.csv`.
+    The last two need a scheme. `pack`: what `sesame data pack` wrote, of its own scheme.
 
     Raises:
         FileNotFoundError: no such root or split; the message says what exists instead.
-        ValueError: an unknown format or split, or faults, each with file and line.
+        ValueError: an unknown format or split, no scheme, or faults, each with file and line.
     """
-    _check_choice("format", format, tuple(_READERS))
-    _check_choice("split", split, _SPLITS)
+    if format == "pack":
+        _check_choice("split", split, SPLITS)
+        return read_pack(Path(root), split, scheme)
+    return parse_annotations(root, format, split, scheme).require()
+
+
+def parse_annotations(
+    root: str | Path, format: FileFormat, split: Split = "train", scheme: Scheme | None = None
+) -> Parsed:
+    """As `read_annotations`, but faults of the files are returned beside the faces without any."""
+    _check_choice("format", format, FORMATS)
+    _check_choice("split", split, SPLITS)
     if not Path(root).is_dir():
         raise FileNotFoundError(f"data root {root} is no folder")
-    return _READERS[format](Path(root), split, scheme or format_scheme(format))
+    return _PARSERS[format](Path(root), split, scheme or format_scheme(format))
 
 
 def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | None = None) -> bool:
@@ -44,18 +73,46 @@ def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | N
     Raises:
         ValueError: an unknown format or split.
     """
-    _check_choice("format", format, tuple(_READERS))
-    _check_choice("split", split, _SPLITS)
+    _check_choice("format", format, (*FORMATS, "pack"))
+    _check_choice("split", split, SPLITS)
+    if format == "pack":
+        return has_pack_split(Path(root), split)
     if format == "pts":
         return has_pts_split(Path(root), split)
+    if format == "coco":
+        return coco_path(Path(root), split) is not None
+    if format == "csv":
+        return csv_path(Path(root), split).is_file()
     return has_wflw_list(Path(root), split, scheme or format_scheme(format))
 
 
-def format_scheme(format: Format) -> Scheme:
-    """The scheme that a format's files are of where nothing else is said."""
+def detect_format(root: str | Path, scheme: Scheme | None = None) -> FileFormat:
+    """The format whose files lie in `root`; pts, whose messages say what was looked for, if none.
+
+    `scheme` is the one that a WFLW list would be of.
+    """
+    if any(has_split(root, "wflw", split, scheme) for split in SPLITS):
+        return "wflw"
+    for format in ("coco", "csv"):
+        if any(has_split(root, format, split) for split in SPLITS):
+            return format
+    return "pts"
+
+
+def format_scheme(format: FileFormat) -> Scheme:
+    """The scheme that a format's files are of where nothing else is said.
+
+    Raises:
+        ValueError: the format has none of its own.
+    """
+    if format not in _SCHEMES:
+        raise ValueError(
+            f"files of format {format} do not say what their points are: name a scheme, "
+            "built in or a YAML file (data.scheme=..., --scheme ...)"
+        )
     return load_scheme(_SCHEMES[format])
 
 
 def _check_choice(key: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
-        raise ValueError(f"{key} is {value!r}; takes {' or '.join(valid)}")
+        raise ValueError(f"{key} is {value!r}; takes {', '.join(valid[:-1])} or {valid[-1]}")

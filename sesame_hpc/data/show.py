@@ -1,6 +1,5 @@
 """A contact sheet of annotated faces: crops with landmarks, box and caption, as one PNG."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -8,12 +7,11 @@ import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.draw import crop_square, draw_box, draw_face
+from sesame_hpc.data.sheet import arrange, captioned, write_png
 
 __all__ = ["contact_sheet", "read_rgb"]
 
 _MARGIN = 1.2
-_CAPTION_HEIGHT = 36
-_GAP = 4
 _SUPERSAMPLING = 2
 
 
@@ -38,7 +36,7 @@ def contact_sheet(
         )
     columns = min(columns, len(annotations))
     tiles = [_tile(annotations, row, size) for row in range(min(rows * columns, len(annotations)))]
-    _write_png(_arrange(tiles, columns), out)
+    write_png(arrange(tiles, columns), out)
     return out
 
 
@@ -67,45 +65,14 @@ def _tile(annotations: Annotations, row: int, size: int) -> np.ndarray:
     crop = draw_box(crop, _apply(matrix, box.reshape(2, 2)).reshape(4))
     crop = draw_face(crop, _apply(matrix, landmarks), annotations.scheme)
     crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
-    return np.vstack([crop, _caption(annotations, row, size)])
+    return captioned(crop, _caption(annotations, row))
 
 
 def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
-def _caption(annotations: Annotations, row: int, width: int) -> np.ndarray:
+def _caption(annotations: Annotations, row: int) -> list[str]:
     set_names = np.array(annotations.attribute_names)[annotations.attributes[row]]
-    bar = np.full((_CAPTION_HEIGHT, width, 3), 24, dtype=np.uint8)
-    _write_line(bar, f"#{annotations.sample_ids[row]} {Path(annotations.images[row]).stem}", 14)
-    _write_line(bar, ", ".join(set_names), 30)
-    return bar
-
-
-def _write_line(bar: np.ndarray, text: str, baseline: int) -> None:
-    """Writes white text as large as fits, at most 0.42 of the font's size."""
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    (natural, _), _ = cv2.getTextSize(text, font, 1.0, 1)
-    scale = min(0.42, (bar.shape[1] - 8) / max(natural, 1))
-    cv2.putText(bar, text, (4, baseline), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
-
-
-def _arrange(tiles: list[np.ndarray], columns: int) -> np.ndarray:
-    height, width = tiles[0].shape[:2]
-    rows = -(-len(tiles) // columns)
-    sheet = np.full(
-        (rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), 48, dtype=np.uint8
-    )
-    for number, tile in enumerate(tiles):
-        top = _GAP + number // columns * (height + _GAP)
-        left = _GAP + number % columns * (width + _GAP)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
-
-
-def _write_png(image: np.ndarray, out: Path) -> None:
-    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(encoded.tobytes())
-    os.replace(temporary, out)
+    name = Path(annotations.images[row]).stem
+    return [f"#{annotations.sample_ids[row]} {name}", ", ".join(set_names)]

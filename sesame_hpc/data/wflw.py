@@ -5,28 +5,35 @@
 x_min y_min x_max y_max, six attributes 0 or 1, and the image's path below `WFLW_images/`.
 """
 
-import math
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.faults import Faults, folder_entries, read_lines
+from sesame_hpc.data.faults import Fault, folder_entries, read_lines
+from sesame_hpc.data.rows import (
+    FARTHEST,
+    ImageFolder,
+    Parsed,
+    ParsedFace,
+    check_box,
+    check_normaliser,
+    finite_numbers,
+    first_bad_number,
+    parse_result,
+)
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["ATTRIBUTES", "has_wflw_list", "list_path", "read_wflw"]
+__all__ = [
+    "ATTRIBUTES",
+    "IMAGES",
+    "has_wflw_list",
+    "list_path",
+    "parse_numbers",
+    "parse_wflw",
+    "wflw_folder",
+]
 
 ATTRIBUTES = ("pose", "expression", "illumination", "makeup", "occlusion", "blur")
-_IMAGES = "WFLW_images"
-_BOX = ("x_min", "y_min", "x_max", "y_max")
-
-
-class _Face(NamedTuple):
-    numbers: list[float]
-    attributes: list[bool]
-    image: str
+IMAGES = "WFLW_images"
+_BOX_FIELDS = 4
 
 
 def list_path(split: str, landmarks: int = 98) -> Path:
@@ -37,40 +44,47 @@ def list_path(split: str, landmarks: int = 98) -> Path:
 
 def has_wflw_list(root: Path, split: str, scheme: Scheme) -> bool:
     """Whether the split's list exists."""
-    return (_wflw_folder(root) / list_path(split, scheme.num_landmarks)).is_file()
+    return (wflw_folder(root) / list_path(split, scheme.num_landmarks)).is_file()
 
 
-def read_wflw(root: Path, split: str, scheme: Scheme) -> Annotations:
-    """The faces of a split. `root` is the folder that holds `WFLW_images`, or its parent.
+def wflw_folder(root: Path) -> Path:
+    """`root`, or the folder WFLW inside it."""
+    nested = root / "WFLW"
+    return nested if nested.is_dir() and not (root / IMAGES).is_dir() else root
 
-    Numbers are taken as they are. Lines without text are passed over.
+
+def parse_wflw(root: Path, split: str, scheme: Scheme) -> Parsed:
+    """The faces of a split and the faults of its list.
+
+    `root` is the folder that holds `WFLW_images`, or its parent. Numbers are taken as they are.
+    Lines without text are passed over.
 
     Raises:
         FileNotFoundError: no list of the split, or no folder of images.
-        ValueError: an empty list, or faults of its lines, each with file and line.
     """
-    folder = _wflw_folder(root)
+    folder = wflw_folder(root)
     path = _require_list(folder, split, scheme.num_landmarks)
-    if not (folder / _IMAGES).is_dir():
-        raise FileNotFoundError(f"no folder {folder / _IMAGES}; {folder_entries(folder)}")
-    faces, sources = _read_faces(path, folder / _IMAGES, scheme)
-    numbers = np.array([face.numbers for face in faces])
-    return Annotations(
-        scheme=scheme,
-        root=folder / _IMAGES,
-        images=tuple(face.image for face in faces),
-        boxes=numbers[:, -len(_BOX) :],
-        landmarks=numbers[:, : -len(_BOX)].reshape(len(faces), -1, 2),
-        attributes=np.array([face.attributes for face in faces], dtype=np.bool_),
-        attribute_names=ATTRIBUTES,
-        sources=tuple(sources),
-        sample_ids=np.arange(len(faces), dtype=np.int64),
-    )
+    if not (folder / IMAGES).is_dir():
+        raise FileNotFoundError(f"no folder {folder / IMAGES}; {folder_entries(folder)}")
+    faces, faults = _parse_list(path, folder / IMAGES, scheme)
+    return parse_result(f"faces of {path}", scheme, folder / IMAGES, faces, faults, ATTRIBUTES)
 
 
-def _wflw_folder(root: Path) -> Path:
-    nested = root / "WFLW"
-    return nested if nested.is_dir() and not (root / _IMAGES).is_dir() else root
+def parse_numbers(fields: list[str], place: str) -> list[float]:
+    """The coordinates that the fields of a line spell.
+
+    Raises:
+        Fault: at `place`, naming the first field that is no finite number.
+    """
+    numbers = finite_numbers(fields)
+    if numbers is None:
+        bad = first_bad_number(fields)
+        problem = (
+            f"field {bad + 1} is {fields[bad]!r}; fields 1 to {len(fields)} (landmarks and box) "
+            f"are finite numbers of pixels, at most {FARTHEST:g}"
+        )
+        raise Fault("number", place, problem)
+    return numbers
 
 
 def _require_list(folder: Path, split: str, landmarks: int) -> Path:
@@ -83,90 +97,54 @@ def _require_list(folder: Path, split: str, landmarks: int) -> Path:
     )
 
 
-def _read_faces(path: Path, images: Path, scheme: Scheme) -> tuple[list[_Face], list[str]]:
-    faults = Faults(f"faces of {path}")
-    faces: list[_Face] = []
-    sources: list[str] = []
-    exists = cache(lambda name: (images / name).is_file())
-    for number, line in enumerate(read_lines(path), start=1):
+def _parse_list(path: Path, images: Path, scheme: Scheme) -> tuple[list[ParsedFace], list[Fault]]:
+    try:
+        lines = read_lines(path)
+    except Fault as fault:
+        return [], [fault]
+    faces: list[ParsedFace] = []
+    faults: list[Fault] = []
+    folder = ImageFolder(images)
+    for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields:
             continue
-        source = f"{path}:{number}"
         try:
-            face = _parse_face(fields, scheme)
-        except ValueError as error:
-            faults.add(f"{source}: {error}")
-            continue
-        if not exists(face.image):
-            faults.add(f"{source}: no image {images / face.image}")
-        faces.append(face)
-        sources.append(source)
-    faults.raise_if_any()
-    if not faces:
-        raise ValueError(f"{path}: holds no face; each line is one of {_form(scheme)}")
-    return faces, sources
+            face = _parse_face(fields, scheme, f"{path}:{number}")
+            folder.require(face.image, face.source)
+        except Fault as fault:
+            faults.append(fault)
+        else:
+            faces.append(face)
+    if not faces and not faults:
+        faults.append(Fault("empty", path, f"holds no face; each line is one of {_form(scheme)}"))
+    return faces, faults
 
 
-def _parse_face(fields: list[str], scheme: Scheme) -> _Face:
+def _parse_face(fields: list[str], scheme: Scheme, place: str) -> ParsedFace:
     coordinates = 2 * scheme.num_landmarks
-    first_attribute = coordinates + len(_BOX)
+    first_attribute = coordinates + _BOX_FIELDS
     if len(fields) != first_attribute + len(ATTRIBUTES) + 1:
-        raise ValueError(f"has {len(fields)} fields; a face has {_form(scheme)}")
-    numbers = _parse_numbers(fields[:first_attribute])
-    _check_box(numbers[coordinates:])
-    _check_normaliser(numbers, scheme)
-    attributes = _parse_attributes(fields[first_attribute:-1])
-    return _Face(numbers, attributes, fields[-1])
+        raise Fault("fields", place, f"has {len(fields)} fields; a face has {_form(scheme)}")
+    numbers = parse_numbers(fields[:first_attribute], place)
+    landmarks, box = numbers[:coordinates], numbers[coordinates:]
+    check_box(box, place)
+    check_normaliser(landmarks, scheme, place)
+    attributes = _parse_attributes(fields[first_attribute:-1], place)
+    return ParsedFace(place, fields[-1], landmarks, box, attributes)
 
 
-def _parse_numbers(fields: list[str]) -> list[float]:
-    try:
-        numbers = [float(field) for field in fields]
-    except ValueError:
-        numbers = [math.nan]
-    if not all(map(math.isfinite, numbers)):
-        position = next(i for i, field in enumerate(fields) if not _is_finite_number(field))
-        raise ValueError(
-            f"field {position + 1} is {fields[position]!r}; fields 1 to {len(fields)} "
-            "(landmarks and box) are finite numbers"
-        )
-    return numbers
-
-
-def _is_finite_number(field: str) -> bool:
-    try:
-        return math.isfinite(float(field))
-    except ValueError:
-        return False
-
-
-def _check_box(box: list[float]) -> None:
-    x_min, y_min, x_max, y_max = box
-    if x_max <= x_min or y_max <= y_min:
-        found = ", ".join(f"{name} {value:g}" for name, value in zip(_BOX, box, strict=True))
-        raise ValueError(f"empty box ({found}); x_max > x_min and y_max > y_min in a box")
-
-
-def _check_normaliser(numbers: list[float], scheme: Scheme) -> None:
-    first, second = scheme.normaliser
-    if numbers[2 * first : 2 * first + 2] == numbers[2 * second : 2 * second + 2]:
-        raise ValueError(
-            f"points {first} and {second} coincide; errors are divided by their distance"
-        )
-
-
-def _parse_attributes(fields: list[str]) -> list[bool]:
+def _parse_attributes(fields: list[str], place: str) -> list[bool]:
     for name, field in zip(ATTRIBUTES, fields, strict=True):
         if field not in ("0", "1"):
-            raise ValueError(f"attribute {name} is {field!r}; it is 0 or 1")
+            raise Fault("attribute", place, f"attribute {name} is {field!r}; it is 0 or 1")
     return [field == "1" for field in fields]
 
 
 def _form(scheme: Scheme) -> str:
     coordinates = 2 * scheme.num_landmarks
-    total = coordinates + len(_BOX) + len(ATTRIBUTES) + 1
+    total = coordinates + _BOX_FIELDS + len(ATTRIBUTES) + 1
     return (
-        f"{total} fields ({coordinates} coordinates, {len(_BOX)} of the box, "
+        f"{total} fields ({coordinates} coordinates, {_BOX_FIELDS} of the box, "
         f"{len(ATTRIBUTES)} attributes, an image name without spaces)"
     )

@@ -1,13 +1,12 @@
 """Normalised mean error, Eqs. 3 and 4 of the paper, in float64 numpy."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["NmeTable", "nme_table", "normaliser_distances", "point_errors"]
+__all__ = ["NmeTable", "nme_table", "normaliser_distances", "point_errors", "region_errors"]
 
 
 def normaliser_distances(landmarks: np.ndarray, scheme: Scheme) -> np.ndarray:
@@ -31,6 +30,12 @@ def point_errors(predicted: np.ndarray, truth: np.ndarray, scheme: Scheme) -> np
     return distances / normaliser_distances(truth, scheme)[:, None]
 
 
+def region_errors(errors: np.ndarray, scheme: Scheme) -> np.ndarray:
+    """Mean of `point_errors` [N, K] within each of the scheme's R regions; float64 [N, R]."""
+    columns = [errors[:, list(points)].mean(axis=1) for points in scheme.regions.values()]
+    return np.stack(columns, axis=1)
+
+
 @dataclass(frozen=True)
 class NmeTable:
     """NME in percent: over all points (Eq. 3), then faces; and the same within each region."""
@@ -38,13 +43,6 @@ class NmeTable:
     nme: float
     regions: dict[str, float]
     faces: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {"nme": self.nme, "regions": self.regions, "faces": self.faces}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "NmeTable":
-        return cls(record["nme"], record["regions"], record["faces"])
 
     @property
     def worst_region(self) -> str:
@@ -56,9 +54,6 @@ def nme_table(errors: np.ndarray, scheme: Scheme) -> NmeTable:
     if not len(errors):
         raise ValueError("no faces to evaluate")
     percent = 100.0 * errors
-    regions = {name: float(percent[:, rows].mean()) for name, rows in _rows(scheme).items()}
+    by_region = region_errors(percent, scheme).mean(axis=0)
+    regions = dict(zip(scheme.regions, map(float, by_region), strict=True))
     return NmeTable(float(percent.mean(axis=1).mean()), regions, len(errors))
-
-
-def _rows(scheme: Scheme) -> dict[str, list[int]]:
-    return {name: list(points) for name, points in scheme.regions.items()}

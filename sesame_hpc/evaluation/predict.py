@@ -1,6 +1,7 @@
 """A landmark network over a set of faces: predictions in original pixels, on any world size."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,53 +10,53 @@ from torch import Tensor, nn
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Batch, EvalLoader
-from sesame_hpc.evaluation.nme import NmeTable, nme_table, point_errors
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["predict"]
 
 
 @torch.no_grad()
 def predict(
     network: nn.Module,
     loader: EvalLoader,
-    gather: Callable[[object], list[object]] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of the last stack for every face of `loader`, by ascending sample id.
+    faces: Annotations,
+    gather: Callable[[Any], list[Any]] | None = None,
+    *,
+    flip: bool = False,
+) -> tuple[np.ndarray, Annotations]:
+    """Coordinates of the last stack for `faces`, which `loader` shows; in the order of `faces`.
 
-    Returns (sample ids int64 [N], landmarks float64 [N, K, 2] in original pixels). `gather`
-    collects a picklable value of every rank; None stands for one rank. The network's mode stays.
+    Returns float64 [N, K, 2] in original pixels, and the N faces: all of them but those whose
+    pictures the loader left out (`data.on_error` skip). `gather` collects a picklable value of
+    every rank; None stands for one rank. `flip` averages with the prediction on the mirrored crop.
+    The network's mode stays. Raises ValueError where `loader` shows other faces.
     """
     was_training = network.training
     network.eval()
-    ids, points = [], []
+    mirror = torch.tensor(faces.scheme.mirror)
+    mine: dict[int, np.ndarray] = {}
     for batch in loader:
-        ids.append(batch.sample_ids.numpy())
-        points.append(_to_pixels(network(batch.images)[-1], batch))
+        coordinates = network(batch.images)[-1]
+        if flip:
+            mirrored = network(batch.images.flip(-1))[-1][:, mirror.to(coordinates.device)]
+            mirrored[..., 0] = 1.0 - mirrored[..., 0]
+            coordinates = (coordinates + mirrored) / 2
+        pixels = _to_pixels(coordinates, batch)
+        mine |= dict(zip(batch.sample_ids.tolist(), pixels, strict=True))
     network.train(was_training)
-    mine = (ids, points)
-    shares = gather(mine) if gather else [mine]
-    all_ids = np.concatenate([part for share in shares for part in share[0]])  # type: ignore[index]
-    all_points = np.concatenate([part for share in shares for part in share[1]])  # type: ignore[index]
-    order = np.argsort(all_ids)
-    return all_ids[order], all_points[order]
+    predictions = {key: value for share in _all(mine, gather) for key, value in share.items()}
+    skipped = [each for share in _all(loader.pictures.skipped, gather) for each in share]
+    faces = faces.select(~np.isin(faces.sample_ids, skipped)) if skipped else faces
+    if predictions.keys() != set(faces.sample_ids.tolist()):
+        raise ValueError(f"{len(predictions)} predictions for {len(faces)} faces: the sets differ")
+    ordered = np.stack([predictions[sample_id] for sample_id in faces.sample_ids.tolist()])
+    return ordered, faces
+
+
+def _all(mine: Any, gather: Callable[[Any], list[Any]] | None) -> list[Any]:
+    return gather(mine) if gather else [mine]
 
 
 def _to_pixels(coordinates: Tensor, batch: Batch) -> np.ndarray:
     """[B, K, 2] in [0, 1] of the crop -> float64 [B, K, 2] in pixels of the original images."""
     crop = coordinates.double().cpu().numpy() * batch.images.shape[-1]
     return geometry.apply(geometry.invert(batch.matrices.numpy()), crop)
-
-
-def evaluate(
-    network: nn.Module,
-    loader: EvalLoader,
-    annotations: Annotations,
-    gather: Callable[[object], list[object]] | None = None,
-) -> NmeTable:
-    """NME of `network` on `annotations`, which `loader` shows, against unclamped labels."""
-    ids, predicted = predict(network, loader, gather)
-    order = np.argsort(annotations.sample_ids)
-    if not np.array_equal(ids, annotations.sample_ids[order]):
-        raise ValueError(f"{len(ids)} predictions for {len(annotations)} faces: the sets differ")
-    errors = point_errors(predicted, annotations.landmarks[order], annotations.scheme)
-    return nme_table(errors, annotations.scheme)

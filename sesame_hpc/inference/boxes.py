@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.data.faults import Faults
+from sesame_hpc.data.faults import Fault, raise_faults
 from sesame_hpc.inference.inputs import Input
 
 __all__ = ["BoxTable", "read_boxes"]
@@ -61,14 +61,13 @@ def read_boxes(path: Path) -> BoxTable:
         raise FileNotFoundError(f"no boxes at {path}")
     text = path.read_text("utf-8-sig")
     records = _json_records(text, path) if path.suffix == ".json" else _csv_records(text, path)
-    faults = Faults(f"boxes of {path}")
-    rows = []
+    faults, rows = [], []
     for place, record in records:
         try:
             rows.append(_row(record))
         except ValueError as error:
-            faults.add(f"{place}: {error}")
-    faults.raise_if_any()
+            faults.append(Fault("box", place, str(error)))
+    raise_faults(f"boxes of {path}", faults)
     return BoxTable(path, rows)
 
 

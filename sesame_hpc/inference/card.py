@@ -11,6 +11,12 @@ from sesame_hpc.stages.folder import RunFolder
 __all__ = ["note_export", "write_card"]
 
 _CHECKS_FILE = "export.json"
+_UNKNOWN_LICENCE = "Say here under which terms the pictures are."
+_WINDOWS = {
+    "square": "the square around the centre of the face's box",
+    "landmarks": "the square around the centre of the tight box of the face's landmarks",
+    "letterbox": "the face's box, enlarged and black beside it up to the square around its centre",
+}
 _LICENCES = {
     "wflw": "WFLW's terms allow research only, not commercial use.",
     "pts": "300-W and its parts (LFPW, HELEN, AFW, IBUG) are for research only.",
@@ -77,11 +83,12 @@ def _metrics(result: dict[str, Any], stage: str) -> str:
 
 def _input(manifest: Manifest) -> str:
     size, scale = manifest.model.image_size, manifest.box.scale
+    window = _WINDOWS[manifest.box.protocol]
     return f"""## What goes in and comes out
 
-**Boxes.** The crop is the square around the centre of the face's box, its side {scale:g} times the
-box's longer side, scaled to {size} x {size}; black beyond the picture. Boxes should be like those
-of the training data; others cost accuracy.
+**Boxes.** The crop is {window}, its side {scale:g} times the box's
+longer side, scaled to {size} x {size}; black beyond the picture. Boxes should be like those of the
+training data; others cost accuracy.
 
 **Images.** `images`: float32 [B, 3, {size}, {size}], RGB in [0, 1].
 
@@ -135,7 +142,7 @@ def _found(figures: dict[str, Any]) -> str:
 
 def _terms(folder: RunFolder) -> str:
     data = folder.config().data
-    licence = _LICENCES[data.format]
+    licence = _LICENCES.get(data.format, _UNKNOWN_LICENCE)
     return (
         f"## Data and terms\n\nTrained on pictures in the `{data.format}` format, "
         f"{data.heldout} faces of them held out. {licence} If this model was trained on them, "

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,20 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sesame_hpc.config import Config, DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.files import write_text_atomic
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.card import note_export, write_card
 from sesame_hpc.inference.converters import quantise, write_onnx, write_torchscript
-from sesame_hpc.inference.cropping import crop_faces
-from sesame_hpc.inference.heldout import measure, run_faces
+from sesame_hpc.inference.heldout import face_crops, measure, run_config
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.loading import CONFIG_FILE, WEIGHTS_FILE, load_run
 from sesame_hpc.inference.manifest import Manifest
-from sesame_hpc.inference.pictures import read_picture
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.models.prediction import PredictionNet
 from sesame_hpc.models.weights import save_weights
+from sesame_hpc.stages.faces import read_faces
 from sesame_hpc.stages.folder import RunFolder
 
 __all__ = ["ExportFormat", "export_run"]
@@ -47,6 +48,7 @@ class _Job:
     network: PredictionNet
     crops: Crops
     heldout: Annotations | None
+    data: DataConfig
     out: Path
 
     def outputs(self, run: Callable[[Crops], Outputs]) -> Outputs:
@@ -98,12 +100,13 @@ def export_run(
     landmarker = load_run(folder, "cpu", stage, data=data)
     out = out or run / "export"
     out.mkdir(parents=True, exist_ok=True)
-    crops, heldout = _crops_to_check(folder, landmarker, data)
+    config = run_config(folder, data)
+    crops, heldout = _crops_to_check(folder, config, must=data is not None)
     if int8 and heldout is None:
         raise ValueError("--int8 is measured on the run's held-out faces: say --data FOLDER")
     manifest = landmarker.manifest
     network = load_network(folder.weights(stage), manifest)
-    job = _Job(folder, stage, manifest, network, crops, heldout, out)
+    job = _Job(folder, stage, manifest, network, crops, heldout, config.data, out)
     written = {"safetensors": _safetensors, "onnx": _onnx, "torchscript": _torchscript}[to](job)
     if int8:
         written += _int8(job)
@@ -161,7 +164,7 @@ def _int8(job: _Job) -> list[Path]:
     try:
         quantise(job.out / "model.onnx", partial, job.manifest)
         before, after = (
-            float(measure(Landmarker(backend, job.manifest), job.heldout)[1].mean())
+            float(measure(Landmarker(backend, job.manifest), job.heldout, job.data)[1].mean())
             for backend in (OnnxBackend(job.out / "model.onnx", "cpu"), OnnxBackend(partial, "cpu"))
         )
         os.replace(partial, path)
@@ -180,26 +183,18 @@ def _partial(path: Path) -> Path:
 
 
 def _crops_to_check(
-    folder: RunFolder, landmarker: Landmarker, data: Path | None
+    folder: RunFolder, config: Config, must: bool
 ) -> tuple[Crops, Annotations | None]:
-    """Crops of held-out faces, then of training faces; or random ones, and None."""
-    size, scale = landmarker.manifest.model.image_size, landmarker.manifest.box.scale
+    """Crops of held-out faces, then of training faces; or, unless it `must`, random ones, None."""
+    size = config.model.image_size
     try:
-        faces = run_faces(folder, data)
-        crops = [
-            crop_faces(read_picture(some.image_path(row)), some.boxes[row : row + 1], size, scale)[
-                0
-            ]
-            for some, row in _first_faces(faces.heldout, faces.train)
-        ]
+        faces = read_faces(config, folder)
+        every = (face_crops(part, config.data, size) for part in (faces.heldout, faces.train))
+        crops = [crop for _, crop, _ in islice(chain.from_iterable(every), _CHECKED_FACES)]
     except (FileNotFoundError, ValueError) as error:
-        if data is not None:
+        if must:
             raise
         print(f"checked on random crops, since the run's faces cannot be read: {error}")
         noise = np.random.default_rng(0).random((_AT_ONCE, 3, size, size), dtype=np.float32)
         return noise, None
-    return np.concatenate(crops), faces.heldout
-
-
-def _first_faces(*parts: Annotations) -> list[tuple[Annotations, int]]:
-    return [(part, row) for part in parts for row in range(len(part))][:_CHECKED_FACES]
+    return np.stack(crops), faces.heldout

@@ -1,64 +1,99 @@
-"""A run's held-out faces, and how a landmarker does on them."""
+"""A run's faces as the landmarker sees them: from files or packs, by the run's box protocol."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sesame_hpc.config import Config, DataConfig
+from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.pictures import Pictures
+from sesame_hpc.data.windows import content_limits, face_boxes
 from sesame_hpc.evaluation.nme import point_errors
+from sesame_hpc.inference.cropping import crop_picture
 from sesame_hpc.inference.landmarker import Landmarker
-from sesame_hpc.inference.pictures import read_picture
-from sesame_hpc.stages.faces import Faces, read_faces
+from sesame_hpc.inference.pictures import decode_picture
 from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["heldout_faces", "measure", "predict_faces", "run_faces"]
+__all__ = ["Measured", "face_crops", "measure", "predict_faces", "run_config"]
 
-_IMAGES_AT_ONCE = 64
+Crop = NDArray[np.float32]
+Measured = tuple[np.ndarray, np.ndarray, Annotations]
 
 
-def run_faces(folder: RunFolder, data: Path | None = None) -> Faces:
-    """The faces of a run: from `data` if given, else from where the run had them.
+def run_config(folder: RunFolder, data: Path | None = None) -> Config:
+    """The run's config with `data` as its data root, if given.
 
-    A relative root is also tried from the directory in which the run was started.
-    Raises FileNotFoundError or ValueError where they cannot be read.
+    A relative root that is not here is taken from the directory in which the run was started.
     """
     config = folder.config()
     root = data or config.data.root
     if data is None and not root.is_dir() and (start := folder.start_directory()):
         root = start / root
-    config = config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
-    return read_faces(config, folder)
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
 
 
-def heldout_faces(folder: RunFolder, data: Path | None = None) -> Annotations:
-    """The held-out part of `run_faces`."""
-    return run_faces(folder, data).heldout
+def face_crops(
+    faces: Annotations, data: DataConfig, size: int
+) -> Iterator[tuple[int, Crop, NDArray[np.float64]]]:
+    """Row, crop [3, size, size] and picture-to-crop matrix [2, 3] of each face.
+
+    A picture that cannot be read is an error, or passed over where `data.on_error` is skip.
+    """
+    pictures = Pictures(faces, data)
+    boxes = face_boxes(faces.boxes, faces.landmarks, data.box.protocol)
+    matrices = geometry.crop_matrix(boxes, size, scale=data.box.scale)
+    limits = content_limits(boxes, data.box.scale, data.box.protocol)
+    for row in range(len(faces)):
+        try:
+            _, encoded = pictures.read(np.array([row]), lambda row: ())
+            if encoded:
+                image = decode_picture(encoded[0].tobytes(), faces.image_path(row))
+        except ValueError as error:
+            pictures.leave_out(row, error)
+            continue
+        if encoded:
+            content = None if limits is None else limits[row]
+            yield row, _crop(faces, row, image, matrices[row], size, content), matrices[row]
 
 
-def measure(landmarker: Landmarker, faces: Annotations) -> tuple[np.ndarray, np.ndarray]:
-    """Spreads [N, K], and errors [N, K] in percent of the normaliser."""
-    points, spread = predict_faces(landmarker, faces)
-    return spread, 100 * point_errors(points, faces.landmarks, faces.scheme)
+def _crop(
+    faces: Annotations,
+    row: int,
+    image: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    size: int,
+    limits: NDArray[np.float64] | None,
+) -> Crop:
+    """A pack may hold a part of the picture, shrunk."""
+    if faces.pack is not None:
+        stored = faces.pack.matrices(faces.sample_ids[[row]])[0]
+        matrix = geometry.compose(matrix, geometry.invert(stored))
+        if limits is not None:
+            limits = geometry.apply(stored, limits.reshape(2, 2)).reshape(4)
+    return crop_picture(image, matrix, size, limits)
 
 
-def predict_faces(landmarker: Landmarker, faces: Annotations) -> tuple[np.ndarray, np.ndarray]:
-    """Points [N, K, 2] in pixels and spreads [N, K] of annotated faces, in their order."""
-    count, landmarks = len(faces), faces.scheme.num_landmarks
-    points, spread = np.empty((count, landmarks, 2)), np.empty((count, landmarks))
-    for rows in _by_image(faces):
-        images = [read_picture(faces.image_path(some[0])) for some in rows]
-        found = landmarker(images, [faces.boxes[some] for some in rows])
-        order = np.concatenate(rows)
-        points[order], spread[order] = found.points, found.spread
-    return points, spread
+def predict_faces(landmarker: Landmarker, faces: Annotations, data: DataConfig) -> Measured:
+    """Points [N, K, 2] in pixels and spreads [N, K] of the faces that could be read, and these."""
+    rows: list[int] = []
+    matrices: list[NDArray[np.float64]] = []
+
+    def crops() -> Iterator[Crop]:
+        for row, crop, matrix in face_crops(faces, data, landmarker.manifest.model.image_size):
+            rows.append(row)
+            matrices.append(matrix)
+            yield crop
+
+    points, spread = landmarker.run(crops())
+    to_picture = geometry.invert(np.array(matrices).reshape(-1, 2, 3))
+    pixels = geometry.apply(to_picture, points * landmarker.manifest.model.image_size)
+    return pixels, spread, faces.select(np.array(rows, dtype=np.int64))
 
 
-def _by_image(faces: Annotations) -> Iterator[list[np.ndarray]]:
-    """The rows of each image, some images at a time."""
-    rows_of: dict[str, list[int]] = {}
-    for row, image in enumerate(faces.images):
-        rows_of.setdefault(image, []).append(row)
-    rows = [np.array(some) for some in rows_of.values()]
-    for first in range(0, len(rows), _IMAGES_AT_ONCE):
-        yield rows[first : first + _IMAGES_AT_ONCE]
+def measure(landmarker: Landmarker, faces: Annotations, data: DataConfig) -> Measured:
+    """Spreads [N, K], errors [N, K] in percent of the normaliser, and the faces that were read."""
+    points, spread, read = predict_faces(landmarker, faces, data)
+    return spread, 100 * point_errors(points, read.landmarks, read.scheme), read

@@ -95,27 +95,29 @@ class Landmarker:
             sequence, wanted = [images], None if boxes is None else [boxes]
         asked = _checked_boxes(sequence, wanted)
         matrices: list[Float] = []
-        points, spread = [], []
-        for batch in _batches(self._crops(sequence, asked, matrices), self._batch_size):
-            some_points, some_spread = self._backend(batch)
-            points.append(some_points)
-            spread.append(some_spread)
-        landmarks = self.scheme.num_landmarks
+        points, spread = self.run(self._crops(sequence, asked, matrices))
         return self._landmarks(
-            np.concatenate([np.empty((0, landmarks, 2)), *points]),
-            np.concatenate([np.empty((0, landmarks)), *spread]),
-            np.concatenate([np.empty((0, 2, 3)), *matrices]),
-            asked,
+            points, spread, np.concatenate([np.empty((0, 2, 3)), *matrices]), asked
         )
+
+    def run(self, crops: Iterator[NDArray[np.float32]]) -> tuple[Float, Float]:
+        """Points [F, K, 2] and spreads [F, K], in fractions of the side, of crops [3, S, S]."""
+        landmarks = self.scheme.num_landmarks
+        points, spread = [np.empty((0, landmarks, 2))], [np.empty((0, landmarks))]
+        for batch in _batches(crops, self._batch_size):
+            some_points, some_spread = self._backend(batch)
+            points.append(some_points.astype(np.float64))
+            spread.append(some_spread.astype(np.float64))
+        return np.concatenate(points), np.concatenate(spread)
 
     def _crops(
         self, images: Sequence[Image], boxes: Sequence[Float], matrices: list[Float]
     ) -> Iterator[NDArray[np.float32]]:
         """Crops [3, S, S] one after the other; notes the matrices of every image."""
-        size, scale = self.manifest.model.image_size, self.manifest.box.scale
+        size, box = self.manifest.model.image_size, self.manifest.box
         for index, (image, wanted) in enumerate(zip(images, boxes, strict=True)):
             try:
-                crops, their = crop_faces(image, wanted, size, scale)
+                crops, their = crop_faces(image, wanted, size, box)
             except ValueError as error:
                 raise ValueError(f"image {index}: {error}") from None
             matrices.append(their)

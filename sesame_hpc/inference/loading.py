@@ -10,11 +10,11 @@ from sesame_hpc.config import BoxConfig
 from sesame_hpc.files import write_text_atomic
 from sesame_hpc.inference.backends import Device
 from sesame_hpc.inference.calibration import check_calibration, fit_calibration
-from sesame_hpc.inference.heldout import heldout_faces, measure
+from sesame_hpc.inference.heldout import measure, run_config
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
-from sesame_hpc.stages.faces import run_scheme
+from sesame_hpc.stages.faces import read_faces, run_scheme
 from sesame_hpc.stages.folder import RunFolder
 
 __all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "load_folder", "load_run", "run_manifest"]
@@ -58,7 +58,7 @@ def run_manifest(folder: RunFolder, stage: str) -> Manifest:
         scheme=run_scheme(config, folder),
         model=config.model,
         head=config.head,
-        box=BoxConfig(scale=config.data.box.scale),
+        box=BoxConfig(protocol=config.data.box.protocol, scale=config.data.box.scale),
     )
 
 
@@ -68,8 +68,9 @@ def _calibrated(folder: RunFolder, landmarker: Landmarker, data: Path | None) ->
     `data` stands for the run's own data folder. Raises FileNotFoundError or ValueError where the
     held-out faces cannot be read.
     """
-    faces = heldout_faces(folder, data)
-    spread, errors = measure(landmarker, faces)
+    config = run_config(folder, data)
+    heldout = read_faces(config, folder).heldout
+    spread, errors, faces = measure(landmarker, heldout, config.data)
     groups = {image: number for number, image in enumerate(dict.fromkeys(faces.images))}
     check = check_calibration(spread, errors, np.array([groups[image] for image in faces.images]))
     return landmarker.manifest.model_copy(

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-__all__ = ["PICTURE_SUFFIXES", "read_picture"]
+__all__ = ["PICTURE_SUFFIXES", "decode_picture", "read_picture"]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -27,16 +27,21 @@ def read_picture(path: Path) -> np.ndarray:
         content = path.read_bytes()
     except IsADirectoryError:
         raise ValueError(f"{path}: is a folder, not a picture") from None
+    return decode_picture(content, path)
+
+
+def decode_picture(content: bytes, place: Path | str) -> np.ndarray:
+    """The same of a file's bytes; a ValueError names `place`."""
     if not content:
-        raise ValueError(f"{path}: the file is empty")
+        raise ValueError(f"{place}: the file is empty")
     if _is_cut_short(content):
-        raise ValueError(f"{path}: the file is cut short; its end is missing")
+        raise ValueError(f"{place}: the file is cut short; its end is missing")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise ValueError(f"{path}: cannot be decoded ({error.err})") from None
+        raise ValueError(f"{place}: cannot be decoded ({error.err})") from None
     if image is None:
-        raise ValueError(f"{path}: is no picture that can be decoded")
+        raise ValueError(f"{place}: is no picture that can be decoded")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

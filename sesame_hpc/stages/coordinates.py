@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from sesame_hpc.config import HeadConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Batch, EvalLoader
-from sesame_hpc.evaluation.nme import NmeTable
-from sesame_hpc.evaluation.predict import evaluate
+from sesame_hpc.evaluation.nme import nme_table, point_errors
+from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.task import Forward
 
@@ -43,13 +43,12 @@ class CoordinateTask:
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
         return l1_coord(forward(batch.images), batch.landmarks, self.head)
 
-    def table(self) -> NmeTable:
-        """Held-out NME of the network as it is now."""
-        self.world.share_buffers(self.network)
-        return evaluate(self.network, self.heldout_loader, self.heldout, self.world.gather)
-
     def validate(self) -> dict[str, float]:
-        return {"heldout_nme": self.table().nme}
+        self.world.share_buffers(self.network)
+        gather = self.world.gather
+        predicted, faces = predict(self.network, self.heldout_loader, self.heldout, gather)
+        errors = point_errors(predicted, faces.landmarks, faces.scheme)
+        return {"heldout_nme": nme_table(errors, faces.scheme).nme}
 
     def picture(self, epoch: int) -> None:
         """Nothing: the coordinates are looked at in the tables."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations, split_heldout
+from sesame_hpc.data.pack.read import SCHEME_FILE
 from sesame_hpc.data.readers import format_scheme, has_split, read_annotations
 from sesame_hpc.schemes import Scheme, load_scheme
 from sesame_hpc.stages.folder import RunFolder
@@ -23,10 +24,14 @@ class Faces:
 
 
 def run_scheme(config: Config, folder: RunFolder) -> Scheme:
-    """The run's own scheme (its copy in the folder first), or its format's."""
-    if config.data.scheme is None:
-        return format_scheme(config.data.format)
-    return load_scheme(folder.scheme_file if folder.scheme_file.exists() else config.data.scheme)
+    """The run's own scheme (its copy in the folder first), its pack's, or its format's."""
+    if folder.scheme_file.exists():
+        return load_scheme(folder.scheme_file)
+    if config.data.scheme is not None:
+        return load_scheme(config.data.scheme)
+    if config.data.format == "pack":
+        return load_scheme(config.data.root / SCHEME_FILE)
+    return format_scheme(config.data.format)
 
 
 def read_faces(config: Config, folder: RunFolder) -> Faces:

@@ -1,8 +1,8 @@
 """The run folder: what lies where, what is finished, and whether a config may continue it.
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
-    scheme.yaml (a copy of the user's own scheme)
-    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   tensorboard/
+    scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
+    checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
 
 Imports no torch: a finished run answers at once.
 """
@@ -17,7 +17,16 @@ from sesame_hpc.files import write_json_atomic, write_text_atomic
 
 __all__ = ["RunFolder"]
 
-_MAY_CHANGE = ("runtime.", "log.", "checkpoint.", "data.threads", "data.root", "output")
+_MAY_CHANGE = (
+    "runtime.",
+    "log.",
+    "checkpoint.",
+    "data.threads",
+    "data.root",
+    "data.on_error",
+    "data.max_skipped",
+    "output",
+)
 
 
 class RunFolder:
@@ -38,8 +47,13 @@ class RunFolder:
     def stage(self, name: str) -> Path:
         return self.path / "checkpoints" / name
 
-    def weights(self, stage: str) -> Path:
-        return self.stage(stage) / "weights.safetensors"
+    def weights(self, stage: str, averaged: bool = False) -> Path:
+        """The finished network; with `averaged` its EMA, where the stage kept one."""
+        return self.stage(stage) / f"weights{'-ema' if averaged else ''}.safetensors"
+
+    def predictions(self, stage: str, part: str) -> Path:
+        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py)."""
+        return self.path / "predictions" / f"{stage}-{part}.npz"
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage achieved; None while it is unfinished."""
@@ -104,11 +118,19 @@ class RunFolder:
         for stage in STAGES:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
-        if config.data.scheme and Path(config.data.scheme).is_file():
-            write_text_atomic(self.scheme_file, Path(config.data.scheme).read_text("utf-8"))
+        source = _scheme_source(config)
+        if source.is_file():
+            write_text_atomic(self.scheme_file, source.read_text("utf-8"))
         earlier = _read_json(self.environment_file) or {"starts": []}
         write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
         write_text_atomic(self.config_file, dump_config(config))
+
+
+def _scheme_source(config: Config) -> Path:
+    """Where the run's scheme is written down, if it is in a file of the user's."""
+    if config.data.scheme is None and config.data.format == "pack":
+        return config.data.root / "scheme.yaml"
+    return Path(config.data.scheme or "")
 
 
 def _lock(folder: Path) -> IO[str]:

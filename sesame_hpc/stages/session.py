@@ -1,6 +1,7 @@
 """What every stage of a run works with, and how a stage's loaders and engine are built from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -9,12 +10,14 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Appearance, EvalLoader, TrainLoader
 from sesame_hpc.stages.faces import Faces
 from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.fit import Fit
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.schedule import micro_batch_size
+from sesame_hpc.training.skipped import SkippedFaces
 from sesame_hpc.training.task import Task
 from sesame_hpc.training.window import LossWindow
 
@@ -65,8 +68,20 @@ class Session:
         total_steps = loader.steps_per_epoch // runtime.accumulation * stage.epochs
         return Engine(network, stage, runtime, self.world, total_steps)
 
-    def fit(self, name: str, task: Task, engine: Engine, loader: TrainLoader) -> float:
-        """Train a stage to its end and return its seconds, interruptions left out."""
+    def fit(
+        self,
+        name: str,
+        task: Task,
+        engine: Engine,
+        loader: TrainLoader,
+        average: WeightAverage | None = None,
+    ) -> dict[str, Any]:
+        """Train a stage to its end.
+
+        Returns `seconds`, interruptions left out, and the sample ids `skipped`: the training faces
+        whose pictures could not be read.
+        """
+        skipped = SkippedFaces(loader, self.world, self.monitor)
         fit = Fit(
             name=name,
             stage=self.stage_config(name),
@@ -79,7 +94,9 @@ class Session:
             ),
             monitor=self.monitor,
             window=LossWindow(self.world),
+            skipped=skipped,
             log=self.config.log,
             every=self.config.checkpoint,
+            average=average,
         )
-        return fit.run()
+        return {"seconds": fit.run(), "skipped": skipped.ids}

@@ -9,7 +9,7 @@ from sesame_hpc.config import STAGES
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["print_distribution", "print_regions", "print_summary", "write_summary"]
+__all__ = ["print_distribution", "print_summary", "write_summary"]
 
 
 def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
         "stages": {stage: _figures(each["heldout"]) for stage, each in coordinates.items()},
         "masking": folder.masking,
         "seconds": {stage: results[stage]["seconds"] for stage in STAGES},
+        "skipped": {stage: results[stage].get("skipped", []) for stage in STAGES},
     }
     if results["finetune"].get("test"):
         summary["test"] = {
@@ -47,6 +48,8 @@ def print_summary(folder: RunFolder, console: Console) -> None:
             _comparison(summary["test"]["stages"], summary["test"]["faces"], "test", masking)
         )
     seconds = summary["seconds"]
+    if left_out := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
+        console.print(f"Left out, unreadable: {len(left_out)} training faces (summary.json)")
     spent = ", ".join(f"{stage} {seconds[stage]:.0f} s" for stage in seconds)
     console.print(f"Time: {spent}. Run folder: {folder.path}", soft_wrap=True)
 
@@ -68,18 +71,6 @@ def _comparison(stages: dict[str, Any], faces: int, part: str, masking: dict[str
 def _change(before: float, after: float) -> tuple[str, str, str, str]:
     change = after - before
     return f"{before:.3f}", f"{after:.3f}", f"{change:+.3f}", f"{100 * change / before:+.1f}"
-
-
-def print_regions(figures: dict[str, Any], title: str, console: Console) -> None:
-    """One network's NME per region; `figures` as `NmeTable.to_json`."""
-    table = Table(title=title)
-    table.add_column("region")
-    table.add_column("NME %", justify="right")
-    for region, nme in figures["regions"].items():
-        table.add_row(region, f"{nme:.3f}")
-    table.add_section()
-    table.add_row("all points", f"{figures['nme']:.3f}")
-    console.print(table)
 
 
 def print_distribution(

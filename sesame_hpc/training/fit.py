@@ -11,9 +11,11 @@ from itertools import islice
 
 from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
 from sesame_hpc.data.loader import Batch, TrainLoader
+from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.skipped import SkippedFaces
 from sesame_hpc.training.task import Task
 from sesame_hpc.training.window import LossWindow
 
@@ -37,8 +39,10 @@ class Fit:
     checkpoints: Checkpoints
     monitor: Monitor
     window: LossWindow
+    skipped: SkippedFaces
     log: LogConfig
     every: CheckpointConfig
+    average: WeightAverage | None = None
     _seconds_before: float = field(default=0.0, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
@@ -67,6 +71,9 @@ class Fit:
         step = 0
         if state is not None:
             step, self._seconds_before = int(state["step"]), float(state["seconds"])
+            self.skipped.restore(state.get("skipped", []))
+            if self.average:
+                self.average.restore(state["average"])
         self.monitor.start(self.name, self.stage.epochs, self.steps_per_epoch, step)
         return step
 
@@ -82,6 +89,7 @@ class Fit:
             if save or step % self.log.every_steps == 0:
                 self._record(epoch, step)
             if save:
+                self.skipped.collect(self.name, epoch, step)
                 self._save(step)
 
     def _step_save_is_due(self, step: int) -> bool:
@@ -92,9 +100,12 @@ class Fit:
             loss = self.task.loss(self.engine.forward, batch, epoch)
             self.window.add(loss, batch.sample_ids)
             self.engine.step(loss)
+        if self.average:
+            self.average.update()
 
     def _end_epoch(self, epoch: int, step: int) -> None:
         self._record(epoch, step)
+        self.skipped.collect(self.name, epoch, step)
         number, last = epoch + 1, epoch + 1 == self.stage.epochs
         if last or (self.log.eval_epochs and number % self.log.eval_epochs == 0):
             self.monitor.validation(self.name, epoch, step, self.task.validate())
@@ -110,6 +121,7 @@ class Fit:
             self.monitor.step(self.name, epoch, step, loss, self.engine.lr, images_per_second)
 
     def _save(self, step: int) -> None:
-        state = {"stage": self.name, "step": step, "seconds": self._seconds()}
-        self.checkpoints.save(self.engine, step, state)
+        average = self.average.state() if self.average else None
+        state = {"step": step, "seconds": self._seconds(), "average": average}
+        self.checkpoints.save(self.engine, step, state | {"skipped": self.skipped.ids})
         self.window.restart_clock()

@@ -65,6 +65,12 @@ class Monitor:
             self._display.heldout(figures["heldout_nme"])
         self._write(stage, epoch, step, figures)
 
+    def skipped(self, stage: str, epoch: int, step: int, new: list[int], total: int) -> None:
+        """Sample ids that are left out from now on, and how many the stage leaves out in all."""
+        faces = f"{total} unreadable face{'s' * (total > 1)} left out"
+        self._display.message(f"{stage}: {faces}; new: {', '.join(map(str, new))}")
+        self._write(stage, epoch, step, {"skipped": total})
+
     def message(self, text: str) -> None:
         self._display.message(text)
 

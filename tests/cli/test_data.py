@@ -59,3 +59,32 @@ def test_synth_again_changes_nothing_and_another_set_is_refused(sesame, tmp_path
     assert other.returncode == 2
     assert "faces holds other synthetic faces" in other.stderr
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
+    for number in range(3):
+        write_pts_face(tmp_path / "faces", f"face{number}")
+    packed = sesame("data", "pack", "faces", "packed")
+    assert packed.returncode == 0, packed.stderr
+    assert packed.stdout.startswith("3 faces in 1 shard, 0.0 MB, in packed")
+    assert "(1 from before)" in sesame("data", "pack", "faces", "packed").stdout
+    small = sesame("data", "pack", "faces", "small", "--size", 32, "--config", "lfpw_small")
+    assert "3 crops were encoded as JPEG: PSNR " in small.stdout, small.stderr
+    again = read_annotations(tmp_path / "small", "pack", "train")
+    assert again.images == ("face0.png", "face1.png", "face2.png")
+    refused = sesame("data", "pack", "faces", "small", "--size", 64)
+    assert refused.returncode == 2
+    assert "small holds another pack" in refused.stderr
+
+
+def test_show_draws_augmentations_and_masks_in_rows(sesame, tmp_path):
+    for number in range(2):
+        write_pts_face(tmp_path / "faces", f"face{number}")
+    for option, columns in (("--augment", 10), ("--masked", 6)):
+        shown = sesame("data", "show", "faces", option, "--out", "rows.png")
+        assert shown.stdout == "2 of 2 faces drawn in rows.png\n", shown.stderr
+        sheet = cv2.imread(str(tmp_path / "rows.png"))
+        assert sheet.shape[1] == columns * (192 + 4) + 4
+    both = sesame("data", "show", "faces", "--augment", "--masked")
+    assert both.returncode == 2
+    assert "--augment and --masked are two sheets" in both.stderr

@@ -22,6 +22,8 @@ def test_demo_trains_names_a_next_command_that_works_and_is_complete_the_second_
     first = sesame("demo", *QUICK)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "runs/demo/summary.json" in first.stdout
+    assert "runs/demo/report.html" in first.stdout
+    assert (tmp_path / "runs" / "demo" / "report.html").exists()
     summary = json.loads((tmp_path / "runs" / "demo" / "summary.json").read_text())
     assert summary["stages"]["finetune"]["nme"] > 0
     next_line = next(line for line in first.stdout.splitlines() if line.startswith("  next"))

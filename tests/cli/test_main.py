@@ -16,7 +16,8 @@ HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
 def test_help_names_the_commands(sesame):
     shown = sesame("--help")
     assert shown.returncode == 0
-    for command in ("train", "eval", "predict", "export", "data", "demo", "doctor"):
+    commands = ("train", "eval", "report", "predict", "export", "data", "demo", "doctor")
+    for command in commands:
         assert f"│ {command} " in shown.stdout
 
 

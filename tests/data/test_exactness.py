@@ -1,12 +1,16 @@
 """Landmarks are where the pixels are: dots rendered, cropped by DALI, and found again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from rendered_faces import BRIGHTNESSES, DOT_SIGMA, FOUR_POINTS, dots
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig, DataConfig
+from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Batch, EvalLoader, TrainLoader
+from sesame_hpc.data.pack import PackSettings, read_pack, write_pack
 
 SIZE = 96
 FACES = 6
@@ -21,6 +25,14 @@ OPERATIONS = {
     "scale": ({}, (1.1, 1.5)),
     "composed": ({"flip": 0.5, "rotation": 20.0, "translation": 0.05}, (1.1, 1.5)),
 }
+WINDOWS = {
+    "square": {"scale": 1.2, "train_scale": (1.1, 1.5)},
+    "letterbox": {"scale": 1.2, "train_scale": (1.1, 1.5)},
+    "landmarks": {"scale": 2.8, "train_scale": (2.6, 3.5)},
+}
+"""By protocol; the points' tight box is about 0.4 of the box, whose window they all are to fill."""
+
+SOURCES = {"folder": None, "pack": PackSettings(), "shrunk": PackSettings(size=SIZE)}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
@@ -107,14 +119,48 @@ def test_mirrored_points_change_names(tmp_path):
         assert left[0] < right[0]
 
 
-def test_matrices_lead_from_the_crop_back_to_the_picture(tmp_path):
-    faces = dots(tmp_path, FACES, 120)
-    loader = EvalLoader(
-        faces, DataConfig(root=tmp_path), SIZE, batch_size=FACES, device=torch.device("cpu")
-    )
-    (batch,) = loader
-    in_crop = batch.landmarks.double() * SIZE
-    back = torch.linalg.solve(
-        batch.matrices[:, :, :2], (in_crop - batch.matrices[:, None, :, 2]).transpose(1, 2)
-    ).transpose(1, 2)
-    np.testing.assert_allclose(back.numpy(), faces.landmarks, atol=1e-4)
+def from_source(faces: Annotations, source: str, box: BoxConfig) -> Annotations:
+    settings = SOURCES[source]
+    if settings is None:
+        return faces
+    out = faces.root / "pack"
+    write_pack({"train": faces}, out, replace(settings, box=box))
+    return read_pack(out, "train")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("magnification", [1.0, 2.5], ids="{}x".format)
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("protocol", WINDOWS)
+def test_dots_move_with_their_landmarks_from_packs_too(
+    tmp_path, protocol, source, magnification, device
+):
+    """All operations together, and the way back to the picture, to a thousandth of a pixel."""
+    target = usable(device)
+    box = BoxConfig(protocol=protocol, **WINDOWS[protocol])
+    turned = AugmentConfig(**{**NOTHING, "flip": 0.5, "rotation": 20.0, "translation": 0.05})
+    data = DataConfig(root=tmp_path, box=box, augment=turned)
+    original = dots(tmp_path, FACES, SIZE * magnification)
+    faces = from_source(original, source, box)
+    shared = {"batch_size": FACES, "device": target}
+    train = TrainLoader(faces, data, SIZE, seed=0, stage="finetune", **shared)
+    for batch in (
+        next(train.epoch(0)),
+        next(train.epoch(1)),
+        next(iter(evaluation(faces, data, target))),
+    ):
+        assert centroid_errors(batch, SIZE * magnification).max() < TOLERANCE
+        rows = np.searchsorted(original.sample_ids, batch.sample_ids.numpy())
+        np.testing.assert_allclose(in_picture(batch), original.landmarks[rows], atol=1e-3)
+
+
+def evaluation(faces: Annotations, data: DataConfig, device: torch.device) -> EvalLoader:
+    return EvalLoader(faces, data, SIZE, batch_size=FACES, device=device)
+
+
+def in_picture(batch: Batch) -> np.ndarray:
+    """Landmarks back in pixels of the pictures, points of mirrored faces under their old names."""
+    points = batch.landmarks.double().cpu() * SIZE - batch.matrices[:, None, :, 2]
+    back = torch.linalg.solve(batch.matrices[:, :, :2], points.transpose(1, 2)).transpose(1, 2)
+    mirrored = torch.linalg.det(batch.matrices[:, :, :2]) < 0
+    return torch.where(mirrored[:, None, None], back[:, list(FOUR_POINTS.mirror)], back).numpy()

@@ -80,10 +80,14 @@ def test_an_epoch_visits_each_face_at_most_once_and_drops_the_rest(faces):
     assert len(ids) == len(set(ids)) == 10
 
 
-def test_two_ranks_see_what_one_rank_sees(faces):
-    alone = [Counter(contents(batch)) for batch in train(faces, 4).epoch(2)]
-    shared = [train(faces, 2, rank=rank, world_size=2).epoch(2) for rank in (0, 1)]
-    together = [Counter(contents(a) + contents(b)) for a, b in zip(*shared, strict=True)]
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_several_ranks_see_what_one_rank_sees(faces, ranks):
+    alone = [Counter(contents(batch)) for batch in train(faces, 6).epoch(2)]
+    shares = [
+        map(contents, train(faces, 6 // ranks, rank=rank, world_size=ranks).epoch(2))
+        for rank in range(ranks)
+    ]
+    together = [Counter(itertools.chain(*parts)) for parts in zip(*shares, strict=True)]
     assert alone == together
 
 

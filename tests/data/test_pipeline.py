@@ -149,3 +149,25 @@ def test_exif_orientation_grey_and_alpha_are_understood(tmp_path):
     assert torch.equal(plain_grey, alpha)
     assert (turned - plain_grey).abs().max() < 2 / 255
     assert turned.std() > 0.1
+
+
+@pytest.mark.gpu
+def test_both_devices_make_the_same_pictures(faces):
+    """But for what their decoders and JPEG encoders round otherwise."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+    def batch(device: str) -> torch.Tensor:
+        loader = TrainLoader(
+            faces,
+            DataConfig(root=faces.root),
+            SIZE,
+            batch_size=len(faces),
+            seed=0,
+            stage="preliminary",
+            device=torch.device(device),
+        )
+        return next(loader.epoch(0)).images.cpu()
+
+    difference = (batch("cpu") - batch("cuda")).abs()
+    assert difference.mean() < 0.02

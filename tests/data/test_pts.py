@@ -114,7 +114,7 @@ def test_folders_of_splits_are_used_where_they_exist(tmp_path):
 def test_a_folder_without_faces_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     assert not has_split(tmp_path, "pts", "train")
-    with pytest.raises(ValueError, match=r"no face in .*\.pts file .*holds notes.txt"):
+    with pytest.raises(ValueError, match=r"no face: .*\.pts file .*holds notes.txt"):
         read_annotations(tmp_path, "pts")
 
 

@@ -12,9 +12,10 @@ import torch
 from sesame_hpc import Landmarker, Landmarks
 from sesame_hpc.data.loader import EvalLoader
 from sesame_hpc.evaluation.predict import predict
-from sesame_hpc.inference.heldout import heldout_faces, measure, predict_faces
+from sesame_hpc.inference.heldout import measure, predict_faces
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import load_weights
+from sesame_hpc.stages.faces import read_faces
 from sesame_hpc.stages.folder import RunFolder
 
 
@@ -33,12 +34,13 @@ BOXES = [[[5, 5, 50, 50.5], [20, 10, 70, 60]], [], [[-5, 3, 40, 40]]]
 
 def test_points_are_those_of_the_evaluation(run, landmarker):
     folder = RunFolder(run)
-    config, faces = folder.config(), heldout_faces(folder)
+    config = folder.config()
+    faces = read_faces(config, folder).heldout
     trained = LandmarkNet(config.model, config.head, faces.scheme.num_landmarks)
     trained.load_state_dict(load_weights(folder.weights("finetune")))
     loader = EvalLoader(faces, config.data, 32, batch_size=4, device=torch.device("cpu"))
-    _, expected = predict(trained, loader)
-    points, spread = predict_faces(landmarker, faces)
+    expected, _ = predict(trained, loader, faces)
+    points, spread, _ = predict_faces(landmarker, faces, config.data)
     assert np.abs(points - expected).mean() < 0.1
     assert np.abs(points - expected.mean(axis=1, keepdims=True)).mean() > 1
     assert spread.shape == points.shape[:2]
@@ -104,7 +106,9 @@ def test_the_calibration_is_made_once_and_is_that_of_the_heldout_faces(run, land
     assert again.manifest == landmarker.manifest
     calibration = again.manifest.calibration
     assert calibration.faces == 12
-    spread, errors = measure(again, heldout_faces(RunFolder(run)))
+    folder = RunFolder(run)
+    config = folder.config()
+    spread, errors, _ = measure(again, read_faces(config, folder).heldout, config.data)
     assert calibration.expected_error(spread).mean() == pytest.approx(errors.mean(), rel=0.1)
     stored_text = stored.read_text()
     try:

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import clean_environment, start_training, train
 from safetensors.torch import load_file
+from training_process import clean_environment, start_training, train
 
 from sesame_hpc.config import STAGES
 
@@ -17,10 +17,11 @@ pytestmark = pytest.mark.slow
 
 
 def final_weights(run: Path) -> dict:
+    files = [f"{stage}/weights.safetensors" for stage in STAGES]
     return {
-        f"{stage}/{key}": value
-        for stage in STAGES
-        for key, value in load_file(run / f"checkpoints/{stage}/weights.safetensors").items()
+        f"{file}/{key}": value
+        for file in [*files, "finetune/weights-ema.safetensors"]
+        for key, value in load_file(run / "checkpoints" / file).items()
     }
 
 
@@ -48,8 +49,8 @@ def kill_when(config: Path, run: Path, stage: str, step: int) -> None:
 
 
 def test_sigkill_in_every_stage_ends_with_the_same_bits(write_config, tmp_path: Path) -> None:
-    train(write_config("undisturbed"))
-    config, run = write_config("killed"), tmp_path / "runs" / "killed"
+    train(write_config("undisturbed", "stages.finetune.ema=0.8"))
+    config, run = write_config("killed", "stages.finetune.ema=0.8"), tmp_path / "runs" / "killed"
     for stage, step in (("preliminary", 8), ("pretrain", 3), ("finetune", 11)):
         kill_when(config, run, stage, step)
         assert not (run / "checkpoints" / stage / "result.json").exists()

@@ -1,17 +1,20 @@
 """Whole runs through the command line: what they leave, and how they continue."""
 
+import csv
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import train
 from safetensors.torch import load_file
+from training_process import TINY, clean_environment, train
 
 from sesame_hpc.config import STAGES, load_config
 from sesame_hpc.schemes import files as scheme_files
 from sesame_hpc.schemes import load_scheme
-from sesame_hpc.stages.evaluate import evaluate_run
+from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run
 from sesame_hpc.stages.run import train as train_here
 from sesame_hpc.training.records import MetricsLog
 
@@ -21,8 +24,6 @@ REGIONS = list(load_scheme("wflw98").regions)
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, faces: Path) -> tuple[Path, Path, str]:
     """(config, run folder, output) of a finished run with a second start's output appended."""
-    from conftest import TINY
-
     folder = tmp_path_factory.mktemp("finished")
     config, run = folder / "tiny.yaml", folder / "run"
     config.write_text(f"output: {run}{TINY}".replace("{heldout", f"{{root: {faces}, heldout"))
@@ -36,6 +37,14 @@ def test_the_run_folder_holds_what_the_documents_promise(finished) -> None:
     for stage in STAGES:
         assert (run / "checkpoints" / stage / "weights.safetensors").exists()
     assert len(list((run / "pictures").glob("pretrain-epoch-*.png"))) == 3
+
+
+def test_the_run_ends_with_its_report(finished) -> None:
+    _, run, output = finished
+    assert f"Report: {run / 'report.html'}" in output
+    page = (run / "report.html").read_text("utf-8")
+    assert "This run is not finished" not in page
+    assert "Not everything is shown" not in page
 
 
 def test_the_summary_has_the_documented_keys(finished) -> None:
@@ -103,21 +112,60 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys) -> None:
     assert (run / "environment.json").read_bytes() == before
 
 
-def test_eval_of_the_run_repeats_its_test_figures(finished, faces: Path, tmp_path: Path) -> None:
+def test_eval_of_the_run_repeats_its_test_figures(finished, faces: Path) -> None:
     _, run, _ = finished
-    figures = evaluate_run(run, faces, None, "test", "finetune", tmp_path / "eval.json")
-    assert json.loads((tmp_path / "eval.json").read_text()) == figures
-    summary = json.loads((run / "summary.json").read_text())
-    assert figures["nme"] == pytest.approx(summary["test"]["stages"]["finetune"]["nme"], abs=1e-4)
+    figures = evaluate_run(run, Source(faces))
+    result = json.loads((run / "checkpoints/finetune/result.json").read_text())["test"]
     assert figures["faces"] == 10
+    assert figures["nme"] == pytest.approx(result["nme"], abs=1e-4)
+    assert figures["regions"] == pytest.approx(result["regions"], abs=1e-4)
+    weights = run / "checkpoints/preliminary/weights.safetensors"
+    assert evaluate_run(weights, Source(faces)) == evaluate_run(run, Source(faces), "preliminary")
+
+
+def test_eval_of_the_kept_predictions_gives_the_same_figures(finished, faces: Path) -> None:
+    _, run, _ = finished
+    figures = evaluate_file(run / "predictions/finetune-test.npz", Source(faces))
+    result = json.loads((run / "checkpoints/finetune/result.json").read_text())["test"]
+    assert {**figures, "protocol": None} == {**result, "protocol": None}
+
+
+def test_eval_prints_and_writes_one_set_of_figures(finished, faces: Path, tmp_path: Path) -> None:
+    _, run, _ = finished
+    preliminary = run / "checkpoints/preliminary/weights.safetensors"
+    command = [sys.executable, "-m", "sesame_hpc", "eval", str(run), "--data", str(faces)]
+    command += ["--flip", "--compare", str(preliminary)]
+    command += ["--json", str(tmp_path / "e.json"), "--csv", str(tmp_path / "e.csv")]
+    ended = subprocess.run(command, env=clean_environment(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads((tmp_path / "e.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "e.csv").open()))
+    overall = {row["name"]: float(row["value"]) for row in rows if row["kind"] == "overall"}
+    assert overall == {key: figures[key] for key in ("nme", "fr8", "fr10", "auc8", "auc10")}
+    regions = {row["name"]: float(row["value"]) for row in rows if row["kind"] == "nme_of_region"}
+    assert regions == figures["regions"]
+    assert f"{figures['regions']['outline']:.3f}" in ended.stdout
+    assert figures["flip_test"]["nme"] != figures["nme"]
+    assert max(map(len, ended.stdout.splitlines())) <= 80 + len(str(run)) + len(str(faces))
+    before = json.loads((run / "checkpoints/preliminary/result.json").read_text())["test"]["nme"]
+    change = figures["compared"]["nme"]["difference"]
+    assert figures["nme"] + change == pytest.approx(before, abs=1e-4)
+
+
+def test_averaged_weights_are_a_row_of_their_own(write_config, faces: Path, tmp_path: Path) -> None:
+    config = load_config(write_config("ema", "stages.preliminary.ema=0.5"))
+    train_here(config, "preliminary")
+    figures = evaluate_run(config.output, Source(faces), "preliminary")
+    assert figures["ema"]["nme"] != figures["nme"]
+    assert figures["ema"]["faces"] == 10
 
 
 def test_eval_names_what_is_wrong(finished, faces: Path, tmp_path: Path) -> None:
     _, run, _ = finished
     with pytest.raises(ValueError, match="predicts no landmarks"):
-        evaluate_run(run, faces, None, "test", "pretrain", None)
+        evaluate_run(run, Source(faces), "pretrain")
     with pytest.raises(FileNotFoundError, match="not a run folder"):
-        evaluate_run(tmp_path, faces, None, "test", "finetune", None)
+        evaluate_run(tmp_path, Source(faces))
 
 
 def test_weights_of_the_stages_differ(finished) -> None:

@@ -1,0 +1,170 @@
+"""What others do: a torch DataLoader whose workers crop and augment with OpenCV or albumentations.
+
+The OpenCV peer makes the same crops as ours: same windows, same draws, in the same order. It gets
+both ready-made, so it spends no time on random numbers. Where our graph shrinks before it warps, to
+keep fine detail from aliasing, so does the peer; `aliased` leaves that out, as most loaders do.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from sesame_hpc.config.schema import DataConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.augment import Augmentation, draw_augmentation
+from sesame_hpc.data.geometry import DecodeWindow, crop_matrix
+from sesame_hpc.data.keyed import epoch_permutation
+from sesame_hpc.data.loader import decode_plan
+
+__all__ = ["Work", "albumentations_loader", "eval_work", "opencv_loader", "train_work"]
+
+Image = NDArray[np.uint8]
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Work:
+    """An epoch's crops: rows in order, what to decode of each, and the draws (None: evaluation)."""
+
+    faces: Annotations
+    rows: NDArray[np.int64]
+    window: DecodeWindow
+    drawn: Augmentation | None
+    size: int
+
+
+def train_work(faces: Annotations, data: DataConfig, size: int, seed: int, stage: str) -> Work:
+    """The first epoch of a `TrainLoader` with these arguments."""
+    rows = epoch_permutation(seed, stage, 0, len(faces))
+    drawn = draw_augmentation(
+        faces.boxes[rows],
+        faces.sample_ids[rows],
+        size,
+        data.augment,
+        data.box,
+        seed=seed,
+        stage=stage,
+        epoch=0,
+    )
+    return Work(faces, rows, decode_plan(faces, rows, drawn.matrices, size, None), drawn, size)
+
+
+def eval_work(faces: Annotations, data: DataConfig, size: int) -> Work:
+    """What an `EvalLoader` shows."""
+    rows = np.arange(len(faces))
+    matrices = crop_matrix(faces.boxes, size, scale=data.box.scale)
+    return Work(faces, rows, decode_plan(faces, rows, matrices, size, None), None, size)
+
+
+def opencv_loader(work: Work, batch_size: int, workers: int, aliased: bool) -> DataLoader:
+    return _loader(_OpenCv(work, aliased), batch_size, workers)
+
+
+def albumentations_loader(work: Work, batch_size: int, workers: int) -> DataLoader:
+    """Raises ImportError where albumentations is not installed."""
+    return _loader(_Albumentations(work), batch_size, workers)
+
+
+def _loader(dataset: Dataset, batch_size: int, workers: int) -> DataLoader:
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        num_workers=workers,
+        persistent_workers=True,
+        worker_init_fn=_one_thread,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)
+
+
+class _OpenCv(Dataset):
+    def __init__(self, work: Work, aliased: bool) -> None:
+        self.work, self.aliased = work, aliased
+
+    def __len__(self) -> int:
+        return len(self.work.rows)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        crop = _warped(self.work, i, self.aliased)
+        if self.work.drawn is not None:
+            crop = _appearance(crop, self.work.drawn, i)
+        return torch.from_numpy(crop.astype(np.float32) / 255)
+
+
+class _Albumentations(Dataset):
+    """The crop by OpenCV, all the rest by albumentations' own draws, with the same chances."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.change = _composed(importlib.import_module("albumentations"), work.size)
+
+    def __len__(self) -> int:
+        return len(self.work.rows)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        crop = _warped(self.work, i, aliased=True)
+        points = self.work.faces.landmarks[self.work.rows[i]]
+        changed = self.change(image=crop, keypoints=points)
+        return torch.from_numpy(changed["image"].astype(np.float32) / 255)
+
+
+def _composed(library: Any, size: int) -> Callable[..., dict[str, Any]]:
+    """Its turning and scaling, on a crop that is not turned; colour, JPEG, gray and occlusion."""
+    return library.Compose(
+        [
+            library.HorizontalFlip(p=0.5),
+            library.Affine(
+                scale=(0.85, 1.15), translate_percent=(-0.05, 0.05), rotate=(-20, 20), p=1.0
+            ),
+            library.ColorJitter((0.7, 1.3), (0.7, 1.3), (0.7, 1.3), (0.0, 0.0), p=1.0),
+            library.ImageCompression(quality_range=(20, 100), p=0.5),
+            library.ToGray(p=0.2),
+            library.CoarseDropout(
+                (1, 1), (int(0.1 * size), int(0.4 * size)), (int(0.1 * size), int(0.4 * size)),
+                fill="random_uniform", p=0.5,
+            ),
+        ],
+        keypoint_params=library.KeypointParams("xy", remove_invisible=False),
+    )  # fmt: skip
+
+
+def _warped(work: Work, i: int, aliased: bool) -> Image:
+    """RGB [S, S, 3]; OpenCV counts from the centre of the first pixel, hence the halves."""
+    image = cv2.imdecode(_encoded(work, i), cv2.IMREAD_COLOR)
+    start, end = work.window.start[i], work.window.end[i]
+    region = image[start[0] : end[0], start[1] : end[1]]
+    matrix = work.window.matrix[i].astype(np.float64)
+    shrink = float(work.window.shrink[i])
+    if shrink < 1 and aliased:
+        matrix[:, :2] *= shrink
+    elif shrink < 1:
+        region = cv2.resize(region, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    matrix[:, 2] += matrix[:, :2] @ (HALF, HALF) - HALF
+    return cv2.cvtColor(cv2.warpAffine(region, matrix, (work.size,) * 2), cv2.COLOR_BGR2RGB)
+
+
+def _appearance(crop: Image, drawn: Augmentation, i: int) -> Image:
+    if drawn.jpeg[i]:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(drawn.quality[i])]
+        bgr = cv2.imencode(".jpg", crop[..., ::-1], quality)[1]
+        crop = cv2.cvtColor(cv2.imdecode(bgr, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    if drawn.occlude[i]:
+        patch, (top, left) = drawn.patches[i], drawn.corners[i]
+        crop[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+    return cv2.transform(crop, drawn.colour[i])
+
+
+def _encoded(work: Work, i: int) -> Image:
+    faces, row = work.faces, int(work.rows[i])
+    if faces.pack is not None:
+        return faces.pack.encoded(int(faces.sample_ids[row]))
+    return np.fromfile(faces.image_path(row), dtype=np.uint8)

@@ -1,0 +1,133 @@
+"""`sesame data check`: what is wrong with a data set's files, on one screen."""
+
+import os
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.cli.data_options import Root, SchemeName
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sesame_hpc.data.check import Finding, Report
+
+__all__ = ["check"]
+
+_HEIGHT_BESIDE_GROUPS = 9
+_LINES_OF_GROUP = 3
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def check(
+    root: Root,
+    format: Annotated[
+        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+    ] = None,
+    scheme: SchemeName = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write all findings to this file.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Notes count as findings.")] = False,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Look into the image files.")
+    ] = True,
+    crop_scale: Annotated[
+        float, typer.Option(help="Side of the crop over the longer side of a face's box.", min=0.01)
+    ] = 1.2,
+) -> None:
+    """Check annotations and images, naming each fault by file and line.
+
+    Exit code 0: clean. 1: errors or warnings (--strict: or notes). 2: no face can be read.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sesame_hpc.data.check import check_data
+    from sesame_hpc.files import write_json_atomic
+    from sesame_hpc.schemes import load_scheme
+
+    console = Console()
+    loaded = load_scheme(scheme) if scheme else None
+    threads = _cores() if images else None
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("images", total=None)
+        report = check_data(
+            root,
+            format,
+            loaded,
+            crop_scale=crop_scale,
+            threads=threads,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if json is not None:
+        write_json_atomic(json, report.to_json())
+    _print_report(console, report, strict, json)
+    raise typer.Exit(report.exit_code(strict))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _print_report(console: "Console", report: "Report", strict: bool, json: Path | None) -> None:
+    from rich.text import Text
+
+    console.print(Text(f"{report.root}: format {report.format}, scheme {report.scheme}"))
+    console.print(_parts_table(report))
+    groups = report.groups()
+    room = max(3, (min(console.height, 40) - _HEIGHT_BESIDE_GROUPS) // _LINES_OF_GROUP)
+    for group in groups[:room]:
+        _print_group(console, report, group)
+    if len(groups) > room:
+        hidden = sum(map(len, groups[room:]))
+        console.print(Text(f"and {len(groups) - room} more kinds with {hidden} findings"))
+    console.print(Text(_verdict(report, strict)))
+    if report.findings:
+        where = f"all in {json}" if json else "--json FILE lists all"
+        console.print(Text(where, style="dim"))
+
+
+def _parts_table(report: "Report") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("part")
+    for title in ("faces", "images", "faulty", "outside crop", "least NME %"):
+        table.add_column(title, justify="right")
+    for part in report.parts:
+        counts = (part.faces, part.images, part.faults, part.faces_outside_crop)
+        numbers = [f"{count:,}" for count in counts]
+        table.add_row(part.split, *numbers, f"{part.crop_floor:.3f}")
+    return table
+
+
+def _print_group(console: "Console", report: "Report", group: list["Finding"]) -> None:
+    from rich.text import Text
+
+    from sesame_hpc.data.check.registry import TITLES
+
+    first, width = group[0], max(console.width - 7, 20)
+    head = Text(f"{len(group):>6,} ")
+    head.append(first.level, style=_STYLES[first.level])
+    head.append(f"{'s' * (len(group) > 1)}: {TITLES[first.check]}")
+    console.print(head)
+    example = f"{Path(first.place).name}: {first.message}".replace(f"{report.root}/", "")
+    lines = textwrap.wrap(example, width, max_lines=_LINES_OF_GROUP - 1, placeholder=" ...")
+    console.print(Text(textwrap.indent("\n".join(lines), " " * 7), style="dim"))
+
+
+def _verdict(report: "Report", strict: bool) -> str:
+    from sesame_hpc.data.check.finding import LEVELS
+
+    if report.exit_code(strict) == 2:
+        return "unreadable: not one face without a fault"
+    counts = [(report.count(level), level) for level in LEVELS]
+    said = [f"{count:,} {level}{'s' * (count > 1)}" for count, level in counts if count]
+    return f"{'found' if report.exit_code(strict) else 'clean'}: {', '.join(said) or 'nothing'}"

@@ -1,0 +1,35 @@
+"""`sesame data export`: a data set in another format."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.cli.data_options import Root, SchemeName
+
+__all__ = ["export"]
+
+
+def export(
+    root: Root,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder.")],
+    to: Annotated[FileFormat, typer.Option(help="The format to write.")],
+    format: Annotated[
+        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+    ] = None,
+    scheme: SchemeName = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking.")] = False,
+) -> None:
+    """Write annotations in another format, with links to the images."""
+    from sesame_hpc.data.export import export_annotations, left_out
+    from sesame_hpc.data.readers import detect_format
+    from sesame_hpc.schemes import load_scheme
+
+    loaded = load_scheme(scheme) if scheme else None
+    source = format or detect_format(root, loaded)
+    parts = export_annotations(root, out, to, source, loaded, copy)
+    for split, table in parts.items():
+        typer.echo(f"{len(table)} {split} faces from {source} to {to} in {out}")
+    if missing := left_out(next(iter(parts.values())), to):
+        typer.echo(f"{to} has no place for {', '.join(missing)}: left out")

@@ -1,0 +1,14 @@
+"""Options that several of the `sesame data` commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Root", "SchemeName"]
+
+Root = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
+SchemeName = Annotated[
+    str | None,
+    typer.Option(help="A landmark scheme's name or YAML file. Default: the format's."),
+]

@@ -1,0 +1,91 @@
+"""`sesame data show`: pictures of annotations, augmentations and masks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sesame_hpc.cli.choices import Format, Split
+from sesame_hpc.cli.data_options import Root, SchemeName
+
+if TYPE_CHECKING:
+    from sesame_hpc.data.annotations import Annotations
+    from sesame_hpc.data.readers import Format as DataFormat
+
+__all__ = ["show"]
+
+_FACES, _FACES_IN_ROWS = 24, 4
+
+
+def show(
+    root: Root,
+    format: Annotated[
+        Format | None, typer.Option(help="The data set's format. Default: what is there.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="The part to draw from.")] = "train",
+    scheme: SchemeName = None,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
+    count: Annotated[
+        int | None,
+        typer.Option(help=f"Faces. Default: {_FACES}, or {_FACES_IN_ROWS} in rows.", min=1),
+    ] = None,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="A row a face: each augmentation before and after.")
+    ] = False,
+    masked: Annotated[
+        bool, typer.Option("--masked", help="A row a face: masked inputs of the pretrain stage.")
+    ] = False,
+    masking: Annotated[
+        Path | None,
+        typer.Option(help="With --masked: a run's masking.json. Default: all regions alike."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of augmentations and masks.", min=0)] = 0,
+) -> None:
+    """Draw faces with their landmarks and boxes on one sheet."""
+    import numpy as np
+
+    from sesame_hpc.data.readers import detect_format, read_annotations
+    from sesame_hpc.schemes import load_scheme
+
+    if (augment and masked) or (masking is not None and not masked):
+        raise ValueError("--augment and --masked are two sheets, and --masking belongs to --masked")
+    loaded = load_scheme(scheme) if scheme else None
+    source = format or detect_format(root, loaded)
+    faces = read_annotations(root, source, split, loaded)
+    wanted = count or (_FACES_IN_ROWS if augment or masked else _FACES)
+    shown = faces.select(np.arange(min(wanted, len(faces))))
+    if augment or masked:
+        _draw_rows(shown, root, source, out, masked, masking, seed)
+    else:
+        _draw_faces(shown, out)
+    typer.echo(f"{len(shown)} of {len(faces)} faces drawn in {out}")
+
+
+def _draw_faces(shown: "Annotations", out: Path) -> None:
+    from sesame_hpc.data.show import contact_sheet
+
+    columns = min(6, len(shown))
+    contact_sheet(shown, out, rows=-(-len(shown) // columns), columns=columns)
+
+
+def _draw_rows(
+    shown: "Annotations",
+    root: Path,
+    source: "DataFormat",
+    out: Path,
+    masked: bool,
+    masking: Path | None,
+    seed: int,
+) -> None:
+    from sesame_hpc.config import DataConfig
+
+    data = DataConfig(root=root, format=source)
+    if masked:
+        from sesame_hpc.stages.show_masked import masked_sheet, read_masking
+
+        probabilities = read_masking(masking, shown.scheme) if masking else None
+        masked_sheet(shown, data, out, probabilities, seed=seed)
+    else:
+        from sesame_hpc.data.show_augment import augmentation_sheet
+
+        augmentation_sheet(shown, data, out, seed=seed)

@@ -1,0 +1,109 @@
+"""`sesame data pack`: a data set in a few large files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.cli.data_options import Root, SchemeName
+
+if TYPE_CHECKING:
+    from sesame_hpc.data.annotations import Annotations
+    from sesame_hpc.data.pack import PackReport, PackSettings
+
+__all__ = ["pack"]
+
+
+def pack(
+    root: Root,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    format: Annotated[
+        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+    ] = None,
+    scheme: SchemeName = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Crop around each face and shrink for training at this image_size, as JPEG. "
+            "Default: the original files, nothing lost.",
+            min=1,
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="With --size: side of what is kept over the longer side of the box. "
+            "Default: all that the config's augmentation can ask for."
+        ),
+    ] = None,
+    quality: Annotated[int, typer.Option(help="With --size: of JPEG.", min=1, max=100)] = 95,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Config or preset whose data.box and data.augment to pack for."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads. Default: one a core.", min=1)
+    ] = None,
+) -> None:
+    """Pack a data set into a few large files. Run again to go on where it was stopped."""
+    from sesame_hpc.data.pack import PackSettings
+
+    chosen = {} if config is None else _box_and_augment(config, root)
+    settings = PackSettings(size=size, margin=margin, quality=quality, **chosen)
+    report = _pack_with_bar(_parts(root, format, scheme), out, settings, workers)
+    typer.echo(_summary(report, out))
+
+
+def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
+    from sesame_hpc.config import find_config, load_config
+
+    data = load_config(find_config(config), [f"data.root={root}"]).data
+    return {"box": data.box, "augment": data.augment}
+
+
+def _parts(root: Path, format: FileFormat | None, scheme: str | None) -> "dict[str, Annotations]":
+    from sesame_hpc.data.readers import detect_format, has_split, read_annotations
+    from sesame_hpc.schemes import load_scheme
+
+    loaded = load_scheme(scheme) if scheme else None
+    source = format or detect_format(root, loaded)
+    parts = {"train": read_annotations(root, source, "train", loaded)}
+    if has_split(root, source, "test", loaded):
+        parts["test"] = read_annotations(root, source, "test", loaded)
+    return parts
+
+
+def _pack_with_bar(
+    parts: "dict[str, Annotations]", out: Path, settings: "PackSettings", workers: int | None
+) -> "PackReport":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    from sesame_hpc.data.pack import write_pack
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("packing faces", total=sum(map(len, parts.values())))
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return write_pack(parts, out, settings, workers=workers, advance=advance)
+
+
+def _summary(report: "PackReport", out: Path) -> str:
+    shards = f"{report.shards} shard{'s' * (report.shards != 1)}"
+    kept = f" ({report.kept} from before)" if report.kept else ""
+    lines = [f"{report.faces} faces in {shards}{kept}, {report.bytes / 1e6:.1f} MB, in {out}"]
+    if report.psnr:
+        mean, worst = sum(report.psnr) / len(report.psnr), min(report.psnr)
+        lines.append(
+            f"{report.encoded} crops were encoded as JPEG: PSNR {mean:.1f} dB on average, "
+            f"{worst:.1f} dB at worst"
+        )
+    return "\n".join(lines)

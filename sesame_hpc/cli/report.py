@@ -1,0 +1,34 @@
+"""`sesame report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sesame_hpc.cli.choices import YesNo
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, as `sesame train` leaves it.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The page's file. Default: report.html in the run folder.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The data set's folder, where it has moved since.")
+    ] = None,
+    open: Annotated[YesNo, typer.Option(help="Show the page in a browser.")] = "no",
+) -> None:
+    """One HTML page of a run, finished or not: its figures, pictures, curves and settings."""
+    from sesame_hpc.report import write_report
+    from sesame_hpc.stages.folder import RunFolder
+
+    path = write_report(RunFolder(run), out, data)
+    typer.echo(f"report: {path}")
+    if open == "yes":
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())

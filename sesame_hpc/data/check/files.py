@@ -1,0 +1,56 @@
+"""Checks of the files themselves: faults that the readers found, and images."""
+
+from collections.abc import Iterator
+
+from sesame_hpc.data.check.finding import Finding, Level
+from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.check.pictures import Picture
+
+__all__ = ["check_faults", "check_images"]
+
+_COLOURS = {
+    "grey": "is grey; the network sees three equal channels",
+    "alpha": "has transparency; it is dropped, and what is hidden shows",
+    "cmyk": "is CMYK; decoders turn it into RGB, and do not agree on how",
+}
+
+
+def check_faults(inventory: Inventory) -> Iterator[Finding]:
+    """What keeps a line or a file from being a face; the readers refuse these."""
+    for parsed in inventory.parts.values():
+        for fault in parsed.faults:
+            yield Finding("error", fault.kind, fault.place, fault.problem)
+
+
+def check_images(inventory: Inventory) -> Iterator[Finding]:
+    """Files that do not decode, and such as do but not as their makers may think."""
+    source_of = {}
+    for face in reversed(inventory.faces):
+        source_of[face.path] = face.source
+    for path, picture in inventory.pictures.items():
+        yield from _check_picture(picture, source_of[path])
+
+
+def _check_picture(picture: Picture, source: str) -> Iterator[Finding]:
+    path, header = picture.path, picture.header
+    if picture.problem is not None:
+        yield Finding("error", "unreadable", source, f"{path} {picture.problem}")
+        return
+    if picture.damaged:
+        message = f"{path} decodes, but its data are damaged; look at it"
+        yield Finding("warning", "damaged", source, message)
+    if header is None:
+        return
+    suffixes = (".png",) if header.kind == "PNG" else (".jpg", ".jpeg", ".jpe", ".jfif")
+    if path.suffix.lower() not in suffixes:
+        yield Finding("note", "suffix", source, f"{path} is a {header.kind} by its content")
+    if header.colours != "rgb":
+        level: Level = "warning" if header.colours == "cmyk" else "note"
+        yield Finding(level, header.colours, source, f"{path} {_COLOURS[header.colours]}")
+    if header.orientation != 1:
+        width, height = picture.size or (0, 0)
+        message = (
+            f"{path} is turned by EXIF (orientation {header.orientation}); landmarks must be "
+            f"those of the upright picture of {width} x {height}"
+        )
+        yield Finding("warning", "rotated", source, message)

@@ -1,0 +1,140 @@
+"""Checks of numbers against each other: landmarks, boxes, crops, images, normalisers."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.check.finding import Finding, Level
+from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.geometry import square_windows
+
+__all__ = [
+    "check_boxes",
+    "check_crops",
+    "check_landmarks_in_images",
+    "check_normalisers",
+    "crop_floor",
+]
+
+_FEW_IN_BOX = 0.5
+_HIGH_FLOOR = 1.0
+_FAR_OUTSIDE = 0.25
+_SHORT_NORMALISER, _SMALL_NORMALISER = 0.1, 4.0
+
+Float = NDArray[np.float64]
+
+
+def crop_floor(table: Annotations, crop_scale: float) -> tuple[Float, NDArray[np.int64]]:
+    """What no model can undo, as its output is confined to the crop.
+
+    Returns for each face the NME in percent of its landmarks moved to the nearest place in the
+    evaluation crop (Eqs. 3 and 4 of the paper), float64 [N], and how many lie outside, int64 [N].
+    """
+    centres, sides = square_windows(table.boxes, crop_scale)
+    half = sides[:, None, None] / 2
+    offsets = table.landmarks - centres[:, None]
+    moved = np.linalg.norm(offsets - np.clip(offsets, -half, half), axis=-1)
+    percent = 100 * moved.mean(axis=1) / _normalisers(table)
+    return percent, (moved > 0).sum(axis=1)
+
+
+def check_crops(inventory: Inventory) -> Iterator[Finding]:
+    """Landmarks outside the crop that evaluation takes, and the error that this costs."""
+    for _, table in inventory.tables():
+        floors, outside = crop_floor(table, inventory.crop_scale)
+        for row in np.flatnonzero(outside):
+            level: Level = "warning" if floors[row] >= _HIGH_FLOOR else "note"
+            count = _landmarks(int(outside[row]))
+            message = (
+                f"{count} outside the crop of {inventory.crop_scale:g} boxes; "
+                f"no model can come below {floors[row]:.3f} % NME here"
+            )
+            yield Finding(
+                level, "outside-crop", table.sources[row], message, value=float(floors[row])
+            )
+
+
+def check_landmarks_in_images(inventory: Inventory) -> Iterator[Finding]:
+    """Landmarks beyond the image's edge, and how far."""
+    for _, table in inventory.tables():
+        for row, source in enumerate(table.sources):
+            picture = inventory.pictures.get(table.image_path(row))
+            if picture is None or picture.size is None:
+                continue
+            points = table.landmarks[row]
+            beyond = np.maximum(np.maximum(-points, points - picture.size), 0).max(axis=1)
+            if not (farthest := float(beyond.max())):
+                continue
+            far = farthest > _FAR_OUTSIDE * np.ptp(points, axis=0).max()
+            message = (
+                f"{_landmarks(int((beyond > 0).sum()))} outside the image of "
+                f"{picture.size[0]} x {picture.size[1]}, by up to {farthest:.1f} px"
+            )
+            level: Level = "warning" if far else "note"
+            yield Finding(level, "outside-image", source, message, value=farthest)
+
+
+def check_boxes(inventory: Inventory) -> Iterator[Finding]:
+    """Boxes that hold few of their landmarks, or lie outside their image."""
+    for _, table in inventory.tables():
+        low, high = table.boxes[:, None, :2], table.boxes[:, None, 2:]
+        inside = ((table.landmarks >= low) & (table.landmarks <= high)).all(axis=2).mean(axis=1)
+        for row in np.flatnonzero(inside < _FEW_IN_BOX):
+            level: Level = "warning" if inside[row] else "error"
+            message = (
+                f"the box {_numbers(table.boxes[row])} holds {100 * inside[row]:.0f} % of its "
+                f"landmarks, which span {_numbers(_extent(table.landmarks[row]))}"
+            )
+            value = float(inside[row])
+            yield Finding(level, "box-misses-face", table.sources[row], message, value=value)
+        yield from _boxes_outside_images(inventory, table)
+
+
+def _boxes_outside_images(inventory: Inventory, table: Annotations) -> Iterator[Finding]:
+    for row, source in enumerate(table.sources):
+        picture = inventory.pictures.get(table.image_path(row))
+        if picture is None or picture.size is None:
+            continue
+        x_min, y_min, x_max, y_max = table.boxes[row]
+        if x_max <= 0 or y_max <= 0 or x_min >= picture.size[0] or y_min >= picture.size[1]:
+            message = (
+                f"the box {_numbers(table.boxes[row])} lies outside the image of "
+                f"{picture.size[0]} x {picture.size[1]}"
+            )
+            yield Finding("error", "box-outside-image", source, message)
+
+
+def check_normalisers(inventory: Inventory) -> Iterator[Finding]:
+    """Normalisers so short that a face weighs many times its share in the mean error."""
+    first, second = inventory.scheme.normaliser
+    for _, table in inventory.tables():
+        distances = _normalisers(table)
+        extents = np.ptp(table.landmarks, axis=1).max(axis=1)
+        shares = distances / extents
+        for row in np.flatnonzero((shares < _SHORT_NORMALISER) | (distances < _SMALL_NORMALISER)):
+            message = (
+                f"points {first} and {second}, whose distance errors are divided by, are "
+                f"{distances[row]:.2f} px apart on a face of {extents[row]:.0f} px"
+            )
+            level: Level = "warning" if shares[row] < _SHORT_NORMALISER else "note"
+            value = float(distances[row])
+            yield Finding(level, "short-normaliser", table.sources[row], message, value=value)
+
+
+def _normalisers(table: Annotations) -> Float:
+    first, second = table.scheme.normaliser
+    return np.linalg.norm(table.landmarks[:, first] - table.landmarks[:, second], axis=-1)
+
+
+def _landmarks(count: int) -> str:
+    return f"{count} landmark{'s' * (count != 1)}"
+
+
+def _extent(landmarks: Float) -> Float:
+    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+
+
+def _numbers(values: Float) -> str:
+    return f"({', '.join(f'{value:.0f}' for value in values)})"

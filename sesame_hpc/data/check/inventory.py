@@ -1,0 +1,93 @@
+"""All parts of a data set, read once, for the checks to look at."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.check.pictures import Picture, probe_pictures
+from sesame_hpc.data.readers import SPLITS, FileFormat, Split, has_split, parse_annotations
+from sesame_hpc.data.rows import Parsed
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Face", "Inventory", "take_inventory"]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a part: `path` is its image file, `landmarks` [K, 2] pixels.
+
+    `thumbnail` is float32 [D], or None where its image was not looked at or shows nothing there.
+    """
+
+    split: Split
+    source: str
+    path: Path
+    landmarks: NDArray[np.float64]
+    thumbnail: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The parsed parts of the data set in `root`, and its pictures by path (maybe none).
+
+    `crop_scale` is the side of the crop over the longer side of a face's box.
+    """
+
+    root: Path
+    format: FileFormat
+    scheme: Scheme
+    parts: dict[Split, Parsed]
+    pictures: dict[Path, Picture]
+    crop_scale: float
+
+    def tables(self) -> Iterator[tuple[Split, Annotations]]:
+        """The parts that have faces."""
+        for split, parsed in self.parts.items():
+            if len(parsed.faces):
+                yield split, parsed.faces
+
+    @cached_property
+    def faces(self) -> list[Face]:
+        """The faces of all parts in their order."""
+        seen: dict[Path, int] = {}
+        faces = []
+        for split, table in self.tables():
+            for row, source in enumerate(table.sources):
+                path = table.image_path(row)
+                picture = self.pictures.get(path)
+                place = seen[path] = seen.get(path, -1) + 1
+                thumbnail = picture.thumbnails[place] if picture and picture.thumbnails else None
+                faces.append(Face(split, source, path, table.landmarks[row], thumbnail))
+        return faces
+
+
+def take_inventory(
+    root: Path,
+    format: FileFormat,
+    scheme: Scheme,
+    *,
+    crop_scale: float,
+    threads: int | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inventory:
+    """Read every part of a data set and, where `threads` is a number, look at its pictures.
+
+    Raises:
+        FileNotFoundError: it has no part.
+        ValueError: it is not clear which file is a part.
+    """
+    found = [split for split in SPLITS if has_split(root, format, split, scheme)]
+    parts: dict[Split, Parsed] = {
+        split: parse_annotations(root, format, split, scheme) for split in found or SPLITS[:1]
+    }
+    faces: dict[Path, list[NDArray[np.float64]]] = {}
+    for parsed in parts.values():
+        for row, landmarks in enumerate(parsed.faces.landmarks):
+            faces.setdefault(parsed.faces.image_path(row), []).append(landmarks)
+    pictures = probe_pictures(faces, threads, progress) if threads is not None else {}
+    return Inventory(root, format, scheme, parts, pictures, crop_scale)

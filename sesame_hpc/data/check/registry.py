@@ -1,0 +1,69 @@
+"""The checks that `sesame data check` runs, and what the names of their findings mean."""
+
+from collections.abc import Callable, Iterable
+
+from sesame_hpc.data.check.duplicates import (
+    check_copies,
+    check_look_alikes,
+    check_repeated_faces,
+)
+from sesame_hpc.data.check.files import check_faults, check_images
+from sesame_hpc.data.check.finding import Finding
+from sesame_hpc.data.check.geometry import (
+    check_boxes,
+    check_crops,
+    check_landmarks_in_images,
+    check_normalisers,
+)
+from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.check.official import check_official_sizes, check_subset_lists
+
+__all__ = ["CHECKS", "TITLES", "Check"]
+
+Check = Callable[[Inventory], Iterable[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    check_faults,
+    check_images,
+    check_boxes,
+    check_normalisers,
+    check_landmarks_in_images,
+    check_crops,
+    check_repeated_faces,
+    check_copies,
+    check_look_alikes,
+    check_official_sizes,
+    check_subset_lists,
+)
+
+TITLES = {
+    "text": "file is no UTF-8 text",
+    "layout": "layout of the file is wrong",
+    "fields": "wrong number of fields",
+    "number": "not a finite number",
+    "box": "empty box",
+    "normaliser": "normaliser is zero",
+    "attribute": "attribute is not 0 or 1",
+    "image": "image is missing",
+    "empty": "no face",
+    "unreadable": "image cannot be read",
+    "damaged": "image data are damaged",
+    "suffix": "image kind is not its suffix",
+    "grey": "grey image",
+    "alpha": "image with transparency",
+    "cmyk": "CMYK image",
+    "rotated": "image turned by EXIF",
+    "box-misses-face": "box misses its landmarks",
+    "box-outside-image": "box outside the image",
+    "short-normaliser": "normaliser is very short",
+    "outside-image": "landmarks outside the image",
+    "outside-crop": "landmarks outside the crop",
+    "same-face": "same line again",
+    "same-image": "same image, other name",
+    "image-in-both": "image in train and test",
+    "look-alike": "same photograph, other name",
+    "labelled-twice": "same face labelled twice",
+    "test-in-train": "test face in train",
+    "official-size": "not the official size",
+    "subset-list": "subset list differs",
+}

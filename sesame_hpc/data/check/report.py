@@ -1,0 +1,133 @@
+"""`check_data`: one pass over a data set, and the report of what it found."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sesame_hpc.config.schema import BoxConfig
+from sesame_hpc.data.check.finding import LEVELS, Finding, Level
+from sesame_hpc.data.check.geometry import crop_floor
+from sesame_hpc.data.check.inventory import Inventory, take_inventory
+from sesame_hpc.data.check.registry import CHECKS, TITLES
+from sesame_hpc.data.readers import FileFormat, detect_format, format_scheme
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Part", "Report", "check_data"]
+
+CLEAN, FOUND, UNREADABLE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the data set in numbers.
+
+    `crop_floor` is the mean NME in percent that remains when every landmark outside its crop is
+    put on the crop's edge; `faces_outside_crop` how many faces have one. `faults` counts lines or
+    files that are no face.
+    """
+
+    split: str
+    faces: int
+    images: int
+    faults: int
+    faces_outside_crop: int
+    crop_floor: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings, the gravest first, and the parts that were read."""
+
+    root: Path
+    format: FileFormat
+    scheme: str
+    parts: tuple[Part, ...]
+    findings: tuple[Finding, ...]
+
+    def count(self, level: Level) -> int:
+        return sum(finding.level == level for finding in self.findings)
+
+    def groups(self) -> list[list[Finding]]:
+        """Findings of one level and one check together; the gravest, then the most, first."""
+        groups: dict[tuple[Level, str], list[Finding]] = {}
+        for finding in self.findings:
+            groups.setdefault((finding.level, finding.check), []).append(finding)
+        return sorted(groups.values(), key=lambda g: (LEVELS.index(g[0].level), -len(g)))
+
+    def exit_code(self, strict: bool = False) -> int:
+        """0 clean, 1 with errors or warnings (`strict`: or notes), 2 if no face can be read."""
+        if not any(part.faces for part in self.parts):
+            return UNREADABLE
+        counted = LEVELS if strict else LEVELS[:-1]
+        return FOUND if any(finding.level in counted for finding in self.findings) else CLEAN
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "root": str(self.root),
+            "format": self.format,
+            "scheme": self.scheme,
+            "parts": [asdict(part) for part in self.parts],
+            "counts": {level: self.count(level) for level in LEVELS},
+            "findings": [
+                {"title": TITLES[finding.check], **asdict(finding)} for finding in self.findings
+            ],
+        }
+
+
+def check_data(
+    root: str | Path,
+    format: FileFormat | None = None,
+    scheme: Scheme | None = None,
+    *,
+    crop_scale: float = BoxConfig().scale,
+    threads: int | None = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Read all parts of a data set and run every check.
+
+    Args:
+        root: the data set's folder.
+        format: its format; None takes what is there.
+        scheme: the scheme of its landmarks; None takes the format's own.
+        crop_scale: side of the crop over the longer side of a face's box, for what falls outside.
+        threads: threads that decode images; None leaves images alone.
+        progress: called with the number of images looked at and of all.
+
+    Raises:
+        FileNotFoundError: no such folder, or no part in it.
+        ValueError: no scheme, or it is not clear which file is a part.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"data root {root} is no folder")
+    format = format or detect_format(root, scheme)
+    inventory = take_inventory(
+        root,
+        format,
+        scheme or format_scheme(format),
+        crop_scale=crop_scale,
+        threads=threads,
+        progress=progress,
+    )
+    findings = [finding for check in CHECKS for finding in check(inventory)]
+    findings.sort(key=lambda finding: LEVELS.index(finding.level))
+    return Report(root, format, inventory.scheme.name, _parts(inventory), tuple(findings))
+
+
+def _parts(inventory: Inventory) -> tuple[Part, ...]:
+    parts = []
+    for split, parsed in inventory.parts.items():
+        faces = parsed.faces
+        floors, outside = crop_floor(faces, inventory.crop_scale) if len(faces) else (None, None)
+        parts.append(
+            Part(
+                split=split,
+                faces=len(faces),
+                images=len(set(faces.images)),
+                faults=len(parsed.faults),
+                faces_outside_crop=int((outside > 0).sum()) if outside is not None else 0,
+                crop_floor=float(floors.mean()) if floors is not None else 0.0,
+            )
+        )
+    return tuple(parts)

@@ -1,0 +1,137 @@
+"""A shard's bytes: pictures, then their index, then a trailer that only a whole shard has."""
+
+import io
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RECORD", "Picture", "Shard", "open_shard", "part_files", "write_shard"]
+
+RECORD = np.dtype(
+    [
+        ("sample_id", "<i8"),
+        ("offset", "<i8"),
+        ("length", "<i8"),
+        ("crc", "<u4"),
+        ("original", "?"),
+        ("region", "<i4", (4,)),
+        ("stored", "<i4", (2,)),
+        ("picture", "<i4", (2,)),
+    ]
+)
+"""One face of a shard's index.
+
+`offset`, `length` and `crc` (CRC-32) are of the encoded picture. `original` says that it is the
+whole file. `region` is x_min, y_min, x_max, y_max of what it shows of a picture of `picture`
+(width, height) pixels, and `stored` its own width and height.
+"""
+
+_TRAILER = struct.Struct("<qqI16s8s")
+_MAGIC = b"SESAPCK1"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture for `sample_id`; faces that share a file share `key`."""
+
+    sample_id: int
+    key: str
+    encoded: bytes
+    original: bool
+    region: tuple[int, int, int, int]
+    stored: tuple[int, int]
+    picture: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A whole shard, mapped into memory: its bytes and its index, RECORD [n]."""
+
+    path: Path
+    content: mmap.mmap
+    index: NDArray[np.void]
+
+    def encoded(self, record: np.void) -> NDArray[np.uint8]:
+        """The picture of a record of the index, uint8 [n], as a read-only view of the file.
+
+        Raises:
+            ValueError: its checksum differs; names the shard and the sample.
+        """
+        offset, length = int(record["offset"]), int(record["length"])
+        encoded = np.frombuffer(self.content, dtype=np.uint8, count=length, offset=offset)
+        if zlib.crc32(memoryview(self.content)[offset : offset + length]) != int(record["crc"]):
+            raise ValueError(
+                f"{self.path}: the checksum of sample {record['sample_id']} (bytes {offset} to "
+                f"{offset + length}) differs: the file is damaged; pack the data set again"
+            )
+        return encoded
+
+    def verify(self) -> None:
+        """Check all pictures' checksums; ValueError as `encoded`."""
+        for record in self.index:
+            self.encoded(record)
+
+
+def part_files(part: str, shard: int) -> str:
+    """The name of a shard."""
+    return f"{part}-{shard:05}.shard"
+
+
+def write_shard(path: Path, pictures: Iterable[Picture], fingerprint: bytes) -> None:
+    """Write a shard so that `path` is there only once all of it is on disk.
+
+    `fingerprint` (16 bytes) says what the shard was made from.
+    """
+    partial = path.with_name(path.name + ".part")
+    records, places = [], {}
+    with partial.open("wb") as file:
+        for each in pictures:
+            if each.key not in places:
+                places[each.key] = (file.tell(), len(each.encoded), zlib.crc32(each.encoded))
+                file.write(each.encoded)
+            about = (each.original, each.region, each.stored, each.picture)
+            records.append((each.sample_id, *places[each.key], *about))
+        offset = file.tell()
+        index = _npy(np.array(records, dtype=RECORD))
+        trailer = _TRAILER.pack(offset, len(index), zlib.crc32(index), fingerprint, _MAGIC)
+        file.write(index + trailer)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
+    """Map a shard and check its trailer and index, not its pictures.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a whole shard, or made from something else than `fingerprint` says.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such shard; pack the data set again")
+    size = path.stat().st_size
+    if size < _TRAILER.size:
+        raise ValueError(f"{path}: {size} bytes are no shard; pack the data set again")
+    with path.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    offset, length, crc, made_from, magic = _TRAILER.unpack(content[size - _TRAILER.size :])
+    whole = magic == _MAGIC and offset >= 0 and offset + length + _TRAILER.size == size
+    if not whole or zlib.crc32(content[offset : offset + length]) != crc:
+        raise ValueError(f"{path}: the shard's index is damaged; pack the data set again")
+    if fingerprint is not None and made_from != fingerprint:
+        raise ValueError(f"{path}: the shard was packed from other faces or with other settings")
+    index = np.load(io.BytesIO(content[offset : offset + length]), allow_pickle=False)
+    return Shard(path, content, index)
+
+
+def _npy(array: NDArray[np.void]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

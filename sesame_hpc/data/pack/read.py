@@ -1,0 +1,172 @@
+"""Reading packs: annotation tables, and pictures by sample id from memory-mapped shards."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.config.schema import AugmentConfig, BoxConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.faults import folder_entries
+from sesame_hpc.data.pack.layout import open_shard
+from sesame_hpc.data.pack.table import read_table
+from sesame_hpc.data.windows import face_boxes, reach
+from sesame_hpc.schemes import Scheme, load_scheme
+
+__all__ = [
+    "MANIFEST",
+    "SCHEME_FILE",
+    "PackedPictures",
+    "has_pack",
+    "has_pack_split",
+    "read_manifest",
+    "read_pack",
+]
+
+MANIFEST = "pack.json"
+SCHEME_FILE = "scheme.yaml"
+VERSION = 1
+
+_SPARE_PIXELS = 1.0
+
+
+class PackedPictures:
+    """The pictures of a pack's part: random access by sample id, from memory-mapped shards.
+
+    Args:
+        paths: the shards.
+        size: the crop size that the pack was made for; None where it holds the original files.
+
+    Raises:
+        FileNotFoundError, ValueError: a shard is missing or damaged, by its name.
+    """
+
+    def __init__(self, paths: list[Path], size: int | None) -> None:
+        self.size = size
+        self._shards = [open_shard(path) for path in paths]
+        records = np.concatenate([shard.index for shard in self._shards])
+        numbers = np.repeat(np.arange(len(paths)), [len(shard.index) for shard in self._shards])
+        order = np.argsort(records["sample_id"], kind="stable")
+        self._records, self._shard_of = records[order], numbers[order]
+
+    def encoded(self, sample_id: int) -> NDArray[np.uint8]:
+        """The encoded picture of a face, uint8 [n], as a read-only view of the file.
+
+        Raises:
+            ValueError: its checksum differs; names the shard and the sample.
+        """
+        position = int(self._positions(np.array([sample_id]))[0])
+        return self._shards[self._shard_of[position]].encoded(self._records[position])
+
+    def matrices(self, sample_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        """From pixels of the whole pictures to pixels of the stored ones: [B, 2, 3]."""
+        records = self._records[self._positions(sample_ids)]
+        region = records["region"]
+        scale = records["stored"] / np.maximum(region[:, 2:] - region[:, :2], 1)
+        scale[records["original"]] = 1
+        matrices = np.zeros((len(records), 2, 3))
+        matrices[:, 0, 0], matrices[:, 1, 1] = scale.T
+        matrices[:, :, 2] = -scale * region[:, :2]
+        return matrices
+
+    def check(
+        self, annotations: Annotations, box: BoxConfig, augment: AugmentConfig, size: int
+    ) -> None:
+        """Whether crops of `size` pixels with these settings lie within what is stored.
+
+        Raises:
+            ValueError: they do not; says what to pack with.
+        """
+        if self.size is None:
+            return
+        if size > self.size:
+            raise ValueError(
+                f"{annotations.root} is packed for crops of {self.size} pixels, but {size} are "
+                f"asked for: pack with --size {size}, or without --size"
+            )
+        records = self._records[self._positions(annotations.sample_ids)]
+        boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
+        wanted = reach(boxes, box, augment)
+        region, extent = records["region"], np.tile(records["picture"], 2)
+        outward = np.array([-1, -1, 1, 1])
+        beyond = outward * (np.clip(wanted, 0, extent) - region) > _SPARE_PIXELS
+        missing = beyond.any(axis=1) & ~records["original"]
+        if missing.any():
+            row = int(np.flatnonzero(missing)[0])
+            raise ValueError(
+                f"{annotations.root}: data.box or data.augment ask for more than is packed of "
+                f"{missing.sum()} of {len(missing)} faces, first sample "
+                f"{annotations.sample_ids[row]}: pack again with this config, or a larger --margin"
+            )
+
+    def _positions(self, sample_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        ids = self._records["sample_id"]
+        positions = np.minimum(np.searchsorted(ids, sample_ids), len(ids) - 1)
+        if (unknown := ids[positions] != sample_ids).any():
+            raise ValueError(f"sample {np.asarray(sample_ids)[unknown][0]} is not in the pack")
+        return positions
+
+
+def has_pack(root: Path) -> bool:
+    """Whether `root` is a whole pack."""
+    return (root / MANIFEST).is_file()
+
+
+def has_pack_split(root: Path, split: str) -> bool:
+    """Whether the pack has that part."""
+    return has_pack(root) and split in read_manifest(root)["parts"]
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """`pack.json`.
+
+    Raises:
+        FileNotFoundError: there is none: no pack, or one that was not finished.
+        ValueError: not a manifest of this version.
+    """
+    path = root / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{root} is no finished pack: no {MANIFEST}; {folder_entries(root)}. "
+            f"`sesame data pack` makes one, and goes on where it was stopped"
+        )
+    try:
+        manifest = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged ({error}); pack the data set again") from error
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+        raise ValueError(f"{path}: not a pack of version {VERSION}; pack the data set again")
+    return manifest
+
+
+def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotations:
+    """The faces of a pack's part; their pictures come from its shards.
+
+    Raises:
+        FileNotFoundError: no pack, or no such part.
+        ValueError: another scheme than the pack's, or a damaged file, by its name.
+    """
+    manifest = read_manifest(root)
+    if split not in manifest["parts"]:
+        raise FileNotFoundError(
+            f"{root}: the pack has no part {split}; it has {', '.join(manifest['parts'])}"
+        )
+    packed = load_scheme(root / SCHEME_FILE)
+    if scheme is not None and scheme != packed:
+        raise ValueError(f"{root}: is packed with scheme {packed.name}, not {scheme.name}")
+    part = manifest["parts"][split]
+    table = read_table(root / f"{split}.npy", part["table_crc"])
+    return Annotations(
+        scheme=packed,
+        root=root,
+        images=tuple(table["image"].tolist()),
+        boxes=table["box"].copy(),
+        landmarks=table["landmarks"].copy(),
+        attributes=table["attributes"].reshape(len(table), len(part["attributes"])).copy(),
+        attribute_names=tuple(part["attributes"]),
+        sources=tuple(table["source"].tolist()),
+        sample_ids=table["sample_id"].copy(),
+        pack=PackedPictures([root / name for name in part["shards"]], manifest["settings"]["size"]),
+    )

@@ -1,0 +1,95 @@
+"""How to pack, and what follows: what to store of each face, what tells two packs apart."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sesame_hpc.config.schema import AugmentConfig, BoxConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.geometry import square_windows
+from sesame_hpc.data.pack.content import Plan
+from sesame_hpc.data.pack.table import scheme_yaml
+from sesame_hpc.data.windows import face_boxes, reach, tightest_sides
+
+__all__ = ["PackSettings", "fingerprint_of", "plans"]
+
+FACES_PER_SHARD = 1024
+
+_FILTER_CELLS, _FILTER_PIXELS = 3, 2
+"""What `geometry.decode_window` reads around a crop, in crop and in picture pixels."""
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """How to pack.
+
+    `size` is the side in pixels of the crops that training will ask for; None keeps the original
+    files. `margin` is the side of what is stored over the longer side of the face's box; None
+    computes it from `box` and `augment`. `quality` is that of JPEG.
+    """
+
+    size: int | None = None
+    margin: float | None = None
+    quality: int = 95
+    box: BoxConfig = field(default_factory=BoxConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    faces_per_shard: int = FACES_PER_SHARD
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size is {self.size}; takes at least 1 pixel")
+        if self.margin is not None and self.margin <= 0:
+            raise ValueError(f"margin is {self.margin}; takes a multiple of the box above 0")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality is {self.quality}; takes 1 to 100")
+        if self.size is None and self.margin is not None:
+            raise ValueError("margin without a size: original files are packed whole")
+
+    def to_json(self) -> dict[str, Any]:
+        """What decides over the stored pictures; nothing else where files stay as they are."""
+        if self.size is None:
+            return {"size": None, "faces_per_shard": self.faces_per_shard}
+        asked = {"scale": self.box.scale, "train_scale": list(self.box.train_scale)}
+        asked |= {"rotation": self.augment.rotation, "translation": self.augment.translation}
+        return {
+            "size": self.size,
+            "margin": self.margin,
+            "quality": self.quality,
+            "protocol": self.box.protocol,
+            "faces_per_shard": self.faces_per_shard,
+            **asked,
+        }
+
+
+def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
+    """What to store for each face: all that augmentation can reach, and what filters read."""
+    if settings.size is None:
+        return None
+    boxes = face_boxes(faces.boxes, faces.landmarks, settings.box.protocol)
+    regions = reach(boxes, settings.box, settings.augment)
+    if settings.margin is not None:
+        centres, sides = square_windows(boxes, settings.margin)
+        half = sides[:, None] / 2
+        regions = np.concatenate([centres - half, centres + half], axis=1)
+    tightest = tightest_sides(boxes, settings.box)
+    widest = square_windows(boxes, max(settings.box.train_scale[1], settings.box.scale))[1]
+    spare = _FILTER_CELLS * widest / settings.size + _FILTER_PIXELS
+    regions += spare[:, None] * np.array([-1, -1, 1, 1])
+    zooms = np.minimum(1, settings.size / tightest)
+    return [
+        Plan(region, float(zoom), settings.quality)
+        for region, zoom in zip(regions, zooms, strict=True)
+    ]
+
+
+def fingerprint_of(faces: Annotations, settings: PackSettings) -> str:
+    """What faces and settings come to: 32 hexadecimal digits."""
+    digest = hashlib.blake2b(json.dumps(settings.to_json()).encode(), digest_size=16)
+    for array in (faces.sample_ids, faces.boxes, faces.landmarks, faces.attributes):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(json.dumps([faces.images, faces.attribute_names]).encode())
+    digest.update(scheme_yaml(faces.scheme).encode())
+    return digest.hexdigest()

@@ -1,0 +1,149 @@
+"""Writing packs: shard after shard, each whole or not there, so that a killed run goes on."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.pack.content import Plan, Stored, stored_crop, stored_original
+from sesame_hpc.data.pack.layout import open_shard, part_files, write_shard
+from sesame_hpc.data.pack.read import MANIFEST, SCHEME_FILE, VERSION, has_pack, read_manifest
+from sesame_hpc.data.pack.settings import PackSettings, fingerprint_of, plans
+from sesame_hpc.data.pack.table import scheme_yaml, write_table
+from sesame_hpc.files import write_json_atomic, write_text_atomic
+
+__all__ = ["PackReport", "write_pack"]
+
+_FACES_AT_ONCE = 128
+
+
+@dataclass
+class PackReport:
+    """What was done: faces, those encoded again with the PSNR that cost, shards kept, bytes."""
+
+    faces: int = 0
+    encoded: int = 0
+    psnr: list[float] = field(default_factory=list)
+    shards: int = 0
+    kept: int = 0
+    bytes: int = 0
+
+
+Advance = Callable[[int, int], None]
+
+
+def write_pack(
+    parts: dict[str, Annotations],
+    out: Path,
+    settings: PackSettings,
+    *,
+    workers: int | None = None,
+    advance: Advance | None = None,
+) -> PackReport:
+    """Pack the `parts` (train, test) of a data set into the folder `out`.
+
+    Goes on where an earlier call was stopped: whole shards are kept, `pack.json` comes last.
+    `workers` threads read and encode; None takes one a core. `advance` gets the numbers of faces
+    done and in all.
+
+    Raises:
+        FileExistsError: `out` holds another pack.
+        FileNotFoundError, ValueError: a picture cannot be packed; names its file and line.
+    """
+    scheme = next(iter(parts.values())).scheme
+    described = _described(parts, settings)
+    if has_pack(out) and read_manifest(out)["made_from"] != described:
+        raise FileExistsError(
+            f"{out} holds another pack (of other faces or settings); give another folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    report, total = PackReport(), sum(map(len, parts.values()))
+    write_text_atomic(out / SCHEME_FILE, scheme_yaml(scheme))
+    manifest_parts = {}
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)), "sesame-pack") as pool:
+        for part, annotations in parts.items():
+            shards = []
+            for number, rows in enumerate(_shard_rows(len(annotations), settings)):
+                name = part_files(part, number)
+                _pack_shard(out / name, annotations.select(rows), settings, pool, report)
+                shards.append(name)
+                report.faces += len(rows)
+                if advance:
+                    advance(report.faces, total)
+            crc = write_table(out / f"{part}.npy", annotations)
+            manifest_parts[part] = {
+                "faces": len(annotations),
+                "attributes": list(annotations.attribute_names),
+                "table_crc": crc,
+                "shards": shards,
+            }
+    manifest = {"version": VERSION, "made_from": described, "settings": settings.to_json()}
+    write_json_atomic(out / MANIFEST, {**manifest, "parts": manifest_parts})
+    return report
+
+
+def _shard_rows(faces: int, settings: PackSettings) -> Iterator[NDArray[np.int64]]:
+    for first in range(0, faces, settings.faces_per_shard):
+        yield np.arange(first, min(faces, first + settings.faces_per_shard))
+
+
+def _pack_shard(
+    path: Path,
+    faces: Annotations,
+    settings: PackSettings,
+    pool: ThreadPoolExecutor,
+    report: PackReport,
+) -> None:
+    fingerprint = bytes.fromhex(fingerprint_of(faces, settings))
+    report.shards += 1
+    if _is_whole(path, fingerprint):
+        report.kept += 1
+    else:
+        stored = _in_order(pool, partial(_store, faces, plans(faces, settings)), len(faces))
+        write_shard(path, (_count(each, report).picture for each in stored), fingerprint)
+    report.bytes += path.stat().st_size
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, store: Callable[[int], Stored], faces: int
+) -> Iterator[Stored]:
+    """A block at a time, so that few pictures wait in memory."""
+    for first in range(0, faces, _FACES_AT_ONCE):
+        yield from pool.map(store, range(first, min(faces, first + _FACES_AT_ONCE)))
+
+
+def _count(stored: Stored, report: PackReport) -> Stored:
+    if stored.psnr is not None:
+        report.encoded += 1
+        report.psnr.append(stored.psnr)
+    return stored
+
+
+def _is_whole(path: Path, fingerprint: bytes) -> bool:
+    try:
+        open_shard(path, fingerprint).verify()
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def _store(faces: Annotations, plans: list[Plan] | None, row: int) -> Stored:
+    path, sample_id = faces.image_path(row), int(faces.sample_ids[row])
+    try:
+        if plans is None:
+            return stored_original(path, sample_id)
+        return stored_crop(path, sample_id, plans[row])
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} ({faces.sources[row]}): no such picture") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} ({faces.sources[row]}): {error}") from error
+
+
+def _described(parts: dict[str, Annotations], settings: PackSettings) -> dict[str, str]:
+    return {part: fingerprint_of(faces, settings) for part, faces in parts.items()}

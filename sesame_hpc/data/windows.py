@@ -1,0 +1,51 @@
+"""Which part of a picture is a face's: the box protocols, and the most that training can ask for.
+
+* `square`: the square window around the rectangle, with whatever the picture shows there.
+* `letterbox`: the rectangle itself, enlarged, resized with its aspect kept, black beside it; the
+  literal reading of the paper's section IV.C.
+* `landmarks`: the square window around the tight box of the landmarks, as most published numbers.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sesame_hpc.config.schema import AugmentConfig, BoxConfig, BoxProtocol
+from sesame_hpc.data.geometry import square_windows
+
+__all__ = ["content_limits", "face_boxes", "reach", "tightest_sides"]
+
+Float = NDArray[np.float64]
+
+
+def face_boxes(boxes: Float, landmarks: Float, protocol: BoxProtocol) -> Float:
+    """The boxes [B, 4] that crops are cut around, from rectangles [B, 4] and points [B, K, 2]."""
+    if protocol == "landmarks":
+        return np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
+    return boxes
+
+
+def content_limits(boxes: Float, scale: ArrayLike, protocol: BoxProtocol) -> Float | None:
+    """What of the picture a crop may show, [B, 4] in pixels: letterbox's enlarged boxes, or all."""
+    if protocol != "letterbox":
+        return None
+    low, high = boxes[:, :2], boxes[:, 2:]
+    centre, half = (low + high) / 2, (high - low) / 2
+    half = half * np.broadcast_to(np.asarray(scale, dtype=np.float64), len(boxes))[:, None]
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def reach(boxes: Float, box: BoxConfig, augment: AugmentConfig) -> Float:
+    """The upright squares [B, 4] that hold every crop of training and evaluation.
+
+    A crop's window has at most side s = scale x the longer side of the box, is moved by at most
+    `translation` of it, and turned: it stays within s (1/2 + t) (cos r + sin r) of the centre.
+    """
+    centres, sides = square_windows(boxes, max(box.train_scale[1], box.scale))
+    turn = np.deg2rad(min(augment.rotation, 45.0))
+    half = sides * (0.5 + augment.translation) * (np.cos(turn) + np.sin(turn))
+    return np.concatenate([centres - half[:, None], centres + half[:, None]], axis=1)
+
+
+def tightest_sides(boxes: Float, box: BoxConfig) -> Float:
+    """Sides [B] in pixels of the smallest windows of training and evaluation."""
+    return square_windows(boxes, min(box.train_scale[0], box.scale))[1]

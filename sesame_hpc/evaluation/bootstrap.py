@@ -1,0 +1,29 @@
+"""Confidence intervals over faces by the percentile bootstrap."""
+
+import numpy as np
+
+__all__ = ["RESAMPLES", "bootstrap_means", "intervals"]
+
+RESAMPLES = 2000
+_CHUNK = 100
+
+
+def bootstrap_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Means of `RESAMPLES` resamples of the rows of `values` [N, M], with replacement; [2000, M].
+
+    The same N and seed resample alike, so differences of two calls are paired.
+    """
+    generator = np.random.default_rng(seed)
+    count = len(values)
+    even = np.full(count, 1.0 / count)
+    parts = [
+        generator.multinomial(count, even, size=_CHUNK) @ values / count
+        for _ in range(RESAMPLES // _CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+def intervals(values: np.ndarray) -> list[list[float]]:
+    """95 % interval [low, high] of the mean of each column of `values` [N, M]."""
+    low, high = np.percentile(bootstrap_means(values), [2.5, 97.5], axis=0)
+    return [[float(a), float(b)] for a, b in zip(low, high, strict=True)]

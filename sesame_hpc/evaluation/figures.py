@@ -1,0 +1,92 @@
+"""All figures of a set of predictions: what `sesame eval` prints and a run's result holds."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.evaluation.bootstrap import intervals
+from sesame_hpc.evaluation.curves import auc, failure_rate
+from sesame_hpc.evaluation.nme import nme_table, point_errors, region_errors
+from sesame_hpc.evaluation.normalisers import other_normalisers
+
+__all__ = ["Figures", "figures"]
+
+_LIMITS = {"8": 0.08, "10": 0.10}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """NME and failure rates in percent, AUC in [0, 1], intervals of 95 % over faces.
+
+    `nme`, `regions`, `landmarks` and the curves are normalised by the outer eye corners
+    (inter-ocular, Eq. 4); `normalised_by` holds the NME under other normalisers by name.
+    """
+
+    nme: float
+    fr8: float
+    fr10: float
+    auc8: float
+    auc10: float
+    regions: dict[str, float]
+    landmarks: list[float]
+    subsets: dict[str, dict[str, float]]
+    normalised_by: dict[str, float]
+    intervals: dict[str, Any]
+    faces: int
+    protocol: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def figures(
+    predicted: np.ndarray, faces: Annotations, protocol: dict[str, str] | None = None
+) -> Figures:
+    """Hold predictions [N, K, 2] in original pixels against the unclamped labels of N faces.
+
+    The rows are in the order of `faces`. `protocol` is carried along: how the crops were made.
+    Raises ValueError for shapes that do not fit, or where the outer eye corners coincide.
+    """
+    errors = point_errors(predicted, faces.landmarks, faces.scheme)
+    face_nme = errors.mean(axis=1)
+    table = nme_table(errors, faces.scheme)
+    return Figures(
+        nme=table.nme,
+        **_of_curve(face_nme),
+        regions=table.regions,
+        landmarks=(100.0 * errors.mean(axis=0)).tolist(),
+        subsets=_subsets(face_nme, faces),
+        normalised_by={"inter_ocular": table.nme, **other_normalisers(predicted, faces)},
+        intervals=_intervals(errors, faces),
+        faces=len(faces),
+        protocol={"normaliser": "inter_ocular", **(protocol or {})},
+    )
+
+
+def _of_curve(face_nme: np.ndarray) -> dict[str, float]:
+    rates = {f"fr{name}": 100.0 * failure_rate(face_nme, at) for name, at in _LIMITS.items()}
+    return rates | {f"auc{name}": auc(face_nme, at) for name, at in _LIMITS.items()}
+
+
+def _subsets(face_nme: np.ndarray, faces: Annotations) -> dict[str, dict[str, float]]:
+    """Faces of each attribute, as WFLW's subsets; those without faces are left out."""
+    subsets = {}
+    for column, name in enumerate(faces.attribute_names):
+        chosen = face_nme[faces.attributes[:, column]]
+        if len(chosen):
+            nme = 100.0 * float(chosen.mean())
+            subsets[name] = {"faces": len(chosen), "nme": nme, **_of_curve(chosen)}
+    return subsets
+
+
+def _intervals(errors: np.ndarray, faces: Annotations) -> dict[str, Any]:
+    face_nme = errors.mean(axis=1)
+    failures = np.stack([face_nme > at for at in _LIMITS.values()], axis=1)
+    regions = region_errors(errors, faces.scheme)
+    columns = np.concatenate([face_nme[:, None], failures, regions], axis=1)
+    nme, *rest = intervals(100.0 * columns)
+    rates = {f"fr{name}": rest[place] for place, name in enumerate(_LIMITS)}
+    by_region = dict(zip(faces.scheme.regions, rest[len(_LIMITS) :], strict=True))
+    return {"nme": nme, **rates, "regions": by_region}

@@ -1,0 +1,139 @@
+"""The charts of a report: NME per landmark (Fig. 5), CED, training curves, changes by region."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TypeVar
+
+import numpy as np
+from markupsafe import Markup
+
+from sesame_hpc.evaluation.curves import ced
+from sesame_hpc.report.svg import Chart, Margins, Scale, bounds
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Curve", "ced_chart", "change_mark", "curve_chart", "landmark_chart", "whiskers"]
+
+_Value = TypeVar("_Value")
+Curve = list[tuple[float, float]]
+
+_MOST_POINTS = 240
+_CED_STEPS = 200
+
+
+def landmark_chart(landmarks: dict[str, list[float]], scheme: Scheme, title: str) -> Markup:
+    """NME per landmark (percent, K values) of each stage, over bands of the scheme's regions."""
+    runs = _region_runs(scheme)
+    most = max(max(values) for values in landmarks.values())
+    chart = Chart(
+        title,
+        940,
+        380,
+        (-0.5, scheme.num_landmarks - 0.5),
+        (0.0, most * 1.06),
+        margins=Margins(left=62, top=106, right=34),
+    )
+    for index, (first, last, _) in enumerate(runs):
+        chart.band(first - 0.5, last + 0.5, "band" if index % 2 == 0 else "band other")
+    ticks = [first for first, _, _ in runs] + [scheme.num_landmarks - 1]
+    chart.axes("landmark", "NME (%)", _apart(ticks, chart.to_x, 20))
+    for first, last, name in runs:
+        chart.label(
+            chart.to_x((first + last) / 2) - 2, chart.to_y.end - 8, readable(name), "name", turn=-42
+        )
+    for stage, values in _dashed_last(landmarks):
+        for first, last, _ in runs:
+            points = [(index, values[index]) for index in range(first, last + 1)]
+            chart.line(points, stage)
+            chart.dots(points, stage)
+    return chart.render()
+
+
+def _dashed_last(curves: dict[str, _Value]) -> list[tuple[str, _Value]]:
+    """The later stages first: the first stage's dashes stay visible over a line that hides them."""
+    return list(curves.items())[::-1]
+
+
+def readable(name: str) -> str:
+    """A region's or a setting's name for people."""
+    return name.replace("_", " ")
+
+
+def _region_runs(scheme: Scheme) -> list[tuple[int, int, str]]:
+    """Consecutive landmarks of one region: (first, last, region)."""
+    region_of = {point: name for name, members in scheme.regions.items() for point in members}
+    runs = []
+    for name, group in groupby(range(scheme.num_landmarks), key=lambda point: region_of[point]):
+        members = list(group)
+        runs.append((members[0], members[-1], name))
+    return runs
+
+
+def _apart(ticks: Sequence[float], scale: Scale, least: float) -> list[float]:
+    """The ticks that stand at least `least` units after the one before them."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or scale(tick) - scale(kept[-1]) >= least:
+            kept.append(tick)
+    return kept
+
+
+def ced_chart(face_nme: dict[str, np.ndarray], title: str) -> Markup:
+    """Share of faces (percent) whose NME (percent) is at most x, for each stage."""
+    tail = max(float(np.percentile(values, 97)) for values in face_nme.values())
+    limit = min(max(12.0, tail), 40.0)
+    thresholds = np.linspace(0.0, limit, _CED_STEPS + 1)
+    chart = Chart(title, 460, 320, (0.0, limit), (0.0, 100.0))
+    chart.axes("NME of a face (%)", "faces at or below (%)")
+    for mark, side in ((8.0, "left"), (10.0, "right")):
+        chart.vertical(mark, f"{mark:.0f} %", side)
+    for stage, values in _dashed_last(face_nme):
+        heights = 100.0 * ced(values, thresholds)
+        chart.line(list(zip(thresholds.tolist(), heights.tolist(), strict=True)), stage)
+    return chart.render()
+
+
+def curve_chart(
+    curves: dict[str, Curve], y_label: str, title: str, log: bool = False, dots: bool = False
+) -> Markup | None:
+    """Values over optimizer steps by style class; None where there is no value at all."""
+    curves = {css: _thinned(curve) for css, curve in curves.items() if curve}
+    if not curves:
+        return None
+    values = [y for curve in curves.values() for _, y in curve]
+    low, high = bounds(values, log)
+    room = 0.04 * (high - low)
+    span = (low / 1.1, high * 1.1) if log else (low - room, high + room)
+    steps = max(x for curve in curves.values() for x, _ in curve)
+    chart = Chart(title, 460, 260, (0.0, float(steps)), span, log_y=log)
+    chart.axes("optimizer step", y_label)
+    for css, curve in _dashed_last(curves):
+        chart.line(curve, css)
+        if dots or len(curve) == 1:
+            chart.dots(curve, css)
+    return chart.render()
+
+
+def _thinned(curve: Curve) -> Curve:
+    """Means of neighbours, so that at most `_MOST_POINTS` points are left."""
+    size = -(-len(curve) // _MOST_POINTS)
+    if size == 1:
+        return curve
+    groups = (curve[start : start + size] for start in range(0, len(curve), size))
+    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def whiskers(intervals: Sequence[Sequence[float]]) -> Scale:
+    """One scale for the change of all regions: holds every interval and zero, and is symmetric."""
+    most = max(abs(bound) for interval in intervals for bound in interval) or 1.0
+    return Scale(-most, most, 4.0, 136.0)
+
+
+def change_mark(difference: float, interval: Sequence[float], scale: Scale) -> Markup:
+    """A small drawing for a table's cell: the interval as a bar, the change as a dot, and zero."""
+    low, high = interval
+    css = "lower" if high < 0 else "higher" if low > 0 else "open"
+    return Markup(
+        '<svg class="whisker {}" viewBox="0 0 140 18" aria-hidden="true">'
+        '<path class="zero" d="M{:.1f} 0V18"/><path class="span" d="M{:.1f} 9H{:.1f}"/>'
+        '<circle cx="{:.1f}" cy="9" r="3.6"/></svg>'
+    ).format(css, scale(0.0), scale(low), scale(high), scale(difference))

@@ -1,0 +1,189 @@
+"""From a run's material to the text of its page."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from sesame_hpc import __version__
+from sesame_hpc.config import STAGES
+from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart, readable
+from sesame_hpc.report.material import COORDINATE_STAGES, Material, Part
+from sesame_hpc.report.pictures import extreme_faces, reconstruction_strips
+from sesame_hpc.report.published import PUBLISHED, incomparable, placed
+from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, stage_rows
+from sesame_hpc.report.words import progress, verdict
+
+__all__ = ["render"]
+
+_FILES = ("page.html.j2", "parts.html.j2", "style.css")
+_FACES = 6
+
+
+def render(material: Material) -> str:
+    """The whole page as HTML."""
+    package = resources.files("sesame_hpc.report")
+    sources = {name: (package / name).read_text("utf-8") for name in _FILES}
+    environment = Environment(
+        loader=DictLoader(sources),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "nme": _printed("{:.3f}"),
+        "rate": _printed("{:.2f}"),
+        "auc": _printed("{:.3f}"),
+        "signed": _printed("{:+.3f}"),
+        "signed_rate": _printed("{:+.1f}"),
+        "share": _printed("{:.1f}"),
+        "seconds": _printed("{:,.1f}"),
+        "whole": _printed("{:,.0f}"),
+        "interval": _interval,
+        "signed_interval": lambda bounds: _interval(bounds, "{:+.3f}"),
+        "readable": readable,
+    }
+    page = environment.get_template("page.html.j2")
+    return page.render(**_context(material), style=Markup(sources["style.css"]))
+
+
+def _printed(form: str) -> Any:
+    return lambda value: "–" if value is None else form.format(value).replace("-", "−")
+
+
+def _interval(bounds: Sequence[float] | None, form: str = "{:.3f}") -> str:
+    if bounds is None:
+        return ""
+    low, high = (form.format(bound).replace("-", "−") for bound in bounds)
+    return f"[{low}, {high}]"
+
+
+def _context(material: Material) -> dict[str, Any]:
+    parts = material.parts[::-1]
+    return {
+        "name": material.folder.path.resolve().name,
+        "version": __version__,
+        "made": datetime.now(UTC),
+        "scheme": material.scheme,
+        "seed": material.config.seed,
+        "train_faces": material.train_faces,
+        "progress": progress(material),
+        "unread": material.unread,
+        "stages": STAGES,
+        "coordinate_stages": COORDINATE_STAGES,
+        "parts": [_part(material, part) for part in parts],
+        "published": _published(material),
+        "masking": masking_rows(material),
+        "masking_settings": material.config.masking,
+        "reconstructions": _reconstructions(material.folder.pictures),
+        "faces": _faces(parts[0]) if parts else None,
+        "curves": _curves(material),
+        "stage_rows": stage_rows(material),
+        "total_seconds": sum(result["seconds"] for result in material.results.values()),
+        "config": material.folder.config_file.read_text("utf-8"),
+        "starts": material.starts,
+    }
+
+
+def _part(material: Material, part: Part) -> dict[str, Any]:
+    landmarks = {
+        stage: figures["landmarks"]
+        for stage, figures in part.figures.items()
+        if "landmarks" in figures
+    }
+    last = list(part.figures)[-1]
+    what = f"on {part.count:,} {part.title} faces"
+    return {
+        "name": part.name,
+        "title": part.title,
+        "count": part.count,
+        "verdict": verdict(part),
+        "last": last,
+        "figures": part.figures,
+        "change": part.change,
+        "regions": region_rows(material, part),
+        "overall": overall_rows(part),
+        "landmarks": landmarks,
+        "landmark_chart": landmarks
+        and landmark_chart(landmarks, material.scheme, f"NME per landmark {what}"),
+        "landmark_regions": _landmark_regions(material),
+        "ced": part.points and ced_chart(part.face_nme, f"Cumulative error distribution {what}"),
+        "protocol": part.figures[last].get("protocol", {}),
+        "normalised_by": part.figures[last].get("normalised_by", {}),
+    }
+
+
+def _landmark_regions(material: Material) -> list[str]:
+    region_of = {
+        point: name for name, members in material.scheme.regions.items() for point in members
+    }
+    return [region_of[point] for point in range(material.scheme.num_landmarks)]
+
+
+def _published(material: Material) -> dict[str, Any]:
+    tested = next((part for part in material.parts if part.name == "test"), None)
+    figures = {} if tested is None else tested.figures
+    last = list(figures.values())[-1] if figures else None
+    reason = incomparable(material.scheme.name, last)
+    own = {stage: each["nme"] for stage, each in figures.items()}
+    return {
+        "reason": reason,
+        "rows": placed(own, _crops(last)) if reason is None else list(PUBLISHED),
+        "shown": material.scheme.name == "wflw98",
+    }
+
+
+def _crops(figures: dict[str, Any] | None) -> str:
+    return (figures or {}).get("protocol", {}).get("box", "not recorded")
+
+
+def _reconstructions(pictures: Path) -> dict[str, Any] | None:
+    """The latest sheet of the pretrain stage."""
+    sheets = sorted(pictures.glob("pretrain-epoch-[0-9]*.png"))
+    if not sheets:
+        return None
+    epoch = int(sheets[-1].stem.rsplit("-", 1)[1])
+    return {"epoch": epoch, "strips": reconstruction_strips(sheets[-1])}
+
+
+def _faces(part: Part) -> dict[str, Any] | None:
+    """Worst and best faces under the last finished stage, or why there are none."""
+    if not part.points:
+        return None
+    stage = list(part.points)[-1]
+    try:
+        worst, best = extreme_faces(part, stage, _FACES)
+    except ValueError as error:
+        return {"reason": str(error)}
+    return {"reason": None, "stage": stage, "part": part, "worst": worst, "best": best}
+
+
+def _curves(material: Material) -> list[dict[str, Any]]:
+    """The training curves that there is anything of: a caption, the chart, the stages in it."""
+
+    def of(key: str, stages: Sequence[str]) -> dict[str, Any]:
+        return {stage: material.of_stage(stage, key) for stage in stages}
+
+    pretrain = of("loss", ["pretrain"]) | {
+        "pretrain heldout": material.of_stage("pretrain", "heldout_loss")
+    }
+    nme = of("heldout_nme", COORDINATE_STAGES)
+    wanted = [
+        ("Held-out NME", nme, "NME (%)", False),
+        ("Coordinate loss, L1", of("loss", COORDINATE_STAGES), "loss (crop sides)", True),
+        ("Reconstruction loss, Eq. 2", pretrain, "loss", True),
+        ("Learning rate", of("lr", STAGES), "learning rate", True),
+    ]
+    drawn = []
+    for title, curves, label, log in wanted:
+        what = f"{title} over optimizer steps"
+        chart = curve_chart(curves, label, what, log=log, dots=curves is nme)
+        if chart is not None:
+            keys = [css for css, curve in curves.items() if curve]
+            drawn.append({"title": title, "chart": chart, "keys": keys})
+    return drawn

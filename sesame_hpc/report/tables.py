@@ -1,0 +1,194 @@
+"""The rows of the report's tables, as numbers; the template prints them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from markupsafe import Markup
+
+from sesame_hpc.config import STAGES
+from sesame_hpc.report.charts import change_mark, readable, whiskers
+from sesame_hpc.report.material import COORDINATE_STAGES, Material, Part
+from sesame_hpc.report.svg import Scale
+
+__all__ = [
+    "MaskingRow",
+    "OverallRow",
+    "RegionRow",
+    "StageRow",
+    "masking_rows",
+    "overall_rows",
+    "point_range",
+    "region_rows",
+    "stage_rows",
+]
+
+_RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
+
+
+@dataclass(frozen=True)
+class RegionRow:
+    """A region, or all points, in Table 1: NME in percent, change in percentage points."""
+
+    name: str
+    points: str
+    nme: list[float | None]
+    intervals: list[Sequence[float] | None]
+    change: float | None
+    change_interval: Sequence[float] | None
+    mark: Markup | None
+    masked: float | None
+
+    @property
+    def rate(self) -> float | None:
+        """The change in percent of the first NME."""
+        before = self.nme[0]
+        return None if self.change is None or not before else 100.0 * self.change / before
+
+
+def region_rows(material: Material, part: Part) -> list[RegionRow]:
+    """One row a region and one of all points, with preliminary and finetune in this order."""
+    scale = None
+    if part.change is not None:
+        every = [part.change["nme"], *part.change["regions"].values()]
+        scale = whiskers([each["interval"] for each in every])
+    rows = []
+    for name, points in material.scheme.regions.items():
+        masked = None if material.masking is None else material.masking[name]
+        rows.append(_region_row(part, name, readable(name), points, scale, masked))
+    everything = range(material.scheme.num_landmarks)
+    return [*rows, _region_row(part, None, "all points", everything, scale, None)]
+
+
+def _region_row(
+    part: Part,
+    region: str | None,
+    name: str,
+    points: Sequence[int],
+    scale: Scale | None,
+    masked: float | None,
+) -> RegionRow:
+    nme = [_nme(part.figures.get(stage), region) for stage in COORDINATE_STAGES]
+    before, after = nme
+    row = RegionRow(
+        name=name,
+        points=point_range(points),
+        nme=nme,
+        intervals=[_interval(part.figures.get(stage), region) for stage in COORDINATE_STAGES],
+        change=None if before is None or after is None else after - before,
+        change_interval=None,
+        mark=None,
+        masked=masked,
+    )
+    if part.change is None or scale is None:
+        return row
+    paired = part.change["nme"] if region is None else part.change["regions"][region]
+    mark = change_mark(paired["difference"], paired["interval"], scale)
+    return replace(row, change_interval=paired["interval"], mark=mark)
+
+
+def _nme(figures: dict[str, Any] | None, region: str | None) -> float | None:
+    if figures is None:
+        return None
+    return float(figures["nme"] if region is None else figures["regions"][region])
+
+
+def _interval(figures: dict[str, Any] | None, region: str | None) -> Sequence[float] | None:
+    intervals = (figures or {}).get("intervals", {})
+    return intervals.get("nme") if region is None else intervals.get("regions", {}).get(region)
+
+
+def point_range(points: Sequence[int]) -> str:
+    """0-32 where they follow each other, else their number."""
+    if list(points) == list(range(points[0], points[-1] + 1)):
+        return str(points[0]) if len(points) == 1 else f"{points[0]}–{points[-1]}"
+    return f"{len(points)} points"
+
+
+@dataclass(frozen=True)
+class OverallRow:
+    """Faces of a subset; `rates` hold NME, FR@8, FR@10 (percent), AUC@8, AUC@10 by stage."""
+
+    name: str
+    faces: int
+    rates: list[list[float | None]]
+
+
+def overall_rows(part: Part) -> list[OverallRow]:
+    """All faces and each subset, with the finished stages in their order."""
+    stages = list(part.figures.values())
+    rows = [OverallRow("all faces", part.count, _rates(stages))]
+    for name in stages[0].get("subsets", {}):
+        chosen = [figures["subsets"][name] for figures in stages]
+        rows.append(OverallRow(name, chosen[0]["faces"], _rates(chosen)))
+    return rows
+
+
+def _rates(stages: list[dict[str, Any]]) -> list[list[float | None]]:
+    return [[figures.get(key) for figures in stages] for key in _RATES]
+
+
+@dataclass(frozen=True)
+class MaskingRow:
+    """A region's preliminary held-out NME in percent and its share of the masks, in [0, 1]."""
+
+    name: str
+    nme: float | None
+    share: float
+    length: float
+
+
+def masking_rows(material: Material) -> list[MaskingRow]:
+    """The masking distribution; `length` is the share over the greatest."""
+    if material.masking is None:
+        return []
+    regions = material.results.get("preliminary", {}).get("heldout", {}).get("regions", {})
+    most = max(material.masking.values())
+    return [
+        MaskingRow(readable(name), regions.get(name), share, share / most)
+        for name, share in material.masking.items()
+    ]
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """How a stage went. Seconds without what interruptions threw away; None while it runs."""
+
+    name: str
+    state: str
+    epochs: int
+    steps: int
+    batch_size: int
+    seconds: float | None
+    images_per_second: float | None
+    figure: str
+
+
+def stage_rows(material: Material) -> list[StageRow]:
+    """One row a stage."""
+    return [_stage_row(material, stage) for stage in STAGES]
+
+
+def _stage_row(material: Material, stage: str) -> StageRow:
+    settings = getattr(material.config.stages, stage)
+    losses, rates = material.of_stage(stage, "loss"), material.of_stage(stage, "images_per_second")
+    result = material.results.get(stage)
+    return StageRow(
+        name=stage,
+        state="finished" if result else "begun" if losses else "not begun",
+        epochs=settings.epochs,
+        steps=losses[-1][0] if losses else 0,
+        batch_size=settings.batch_size,
+        seconds=result["seconds"] if result else None,
+        images_per_second=median(rate for _, rate in rates) if rates else None,
+        figure=_last_figure(material, stage),
+    )
+
+
+def _last_figure(material: Material, stage: str) -> str:
+    key, text = ("heldout_nme", "NME {:.3f} %")
+    if stage not in COORDINATE_STAGES:
+        key, text = ("heldout_loss", "Eq. 2 loss {:.5f}")
+    values = material.of_stage(stage, key)
+    return text.format(values[-1][1]) if values else "–"

@@ -1,0 +1,75 @@
+"""A sheet of masked inputs, by the masking that the pretrain stage uses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sesame_hpc.config import DataConfig, MaskingConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.loader import EvalLoader
+from sesame_hpc.data.sheet import arrange, captioned, write_png
+from sesame_hpc.data.show_augment import batch_tiles
+from sesame_hpc.schemes import Scheme
+from sesame_hpc.stages.reconstruction import Masker
+
+__all__ = ["masked_sheet", "read_masking"]
+
+_DRAWS = 5
+
+
+def read_masking(path: Path, scheme: Scheme) -> dict[str, float]:
+    """The probability of each region of `scheme` in a run's `masking.json`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is no mapping of the scheme's regions to probabilities.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON: {error}") from error
+    if not isinstance(content, dict) or set(content) != set(scheme.regions):
+        raise ValueError(
+            f"{path}: gives a probability to each region of scheme {scheme.name}: "
+            f"{', '.join(scheme.regions)}"
+        )
+    for region, share in content.items():
+        if not isinstance(share, int | float) or not 0 < share <= 1:
+            raise ValueError(f"{path}: {region} is {share!r}; takes a probability above 0")
+    return content
+
+
+def masked_sheet(
+    annotations: Annotations,
+    data: DataConfig,
+    out: Path,
+    probabilities: dict[str, float] | None = None,
+    size: int = 192,
+    seed: int = 0,
+) -> Path:
+    """Draws a row for each face: its crop with landmarks, then the first epochs' masked inputs.
+
+    `probabilities` of regions to be masked; None draws all alike. Writes the PNG `out`, crops of
+    `size` pixels, and returns it.
+
+    Raises:
+        ValueError: no face, or a picture that cannot be read.
+    """
+    if not len(annotations):
+        raise ValueError("nothing to draw: the annotations hold no face")
+    scheme = annotations.scheme
+    shares = probabilities or {region: 1 / len(scheme.regions) for region in scheme.regions}
+    device = torch.device("cpu")
+    loader = EvalLoader(annotations, data, size, batch_size=len(annotations), device=device)
+    batch = next(iter(loader))
+    masker = Masker(shares, scheme, MaskingConfig(), seed)
+    columns = [[captioned(tile, ["crop"]) for tile in batch_tiles(batch, scheme)]]
+    for epoch in range(_DRAWS):
+        masked, _ = masker(batch, "pretrain", epoch)
+        tiles = batch_tiles(replace(batch, images=masked))
+        columns.append([captioned(tile, [f"masked, epoch {epoch + 1}"]) for tile in tiles])
+    tiles = [tile for row in zip(*columns, strict=True) for tile in row]
+    write_png(arrange(tiles, len(columns)), out)
+    return out

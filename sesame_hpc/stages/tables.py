@@ -1,0 +1,100 @@
+"""What `sesame eval` shows and writes: terminal tables, JSON, CSV."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sesame_hpc.files import write_json_atomic, write_text_atomic
+
+__all__ = ["print_figures", "write_figures"]
+
+_EXTRA_ROWS = {"flip_test": "all, flip test", "ema": "all, EMA weights"}
+_RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
+
+
+def print_figures(figures: dict[str, Any], what: str, console: Console) -> None:
+    """Overall figures, subsets, regions with their intervals, and a comparison if there is one."""
+    console.print(f"[bold]{figures['faces']} faces[/]: {what}", highlight=False, soft_wrap=True)
+    for key, value in figures["protocol"].items():
+        console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
+    console.print(_overall(figures))
+    console.print(_regions(figures))
+    if "compared" in figures:
+        console.print(_compared(figures["compared"]))
+
+
+def _overall(figures: dict[str, Any]) -> Table:
+    table = Table(title="NME % (inter-ocular), failure rates %, AUC")
+    table.add_column("faces of")
+    table.add_column("number", justify="right")
+    for heading in ("NME", "FR@8", "FR@10", "AUC@8", "AUC@10"):
+        table.add_column(heading, justify="right")
+    rows = {"all": figures, **figures["subsets"]}
+    rows |= {name: figures[key] for key, name in _EXTRA_ROWS.items() if key in figures}
+    for name, row in rows.items():
+        rates = [
+            f"{row[key]:.3f}" if key in ("nme", "auc8", "auc10") else f"{row[key]:.2f}"
+            for key in _RATES
+        ]
+        table.add_row(name, str(row["faces"]), *rates)
+    others = [f"{name} {nme:.3f}" for name, nme in figures["normalised_by"].items()]
+    table.caption = "NME % by normaliser: " + ", ".join(others)
+    return table
+
+
+def _regions(figures: dict[str, Any]) -> Table:
+    table = Table(title="NME % per region")
+    table.add_column("region")
+    table.add_column("NME", justify="right")
+    table.add_column("95 % interval", justify="right")
+    bounds = figures["intervals"]
+    for region, nme in figures["regions"].items():
+        table.add_row(region, f"{nme:.3f}", _interval(bounds["regions"][region]))
+    table.add_section()
+    table.add_row("all points", f"{figures['nme']:.3f}", _interval(bounds["nme"]))
+    return table
+
+
+def _compared(compared: dict[str, Any]) -> Table:
+    table = Table(title=f"NME of {compared['with']} minus this, percentage points")
+    table.add_column("region")
+    table.add_column("difference", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name, row in {**compared["regions"], "all points": compared["nme"]}.items():
+        table.add_row(name, f"{row['difference']:+.3f}", _interval(row["interval"], sign="+"))
+    return table
+
+
+def _interval(bounds: list[float], sign: str = "") -> str:
+    return f"[{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]".replace("[", r"\[")
+
+
+def write_figures(figures: dict[str, Any], json_path: Path | None, csv_path: Path | None) -> None:
+    """The figures as JSON; as CSV with the columns kind, name, value, low, high."""
+    if json_path is not None:
+        write_json_atomic(json_path, figures)
+    if csv_path is not None:
+        write_text_atomic(csv_path, _to_csv(figures))
+
+
+def _to_csv(figures: dict[str, Any]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["kind", "name", "value", "low", "high"])
+    bounds = figures["intervals"]
+    for key in _RATES:
+        writer.writerow(["overall", key, figures[key], *bounds.get(key, ["", ""])])
+    for name, nme in figures["normalised_by"].items():
+        writer.writerow(["nme_normalised_by", name, nme, "", ""])
+    for name, nme in figures["regions"].items():
+        writer.writerow(["nme_of_region", name, nme, *bounds["regions"][name]])
+    for point, nme in enumerate(figures["landmarks"]):
+        writer.writerow(["nme_of_landmark", point, nme, "", ""])
+    for name, row in figures["subsets"].items():
+        for key, value in row.items():
+            writer.writerow([f"{key}_of_subset", name, value, "", ""])
+    return text.getvalue()
