@@ -5,7 +5,7 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
-from sesame_kernels.fused.dtypes import TRITON_DTYPE
+from sesame_kernels.fused.launch import TRITON_DTYPE
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = ["noise_mask", "noise_mask_backward"]
