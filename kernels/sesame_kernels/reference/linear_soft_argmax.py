@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
-from sesame_kernels.reference.soft_argmax import axes_from, expectation, pieces, probability_of
+from sesame_kernels.reference.pieces import pieces
+from sesame_kernels.reference.soft_argmax import axes_from, expectation, probability_of
 
 __all__ = ["linear_soft_argmax", "linear_soft_argmax_backward"]
 
@@ -25,15 +26,20 @@ def _times_transposed(left: Tensor, right: Tensor) -> Tensor:
     return F.conv2d(pixels, right[:, :, None, None])[0, :, :, 0].t()
 
 
+def _in_format_of(features: Tensor, maps: Tensor) -> Tensor:
+    if features.is_contiguous() or not features.is_contiguous(memory_format=torch.channels_last):
+        return maps
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
 def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], zeros [B, K, 2]): backward repeats the softmax, kernels keep sums."""
-    batch, _, height, width = features.shape
     dtype = accumulation_dtype(features.dtype)
-    coordinates = features.new_zeros((batch, len(weight), 2), dtype=dtype)
+    coordinates = features.new_zeros((len(features), len(weight), 2), dtype=dtype)
     weight = weight.to(dtype)
     if coordinates.numel() == 0:
         return coordinates, torch.zeros_like(coordinates)
-    for rows in pieces(batch, len(weight) * height * width):
+    for rows in pieces(features, len(weight)):
         coordinates[rows] = expectation(_probability(features[rows].to(dtype), weight, beta))
     return coordinates, torch.zeros_like(coordinates)
 
@@ -47,7 +53,7 @@ def linear_soft_argmax_backward(
     beta: float,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of features (in their memory format) and weight, each in its dtype."""
-    batch, _, height, width = features.shape
+    height, width = features.shape[2:]
     grad_features, factors = empty_gradient(features), weight.to(coordinates.dtype)
     grad_weight = torch.zeros_like(factors)
     if coordinates.numel() == 0:
@@ -55,12 +61,12 @@ def linear_soft_argmax_backward(
     away_x, away_y = axes_from(coordinates, height, width)
     along_x = grad_coordinates[:, :, 0, None] * beta * away_x
     along_y = grad_coordinates[:, :, 1, None] * beta * away_y
-    for rows in pieces(batch, len(weight) * height * width):
+    transposed = factors.t().contiguous()[:, :, None, None]
+    for rows in pieces(features, len(weight)):
         part = features[rows].to(factors.dtype)
         grad_logits = _probability(part, factors, beta)
         grad_logits.mul_(along_x[rows, :, None, :] + along_y[rows, :, :, None])
-        grads = grad_logits.flatten(2)
-        grad_features[rows] = torch.matmul(factors.t(), grads).view(part.shape)
-        for grad, sample in zip(grads, part.flatten(2), strict=True):
+        grad_features[rows] = F.conv2d(_in_format_of(part, grad_logits), transposed)
+        for grad, sample in zip(grad_logits.flatten(2), part.flatten(2), strict=True):
             grad_weight += _times_transposed(grad, sample)
     return grad_features, grad_weight.to(weight.dtype)

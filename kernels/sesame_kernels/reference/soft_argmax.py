@@ -4,26 +4,17 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.reference.pieces import pieces
 
 __all__ = [
     "axes_from",
     "expectation",
-    "pieces",
     "probability_of",
     "soft_argmax",
     "soft_argmax_backward",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
 ]
-
-_PIECE = 1 << 19
-"""Elements worked on at a time, so that intermediate results stay in the cache."""
-
-
-def pieces(batch: int, sample_size: int) -> list[slice]:
-    """The batch in slices of at least one sample, of about _PIECE elements."""
-    samples = max(1, _PIECE // max(1, sample_size))
-    return [slice(first, first + samples) for first in range(0, batch, samples)]
 
 
 def _cell_centres(count: int, like: Tensor) -> Tensor:
@@ -62,7 +53,7 @@ def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     dtype = accumulation_dtype(logits.dtype)
     probability = logits.new_empty(logits.shape, dtype=dtype)
     coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
-    for rows in pieces(len(logits), logits[:1].numel()):
+    for rows in pieces(logits, elements=1 << 23):
         part = probability_of(logits[rows], beta, out=probability[rows])
         coordinates[rows] = expectation(part)
     return coordinates, probability
@@ -118,7 +109,7 @@ def _product(
 ) -> Tensor:
     """probability * (along_x + along_y + the outer product), as a gradient of the logits."""
     result = empty_gradient(logits)
-    for rows in pieces(len(logits), logits[:1].numel()):
+    for rows in pieces(logits, elements=1 << 21):
         slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
         if outer is not None:
             slope.addcmul_(outer[0][rows, :, :, None], outer[1][rows, :, None, :])

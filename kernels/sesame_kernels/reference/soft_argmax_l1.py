@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
-from sesame_kernels.reference.soft_argmax import axes_from, expectation, pieces, probability_of
+from sesame_kernels.reference.pieces import pieces
+from sesame_kernels.reference.soft_argmax import axes_from, expectation, probability_of
 
 __all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_"]
 
@@ -18,7 +19,7 @@ def soft_argmax_l1(
     gradient = empty_unit_gradient(logits) if with_gradient else logits.new_empty(0)
     target = target.to(dtype)
     factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
-    for rows in pieces(len(logits), logits[:1].numel()):
+    for rows in pieces(logits):
         probability = probability_of(logits[rows], beta)
         part = coordinates[rows] = expectation(probability)
         if with_gradient:
