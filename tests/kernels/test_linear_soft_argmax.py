@@ -109,6 +109,16 @@ def test_large_logits(device, size):
     assert pixels_off(actual, composition(features.double(), weight.double()), (9, 12)) < 1e-2
 
 
+@pytest.mark.parametrize("rise", [40.0, -40.0])
+def test_a_maximum_that_grows_from_part_to_part(device, rise):
+    features = torch.linspace(0.0, rise, 40 * 33, device=device).view(1, 1, 40, 33)
+    features = features + randn((1, 3, 40, 33), device)
+    weight = randn((2, 3), device).abs()
+    actual = with_gradients(linear_soft_argmax, features, weight)
+    expected = with_gradients(composition, features.double(), weight.double())
+    assert_agrees(actual, expected, (40, 33), pixels=1e-3, error=1e-4)
+
+
 def test_equal_features_give_the_centre(device):
     features = torch.full((2, 4, 33, 40), 3.0, device=device)
     weight = randn((3, 4), device)

@@ -9,6 +9,7 @@ from kernel_inputs import (
     randn,
     relative_rmse,
     textbook,
+    textbook_moments,
 )
 from sesame_kernels import SoftArgmax, soft_argmax
 from torch import Tensor
@@ -73,6 +74,19 @@ def test_large_logits(device, peak):
     logits[0, :, 3, 1] = 1e4
     expected = textbook(logits).float()
     torch.testing.assert_close(soft_argmax(logits), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("rise", [40.0, -40.0])
+def test_a_maximum_that_grows_from_tile_to_tile(device, channels_last, rise):
+    logits = torch.linspace(0.0, rise, 80 * 72, device=device).view(1, 1, 80, 72)
+    logits = logits + randn((1, 3, 80, 72), device)
+    if channels_last:
+        logits = logits.contiguous(memory_format=torch.channels_last)
+    actual = soft_argmax(logits, second_moments=True)
+    expected = textbook_moments(logits)
+    assert pixels_off(actual[0], expected[0], (80, 72)) < 1e-4
+    torch.testing.assert_close(actual[1].double(), expected[1], rtol=2e-5, atol=1e-8)
 
 
 def test_equal_logits_give_the_centre(device):

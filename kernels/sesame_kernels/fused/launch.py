@@ -59,8 +59,7 @@ def matmul_tiles(
 
     is_half = dtype.itemsize == 2
     # Of the sizes tried, those that spill no register on sm_80, sm_90 and sm_100, or on gfx942.
-    narrow = is_half != backward and not is_amd
-    pixels = side(num_pixels, 32 if narrow else 64)
+    pixels = side(num_pixels, 64 if is_amd or (is_half and backward) else 32)
     # The interpreter has no bfloat16 products.
     dot = tl.float32 if _INTERPRETED and is_half else TRITON_DTYPE[dtype]
     return MatmulTiles(
