@@ -1,40 +1,48 @@
-"""Timing of one op by several providers: ours, plain PyTorch, and the same compiled."""
+"""Timing of one op by several providers, forward, backward and both."""
 
 import platform
-import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from torch import Tensor
 
-__all__ = ["Case", "Row", "device_name", "measure", "package_version"]
+__all__ = ["DIRECTIONS", "Case", "Row", "device_name", "measure", "package_version"]
 
+DIRECTIONS = ("forward", "backward", "both")
 _BUDGET_SECONDS = 1.0
+_LEAST_ROUNDS = 10
 _COPY_BYTES = 1 << 30
+
+Provider = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One op at one size. `ours` and `eager` map `inputs` to a tensor; the first input is trained.
+    """One op at one size. Providers map `inputs` to one tensor; the first `trained` are trained.
 
-    `forward_bytes` and `backward_bytes` are what must move at the least.
+    `providers` begins with ours; those named in `equal` must give what ours gives, up to
+    `tolerance`. `forward_bytes` and `backward_bytes` are what must move at the least.
     """
 
     op: str
     shape: str
     inputs: tuple[Tensor, ...]
-    ours: Callable[..., Tensor]
-    eager: Callable[..., Tensor]
+    providers: Mapping[str, Provider]
     forward_bytes: int
     backward_bytes: int
+    trained: int = 1
+    equal: tuple[str, ...] = ()
+    tolerance: float = 1e-5
 
 
 @dataclass(frozen=True)
 class Row:
+    """Times in milliseconds; `graph_ms` is a replay of a CUDA graph, `peak_mb` what a call adds."""
+
     op: str
     shape: str
     dtype: str
@@ -43,6 +51,8 @@ class Row:
     median_ms: float
     p20_ms: float
     p80_ms: float
+    graph_ms: float | None
+    peak_mb: float | None
     bytes: int
     copy_fraction: float | None
     device: str
@@ -52,60 +62,72 @@ class Row:
 
 
 def measure(case: Case, device: torch.device) -> Iterator[Row]:
-    """Time every provider forward, then forward and backward."""
-    copied = _copy_bandwidth() if device.type == "cuda" else None
-    for provider, function in _providers(case, device):
-        yield _row(case, provider, "forward", _forward(case, function), case.forward_bytes, copied)
-        moved = case.forward_bytes + case.backward_bytes
-        step = _forward_backward(case, function)
-        yield _row(case, provider, "forward+backward", step, moved, copied)
+    """Time every provider in every direction; on the CPU they take turns, to share disturbances."""
+    _require_equal(case)
+    on_cuda = device.type == "cuda"
+    copied = _copy_bandwidth() if on_cuda else None
+    for direction in DIRECTIONS:
+        runs = {name: _run(case, provider, direction) for name, provider in case.providers.items()}
+        if on_cuda:
+            quantiles = {name: _cuda_quantiles(run) for name, run in runs.items()}
+        else:
+            quantiles = _cpu_quantiles(runs)
+        for name, run in runs.items():
+            yield _row(case, name, direction, quantiles[name], run if on_cuda else None, copied)
 
 
-def _providers(case: Case, device: torch.device) -> Iterator[tuple[str, Callable[..., Tensor]]]:
-    yield "ours", case.ours
-    yield "eager", case.eager
-    if device.type == "cuda" or shutil.which("c++"):
-        yield "torch.compile", torch.compile(case.eager)
+def _require_equal(case: Case) -> None:
+    with torch.no_grad():
+        expected = next(iter(case.providers.values()))(*case.inputs).float()
+        for name in case.equal:
+            actual = case.providers[name](*case.inputs).float()
+            error = (actual - expected).abs().max().item()
+            if not error <= case.tolerance:
+                raise ValueError(f"{case.op} {case.shape}: {name} differs from ours by {error}")
 
 
-def _forward(case: Case, function: Callable[..., Tensor]) -> Callable[[], object]:
-    def run() -> Tensor:
-        with torch.no_grad():
-            return function(*case.inputs)
+def _run(case: Case, provider: Provider, direction: str) -> Callable[[], object]:
+    if direction == "forward":
 
-    return run
+        def forward() -> object:
+            with torch.no_grad():
+                return provider(*case.inputs)
 
+        return forward
 
-def _forward_backward(case: Case, function: Callable[..., Tensor]) -> Callable[[], object]:
-    trained = case.inputs[0].detach().requires_grad_()
-    grad = torch.ones_like(case.ours(*case.inputs))
-
-    def run() -> object:
-        result = function(trained, *case.inputs[1:])
-        return torch.autograd.grad(result, trained, grad.to(result.dtype))
-
-    return run
+    trained = [tensor.detach().requires_grad_() for tensor in case.inputs[: case.trained]]
+    others = case.inputs[case.trained :]
+    result = provider(*trained, *others)
+    grad = torch.ones_like(result)
+    if direction == "backward":
+        return lambda: torch.autograd.grad(result, trained, grad, retain_graph=True)
+    return lambda: torch.autograd.grad(provider(*trained, *others), trained, grad)
 
 
 def _row(
     case: Case,
     provider: str,
     direction: str,
-    run: Callable[[], object],
-    moved: int,
+    quantiles: tuple[float, float, float],
+    cuda_run: Callable[[], object] | None,
     copied: float | None,
 ) -> Row:
+    moved = {"forward": case.forward_bytes, "backward": case.backward_bytes}.get(
+        direction, case.forward_bytes + case.backward_bytes
+    )
+    median, low, high = (round(value, 4) for value in quantiles)
     first = case.inputs[0]
-    median, low, high = (_cuda_quantiles if first.is_cuda else _cpu_quantiles)(run)
     return Row(
         op=case.op,
         shape=case.shape,
         dtype=str(first.dtype).removeprefix("torch."),
         provider=provider,
         direction=direction,
-        median_ms=round(median, 4),
-        p20_ms=round(low, 4),
-        p80_ms=round(high, 4),
+        median_ms=median,
+        p20_ms=low,
+        p80_ms=high,
+        graph_ms=None if cuda_run is None else _graph_ms(cuda_run),
+        peak_mb=None if cuda_run is None else _peak_mb(cuda_run),
         bytes=moved,
         copy_fraction=None if copied is None else round(moved / (median * 1e-3) / copied, 3),
         device=device_name(first.device),
@@ -115,17 +137,27 @@ def _row(
     )
 
 
-def _cpu_quantiles(run: Callable[[], object]) -> tuple[float, float, float]:
-    for _ in range(3):
+def _cpu_quantiles(
+    runs: Mapping[str, Callable[[], object]],
+) -> dict[str, tuple[float, float, float]]:
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
         run()
-    times: list[float] = []
-    deadline = time.perf_counter() + _BUDGET_SECONDS
-    while len(times) < 10 or time.perf_counter() < deadline:
-        start = time.perf_counter()
         run()
-        times.append((time.perf_counter() - start) * 1e3)
-    fifths = statistics.quantiles(times, n=5)
-    return statistics.median(times), fifths[0], fifths[3]
+    deadline = time.perf_counter() + _BUDGET_SECONDS * len(runs)
+    rounds = 0
+    while rounds < _LEAST_ROUNDS or time.perf_counter() < deadline:
+        rounds += 1
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: _quantiles(values) for name, values in times.items()}
+
+
+def _quantiles(values: list[float]) -> tuple[float, float, float]:
+    fifths = statistics.quantiles(values, n=5)
+    return statistics.median(values), fifths[0], fifths[3]
 
 
 def _cuda_quantiles(run: Callable[[], object]) -> tuple[float, float, float]:
@@ -133,6 +165,28 @@ def _cuda_quantiles(run: Callable[[], object]) -> tuple[float, float, float]:
 
     median, low, high = do_bench(run, quantiles=[0.5, 0.2, 0.8])
     return median, low, high
+
+
+def _graph_ms(run: Callable[[], object]) -> float | None:
+    """None where a provider cannot be captured."""
+    from triton.testing import do_bench_cudagraph
+
+    try:
+        with torch.cuda.stream(torch.cuda.Stream()):
+            return round(do_bench_cudagraph(run, return_mode="median"), 4)
+    except RuntimeError:
+        torch.cuda.synchronize()
+        return None
+
+
+def _peak_mb(run: Callable[[], object]) -> float:
+    run()
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    torch.cuda.synchronize()
+    return round((torch.cuda.max_memory_allocated() - before) / 1e6, 2)
 
 
 def _copy_bandwidth() -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from harness import Case
+from peers import compiled
 from sesame_kernels import masked_mse
 from torch import Tensor
 
@@ -17,7 +18,7 @@ def eager(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 def cases(device: torch.device) -> Iterator[Case]:
     dtypes = [torch.float32] if device.type == "cpu" else [torch.float32, torch.bfloat16]
-    for size in [(32, 3, 64, 64), (32, 3, 256, 256)]:
+    for size in [(64, 3, 64, 64), (64, 3, 256, 256)]:
         for dtype in dtypes:
             prediction = torch.rand(size, device=device).to(dtype)
             target, mask = torch.rand(size, device=device), torch.rand_like(prediction[:, :1])
@@ -26,8 +27,8 @@ def cases(device: torch.device) -> Iterator[Case]:
                 "masked_mse",
                 "x".join(map(str, size)),
                 (prediction, target, mask),
-                masked_mse,
-                eager,
-                moved,
-                moved + prediction.nbytes,
+                {"ours": masked_mse, "eager": eager} | compiled(eager, device),
+                forward_bytes=moved,
+                backward_bytes=moved + prediction.nbytes,
+                equal=("eager",),
             )

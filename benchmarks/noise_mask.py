@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from harness import Case
+from peers import compiled
 from sesame_kernels import noise_mask
 from torch import Tensor
 
@@ -27,7 +28,7 @@ def eager(images: Tensor, anchors: Tensor, sigma: Tensor, counts: Tensor, ids: T
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    for batch, side in [(32, 96), (32, 256)]:
+    for batch, side in [(64, 96), (64, 256)]:
         images = torch.rand(batch, 3, side, side, device=device)
         anchors = torch.rand(batch, 9, 2, device=device)
         sigma = torch.rand(batch, 9, device=device) * 0.07 + 0.03
@@ -38,8 +39,7 @@ def cases(device: torch.device) -> Iterator[Case]:
             "noise_mask",
             f"{batch}x3x{side}x{side}",
             (images, anchors, sigma, counts, ids),
-            ours,
-            eager,
-            2 * images.nbytes + coverage,
-            2 * images.nbytes + coverage,
+            {"ours": ours, "eager": eager} | compiled(eager, device),
+            forward_bytes=2 * images.nbytes + coverage,
+            backward_bytes=2 * images.nbytes + coverage,
         )

@@ -4,26 +4,40 @@ from collections.abc import Iterator
 
 import torch
 from harness import Case
+from peers import compiled, grid, soft_argmax_peers
 from sesame_kernels import soft_argmax
 from torch import Tensor
 
-__all__ = ["cases"]
+__all__ = ["cases", "eager"]
 
 
 def eager(logits: Tensor) -> Tensor:
-    height, width = logits.shape[2:]
-    probability = logits.float().flatten(2).softmax(2).view(logits.shape)
-    x = (torch.arange(width, device=logits.device) + 0.5) / width
-    y = (torch.arange(height, device=logits.device) + 0.5) / height
-    return torch.stack(((probability.sum(2) * x).sum(2), (probability.sum(3) * y).sum(2)), 2)
+    """Products of the softmax with coordinate grids, as most code has it."""
+    probability = logits.float().flatten(2).softmax(2)
+    centres = grid(*logits.shape[2:], logits.device, torch.float32)
+    return torch.stack([(probability * axis).sum(2) for axis in centres.unbind(1)], 2)
+
+
+def matmul(logits: Tensor) -> Tensor:
+    """One product of the softmax with the grid's two columns."""
+    probability = logits.float().flatten(2).softmax(2)
+    return probability @ grid(*logits.shape[2:], logits.device, torch.float32)
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    sizes = [(32, 68, 24, 24), (16, 98, 64, 64)]
-    dtypes = [torch.float32] if device.type == "cpu" else [torch.float32, torch.bfloat16]
+    on_cpu = device.type == "cpu"
+    sizes = [(32, 68, 24, 24), (16 if on_cpu else 256, 98, 64, 64)]
     for size in sizes:
-        for dtype in dtypes:
+        for dtype in [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]:
             logits = torch.randn(size, device=device).to(dtype)
-            moved = logits.nbytes
-            shape = "x".join(map(str, size))
-            yield Case("soft_argmax", shape, (logits,), soft_argmax, eager, moved, 2 * moved)
+            peers = soft_argmax_peers()
+            providers = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
+            yield Case(
+                "soft_argmax",
+                "x".join(map(str, size)),
+                (logits,),
+                providers | compiled(eager, device) | peers,
+                forward_bytes=logits.nbytes,
+                backward_bytes=2 * logits.nbytes,
+                equal=("eager", "matmul", *(peers if dtype == torch.float32 else ())),
+            )

@@ -3,7 +3,28 @@
 Needs torch, and triton where CUDA tensors come in; knows nothing of the rest of the project.
 """
 
-from sesame_kernels.functional import masked_mse, noise_mask, soft_argmax
-from sesame_kernels.modules import MaskedMSELoss, SoftArgmax
+from sesame_kernels.functional import (
+    linear_soft_argmax,
+    masked_mse,
+    noise_mask,
+    soft_argmax,
+    soft_argmax_l1,
+)
+from sesame_kernels.modules import (
+    LinearSoftArgmax,
+    MaskedMSELoss,
+    SoftArgmax,
+    SoftArgmaxL1Loss,
+)
 
-__all__ = ["MaskedMSELoss", "SoftArgmax", "masked_mse", "noise_mask", "soft_argmax"]
+__all__ = [
+    "LinearSoftArgmax",
+    "MaskedMSELoss",
+    "SoftArgmax",
+    "SoftArgmaxL1Loss",
+    "linear_soft_argmax",
+    "masked_mse",
+    "noise_mask",
+    "soft_argmax",
+    "soft_argmax_l1",
+]

@@ -1,4 +1,4 @@
-"""Compile every kernel ahead of time, without a GPU: `python -m sesame_kernels.aot --arch 90`.
+"""Compile every kernel ahead of time, without a GPU: `python -m sesame_kernels.aot`.
 
 Each launcher runs on tensors without storage while its launches are recorded, so what is compiled
 here (types, tiles, warps, alignments) is what production launches. Prints one line per kernel and
@@ -6,26 +6,35 @@ exits with 1 if one spills registers or needs more shared memory than a block ca
 """
 
 import argparse
+import json
 import os
-import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["Launch", "Resources", "compile_launch", "main", "recorded_launches"]
+from sesame_kernels.machine_code import SHARED_LIMITS, Resources, resources_of
 
-SHARED_LIMITS = {80: 166_912, 90: 232_448, 100: 232_448}
-"""Bytes of shared memory that one block can have, by compute capability."""
+__all__ = ["Launch", "Report", "compile_launch", "fault_of", "main", "recorded_launches"]
 
-_MODULES = ("soft_argmax", "masked_mse", "noise_mask")
+_DEFAULT = ("sm_80", "sm_90", "sm_100")
+_MODULES = (
+    "soft_argmax",
+    "soft_argmax_l1",
+    "linear_soft_argmax",
+    "linear_soft_argmax_backward",
+    "masked_mse",
+    "noise_mask",
+    "sums",
+)
 _POINTEES = {
     torch.float16: "fp16",
     torch.bfloat16: "bf16",
@@ -43,29 +52,29 @@ class Launch:
     label: str
     kernel: Any
     arguments: dict[str, Any]
-    warps: int
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What one thread (registers, spilled and local bytes) and one block (shared bytes) use."""
+class Report:
+    """One kernel on one architecture; `fault` is empty where it can run as intended."""
 
-    registers: int
-    stack: int
-    shared: int
+    arch: str
+    inputs: str
+    kernel: str
+    resources: Resources
+    fault: str
 
 
-def recorded_launches() -> list[Launch]:
-    """The launches of all ops, forward and backward, at the sizes of a training step."""
+def recorded_launches(arch: str) -> list[Launch]:
+    """The launches of all ops on `arch`, forward and backward, at the sizes of a training step."""
     launches: list[Launch] = []
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         for memory_format in (torch.contiguous_format, torch.channels_last):
-            label = (
-                f"{_POINTEES[dtype]} {'nhwc' if memory_format == torch.channels_last else 'nchw'}"
-            )
-            with _recording(label, launches):
+            layout = "nhwc" if memory_format == torch.channels_last else "nchw"
+            with _recording(arch, f"{_POINTEES[dtype]} {layout}", launches):
                 _run_all(dtype, memory_format)
-    return launches
+    return _without_repeats(launches)
 
 
 def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
@@ -79,8 +88,16 @@ def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
         return torch.empty(shape, dtype=dtype, device="meta")
 
     logits = images(32, 98, 64, 64)
-    coordinates, statistics = fused.soft_argmax(logits, 1.0)
-    fused.soft_argmax_backward(coordinates, logits, coordinates, statistics, 1.0)
+    saved = fused.soft_argmax(logits, 1.0)
+    fused.soft_argmax_backward(saved[0], logits, *saved, 1.0)
+    saved = fused.soft_argmax_moments(logits, 1.0)
+    fused.soft_argmax_moments_backward(*saved[:2], logits, *saved, 1.0)
+    loss, _, unit = fused.soft_argmax_l1(logits, saved[0], empty(32, 98), 1.0, True)
+    fused.soft_argmax_l1_backward(loss, unit, dtype)
+    fused.soft_argmax_l1_rescale_(loss, unit)
+    features, weight = images(32, 256, 64, 64), empty(98, 256, dtype=dtype)
+    saved = fused.linear_soft_argmax(features, weight, 1.0)
+    fused.linear_soft_argmax_backward(saved[0], features, weight, *saved, 1.0)
     prediction, mask = images(32, 3, 64, 64), empty(32, 1, 64, 64)
     loss = fused.masked_mse(prediction, prediction, mask, 0.01)
     fused.masked_mse_backward(loss, prediction, prediction, mask, 0.01)
@@ -91,14 +108,30 @@ def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
     fused.noise_mask_backward(masked, coverage)
 
 
+def _without_repeats(launches: list[Launch]) -> list[Launch]:
+    """Kernels that only see sums are the same for all inputs."""
+    kept: dict[tuple[str, str, str], Launch] = {}
+    for launch in launches:
+        arguments = {
+            name: (value.dtype,) if isinstance(value, torch.Tensor) else value
+            for name, value in launch.arguments.items()
+        }
+        key = (launch.kernel.__name__, str(arguments), str(launch.options))
+        kept.setdefault(key, launch)
+    return list(kept.values())
+
+
 @contextmanager
-def _recording(label: str, launches: list[Launch]) -> Iterator[None]:
-    kernels = [kernel for name in _MODULES for kernel in _kernels(name)]
+def _recording(arch: str, label: str, launches: list[Launch]) -> Iterator[None]:
+    launch: Any = import_module("sesame_kernels.fused.launch")
+    was_amd, launch.is_amd = launch.is_amd, arch.startswith("gfx")
+    kernels = {id(kernel): kernel for name in _MODULES for kernel in _kernels(name)}.values()
     for kernel in kernels:
         kernel.run = _recorder(label, kernel, launches)
     try:
         yield
     finally:
+        launch.is_amd = was_amd
         for kernel in kernels:
             del kernel.run
 
@@ -109,20 +142,28 @@ def _kernels(name: str) -> list[Any]:
 
 
 def _recorder(label: str, kernel: Any, launches: list[Launch]) -> Callable[..., None]:
-    def record(*args: Any, grid: Any, warmup: bool, num_warps: int = 4, **kwargs: Any) -> None:
+    def record(*args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
         names = [parameter.name for parameter in kernel.params]
+        options: dict[str, Any] = {
+            key: kwargs.pop(key) for key in ("num_warps", "num_stages") if key in kwargs
+        }
         arguments = dict(zip(names, args, strict=False)) | kwargs
-        launches.append(Launch(label, kernel, arguments, num_warps))
+        launches.append(Launch(label, kernel, arguments, options))
 
     return record
 
 
-def compile_launch(launch: Launch, capability: int) -> Resources:
-    """Compile for sm_<capability> and read the resources of the machine code."""
+def compile_launch(launch: Launch, arch: str) -> Resources:
+    """Compile for sm_NN or gfxNNN and read the resources of the machine code."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
+    target = (
+        GPUTarget("hip", arch, 64)
+        if arch.startswith("gfx")
+        else GPUTarget("cuda", int(arch[3:]), 32)
+    )
     signature: dict[str, str] = {}
     constants: dict[tuple[int], Any] = {}
     attributes: dict[tuple[int], list[list[Any]]] = {}
@@ -135,17 +176,14 @@ def compile_launch(launch: Launch, capability: int) -> Resources:
         elif isinstance(value, torch.Tensor) or (isinstance(value, int) and value % 16 == 0):
             attributes[(parameter.num,)] = [["tt.divisibility", 16]]
     source = ASTSource(launch.kernel, signature, constants, attributes)
-    target = GPUTarget("cuda", capability, 32)
-    compiled = triton.compile(source, target=target, options={"num_warps": launch.warps})
-    registers, stack = _machine_resources(compiled.asm["cubin"])
-    return Resources(registers, stack, compiled.metadata.shared)
+    return resources_of(triton.compile(source, target=target, options=launch.options), arch)
 
 
 def _kind(parameter: Any, value: Any) -> str:
     """The type under which Triton's launcher would specialise this argument."""
     if isinstance(value, torch.Tensor):
         return "*" + _POINTEES[value.dtype]
-    if parameter.is_constexpr:
+    if parameter.is_constexpr or value is None:
         return "constexpr"
     if parameter.annotation_type:
         return parameter.annotation_type
@@ -154,38 +192,70 @@ def _kind(parameter: Any, value: Any) -> str:
     return "i32" if -(2**31) <= value < 2**31 else "i64"
 
 
-def _machine_resources(cubin: bytes) -> tuple[int, int]:
-    import triton
+def fault_of(used: Resources, arch: str) -> str:
+    """Why a kernel cannot run as intended; empty if it can."""
+    faults = []
+    if used.spilled:
+        faults.append(f"spills {used.spilled} B")
+    if used.shared > SHARED_LIMITS[arch]:
+        faults.append(f"shared memory above {SHARED_LIMITS[arch]} B")
+    return ", ".join(faults)
 
-    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        text = subprocess.run(
-            [tool, "--dump-resource-usage", file.name], check=True, capture_output=True, text=True
-        ).stdout
-    usage = {key: int(value) for key, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", text)}
-    return usage["REG"], usage["STACK"] + usage["LOCAL"]
+
+def _reports(arch: str, share: int, shares: int) -> list[Report]:
+    reports = []
+    for launch in recorded_launches(arch)[share::shares]:
+        used = compile_launch(launch, arch)
+        name = launch.kernel.__name__
+        reports.append(Report(arch, launch.label, name, used, fault_of(used, arch)))
+    return reports
+
+
+def _line(report: Report) -> str:
+    used = report.resources
+    return (
+        f"{report.arch:7} {report.inputs:9} {report.kernel:30} {used.registers:4} registers "
+        f"{used.spilled:5} B spilled {used.shared:7} B shared {used.load_bytes:3} B loads "
+        f"{used.matrix_unit:8} {report.fault and 'FAILS: ' + report.fault}"
+    ).rstrip()
+
+
+def _write_json(path: Path, reports: Sequence[Report]) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps([asdict(report) for report in reports], indent=1) + "\n")
+    os.replace(part, path)
+
+
+def _arch(text: str) -> str:
+    name = f"sm_{text}" if text.isdigit() else text
+    if name not in SHARED_LIMITS:
+        valid = ", ".join(SHARED_LIMITS)
+        raise argparse.ArgumentTypeError(f"unknown architecture {text!r}; valid: {valid}")
+    return name
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sesame_kernels.aot", description=__doc__)
-    parser.add_argument("--arch", type=int, nargs="+", choices=sorted(SHARED_LIMITS), default=[90])
+    parser.add_argument(
+        "--arch", type=_arch, nargs="+", default=_DEFAULT, help=f"of {', '.join(SHARED_LIMITS)}"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to this file")
+    parser.add_argument("--jobs", type=int, default=min(8, os.cpu_count() or 1))
     options = parser.parse_args(argv)
     if os.environ.get("TRITON_INTERPRET", "0") == "1":
         parser.error("TRITON_INTERPRET is set: interpreted kernels have no machine code; unset it")
-    failures = 0
-    for capability in options.arch:
-        for launch in recorded_launches():
-            used = compile_launch(launch, capability)
-            is_bad = used.stack > 0 or used.shared > SHARED_LIMITS[capability]
-            failures += is_bad
-            print(
-                f"sm_{capability} {launch.label:9} {launch.kernel.__name__:28} "
-                f"{used.registers:4} registers {used.stack:5} B stack {used.shared:7} B shared"
-                f"{'  FAILS' if is_bad else ''}"
-            )
-    return 1 if failures else 0
+    reports = []
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for arch in options.arch:
+            compile_share = partial(_reports, arch, shares=options.jobs)
+            for part in pool.map(compile_share, range(options.jobs)):
+                reports += part
+    reports.sort(key=lambda report: (options.arch.index(report.arch), report.kernel, report.inputs))
+    for report in reports:
+        print(_line(report))
+    if options.json:
+        _write_json(options.json, reports)
+    return 1 if any(report.fault for report in reports) else 0
 
 
 if __name__ == "__main__":

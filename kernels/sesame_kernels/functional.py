@@ -1,36 +1,138 @@
 """The public functions: they check their arguments, then call the registered ops."""
 
+from typing import Literal, overload
+
 import torch
 from torch import Tensor
 
 from sesame_kernels import registry
+from sesame_kernels.checks import (
+    refuse_gradient,
+    require_floating,
+    require_images,
+    require_maps,
+    require_same_device,
+    require_shape,
+    require_temperature,
+)
 
-__all__ = ["masked_mse", "noise_mask", "soft_argmax"]
+__all__ = ["linear_soft_argmax", "masked_mse", "noise_mask", "soft_argmax", "soft_argmax_l1"]
 
 _OPS = getattr(torch.ops, registry.NAMESPACE)
 
 
-def soft_argmax(logits: Tensor, beta: float = 1.0) -> Tensor:
-    """The expected position of each map's softmax.
+@overload
+def soft_argmax(
+    logits: Tensor, beta: float = 1.0, *, second_moments: Literal[False] = False
+) -> Tensor: ...
+
+
+@overload
+def soft_argmax(
+    logits: Tensor, beta: float = 1.0, *, second_moments: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+
+
+def soft_argmax(
+    logits: Tensor, beta: float = 1.0, *, second_moments: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The expected position of each map's softmax and, if asked, its covariance.
 
     Args:
         logits: [B, K, H, W] of any floating dtype, H and W at least 1.
         beta: inverse temperature, above 0; the softmax is of beta * logits.
+        second_moments: also return the softmax's second central moments, from the same pass.
 
     Returns:
         [B, K, 2]: (x, y) in [0, 1], the expectation of the cell centres ((column + 0.5) / W,
         (row + 0.5) / H). float32, or float64 for float64 logits. A map that holds a NaN, +inf or
         nothing but -inf gives NaN.
+        With `second_moments` also [B, K, 3] of the same dtype: the variances of x and of y, each in
+        [0, 0.25], and their covariance. All three, since along a contour a landmark is uncertain
+        in one direction, which need not be an axis.
 
     Raises:
         ValueError: for another rank or dtype, an empty map, or beta not above 0.
     """
-    _require_images("logits", logits)
-    if logits.shape[2] * logits.shape[3] == 0:
-        raise ValueError(f"logits must have maps of at least 1 x 1, got {list(logits.shape)}")
-    if not beta > 0.0:
-        raise ValueError(f"beta must be above 0, got {beta}")
+    require_maps("logits", logits)
+    require_temperature(beta)
+    if second_moments:
+        coordinates, moments, _ = _OPS.soft_argmax_moments(logits, beta)
+        return coordinates, moments
     return _OPS.soft_argmax(logits, beta)[0]
+
+
+def soft_argmax_l1(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, beta: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The L1 loss of `soft_argmax`, and the coordinates.
+
+    The mean over B, K and (x, y) of weight * |soft_argmax(logits, beta) - target|. Forward writes
+    the logits' gradient too, where they require one; backward multiplies it by the loss's, which
+    costs nothing if that is 1.
+
+    Args:
+        logits: [B, K, H, W] as of `soft_argmax`.
+        target: [B, K, 2], floating, in the units of the coordinates.
+        weight: [B, K], floating, a factor of each landmark's error, or None for 1. The mean
+            divides by the number of coordinates, not by the sum of weights.
+        beta: inverse temperature, above 0.
+
+    Returns:
+        (a scalar loss, NaN for an empty batch; coordinates [B, K, 2], to look at: they carry no
+        gradient). Both float32, or float64 for float64 logits.
+
+    Raises:
+        ValueError: as `soft_argmax`, for shapes or devices that do not fit, or a target or weight
+            that requires a gradient.
+    """
+    require_maps("logits", logits)
+    require_temperature(beta)
+    pairs = [("target", target, (*logits.shape[:2], 2))]
+    if weight is not None:
+        pairs.append(("weight", weight, tuple(logits.shape[:2])))
+    for name, tensor, shape in pairs:
+        require_shape(name, tensor, shape)
+        require_floating(name, tensor)
+        require_same_device(name, tensor, "logits", logits)
+        refuse_gradient(name, tensor)
+    with_gradient = logits.requires_grad and torch.is_grad_enabled()
+    loss, coordinates, _ = _OPS.soft_argmax_l1(logits, target, weight, beta, with_gradient)
+    return loss, coordinates
+
+
+def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> Tensor:
+    """`soft_argmax` of a 1x1 convolution, without its maps: of the logits weight @ features.
+
+    A bias would add a constant to each map, which the softmax cancels: the layer's bias can be
+    left out, and gets no gradient.
+
+    Args:
+        features: [B, C, H, W] of any floating dtype, C, H and W at least 1.
+        weight: [K, C] or, as of `nn.Conv2d`, [K, C, 1, 1], of the features' dtype. Under autocast
+            both are cast as by a convolution.
+        beta: inverse temperature, above 0.
+
+    Returns:
+        [B, K, 2] as of `soft_argmax`, float32, or float64 for float64. Logits, softmax and sums
+        are accumulated in that dtype; products take factors in the features' dtype, on GPUs
+        float32 as three tf32.
+
+    Raises:
+        ValueError: for shapes, dtypes or devices that do not fit, or beta not above 0.
+    """
+    require_maps("features", features)
+    require_temperature(beta)
+    if weight.ndim == 4 and weight.shape[2:] == (1, 1):
+        weight = weight.flatten(1)
+    require_shape("weight", weight, (weight.shape[0], max(1, features.shape[1])))
+    require_same_device("weight", weight, "features", features)
+    if torch.is_autocast_enabled(features.device.type) and features.dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(features.device.type)
+        features, weight = features.to(dtype), weight.to(dtype)
+    if weight.dtype != features.dtype:
+        raise ValueError(f"weight is {weight.dtype}, features are {features.dtype}: cast one")
+    return _OPS.linear_soft_argmax(features, weight, beta)[0]
 
 
 def masked_mse(
@@ -53,19 +155,18 @@ def masked_mse(
         ValueError: for shapes or dtypes that do not fit, tensors on several devices, or a target
             or mask that requires a gradient.
     """
-    _require_images("prediction", prediction)
-    _require_images("target", target)
-    _require_images("mask", mask)
+    require_images("prediction", prediction)
+    require_images("target", target)
+    require_images("mask", mask)
     if target.shape != prediction.shape:
         raise ValueError(
             f"target must have the prediction's shape {list(prediction.shape)}, "
             f"got {list(target.shape)}"
         )
-    _require_shape("mask", mask, (prediction.shape[0], 1, *prediction.shape[2:]))
+    require_shape("mask", mask, (prediction.shape[0], 1, *prediction.shape[2:]))
     for name, tensor in (("target", target), ("mask", mask)):
-        if tensor.device != prediction.device:
-            raise ValueError(f"{name} is on {tensor.device}, prediction on {prediction.device}")
-        _refuse_gradient(name, tensor)
+        require_same_device(name, tensor, "prediction", prediction)
+        refuse_gradient(name, tensor)
     return _OPS.masked_mse(prediction, target, mask, outside_weight)
 
 
@@ -103,18 +204,17 @@ def noise_mask(
         ValueError: for shapes, dtypes or a seed that do not fit, or anchors or sigma that require
             a gradient.
     """
-    _require_images("images", images)
+    require_images("images", images)
     if anchors.ndim != 3:
         raise ValueError(f"anchors must be [B, A, 2], got {list(anchors.shape)}")
     batch, num_anchors = images.shape[0], anchors.shape[1]
-    _require_shape("anchors", anchors, (batch, num_anchors, 2))
-    _require_shape("sigma", sigma, (batch, num_anchors))
-    _require_shape("counts", counts, (batch,))
-    _require_shape("sample_ids", sample_ids, (batch,))
+    require_shape("anchors", anchors, (batch, num_anchors, 2))
+    require_shape("sigma", sigma, (batch, num_anchors))
+    require_shape("counts", counts, (batch,))
+    require_shape("sample_ids", sample_ids, (batch,))
     for name, tensor in (("anchors", anchors), ("sigma", sigma)):
-        if not tensor.is_floating_point():
-            raise ValueError(f"{name} must be of a floating dtype, got {tensor.dtype}")
-        _refuse_gradient(name, tensor)
+        require_floating(name, tensor)
+        refuse_gradient(name, tensor)
     for name, tensor in (("counts", counts), ("sample_ids", sample_ids)):
         if tensor.is_floating_point() or tensor.dtype == torch.bool:
             raise ValueError(f"{name} must be of an integer dtype, got {tensor.dtype}")
@@ -123,20 +223,3 @@ def noise_mask(
     small = (t.to(images.device, non_blocking=True) for t in (anchors, sigma, counts, sample_ids))
     anchors, sigma, counts, sample_ids = small
     return _OPS.noise_mask(images, anchors, sigma, counts, seed, sample_ids, noise_mean, noise_std)
-
-
-def _require_images(name: str, tensor: Tensor) -> None:
-    if tensor.ndim != 4:
-        raise ValueError(f"{name} must have 4 dimensions [B, C, H, W], got {list(tensor.shape)}")
-    if not tensor.is_floating_point():
-        raise ValueError(f"{name} must be of a floating dtype, got {tensor.dtype}")
-
-
-def _require_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(tensor.shape) != shape:
-        raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
-
-
-def _refuse_gradient(name: str, tensor: Tensor) -> None:
-    if tensor.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{name} gets no gradient from this op: pass {name}.detach()")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["accumulation_dtype", "empty_gradient", "flat_pixels"]
+__all__ = ["accumulation_dtype", "empty_gradient", "empty_unit_gradient", "flat_pixels"]
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -11,7 +11,7 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def empty_gradient(tensor: Tensor) -> Tensor:
+def empty_gradient(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Uninitialised [B, C, H, W] like `tensor`: channels-last if it is, else contiguous.
 
     Both formats keep rows and columns collapsible, so `flat_pixels` of the result is a view.
@@ -20,8 +20,18 @@ def empty_gradient(tensor: Tensor) -> Tensor:
         memory_format=torch.channels_last
     )
     return torch.empty_like(
-        tensor, memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        tensor,
+        dtype=dtype,
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
     )
+
+
+def empty_unit_gradient(logits: Tensor) -> Tensor:
+    """Uninitialised, for the gradient under an upstream gradient of 1: float32 for float16.
+
+    The mean's factor of 1 / (2 B K) comes before any loss scale, and float16 would lose it.
+    """
+    return empty_gradient(logits, torch.float32 if logits.dtype == torch.float16 else None)
 
 
 def flat_pixels(tensor: Tensor) -> Tensor:

@@ -1,24 +1,68 @@
 """The ops as modules."""
 
+import torch
 from torch import Tensor, nn
 
-from sesame_kernels.functional import masked_mse, soft_argmax
+from sesame_kernels.functional import linear_soft_argmax, masked_mse, soft_argmax, soft_argmax_l1
 
-__all__ = ["MaskedMSELoss", "SoftArgmax"]
+__all__ = ["LinearSoftArgmax", "MaskedMSELoss", "SoftArgmax", "SoftArgmaxL1Loss"]
 
 
 class SoftArgmax(nn.Module):
-    """`soft_argmax` with a fixed inverse temperature: [B, K, H, W] -> [B, K, 2]."""
+    """`soft_argmax` with a fixed inverse temperature: [B, K, H, W] -> [B, K, 2].
+
+    With `second_moments` -> ([B, K, 2], [B, K, 3]).
+    """
+
+    def __init__(self, beta: float = 1.0, *, second_moments: bool = False) -> None:
+        super().__init__()
+        self.beta = beta
+        self.second_moments = second_moments
+
+    def forward(self, logits: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if self.second_moments:
+            return soft_argmax(logits, self.beta, second_moments=True)
+        return soft_argmax(logits, self.beta)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, second_moments={self.second_moments}"
+
+
+class SoftArgmaxL1Loss(nn.Module):
+    """`soft_argmax_l1`: (logits, target, weight or None) -> (loss, coordinates)."""
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
         self.beta = beta
 
-    def forward(self, logits: Tensor) -> Tensor:
-        return soft_argmax(logits, self.beta)
+    def forward(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        return soft_argmax_l1(logits, target, weight, self.beta)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}"
+
+
+class LinearSoftArgmax(nn.Module):
+    """`linear_soft_argmax` with its weight: features [B, channels, H, W] -> [B, landmarks, 2].
+
+    `weight` is [landmarks, channels, 1, 1] and initialised as that of `nn.Conv2d`, whose weight
+    can be loaded here.
+    """
+
+    def __init__(self, channels: int, landmarks: int, beta: float = 1.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.weight = nn.Parameter(torch.empty(landmarks, channels, 1, 1))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return linear_soft_argmax(features, self.weight, self.beta)
+
+    def extra_repr(self) -> str:
+        landmarks, channels = self.weight.shape[:2]
+        return f"{channels}, {landmarks}, beta={self.beta}"
 
 
 class MaskedMSELoss(nn.Module):

@@ -130,8 +130,13 @@ class ModelConfig(Strict):
 
 
 class HeadConfig(Strict):
-    """Soft-argmax temperature, supervised stacks, and the reconstruction's upscaling of the map."""
+    """Soft-argmax temperature, supervised stacks, and the reconstruction's upscaling of the map.
 
+    `impl` fused computes the last stack's coordinates from its features without writing its maps:
+    the same function and the same weights as conv, for less memory.
+    """
+
+    impl: Literal["conv", "fused"] = "conv"
     beta: Positive = 1.0
     supervision: Literal["all", "last_only"] = "all"
     reconstruction_upscale: Literal[1, 2, 4] = 1

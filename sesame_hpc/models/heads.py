@@ -1,7 +1,7 @@
 """The two networks of SESAME: landmark coordinates, and image reconstruction, on one backbone."""
 
 import torch
-from sesame_kernels import soft_argmax
+from sesame_kernels import linear_soft_argmax, soft_argmax
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,16 +14,23 @@ __all__ = ["LandmarkNet", "ReconstructionNet"]
 class LandmarkNet(nn.Module):
     """Preliminary and finetune stages: soft-argmax coordinates (Eq. 1) of every stack.
 
-    [B, 3, S, S] in [0, 1] -> [T, B, K, 2] fp32 (x, y) in [0, 1] of the crop, T stacks.
+    [B, 3, S, S] in [0, 1] -> [T, B, K, 2] fp32 (x, y) in [0, 1] of the crop, T stacks. With
+    `head.impl` fused the last stack's maps are never made, and the bias of its head, which the
+    softmax cancels, gets no gradient.
     """
 
     def __init__(self, model: ModelConfig, head: HeadConfig, num_landmarks: int) -> None:
         super().__init__()
         self.beta = head.beta
+        self.is_fused = head.impl == "fused"
         self.backbone = StackedHourglass(model, num_landmarks)
 
     def forward(self, images: Tensor) -> Tensor:
-        return torch.stack([soft_argmax(maps, self.beta) for maps in self.backbone(images)])
+        if not self.is_fused:
+            return torch.stack([soft_argmax(maps, self.beta) for maps in self.backbone(images)])
+        maps, features = self.backbone.without_last_head(images)
+        last = linear_soft_argmax(features, self.backbone.last_stack.head.weight, self.beta)
+        return torch.stack([*(soft_argmax(each, self.beta) for each in maps), last])
 
 
 class ReconstructionNet(nn.Module):

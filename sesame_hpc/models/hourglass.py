@@ -48,11 +48,15 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[B, width, M, M] -> (input of the next stack, maps [B, map_channels, M, M])."""
-        features = self.features(self.post(self.hourglass(x)))
+        features = self.map_features(x)
         maps = self.head(features)
         if self.inject_features is not None and self.inject_map is not None:
             x = x + self.inject_features(features) + self.inject_map(maps)
         return x, maps
+
+    def map_features(self, x: Tensor) -> Tensor:
+        """[B, width, M, M] -> what the head makes maps of, [B, width, M, M]."""
+        return self.features(self.post(self.hourglass(x)))
 
 
 class StackedHourglass(nn.Module):
@@ -66,10 +70,21 @@ class StackedHourglass(nn.Module):
             for index in range(config.stacks)
         )
 
+    @property
+    def last_stack(self) -> Stack:
+        stack = self.stacks[-1]
+        assert isinstance(stack, Stack)
+        return stack
+
     def forward(self, images: Tensor) -> list[Tensor]:
+        maps, features = self.without_last_head(images)
+        return [*maps, self.last_stack.head(features)]
+
+    def without_last_head(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """(the maps of all stacks but the last, the features of the last one's head)."""
         x = self.stem(images)
         maps = []
-        for stack in self.stacks:
+        for stack in self.stacks[:-1]:
             x, stack_maps = stack(x)
             maps.append(stack_maps)
-        return maps
+        return maps, self.last_stack.map_features(x)

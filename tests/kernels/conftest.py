@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from sesame_kernels.registry import triton_on_cpu
+from sesame_kernels.dispatch import triton_on_cpu
 
 
 @pytest.fixture(

@@ -1,18 +1,18 @@
 import pytest
 import torch
+from kernel_inputs import (
+    HALVES,
+    LAYOUTS,
+    MAP_SHAPES,
+    layouts,
+    pixels_off,
+    randn,
+    relative_rmse,
+    textbook,
+    textbook_moments,
+)
 from sesame_kernels import SoftArgmax, soft_argmax
 from torch import Tensor
-
-SHAPES = [(2, 3, 1, 1), (2, 3, 7, 5), (1, 98, 8, 8), (2, 1, 48, 64), (0, 3, 4, 4), (1, 2, 80, 72)]
-
-
-def textbook(logits: Tensor, beta: float = 1.0) -> Tensor:
-    """Products of the softmax with coordinate grids, in float64."""
-    height, width = logits.shape[2:]
-    probability = (logits.double() * beta).flatten(2).softmax(2).view(logits.shape)
-    x = (torch.arange(width, device=logits.device, dtype=torch.float64) + 0.5) / width
-    y = (torch.arange(height, device=logits.device, dtype=torch.float64) + 0.5) / height
-    return torch.stack(((probability * x).sum((2, 3)), (probability * y[:, None]).sum((2, 3))), 2)
 
 
 def coordinates_and_gradient(function, logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
@@ -22,27 +22,16 @@ def coordinates_and_gradient(function, logits: Tensor, beta: float) -> tuple[Ten
     return coordinates, torch.autograd.grad((coordinates * weights).sum(), logits)[0]
 
 
-def relative_rmse(actual: Tensor, expected: Tensor) -> float:
-    expected = expected.double()
-    error = (actual.double() - expected).square().sum().sqrt()
-    return (error / expected.square().sum().sqrt().clamp_min(1e-300)).item()
-
-
-def logits_of(shape: tuple[int, ...], device: torch.device, scale: float = 4.0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device) * scale
-
-
 @pytest.mark.usefixtures("poisoned_memory")
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*MAP_SHAPES, (1, 2, 80, 72)])
 @pytest.mark.parametrize("beta", [1.0, 0.37])
 def test_agrees_with_float64(device, shape, beta):
-    logits = logits_of(shape, device)
+    logits = randn(shape, device, scale=4.0)
     actual, gradient = coordinates_and_gradient(soft_argmax, logits, beta)
     expected, expected_gradient = coordinates_and_gradient(textbook, logits.double(), beta)
     assert actual.dtype == torch.float32
     assert actual.shape == (*shape[:2], 2)
-    pixels = torch.tensor([shape[3], shape[2]], device=device)
-    torch.testing.assert_close(actual * pixels, expected.float() * pixels, atol=1e-4, rtol=0)
+    assert pixels_off(actual, expected, shape[2:]) < 1e-4
     assert gradient.shape == shape
     if shape[2:] == (1, 1):
         assert gradient.abs().max() < 1e-6
@@ -50,9 +39,9 @@ def test_agrees_with_float64(device, shape, beta):
         assert relative_rmse(gradient, expected_gradient) < 2e-6
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", HALVES)
 def test_half_precision_is_rounded_only_at_its_ends(device, dtype):
-    logits = logits_of((2, 3, 16, 12), device).to(dtype)
+    logits = randn((2, 3, 16, 12), device, scale=4.0).to(dtype)
     actual, gradient = coordinates_and_gradient(soft_argmax, logits, 1.0)
     expected, expected_gradient = coordinates_and_gradient(textbook, logits.double(), 1.0)
     assert actual.dtype == torch.float32
@@ -61,21 +50,10 @@ def test_half_precision_is_rounded_only_at_its_ends(device, dtype):
     assert relative_rmse(gradient, expected_gradient) < 4e-3
 
 
-def layouts(logits: Tensor) -> dict[str, Tensor]:
-    wide = logits.repeat(1, 1, 2, 2)
-    return {
-        "channels_last": logits.contiguous(memory_format=torch.channels_last),
-        "transposed": logits.transpose(2, 3).contiguous().transpose(2, 3),
-        "sliced": wide[:, :, : logits.shape[2], : logits.shape[3]],
-        "every_other_map": logits.repeat_interleave(2, 1)[:, ::2],
-        "batch_last": logits.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2),
-    }
-
-
 @pytest.mark.usefixtures("poisoned_memory")
-@pytest.mark.parametrize("layout", list(layouts(torch.zeros(1, 1, 1, 1))))
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(device, layout):
-    logits = logits_of((3, 20, 6, 10), device)
+    logits = randn((3, 20, 6, 10), device, scale=4.0)
     expected, expected_gradient = coordinates_and_gradient(textbook, logits.double(), 1.0)
     actual, gradient = coordinates_and_gradient(soft_argmax, layouts(logits)[layout], 1.0)
     torch.testing.assert_close(actual, expected.float(), atol=2e-6, rtol=0)
@@ -83,7 +61,7 @@ def test_layouts(device, layout):
 
 
 def test_expanded(device):
-    logits = logits_of((1, 1, 6, 10), device).expand(2, 3, 6, 10)
+    logits = randn((1, 1, 6, 10), device, scale=4.0).expand(2, 3, 6, 10)
     actual, gradient = coordinates_and_gradient(soft_argmax, logits, 1.0)
     expected, expected_gradient = coordinates_and_gradient(textbook, logits.double(), 1.0)
     torch.testing.assert_close(actual, expected.float(), atol=2e-6, rtol=0)
@@ -96,6 +74,19 @@ def test_large_logits(device, peak):
     logits[0, :, 3, 1] = 1e4
     expected = textbook(logits).float()
     torch.testing.assert_close(soft_argmax(logits), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("rise", [40.0, -40.0])
+def test_a_maximum_that_grows_from_tile_to_tile(device, channels_last, rise):
+    logits = torch.linspace(0.0, rise, 80 * 72, device=device).view(1, 1, 80, 72)
+    logits = logits + randn((1, 3, 80, 72), device)
+    if channels_last:
+        logits = logits.contiguous(memory_format=torch.channels_last)
+    actual = soft_argmax(logits, second_moments=True)
+    expected = textbook_moments(logits)
+    assert pixels_off(actual[0], expected[0], (80, 72)) < 1e-4
+    torch.testing.assert_close(actual[1].double(), expected[1], rtol=2e-5, atol=1e-8)
 
 
 def test_equal_logits_give_the_centre(device):
@@ -116,7 +107,7 @@ def test_one_finite_logit_is_exact(device, cell):
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_map_without_an_answer_is_nan_and_leaves_the_others_alone(device, value):
-    logits = logits_of((1, 3, 6, 6), device)
+    logits = randn((1, 3, 6, 6), device, scale=4.0)
     expected = soft_argmax(logits)
     logits[0, 1, 2, 4] = value
     actual = soft_argmax(logits)
@@ -126,7 +117,7 @@ def test_a_map_without_an_answer_is_nan_and_leaves_the_others_alone(device, valu
 
 
 def test_repeats_bit_for_bit(device):
-    logits = logits_of((2, 5, 20, 20), device)
+    logits = randn((2, 5, 20, 20), device, scale=4.0)
     first = coordinates_and_gradient(soft_argmax, logits, 1.0)
     second = coordinates_and_gradient(soft_argmax, logits, 1.0)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -134,14 +125,14 @@ def test_repeats_bit_for_bit(device):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_gradcheck(device, channels_last):
-    logits = logits_of((2, 2, 3, 4), device, scale=1.0).double()
+    logits = randn((2, 2, 3, 4), device, scale=1.0).double()
     if channels_last:
         logits = logits.contiguous(memory_format=torch.channels_last)
     assert torch.autograd.gradcheck(lambda z: soft_argmax(z, 0.7), logits.requires_grad_())
 
 
 def test_second_derivative_is_refused(device):
-    logits = logits_of((1, 1, 3, 3), device).requires_grad_()
+    logits = randn((1, 1, 3, 3), device, scale=4.0).requires_grad_()
     gradient = torch.autograd.grad(soft_argmax(logits).sum(), logits, create_graph=True)[0]
     with pytest.raises(RuntimeError, match="soft_argmax_backward"):
         gradient.sum().backward()

@@ -44,6 +44,28 @@ def test_landmarks_lie_in_the_crop() -> None:
     assert coordinates.max() <= 1
 
 
+@pytest.mark.parametrize("stacks", [1, 2])
+def test_the_fused_head_has_the_same_weights_coordinates_and_gradients(stacks: int) -> None:
+    model = SMALL.model_copy(update={"stacks": stacks})
+    conv = LandmarkNet(model, HeadConfig(beta=3.0), 5).double()
+    fused = LandmarkNet(model, HeadConfig(beta=3.0, impl="fused"), 5).double()
+    fused.load_state_dict(conv.state_dict())
+    images = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    results = [network(images) for network in (conv, fused)]
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=1e-12)
+    for result in results:
+        (result * torch.linspace(-1, 1, result.numel()).double().view_as(result)).sum().backward()
+    bias = f"backbone.stacks.{stacks - 1}.head.bias"
+    gradients = dict(fused.named_parameters())
+    for name, parameter in conv.named_parameters():
+        if name == bias:
+            assert parameter.grad.abs().max() < 1e-12
+            assert gradients[name].grad is None
+        else:
+            difference = (gradients[name].grad - parameter.grad).norm()
+            assert difference <= 1e-9 * parameter.grad.norm() + 1e-11, name
+
+
 @pytest.mark.parametrize("upscale", [1, 2, 4])
 def test_reconstructions_are_images_of_the_upscaled_map_size(upscale: int) -> None:
     network = ReconstructionNet(SMALL, HeadConfig(reconstruction_upscale=upscale))

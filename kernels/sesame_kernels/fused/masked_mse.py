@@ -4,7 +4,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.dtypes import TRITON_DTYPE
+from sesame_kernels.fused.launch import TRITON_DTYPE
+from sesame_kernels.fused.sums import mean
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = ["masked_mse", "masked_mse_backward"]
@@ -50,15 +51,6 @@ def partial_sums_kernel(
         predictions += prediction_stride_c
         targets += target_stride_c
     tl.store(partials + tl.program_id(0), tl.sum(tl.where(valid, total * weight, 0.0)))
-
-
-@triton.jit
-def mean_kernel(partials, loss, num_partials, numel, ACC: tl.constexpr, SIZE: tl.constexpr):
-    total = tl.zeros([SIZE], ACC)
-    for start in range(0, num_partials, SIZE):
-        index = start + tl.arange(0, SIZE)
-        total += tl.load(partials + index, mask=index < num_partials, other=0.0)
-    tl.store(loss, tl.sum(total) / numel)
 
 
 @triton.jit
@@ -133,11 +125,7 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
         PIXELS=pixels,
         num_warps=4,
     )
-    loss = prediction.new_empty((), dtype=dtype)
-    mean_kernel[(1,)](
-        partials, loss, num_partials, prediction.numel(), ACC=TRITON_DTYPE[dtype], SIZE=1024
-    )
-    return loss
+    return mean(partials, prediction.numel())
 
 
 def masked_mse_backward(

@@ -5,7 +5,7 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
-from sesame_kernels.fused.dtypes import TRITON_DTYPE
+from sesame_kernels.fused.launch import TRITON_DTYPE
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = ["noise_mask", "noise_mask_backward"]
@@ -105,7 +105,8 @@ def noise_mask_kernel(
             n2, n3 = _box_muller(u2, u3)
         for lane in tl.static_range(4):
             normal = n0 if lane == 0 else (n1 if lane == 1 else (n2 if lane == 2 else n3))
-            active = valid & (group * 4 + lane < channels)
+            # A comparison of scalars would not be a tensor in the interpreter of Triton 3.9.
+            active = valid & (tl.full([PIXELS], lane, tl.int32) + group * 4 < channels)
             value = tl.load(source, mask=active, other=0.0).to(ACC)
             blend = (1.0 - lam) * value + lam * (mean + std * normal.to(ACC))
             tl.store(result, blend, mask=active)

@@ -95,4 +95,5 @@ def noise_mask(
 
 def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     """The gradient of the images: (1 - lambda) times that of the masked images."""
-    return empty_gradient(grad_masked).copy_(grad_masked * (1.0 - coverage))
+    result = empty_gradient(grad_masked)
+    return torch.mul(grad_masked, 1.0 - coverage, out=result)

@@ -4,48 +4,114 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.reference.pieces import pieces
 
-__all__ = ["soft_argmax", "soft_argmax_backward"]
-
-_PIECE = 1 << 18
-"""Elements of a piece of backward, whose temporaries stay in the cache."""
+__all__ = [
+    "axes_from",
+    "expectation",
+    "probability_of",
+    "soft_argmax",
+    "soft_argmax_backward",
+    "soft_argmax_moments",
+    "soft_argmax_moments_backward",
+]
 
 
 def _cell_centres(count: int, like: Tensor) -> Tensor:
     return (torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) / count
 
 
-def _probability(logits: Tensor, beta: float) -> Tensor:
+def probability_of(logits: Tensor, beta: float, out: Tensor | None = None) -> Tensor:
+    """The softmax [B, K, H, W] of beta * logits, in the dtype of accumulation."""
     dtype = accumulation_dtype(logits.dtype)
     maps = logits.flatten(2) if beta == 1.0 else logits.flatten(2).to(dtype) * beta
-    return maps.softmax(2, dtype=dtype).view(logits.shape)
+    if out is None:
+        return maps.softmax(2, dtype=dtype).view(logits.shape)
+    return torch.softmax(maps, 2, dtype=dtype, out=out.flatten(2)).view(logits.shape)
+
+
+def expectation(probability: Tensor) -> Tensor:
+    """[B, K, H, W] -> [B, K, 2]: the mean cell centre, from the marginal sums."""
+    x = probability.sum(2) @ _cell_centres(probability.shape[3], probability)
+    y = probability.sum(3) @ _cell_centres(probability.shape[2], probability)
+    return torch.stack((x, y), 2)
+
+
+def axes_from(coordinates: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Cell centres minus (x, y): along x [B, K, W], along y [B, K, H]."""
+    away_x = _cell_centres(width, coordinates) - coordinates[:, :, 0, None]
+    away_y = _cell_centres(height, coordinates) - coordinates[:, :, 1, None]
+    return away_x, away_y
 
 
 def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], zeros [B, K, 2]).
+    """(coordinates [B, K, 2], the softmax [B, K, H, W]).
 
-    The kernels keep statistics of the softmax in the second result. PyTorch's fused softmax does
-    not tell them and is quicker to repeat in backward than they would be to find.
+    The kernels keep maximum and sum in the second result. Reading the softmax again is quicker
+    here than repeating it.
     """
-    probability = _probability(logits, beta)
-    x = (probability.sum(2) * _cell_centres(logits.shape[3], probability)).sum(2)
-    y = (probability.sum(3) * _cell_centres(logits.shape[2], probability)).sum(2)
-    coordinates = torch.stack((x, y), 2)
-    return coordinates, torch.zeros_like(coordinates)
+    dtype = accumulation_dtype(logits.dtype)
+    probability = logits.new_empty(logits.shape, dtype=dtype)
+    coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
+    for rows in pieces(logits, elements=1 << 23):
+        part = probability_of(logits[rows], beta, out=probability[rows])
+        coordinates[rows] = expectation(part)
+    return coordinates, probability
+
+
+def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(coordinates [B, K, 2], moments [B, K, 3], the softmax [B, K, H, W])."""
+    coordinates, probability = soft_argmax(logits, beta)
+    away_x, away_y = axes_from(coordinates, *logits.shape[2:])
+    var_x = (probability.sum(2) * away_x.square()).sum(2)
+    var_y = (probability.sum(3) * away_y.square()).sum(2)
+    row_means = torch.matmul(probability, away_x.unsqueeze(3)).squeeze(3)
+    moments = torch.stack((var_x, var_y, (row_means * away_y).sum(2)), 2)
+    return coordinates, moments, probability
 
 
 def soft_argmax_backward(
     grad_coordinates: Tensor, logits: Tensor, coordinates: Tensor, statistics: Tensor, beta: float
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
-    away_x = _cell_centres(logits.shape[3], coordinates) - coordinates[:, :, 0, None]
-    away_y = _cell_centres(logits.shape[2], coordinates) - coordinates[:, :, 1, None]
-    along_x = (grad_coordinates[:, :, 0, None] * beta * away_x)[:, :, None, :]
-    along_y = (grad_coordinates[:, :, 1, None] * beta * away_y)[:, :, :, None]
+    away_x, away_y = axes_from(coordinates, *logits.shape[2:])
+    along_x = grad_coordinates[:, :, 0, None] * beta * away_x
+    along_y = grad_coordinates[:, :, 1, None] * beta * away_y
+    return _product(logits, statistics, along_x, along_y)
+
+
+def soft_argmax_moments_backward(
+    grad_coordinates: Tensor,
+    grad_moments: Tensor,
+    logits: Tensor,
+    coordinates: Tensor,
+    moments: Tensor,
+    statistics: Tensor,
+    beta: float,
+) -> Tensor:
+    """The gradient of the logits, in their dtype and memory format."""
+    grad, grad_second = grad_coordinates * beta, grad_moments * beta
+    away_x, away_y = axes_from(coordinates, *logits.shape[2:])
+    along_x = (grad_second[:, :, 0, None] * away_x + grad[:, :, 0, None]) * away_x
+    along_y = (grad_second[:, :, 1, None] * away_y + grad[:, :, 1, None]) * away_y
+    along_x -= (grad_second * moments).sum(2, keepdim=True)
+    return _product(
+        logits, statistics, along_x, along_y, (grad_second[:, :, 2, None] * away_y, away_x)
+    )
+
+
+def _product(
+    logits: Tensor,
+    probability: Tensor,
+    along_x: Tensor,
+    along_y: Tensor,
+    outer: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """probability * (along_x + along_y + the outer product), as a gradient of the logits."""
     result = empty_gradient(logits)
-    samples = max(1, _PIECE // max(1, logits[:1].numel()))
-    for first in range(0, len(logits), samples):
-        rows = slice(first, first + samples)
-        slope = along_x[rows] + along_y[rows]
-        result[rows] = _probability(logits[rows], beta).mul_(slope)
+    for rows in pieces(logits, elements=1 << 21):
+        slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
+        if outer is not None:
+            slope.addcmul_(outer[0][rows, :, :, None], outer[1][rows, :, None, :])
+        torch.mul(probability[rows], slope, out=result[rows])
     return result

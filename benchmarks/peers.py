@@ -1,0 +1,63 @@
+"""What a user would pick instead: compiled eager code, and other libraries where installed."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+
+import torch
+import torch._functorch.config
+from torch import Tensor
+
+__all__ = ["compiled", "grid", "soft_argmax_peers"]
+
+Function = Callable[..., Tensor]
+
+
+def compiled(function: Function, device: torch.device) -> dict[str, Function]:
+    """torch.compile of a function: max-autotune on CUDA; empty without a C++ compiler."""
+    # Timing backward alone repeats it on one graph, which donated buffers forbid.
+    torch._functorch.config.donated_buffer = False
+    if device.type == "cuda":
+        return {"torch.compile": torch.compile(function, mode="max-autotune-no-cudagraphs")}
+    if shutil.which("c++"):
+        return {"torch.compile": torch.compile(function)}
+    print("no C++ compiler: torch.compile is left out", file=sys.stderr)
+    return {}
+
+
+def grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Cell centres, [H * W, 2]."""
+    x = (torch.arange(width, device=device, dtype=dtype) + 0.5) / width
+    y = (torch.arange(height, device=device, dtype=dtype) + 0.5) / height
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack((columns.flatten(), rows.flatten()), 1)
+
+
+def soft_argmax_peers() -> dict[str, Function]:
+    """Those of kornia and dsntnn that are installed, with results in our coordinates."""
+    peers: dict[str, Function] = {}
+    if (subpix := _module("kornia.geometry.subpix")) is not None:
+        spatial_soft_argmax2d = subpix.spatial_soft_argmax2d
+
+        def kornia(logits: Tensor) -> Tensor:
+            height, width = logits.shape[2:]
+            cells = spatial_soft_argmax2d(logits, normalized_coordinates=False)
+            return (cells + 0.5) / cells.new_tensor((width, height))
+
+        peers["kornia"] = kornia
+    if (dsntnn := _module("dsntnn")) is not None:
+        flat_softmax, dsnt = dsntnn.flat_softmax, dsntnn.dsnt
+        peers["dsntnn"] = lambda logits: (dsnt(flat_softmax(logits)) + 1) / 2
+    return peers
+
+
+@cache
+def _module(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        print(f"{name} is left out ({error}); pip install '.[bench]' has it", file=sys.stderr)
+        return None

@@ -1,0 +1,41 @@
+"""Soft-argmax and its L1 loss. Backward alone keeps its graph, so ours cannot reuse its buffer."""
+
+from collections.abc import Iterator
+
+import torch
+from harness import Case
+from peers import compiled
+from sesame_kernels import soft_argmax, soft_argmax_l1
+from soft_argmax import eager as eager_soft_argmax
+from torch import Tensor
+
+__all__ = ["cases"]
+
+
+def ours(logits: Tensor, target: Tensor) -> Tensor:
+    return soft_argmax_l1(logits, target)[0]
+
+
+def composed(logits: Tensor, target: Tensor) -> Tensor:
+    return (soft_argmax(logits) - target).abs().mean()
+
+
+def eager(logits: Tensor, target: Tensor) -> Tensor:
+    return (eager_soft_argmax(logits) - target).abs().mean()
+
+
+def cases(device: torch.device) -> Iterator[Case]:
+    on_cpu = device.type == "cpu"
+    size = (16 if on_cpu else 256, 98, 64, 64)
+    for dtype in [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]:
+        logits = torch.randn(size, device=device).to(dtype)
+        providers = {"ours": ours, "our soft_argmax + L1": composed, "eager": eager}
+        yield Case(
+            "soft_argmax_l1",
+            "x".join(map(str, size)),
+            (logits, torch.rand(*size[:2], 2, device=device)),
+            providers | compiled(eager, device),
+            forward_bytes=logits.nbytes,
+            backward_bytes=2 * logits.nbytes,
+            equal=tuple(providers),
+        )

@@ -1,0 +1,51 @@
+"""Checks of arguments: ValueError with what is wrong and what would be valid."""
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "refuse_gradient",
+    "require_floating",
+    "require_images",
+    "require_maps",
+    "require_same_device",
+    "require_shape",
+    "require_temperature",
+]
+
+
+def require_images(name: str, tensor: Tensor) -> None:
+    if tensor.ndim != 4:
+        raise ValueError(f"{name} must have 4 dimensions [B, C, H, W], got {list(tensor.shape)}")
+    require_floating(name, tensor)
+
+
+def require_floating(name: str, tensor: Tensor) -> None:
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} must be of a floating dtype, got {tensor.dtype}")
+
+
+def require_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
+
+
+def refuse_gradient(name: str, tensor: Tensor) -> None:
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} gets no gradient from this op: pass {name}.detach()")
+
+
+def require_maps(name: str, tensor: Tensor) -> None:
+    require_images(name, tensor)
+    if tensor.shape[2] * tensor.shape[3] == 0:
+        raise ValueError(f"{name} must have maps of at least 1 x 1, got {list(tensor.shape)}")
+
+
+def require_same_device(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    if tensor.device != other.device:
+        raise ValueError(f"{name} is on {tensor.device}, {other_name} on {other.device}")
+
+
+def require_temperature(beta: float) -> None:
+    if not beta > 0.0:
+        raise ValueError(f"beta must be above 0, got {beta}")

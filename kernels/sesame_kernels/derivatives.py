@@ -1,0 +1,124 @@
+"""What each op saves for its derivative, and the op that computes it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["DERIVATIVES"]
+
+_OPS = torch.ops.sesame_kernels
+
+
+def _soft_argmax_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    logits, ctx.beta = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(logits, *output)
+
+
+def _soft_argmax_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None]:
+    if grad is None:
+        return None, None
+    return _OPS.soft_argmax_backward(grad, *ctx.saved_tensors, ctx.beta), None
+
+
+def _moments_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    logits, ctx.beta = inputs
+    ctx.mark_non_differentiable(output[2])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(logits, *output)
+
+
+def _moments_grad(
+    ctx: Any, grad: Tensor | None, grad_moments: Tensor | None, _: None
+) -> tuple[Tensor | None, None]:
+    logits, coordinates, moments, statistics = ctx.saved_tensors
+    if grad_moments is None:
+        if grad is None:
+            return None, None
+        op = _OPS.soft_argmax_backward
+        return op(grad, logits, coordinates, statistics, ctx.beta), None
+    if grad is None:
+        grad = torch.zeros_like(coordinates)
+    op = _OPS.soft_argmax_moments_backward
+    return op(grad, grad_moments, logits, coordinates, moments, statistics, ctx.beta), None
+
+
+def _soft_argmax_l1_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.dtype, ctx.with_gradient = inputs[0].dtype, inputs[4]
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(output[2])
+
+
+def _soft_argmax_l1_grad(
+    ctx: Any, grad: Tensor | None, *_: None
+) -> tuple[Tensor | None, None, None, None, None]:
+    if grad is None:
+        return None, None, None, None, None
+    if not ctx.with_gradient:
+        raise RuntimeError("sesame_kernels::soft_argmax_l1 was called with with_gradient=False")
+    if torch.is_grad_enabled():  # create_graph: the gradient cannot tell that it depends on logits
+        raise RuntimeError("sesame_kernels::soft_argmax_l1_backward has no derivative of its own")
+    (unit_gradient,) = ctx.saved_tensors
+    if ctx.dtype == unit_gradient.dtype and _is_last_use(unit_gradient):
+        _OPS.soft_argmax_l1_rescale_(grad, unit_gradient)
+        return unit_gradient, None, None, None, None
+    return _OPS.soft_argmax_l1_backward(grad, unit_gradient, ctx.dtype), None, None, None, None
+
+
+def _is_last_use(saved: Tensor) -> bool:
+    """Whether this backward frees what it saved, so that the buffer can become the gradient."""
+    is_traced = type(saved) is not Tensor
+    return not is_traced and not torch._C._autograd._get_current_graph_task_keep_graph()
+
+
+def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    features, weight, ctx.beta = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(features, weight, *output)
+
+
+def _linear_grad(
+    ctx: Any, grad: Tensor | None, _: None
+) -> tuple[Tensor | None, Tensor | None, None]:
+    if grad is None:
+        return None, None, None
+    return *_OPS.linear_soft_argmax_backward(grad, *ctx.saved_tensors, ctx.beta), None
+
+
+def _masked_mse_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.outside_weight = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _masked_mse_grad(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    op = _OPS.masked_mse_backward
+    return op(grad, *ctx.saved_tensors, ctx.outside_weight), None, None, None
+
+
+def _noise_mask_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    coverage = output[1]
+    ctx.mark_non_differentiable(coverage)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(coverage)
+
+
+def _noise_mask_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 8
+    return _OPS.noise_mask_backward(grad, *ctx.saved_tensors), *(None,) * 7
+
+
+DERIVATIVES: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {
+    "soft_argmax": (_soft_argmax_grad, _soft_argmax_setup),
+    "soft_argmax_moments": (_moments_grad, _moments_setup),
+    "soft_argmax_l1": (_soft_argmax_l1_grad, _soft_argmax_l1_setup),
+    "linear_soft_argmax": (_linear_grad, _linear_setup),
+    "masked_mse": (_masked_mse_grad, _masked_mse_setup),
+    "noise_mask": (_noise_mask_grad, _noise_mask_setup),
+}
+"""(derivative, what to save) by op."""

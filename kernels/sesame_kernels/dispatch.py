@@ -1,0 +1,40 @@
+"""Which implementation runs an op on a device."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+
+__all__ = ["implementation", "runs_reference", "triton_on_cpu"]
+
+_cpu_package = "reference"
+
+
+@contextmanager
+def triton_on_cpu() -> Iterator[None]:
+    """Let CPU tensors run the Triton kernels, for tests with `TRITON_INTERPRET=1`."""
+    global _cpu_package
+    _cpu_package = "fused"
+    try:
+        yield
+    finally:
+        _cpu_package = "reference"
+
+
+def runs_reference(device: torch.device) -> bool:
+    """Whether tensors of this device run PyTorch rather than Triton."""
+    return device.type == "cpu" and _cpu_package == "reference"
+
+
+def implementation(name: str, device: str) -> Callable[..., Any]:
+    """The function of an op: of `sesame_kernels.fused`, imported at the first such call, or of
+    `sesame_kernels.reference`."""
+    return _function(_cpu_package if device == "cpu" else "fused", name)
+
+
+@cache
+def _function(package: str, name: str) -> Callable[..., Any]:
+    return getattr(import_module(f"sesame_kernels.{package}"), name)

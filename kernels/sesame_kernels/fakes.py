@@ -1,0 +1,116 @@
+"""Shapes, dtypes and memory formats of the ops' results, for the compiler and fake tensors."""
+
+import torch
+from torch import Tensor
+
+from sesame_kernels.dispatch import runs_reference
+from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
+
+__all__ = [
+    "linear_soft_argmax",
+    "linear_soft_argmax_backward",
+    "masked_mse",
+    "masked_mse_backward",
+    "noise_mask",
+    "noise_mask_backward",
+    "soft_argmax",
+    "soft_argmax_backward",
+    "soft_argmax_l1",
+    "soft_argmax_l1_backward",
+    "soft_argmax_l1_rescale_",
+    "soft_argmax_moments",
+    "soft_argmax_moments_backward",
+]
+
+
+def _per_map(tensor: Tensor, maps: int, *size: int) -> Tensor:
+    return tensor.new_empty((tensor.shape[0], maps, *size), dtype=accumulation_dtype(tensor.dtype))
+
+
+def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """The second result is (maximum, sum), of the reference the softmax."""
+    kept = logits.shape[2:] if runs_reference(logits.device) else (2,)
+    maps = logits.shape[1]
+    return _per_map(logits, maps, 2), _per_map(logits, maps, *kept)
+
+
+def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    coordinates, statistics = soft_argmax(logits, beta)
+    return coordinates, _per_map(logits, logits.shape[1], 3), statistics
+
+
+def soft_argmax_backward(
+    grad_coordinates: Tensor, logits: Tensor, coordinates: Tensor, statistics: Tensor, beta: float
+) -> Tensor:
+    return empty_gradient(logits)
+
+
+def soft_argmax_moments_backward(
+    grad_coordinates: Tensor,
+    grad_moments: Tensor,
+    logits: Tensor,
+    coordinates: Tensor,
+    moments: Tensor,
+    statistics: Tensor,
+    beta: float,
+) -> Tensor:
+    return empty_gradient(logits)
+
+
+def soft_argmax_l1(
+    logits: Tensor, target: Tensor, weight: Tensor | None, beta: float, with_gradient: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    loss = logits.new_empty((), dtype=accumulation_dtype(logits.dtype))
+    gradient = empty_unit_gradient(logits) if with_gradient else logits.new_empty(0)
+    return loss, _per_map(logits, logits.shape[1], 2), gradient
+
+
+def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:
+    return empty_gradient(unit_gradient, dtype)
+
+
+def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
+    return None
+
+
+def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    maps = weight.shape[0]
+    return _per_map(features, maps, 2), _per_map(features, maps, 2)
+
+
+def linear_soft_argmax_backward(
+    grad_coordinates: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    coordinates: Tensor,
+    statistics: Tensor,
+    beta: float,
+) -> tuple[Tensor, Tensor]:
+    return empty_gradient(features), weight.new_empty(weight.shape)
+
+
+def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float) -> Tensor:
+    return prediction.new_empty((), dtype=accumulation_dtype(prediction.dtype))
+
+
+def masked_mse_backward(
+    grad_loss: Tensor, prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float
+) -> Tensor:
+    return empty_gradient(prediction)
+
+
+def noise_mask(
+    images: Tensor,
+    anchors: Tensor,
+    sigma: Tensor,
+    counts: Tensor,
+    seed: int,
+    sample_ids: Tensor,
+    noise_mean: float,
+    noise_std: float,
+) -> tuple[Tensor, Tensor]:
+    return empty_gradient(images), _per_map(images, 1, *images.shape[2:])
+
+
+def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
+    return empty_gradient(grad_masked)

@@ -1,0 +1,235 @@
+"""A 1x1 convolution and its soft-argmax as one attention in Triton: no heat-map is written.
+
+The rows of the convolution's weight are the queries, pixels the keys, cell centres the values. A
+program holds a tile of landmarks against one part of the pixels of a sample, with an online softmax
+over the tile's second axis; a second kernel merges the parts from the first to the last.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from sesame_kernels.fused.launch import TRITON_DTYPE, MatmulTiles, matmul_tiles
+from sesame_kernels.layout import accumulation_dtype, flat_pixels
+
+__all__ = ["linear_soft_argmax", "logits_tile", "weight_tile"]
+
+
+@triton.jit
+def weight_tile(weight, maps, channels, num_maps, num_channels, DOT: tl.constexpr):
+    """[MAPS, CHANNELS] of a contiguous weight [K, C]."""
+    valid = (maps < num_maps)[:, None] & (channels < num_channels)[None, :]
+    return tl.load(weight + maps[:, None] * num_channels + channels[None, :], valid, 0.0).to(DOT)
+
+
+@triton.jit
+def _feature_tile(
+    rows, channels, pixels, num_channels, num_pixels, stride_c, stride_p, DOT: tl.constexpr
+):
+    """[CHANNELS, PIXELS] of one sample's features."""
+    valid = (channels < num_channels)[:, None] & (pixels < num_pixels)[None, :]
+    offsets = channels.to(tl.int64)[:, None] * stride_c + pixels.to(tl.int64)[None, :] * stride_p
+    return tl.load(rows + offsets, valid, 0.0).to(DOT)
+
+
+@triton.jit
+def logits_tile(
+    rows,
+    weight,
+    whole_weight,
+    maps,
+    pixels,
+    num_maps,
+    num_channels,
+    num_pixels,
+    stride_c,
+    stride_p,
+    ACC: tl.constexpr,
+    DOT: tl.constexpr,
+    PRECISION: tl.constexpr,
+    MAPS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    PIXELS: tl.constexpr,
+    WHOLE: tl.constexpr,
+):
+    """weight @ features, [MAPS, PIXELS]; with WHOLE all channels are one tile, loaded before."""
+    z = tl.zeros([MAPS, PIXELS], ACC)
+    if WHOLE:
+        channels = tl.arange(0, CHANNELS)
+        f = _feature_tile(rows, channels, pixels, num_channels, num_pixels, stride_c, stride_p, DOT)
+        z = tl.dot(whole_weight, f, z, input_precision=PRECISION, out_dtype=ACC)
+    else:
+        for start in range(0, num_channels, CHANNELS):
+            channels = start + tl.arange(0, CHANNELS)
+            w = weight_tile(weight, maps, channels, num_maps, num_channels, DOT)
+            f = _feature_tile(
+                rows, channels, pixels, num_channels, num_pixels, stride_c, stride_p, DOT
+            )
+            z = tl.dot(w, f, z, input_precision=PRECISION, out_dtype=ACC)
+    return z
+
+
+@triton.jit
+def linear_soft_argmax_kernel(
+    features,
+    weight,
+    partials,
+    num_maps,
+    num_channels,
+    num_pixels,
+    width,
+    num_parts,
+    part_pixels,
+    stride_b,
+    stride_c,
+    stride_p,
+    beta: tl.float64,
+    ACC: tl.constexpr,
+    DOT: tl.constexpr,
+    PRECISION: tl.constexpr,
+    MAPS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    PIXELS: tl.constexpr,
+    WHOLE: tl.constexpr,
+):
+    groups = tl.cdiv(num_maps, MAPS)
+    maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
+    part = tl.program_id(0) // groups
+    rows = features + (part // num_parts).to(tl.int64) * stride_b
+    first = part % num_parts * part_pixels
+    last = tl.minimum(first + part_pixels, num_pixels)
+    scale = tl.cast(beta, ACC)
+    whole_weight = weight_tile(weight, maps, tl.arange(0, CHANNELS), num_maps, num_channels, DOT)
+
+    peak = tl.full([MAPS], float("-inf"), ACC)
+    total = tl.zeros([MAPS], ACC)
+    total_x = tl.zeros([MAPS], ACC)
+    total_y = tl.zeros([MAPS], ACC)
+    for start in range(first, last, PIXELS):
+        pixels = start + tl.arange(0, PIXELS)
+        z = logits_tile(
+            rows,
+            weight,
+            whole_weight,
+            maps,
+            pixels,
+            num_maps,
+            num_channels,
+            num_pixels,
+            stride_c,
+            stride_p,
+            ACC,
+            DOT,
+            PRECISION,
+            MAPS,
+            CHANNELS,
+            PIXELS,
+            WHOLE,
+        )
+        z = tl.where((pixels < last)[None, :], z * scale, float("-inf"))
+        new_peak = tl.maximum(peak, tl.max(z, axis=1))
+        shift = tl.where(new_peak == float("-inf"), 0.0, new_peak)
+        e = tl.exp(z - shift[:, None])
+        decay = tl.exp(peak - shift)
+        column = (pixels % width).to(ACC) + 0.5
+        row = (pixels // width).to(ACC) + 0.5
+        total = total * decay + tl.sum(e, axis=1)
+        total_x = total_x * decay + tl.sum(e * column[None, :], axis=1)
+        total_y = total_y * decay + tl.sum(e * row[None, :], axis=1)
+        peak = new_peak
+
+    is_map = maps < num_maps
+    result = partials + (part.to(tl.int64) * num_maps + maps) * 4
+    tl.store(result, peak, mask=is_map)
+    tl.store(result + 1, total, mask=is_map)
+    tl.store(result + 2, total_x, mask=is_map)
+    tl.store(result + 3, total_y, mask=is_map)
+
+
+@triton.jit
+def merge_parts_kernel(
+    partials,
+    coordinates,
+    statistics,
+    num_rows,
+    num_maps,
+    num_parts,
+    height,
+    width,
+    ACC: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """(sample, landmark) pairs, ROWS a program; the parts in order."""
+    rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    valid = rows < num_rows
+    source = partials + (rows // num_maps * num_parts * num_maps + rows % num_maps) * 4
+    peak = tl.full([ROWS], float("-inf"), ACC)
+    total = tl.zeros([ROWS], ACC)
+    total_x = tl.zeros([ROWS], ACC)
+    total_y = tl.zeros([ROWS], ACC)
+    for _part in range(num_parts):
+        part_peak = tl.load(source, mask=valid, other=0.0)
+        new_peak = tl.maximum(peak, part_peak)
+        shift = tl.where(new_peak == float("-inf"), 0.0, new_peak)
+        decay = tl.exp(peak - shift)
+        share = tl.exp(part_peak - shift)
+        total = total * decay + tl.load(source + 1, mask=valid, other=1.0) * share
+        total_x = total_x * decay + tl.load(source + 2, mask=valid, other=0.0) * share
+        total_y = total_y * decay + tl.load(source + 3, mask=valid, other=0.0) * share
+        peak = new_peak
+        source += num_maps * 4
+    tl.store(coordinates + 2 * rows, total_x / (total * width), mask=valid)
+    tl.store(coordinates + 2 * rows + 1, total_y / (total * height), mask=valid)
+    tl.store(statistics + 2 * rows, peak, mask=valid)
+    tl.store(statistics + 2 * rows + 1, total, mask=valid)
+
+
+def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
+    batch, num_channels, height, width = features.shape
+    num_maps, dtype = weight.shape[0], accumulation_dtype(features.dtype)
+    coordinates = features.new_empty((batch, num_maps, 2), dtype=dtype)
+    statistics = torch.empty_like(coordinates)
+    if coordinates.numel() == 0:
+        return coordinates, statistics
+    rows = flat_pixels(features)
+    tiles: MatmulTiles = matmul_tiles(features.dtype, num_maps, num_channels, height * width)
+    parts = triton.cdiv(height * width, tiles.part_pixels)
+    partials = features.new_empty((batch * parts, num_maps, 4), dtype=dtype)
+    linear_soft_argmax_kernel[(batch * parts * triton.cdiv(num_maps, tiles.maps),)](
+        rows,
+        weight.contiguous(),
+        partials,
+        num_maps,
+        num_channels,
+        height * width,
+        width,
+        parts,
+        tiles.part_pixels,
+        *rows.stride(),
+        beta,
+        ACC=TRITON_DTYPE[dtype],
+        DOT=tiles.dot,
+        PRECISION=tiles.precision,
+        MAPS=tiles.maps,
+        CHANNELS=tiles.channels,
+        PIXELS=tiles.pixels,
+        WHOLE=tiles.channels >= num_channels,
+        num_warps=8,
+        num_stages=tiles.stages,
+    )
+    merge_parts_kernel[(triton.cdiv(batch * num_maps, 128),)](
+        partials,
+        coordinates,
+        statistics,
+        batch * num_maps,
+        num_maps,
+        parts,
+        height,
+        width,
+        ACC=TRITON_DTYPE[dtype],
+        ROWS=128,
+        num_warps=4,
+    )
+    return coordinates, statistics
