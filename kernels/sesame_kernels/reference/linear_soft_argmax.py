@@ -20,16 +20,25 @@ def _probability(features: Tensor, weight: Tensor, beta: float) -> Tensor:
     return probability_of(logits.contiguous(), beta)
 
 
-def _times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """left [K, P] @ right [C, P].T: a convolution of K pixels with P channels."""
-    pixels = left.contiguous().view(1, len(left), 1, -1).permute(0, 3, 1, 2)
-    return F.conv2d(pixels, right[:, :, None, None])[0, :, :, 0].t()
+def _is_channels_last(features: Tensor) -> bool:
+    channels_last = features.is_contiguous(memory_format=torch.channels_last)
+    return channels_last and not features.is_contiguous()
 
 
-def _in_format_of(features: Tensor, maps: Tensor) -> Tensor:
-    if features.is_contiguous() or not features.is_contiguous(memory_format=torch.channels_last):
-        return maps
-    return maps.contiguous(memory_format=torch.channels_last)
+def _features_gradient(grad_logits: Tensor, weight: Tensor, channels_last: bool) -> Tensor:
+    """weight.T @ grad_logits, [S, C, H, W], in the memory format of the features."""
+    if channels_last:
+        pixels = torch.matmul(grad_logits.flatten(2).transpose(1, 2), weight)
+        return pixels.view(len(pixels), *grad_logits.shape[2:], -1).permute(0, 3, 1, 2)
+    return F.conv2d(grad_logits, weight.t().contiguous()[:, :, None, None])
+
+
+def _weight_gradient(grad_logits: Tensor, features: Tensor, channels_last: bool) -> Tensor:
+    """grad_logits @ features.T of one sample, [K, P] and [C, P] -> [K, C]."""
+    if channels_last:
+        return grad_logits @ features.t()
+    pixels = grad_logits.view(1, len(grad_logits), 1, -1).permute(0, 3, 1, 2)
+    return F.conv2d(pixels, features[:, :, None, None])[0, :, :, 0].t()
 
 
 def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
@@ -61,12 +70,12 @@ def linear_soft_argmax_backward(
     away_x, away_y = axes_from(coordinates, height, width)
     along_x = grad_coordinates[:, :, 0, None] * beta * away_x
     along_y = grad_coordinates[:, :, 1, None] * beta * away_y
-    transposed = factors.t().contiguous()[:, :, None, None]
     for rows in pieces(features, len(weight)):
         part = features[rows].to(factors.dtype)
+        channels_last = _is_channels_last(part)
         grad_logits = _probability(part, factors, beta)
         grad_logits.mul_(along_x[rows, :, None, :] + along_y[rows, :, :, None])
-        grad_features[rows] = F.conv2d(_in_format_of(part, grad_logits), transposed)
+        grad_features[rows] = _features_gradient(grad_logits, factors, channels_last)
         for grad, sample in zip(grad_logits.flatten(2), part.flatten(2), strict=True):
-            grad_weight += _times_transposed(grad, sample)
+            grad_weight += _weight_gradient(grad, sample, channels_last)
     return grad_features, grad_weight.to(weight.dtype)

@@ -16,6 +16,9 @@ __all__ = [
     "soft_argmax_moments_backward",
 ]
 
+_ELEMENTS = 1 << 21
+"""Larger pieces than elsewhere: with few operations on each, threads would wait for each other."""
+
 
 def _cell_centres(count: int, like: Tensor) -> Tensor:
     return (torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) / count
@@ -53,7 +56,7 @@ def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     dtype = accumulation_dtype(logits.dtype)
     probability = logits.new_empty(logits.shape, dtype=dtype)
     coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
-    for rows in pieces(logits, elements=1 << 23):
+    for rows in pieces(logits, elements=_ELEMENTS):
         part = probability_of(logits[rows], beta, out=probability[rows])
         coordinates[rows] = expectation(part)
     return coordinates, probability
@@ -109,9 +112,12 @@ def _product(
 ) -> Tensor:
     """probability * (along_x + along_y + the outer product), as a gradient of the logits."""
     result = empty_gradient(logits)
-    for rows in pieces(logits, elements=1 << 21):
-        slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
+    in_place = result.dtype == probability.dtype
+    for rows in pieces(logits, elements=_ELEMENTS):
+        part = result[rows]
+        slope = part if in_place else torch.empty_like(part, dtype=probability.dtype)
+        torch.add(along_x[rows, :, None, :], along_y[rows, :, :, None], out=slope)
         if outer is not None:
             slope.addcmul_(outer[0][rows, :, :, None], outer[1][rows, :, None, :])
-        torch.mul(probability[rows], slope, out=result[rows])
+        torch.mul(slope, probability[rows], out=part)
     return result
