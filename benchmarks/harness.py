@@ -10,8 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from torch import Tensor
 
-__all__ = ["DIRECTIONS", "Case", "Row", "device_name", "measure", "package_version"]
+__all__ = [
+    "COMPILED",
+    "DIRECTIONS",
+    "Case",
+    "Row",
+    "device_name",
+    "measure",
+    "package_version",
+]
 
+COMPILED = "torch.compile"
 DIRECTIONS = ("forward", "backward", "both")
 _BUDGET_SECONDS = 1.0
 _LEAST_ROUNDS = 10
@@ -62,18 +71,28 @@ class Row:
 
 
 def measure(case: Case, device: torch.device) -> Iterator[Row]:
-    """Time every provider in every direction; on the CPU they take turns, to share disturbances."""
+    """Time every provider in every direction.
+
+    On the CPU providers take turns, to share disturbances; what torch.compile made has its turn
+    alone, since its threads, of another OpenMP, would hold the cores that others wait for.
+    """
     _require_equal(case)
     on_cuda = device.type == "cuda"
     copied = _copy_bandwidth() if on_cuda else None
-    for direction in DIRECTIONS:
-        runs = {name: _run(case, provider, direction) for name, provider in case.providers.items()}
-        if on_cuda:
-            quantiles = {name: _cuda_quantiles(run) for name, run in runs.items()}
-        else:
-            quantiles = _cpu_quantiles(runs)
-        for name, run in runs.items():
-            yield _row(case, name, direction, quantiles[name], run if on_cuda else None, copied)
+    for names in _groups(case):
+        for direction in DIRECTIONS:
+            runs = {name: _run(case, case.providers[name], direction) for name in names}
+            if on_cuda:
+                quantiles = {name: _cuda_quantiles(run) for name, run in runs.items()}
+            else:
+                quantiles = _cpu_quantiles(runs)
+            for name, run in runs.items():
+                yield _row(case, name, direction, quantiles[name], run if on_cuda else None, copied)
+
+
+def _groups(case: Case) -> list[list[str]]:
+    others = [name for name in case.providers if name != COMPILED]
+    return [others, [COMPILED]] if COMPILED in case.providers else [others]
 
 
 def _require_equal(case: Case) -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import torch
 import torch._functorch.config
+from harness import COMPILED
 from torch import Tensor
 
 __all__ = ["compiled", "grid", "soft_argmax_peers"]
@@ -21,9 +22,9 @@ def compiled(function: Function, device: torch.device) -> dict[str, Function]:
     # Timing backward alone repeats it on one graph, which donated buffers forbid.
     torch._functorch.config.donated_buffer = False
     if device.type == "cuda":
-        return {"torch.compile": torch.compile(function, mode="max-autotune-no-cudagraphs")}
+        return {COMPILED: torch.compile(function, mode="max-autotune-no-cudagraphs")}
     if shutil.which("c++"):
-        return {"torch.compile": torch.compile(function)}
+        return {COMPILED: torch.compile(function)}
     print("no C++ compiler: torch.compile is left out", file=sys.stderr)
     return {}
 

@@ -88,11 +88,11 @@ def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
         return torch.empty(shape, dtype=dtype, device="meta")
 
     logits = images(32, 98, 64, 64)
-    saved = fused.soft_argmax(logits, 1.0)
+    saved = fused.soft_argmax(logits, 1.0, True)
     fused.soft_argmax_backward(saved[0], logits, *saved, 1.0)
     saved = fused.soft_argmax_moments(logits, 1.0)
     fused.soft_argmax_moments_backward(*saved[:2], logits, *saved, 1.0)
-    loss, _, unit = fused.soft_argmax_l1(logits, saved[0], empty(32, 98), 1.0, True)
+    loss, _, unit = fused.soft_argmax_l1(logits, saved[0], empty(32, 98), 1.0, True, True)
     fused.soft_argmax_l1_backward(loss, unit, dtype)
     fused.soft_argmax_l1_rescale_(loss, unit)
     features, weight = images(32, 256, 64, 64), empty(98, 256, dtype=dtype)

@@ -6,22 +6,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sesame_kernels.dispatch import implementation
+
 __all__ = ["DERIVATIVES"]
 
 _OPS = torch.ops.sesame_kernels
 
 
 def _soft_argmax_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    logits, ctx.beta = inputs
+    logits, ctx.beta, ctx.reuse = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(logits, *output)
 
 
-def _soft_argmax_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None]:
+def _soft_argmax_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None, None]:
     if grad is None:
-        return None, None
-    return _OPS.soft_argmax_backward(grad, *ctx.saved_tensors, ctx.beta), None
+        return None, None, None
+    logits, coordinates, statistics = ctx.saved_tensors
+    is_softmax = statistics.shape == logits.shape and statistics.dtype == logits.dtype
+    if is_softmax and logits.is_contiguous() and _may_overwrite(ctx, statistics):
+        turn = implementation("soft_argmax_backward_", "cpu")
+        return turn(grad, coordinates, statistics, ctx.beta), None, None
+    op = _OPS.soft_argmax_backward
+    return op(grad, logits, coordinates, statistics, ctx.beta), None, None
 
 
 def _moments_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -47,32 +55,32 @@ def _moments_grad(
 
 
 def _soft_argmax_l1_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.dtype, ctx.with_gradient = inputs[0].dtype, inputs[4]
+    ctx.dtype, ctx.with_gradient, ctx.reuse = inputs[0].dtype, inputs[4], inputs[5]
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(output[2])
 
 
-def _soft_argmax_l1_grad(
-    ctx: Any, grad: Tensor | None, *_: None
-) -> tuple[Tensor | None, None, None, None, None]:
+def _soft_argmax_l1_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     if grad is None:
-        return None, None, None, None, None
+        return (None,) * 6
     if not ctx.with_gradient:
         raise RuntimeError("sesame_kernels::soft_argmax_l1 was called with with_gradient=False")
     if torch.is_grad_enabled():  # create_graph: the gradient cannot tell that it depends on logits
         raise RuntimeError("sesame_kernels::soft_argmax_l1_backward has no derivative of its own")
     (unit_gradient,) = ctx.saved_tensors
-    if ctx.dtype == unit_gradient.dtype and _is_last_use(unit_gradient):
+    if ctx.dtype == unit_gradient.dtype and _may_overwrite(ctx, unit_gradient):
         _OPS.soft_argmax_l1_rescale_(grad, unit_gradient)
-        return unit_gradient, None, None, None, None
-    return _OPS.soft_argmax_l1_backward(grad, unit_gradient, ctx.dtype), None, None, None, None
+        return unit_gradient, *(None,) * 5
+    return _OPS.soft_argmax_l1_backward(grad, unit_gradient, ctx.dtype), *(None,) * 5
 
 
-def _is_last_use(saved: Tensor) -> bool:
-    """Whether this backward frees what it saved, so that the buffer can become the gradient."""
+def _may_overwrite(ctx: Any, saved: Tensor) -> bool:
+    """Whether nobody sees `saved` after this backward, so that it can become the gradient."""
     is_traced = type(saved) is not Tensor
-    return not is_traced and not torch._C._autograd._get_current_graph_task_keep_graph()
+    return (
+        ctx.reuse and not is_traced and not torch._C._autograd._get_current_graph_task_keep_graph()
+    )
 
 
 def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

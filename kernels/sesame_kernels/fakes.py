@@ -27,7 +27,7 @@ def _per_map(tensor: Tensor, maps: int, *size: int) -> Tensor:
     return tensor.new_empty((tensor.shape[0], maps, *size), dtype=accumulation_dtype(tensor.dtype))
 
 
-def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
     """The second result is (maximum, sum), of the reference the softmax."""
     kept = logits.shape[2:] if runs_reference(logits.device) else (2,)
     maps = logits.shape[1]
@@ -35,7 +35,7 @@ def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
 
 
 def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    coordinates, statistics = soft_argmax(logits, beta)
+    coordinates, statistics = soft_argmax(logits, beta, False)
     return coordinates, _per_map(logits, logits.shape[1], 3), statistics
 
 
@@ -58,7 +58,12 @@ def soft_argmax_moments_backward(
 
 
 def soft_argmax_l1(
-    logits: Tensor, target: Tensor, weight: Tensor | None, beta: float, with_gradient: bool
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    beta: float,
+    with_gradient: bool,
+    reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     loss = logits.new_empty((), dtype=accumulation_dtype(logits.dtype))
     gradient = empty_unit_gradient(logits) if with_gradient else logits.new_empty(0)

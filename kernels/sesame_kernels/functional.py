@@ -59,7 +59,7 @@ def soft_argmax(
     if second_moments:
         coordinates, moments, _ = _OPS.soft_argmax_moments(logits, beta)
         return coordinates, moments
-    return _OPS.soft_argmax(logits, beta)[0]
+    return _OPS.soft_argmax(logits, beta, True)[0]
 
 
 def soft_argmax_l1(
@@ -97,7 +97,7 @@ def soft_argmax_l1(
         require_same_device(name, tensor, "logits", logits)
         refuse_gradient(name, tensor)
     with_gradient = logits.requires_grad and torch.is_grad_enabled()
-    loss, coordinates, _ = _OPS.soft_argmax_l1(logits, target, weight, beta, with_gradient)
+    loss, coordinates, _ = _OPS.soft_argmax_l1(logits, target, weight, beta, with_gradient, True)
     return loss, coordinates
 
 

@@ -15,15 +15,16 @@ __all__ = ["NAMESPACE"]
 
 NAMESPACE = "sesame_kernels"
 _LIBRARY = Library(NAMESPACE, "DEF")
+# `reuse` says that the caller drops the last result, so that backward may overwrite it.
 _SCHEMAS = (
-    "soft_argmax(Tensor logits, float beta) -> (Tensor, Tensor)",
+    "soft_argmax(Tensor logits, float beta, bool reuse) -> (Tensor, Tensor)",
     "soft_argmax_backward(Tensor grad_coordinates, Tensor logits, Tensor coordinates, "
     "Tensor statistics, float beta) -> Tensor",
     "soft_argmax_moments(Tensor logits, float beta) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_moments_backward(Tensor grad_coordinates, Tensor grad_moments, Tensor logits, "
     "Tensor coordinates, Tensor moments, Tensor statistics, float beta) -> Tensor",
-    "soft_argmax_l1(Tensor logits, Tensor target, Tensor? weight, float beta, bool with_gradient) "
-    "-> (Tensor, Tensor, Tensor)",
+    "soft_argmax_l1(Tensor logits, Tensor target, Tensor? weight, float beta, bool with_gradient, "
+    "bool reuse) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_l1_backward(Tensor grad_loss, Tensor unit_gradient, ScalarType dtype) -> Tensor",
     "soft_argmax_l1_rescale_(Tensor grad_loss, Tensor(a!) unit_gradient) -> ()",
     "linear_soft_argmax(Tensor features, Tensor weight, float beta) -> (Tensor, Tensor)",

@@ -82,8 +82,8 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
     pairs, weight = rand(device, 2, 3, 2), rand(device, 4, 3)
     anchors, sigma, ids = anchors_sigma_ids(device)
     return {
-        "soft_argmax": lambda: (trained, 1.5),
-        "soft_argmax_backward": lambda: (pairs, last, *ops.soft_argmax(last, 1.5), 1.5),
+        "soft_argmax": lambda: (trained, 1.5, False),
+        "soft_argmax_backward": lambda: (pairs, last, *ops.soft_argmax(last, 1.5, False), 1.5),
         "soft_argmax_moments": lambda: (trained, 1.5),
         "soft_argmax_moments_backward": lambda: (
             pairs,
@@ -92,7 +92,7 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
             *ops.soft_argmax_moments(last, 1.5),
             1.5,
         ),
-        "soft_argmax_l1": lambda: (trained, pairs, sigma, 1.5, True),
+        "soft_argmax_l1": lambda: (trained, pairs, sigma, 1.5, True, False),
         "soft_argmax_l1_backward": lambda: (mask.sum(), last, torch.bfloat16),
         "soft_argmax_l1_rescale_": lambda: (mask.sum(), last),
         "linear_soft_argmax": lambda: (trained, weight.requires_grad_(), 1.5),

@@ -131,6 +131,20 @@ def test_gradcheck(device, channels_last):
     assert torch.autograd.gradcheck(lambda z: soft_argmax(z, 0.7), logits.requires_grad_())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_retained_graph_gives_the_same_gradient_again(device, dtype):
+    logits = randn((3, 4, 6, 5), device, scale=4.0).to(dtype).requires_grad_()
+    coordinates = soft_argmax(logits, 0.7)
+    kept = coordinates.detach().clone()
+    gradients = [
+        torch.autograd.grad(coordinates.square().sum(), logits, retain_graph=retain)[0]
+        for retain in (True, True, False)
+    ]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=0)
+    torch.testing.assert_close(gradients[0], gradients[2], rtol=1e-5, atol=1e-9)
+    assert torch.equal(coordinates, kept)
+
+
 def test_second_derivative_is_refused(device):
     logits = randn((1, 1, 3, 3), device, scale=4.0).requires_grad_()
     gradient = torch.autograd.grad(soft_argmax(logits).sum(), logits, create_graph=True)[0]

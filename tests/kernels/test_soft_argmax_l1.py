@@ -98,7 +98,7 @@ def test_coordinates_carry_no_gradient_and_evaluation_writes_none(device):
     with torch.no_grad():
         assert torch.equal(soft_argmax_l1(logits, target)[0], loss)
     op = torch.ops.sesame_kernels.soft_argmax_l1
-    assert op(logits.detach(), target, None, 1.0, False)[2].numel() == 0
+    assert op(logits.detach(), target, None, 1.0, False, True)[2].numel() == 0
 
 
 def test_an_exact_hit_has_no_slope(device):

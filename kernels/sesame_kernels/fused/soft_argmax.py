@@ -195,7 +195,7 @@ def soft_argmax_backward_kernel(
     tl.store(grad_logits + addresses, probability * slope, mask=valid)
 
 
-def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
     shape, dtype = logits.shape, accumulation_dtype(logits.dtype)
     coordinates = logits.new_empty((shape[0], shape[1], 2), dtype=dtype)

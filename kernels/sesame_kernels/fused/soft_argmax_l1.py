@@ -112,7 +112,12 @@ def rescale_kernel(
 
 
 def soft_argmax_l1(
-    logits: Tensor, target: Tensor, weight: Tensor | None, beta: float, with_gradient: bool
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    beta: float,
+    with_gradient: bool,
+    reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(loss, coordinates [B, K, 2], the logits' gradient for an upstream gradient of 1)."""
     batch, num_maps, height, width = logits.shape

@@ -9,6 +9,7 @@ from sesame_kernels.reference.noise_mask import noise_mask, noise_mask_backward
 from sesame_kernels.reference.soft_argmax import (
     soft_argmax,
     soft_argmax_backward,
+    soft_argmax_backward_,
     soft_argmax_moments,
     soft_argmax_moments_backward,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "noise_mask_backward",
     "soft_argmax",
     "soft_argmax_backward",
+    "soft_argmax_backward_",
     "soft_argmax_l1",
     "soft_argmax_l1_backward",
     "soft_argmax_l1_rescale_",

@@ -12,25 +12,21 @@ __all__ = [
     "probability_of",
     "soft_argmax",
     "soft_argmax_backward",
+    "soft_argmax_backward_",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
 ]
-
-_ELEMENTS = 1 << 21
-"""Larger pieces than elsewhere: with few operations on each, threads would wait for each other."""
 
 
 def _cell_centres(count: int, like: Tensor) -> Tensor:
     return (torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) / count
 
 
-def probability_of(logits: Tensor, beta: float, out: Tensor | None = None) -> Tensor:
+def probability_of(logits: Tensor, beta: float) -> Tensor:
     """The softmax [B, K, H, W] of beta * logits, in the dtype of accumulation."""
     dtype = accumulation_dtype(logits.dtype)
     maps = logits.flatten(2) if beta == 1.0 else logits.flatten(2).to(dtype) * beta
-    if out is None:
-        return maps.softmax(2, dtype=dtype).view(logits.shape)
-    return torch.softmax(maps, 2, dtype=dtype, out=out.flatten(2)).view(logits.shape)
+    return maps.softmax(2, dtype=dtype).view(logits.shape)
 
 
 def expectation(probability: Tensor) -> Tensor:
@@ -47,24 +43,19 @@ def axes_from(coordinates: Tensor, height: int, width: int) -> tuple[Tensor, Ten
     return away_x, away_y
 
 
-def soft_argmax(logits: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], the softmax [B, K, H, W]).
 
     The kernels keep maximum and sum in the second result. Reading the softmax again is quicker
     here than repeating it.
     """
-    dtype = accumulation_dtype(logits.dtype)
-    probability = logits.new_empty(logits.shape, dtype=dtype)
-    coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
-    for rows in pieces(logits, elements=_ELEMENTS):
-        part = probability_of(logits[rows], beta, out=probability[rows])
-        coordinates[rows] = expectation(part)
-    return coordinates, probability
+    probability = probability_of(logits, beta)
+    return expectation(probability), probability
 
 
 def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
     """(coordinates [B, K, 2], moments [B, K, 3], the softmax [B, K, H, W])."""
-    coordinates, probability = soft_argmax(logits, beta)
+    coordinates, probability = soft_argmax(logits, beta, False)
     away_x, away_y = axes_from(coordinates, *logits.shape[2:])
     var_x = (probability.sum(2) * away_x.square()).sum(2)
     var_y = (probability.sum(3) * away_y.square()).sum(2)
@@ -77,10 +68,30 @@ def soft_argmax_backward(
     grad_coordinates: Tensor, logits: Tensor, coordinates: Tensor, statistics: Tensor, beta: float
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
-    away_x, away_y = axes_from(coordinates, *logits.shape[2:])
+    return _product(logits, statistics, *_slopes(grad_coordinates, coordinates, statistics, beta))
+
+
+def soft_argmax_backward_(
+    grad_coordinates: Tensor, coordinates: Tensor, statistics: Tensor, beta: float
+) -> Tensor:
+    """The softmax that forward kept, turned into the gradient of the logits in place.
+
+    Not a registered op: of use only where autograd is about to free the softmax. On CPUs fresh
+    memory costs as much as the arithmetic.
+    """
+    along_x, along_y = _slopes(grad_coordinates, coordinates, statistics, beta)
+    for rows in pieces(statistics):
+        statistics[rows].mul_(along_x[rows, :, None, :] + along_y[rows, :, :, None])
+    return statistics
+
+
+def _slopes(
+    grad_coordinates: Tensor, coordinates: Tensor, probability: Tensor, beta: float
+) -> tuple[Tensor, Tensor]:
+    away_x, away_y = axes_from(coordinates, *probability.shape[2:])
     along_x = grad_coordinates[:, :, 0, None] * beta * away_x
     along_y = grad_coordinates[:, :, 1, None] * beta * away_y
-    return _product(logits, statistics, along_x, along_y)
+    return along_x, along_y
 
 
 def soft_argmax_moments_backward(
@@ -113,11 +124,8 @@ def _product(
     """probability * (along_x + along_y + the outer product), as a gradient of the logits."""
     result = empty_gradient(logits)
     in_place = result.dtype == probability.dtype
-    for rows in pieces(logits, elements=_ELEMENTS):
-        part = result[rows]
-        slope = part if in_place else torch.empty_like(part, dtype=probability.dtype)
-        torch.add(along_x[rows, :, None, :], along_y[rows, :, :, None], out=slope)
-        if outer is not None:
-            slope.addcmul_(outer[0][rows, :, :, None], outer[1][rows, :, None, :])
-        torch.mul(slope, probability[rows], out=part)
-    return result
+    slope = result if in_place else torch.empty_like(probability)
+    torch.add(along_x[:, :, None, :], along_y[:, :, :, None], out=slope)
+    if outer is not None:
+        slope.addcmul_(outer[0][:, :, :, None], outer[1][:, :, None, :])
+    return torch.mul(slope, probability, out=result)

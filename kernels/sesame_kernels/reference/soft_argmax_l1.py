@@ -11,7 +11,12 @@ __all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_
 
 
 def soft_argmax_l1(
-    logits: Tensor, target: Tensor, weight: Tensor | None, beta: float, with_gradient: bool
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    beta: float,
+    with_gradient: bool,
+    reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(loss, coordinates [B, K, 2], the logits' gradient for an upstream gradient of 1)."""
     dtype = accumulation_dtype(logits.dtype)
