@@ -11,8 +11,18 @@ from dataclasses import dataclass
 __all__ = ["JobState", "QueueError", "ask_sacct", "ask_squeue", "read_sacct", "read_squeue"]
 
 _ENDED = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED "
-    "TIMEOUT".split()
+    [
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
+    ]
 )
 _COLUMNS = {
     "JobArrayID": 40,

@@ -1,4 +1,4 @@
-"""`submit_plan`: a plan's jobs as a chain in SLURM's queue, its scripts, or a chain on this machine."""
+"""A plan's jobs as a chain in SLURM's queue, or as the scripts that it would get."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterat
 
 def submit_plan(
     plan: Plan,
-    name: str,
+    name: str | None,
     profile: Profile,
     parallel: int | None,
     tell: Callable[[str, str], None],
@@ -54,7 +54,7 @@ def submit_plan(
 
 
 def write_runs(plan: Plan) -> None:
-    """The settings that the jobs will read, so that later changes of the config file do not count."""
+    """The settings that the jobs will read: later changes of the config file do not count."""
     for run in plan.runs:
         run.folder.path.mkdir(parents=True, exist_ok=True)
         run.folder.write_settings(run.config)

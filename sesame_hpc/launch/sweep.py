@@ -85,6 +85,4 @@ def read_sweep(output: Path) -> list[Point]:
         text = (output / SWEEP).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [
-        Point(each["name"], tuple(each["overrides"])) for each in json.loads(text)["points"]
-    ]
+    return [Point(each["name"], tuple(each["overrides"])) for each in json.loads(text)["points"]]
