@@ -113,7 +113,7 @@ def ask_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
     if not ids:
         return {}
     fields = f"--format={','.join(_SACCT_FIELDS)}"
-    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--array", fields]
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", fields]
     return read_sacct(_ask([*command, f"--jobs={','.join(ids)}"]))
 
 
