@@ -20,7 +20,7 @@ _FOLDER = "failures"
 _TAIL_BYTES = 65_536
 _MOST_RANKS = 64
 _ERROR = re.compile(
-    r"^(sesame( \(rank \d+\))?: "
+    r"^(\[rank\d+\]: )?(sesame( \(rank \d+\))?: "
     r"|(srun|slurmstepd|sbatch): (error|fatal)"
     r"|[\w.]*(Error|Exception|Interrupt|Exit)\b(: |$)"
     r"|\S*(bash|sh): .*(not found|No such file|Permission denied))"

@@ -136,7 +136,7 @@ def _words(standing: Standing, name: str, state: JobState, record: JobRecord) ->
     if state.state == "COMPLETED":
         return None
     if state.state == "PENDING" and not state.restarts:
-        return _why_waiting(state, record)
+        return _why_waiting(standing, state, record)
     if state.state in _GOOD:
         return last_words(standing.run, record)
     before = _failed_before(standing, name)
@@ -164,9 +164,15 @@ def _failed_before(standing: Standing, name: str) -> str | None:
     return None
 
 
-def _why_waiting(state: JobState, record: JobRecord) -> str | None:
+def _why_waiting(standing: Standing, state: JobState, record: JobRecord) -> str | None:
     if state.reason == "Dependency" and record.dependency:
-        return f"waits for {record.dependency}"
+        awaited = record.dependency.partition(":")[2]
+        stages = [
+            stage
+            for stage, own in standing.records.items()
+            if own.job and own.job.split("_")[0] == awaited
+        ]
+        return f"waits for {stages[0]}" if stages else f"waits for job {awaited}"
     start = f", expected to start at {state.start}" if state.start else ""
     return f"waits: {state.reason}{start}" if state.reason else None
 

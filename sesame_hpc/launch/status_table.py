@@ -14,6 +14,7 @@ from sesame_hpc.launch.status import RunStatus, StageStatus
 
 __all__ = ["overview_table", "run_table", "to_json"]
 
+_LONGEST = 220
 _STYLES = {
     "COMPLETED": "green",
     "COMPLETING": "cyan",
@@ -37,10 +38,19 @@ def run_table(status: RunStatus) -> RenderableType:
             restarts,
             *_progress(progress, running=stage.state == "RUNNING"),
         )
+    spoken = [stage for stage in status.stages if stage.words]
     words = [
-        _line(stage.stage, stage.words, bad=stage.is_bad) for stage in status.stages if stage.words
+        _line(", ".join(stage.stage for stage in group), text, bad=any(s.is_bad for s in group))
+        for text, group in _grouped(spoken).items()
     ]
     return Group(Text(str(status.run), style="bold"), table, *words, *_unknown([status]))
+
+
+def _grouped(stages: Sequence[StageStatus]) -> dict[str, list[StageStatus]]:
+    groups: dict[str, list[StageStatus]] = {}
+    for stage in stages:
+        groups.setdefault(stage.words or "", []).append(stage)
+    return groups
 
 
 def overview_table(title: str, statuses: Sequence[RunStatus], root: Path) -> RenderableType:
@@ -110,7 +120,8 @@ def _duration(seconds: float | None) -> str:
 
 
 def _line(what: str, words: str, bad: bool) -> Text:
-    return Text.assemble((f"{what}: ", "bold red" if bad else "bold"), words)
+    shown = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1].rstrip()}…"
+    return Text.assemble((f"{what}: ", "bold red" if bad else "bold"), shown)
 
 
 def _unknown(statuses: Sequence[RunStatus]) -> list[Text]:

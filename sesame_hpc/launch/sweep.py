@@ -76,6 +76,9 @@ def _check_names(names: list[str]) -> None:
 
 
 def write_sweep(output: Path, points: Sequence[Point]) -> None:
+    """Note the points, beside those that were submitted to the same folder before."""
+    names = {point.name for point in points}
+    points = [*(each for each in read_sweep(output) if each.name not in names), *points]
     write_json_atomic(output / SWEEP, {"points": [asdict(point) for point in points]})
 
 
