@@ -67,7 +67,7 @@ def cause_of(run: Path, record: JobRecord) -> str | None:
     lines = [line for rank in _ranks(record) for line in _tail(record.log(run, rank))]
     errors = [line for line in lines if _ERROR.match(line)]
     own = [line for line in errors if not _OF_SLURM.match(line)]
-    return (own or errors)[-1] if errors else None
+    return _WORDS.sub("", (own or errors)[-1]) if errors else None
 
 
 def last_words(run: Path, record: JobRecord) -> str | None:

@@ -148,6 +148,6 @@ def _ask(command: Sequence[str]) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise QueueError(f"{command[0]}: {error}") from None
     if ended.returncode:
-        said = " ".join(ended.stderr.split()) or f"exit code {ended.returncode}"
-        raise QueueError(f"{command[0]}: {said.removeprefix(f'{command[0]}: ')}")
+        lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+        raise QueueError(f"{command[0]}: {lines[-1].removeprefix(f'{command[0]}: ')}")
     return ended.stdout
