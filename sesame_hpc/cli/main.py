@@ -19,7 +19,14 @@ from sesame_hpc.cli.train import train
 
 __all__ = ["app", "main"]
 
-_USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, FloatingPointError)
+_USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    FloatingPointError,
+    ConnectionError,
+    TimeoutError,
+)
 _TRACEBACK = "--traceback"
 
 app = typer.Typer(
