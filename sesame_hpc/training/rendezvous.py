@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,11 +18,13 @@ _SECONDS_TO_SPREAD_THE_WORD = 1.0
 
 @dataclass(frozen=True)
 class Meeting:
-    """All ranks are there. `nodes` are theirs, by rank; `connect` makes another client."""
+    """All ranks are there, on these `nodes`, by rank. `ear` is a second client of the store, for a
+    thread that waits on it.
+    """
 
     store: dist.Store
+    ear: dist.Store
     nodes: list[str]
-    connect: Callable[[], dist.Store]
 
 
 def meet(rank: int, size: int, device: str, minutes: float) -> Meeting:
@@ -37,6 +39,7 @@ def meet(rank: int, size: int, device: str, minutes: float) -> Meeting:
     """
     host, port = _master()
     store = _store(host, port, rank, minutes)
+    ear = _client(host, port, minutes)
     here = {"node": _node(), "device": device}
     store.set(f"here/{rank}", json.dumps(here))
     if rank == 0:
@@ -46,7 +49,7 @@ def meet(rank: int, size: int, device: str, minutes: float) -> Meeting:
         raise TimeoutError(verdict["late"])
     if "clash" in verdict:
         raise ValueError(verdict["clash"])
-    return Meeting(store, verdict["nodes"], lambda: _client(host, port, minutes))
+    return Meeting(store, ear, verdict["nodes"])
 
 
 def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
@@ -91,6 +94,7 @@ def _store(host: str, port: int, rank: int, minutes: float) -> dist.TCPStore:
 
 
 def _client(host: str, port: int, minutes: float) -> dist.TCPStore:
+    start = time.monotonic()
     try:
         return dist.TCPStore(
             host,
@@ -103,7 +107,7 @@ def _client(host: str, port: int, minutes: float) -> dist.TCPStore:
         first = [each.partition("*")[0] for each in _expected_nodes()[:1]]
         raise TimeoutError(
             f"{name_ranks([0], first)} did not answer at {host}:{port} within "
-            f"{60 * minutes:g} s, asked from {_node()}"
+            f"{time.monotonic() - start:.0f} s, asked from {_node()}"
         ) from error
 
 

@@ -1,8 +1,8 @@
 """When something fails: which rank, on which node, and an end for all of them within seconds.
 
 Collective operations only say that somebody did not come. So each rank has a thread that waits for
-an alarm in the store. Who fails raises it; every thread that lives answers for its rank, and who
-does not answer is gone. A rank that is caught in an operation nobody else will finish is ended.
+a call in the store. Who fails calls all; every thread that lives answers for its rank, and who does
+not answer is gone. A rank that is caught in an operation nobody else will finish is ended.
 """
 
 import json
@@ -38,7 +38,7 @@ class RollCall:
         self._rank = rank
         self._nodes = meeting.nodes
         self._store = meeting.store
-        self._ear = meeting.connect()
+        self._ear = meeting.ear
         self._statement: dict[str, str] = {}
         self._stated, self._called, self._left = (threading.Event() for _ in range(3))
         self._answers: dict[int, dict[str, str]] = {}
@@ -51,10 +51,13 @@ class RollCall:
             RanksLost: ranks are gone without a word, or do not go on.
             RankFailed: another rank failed, and said how.
         """
-        threading.Thread(target=self._listen, name="roll-call", daemon=True).start()
+        listener = threading.Thread(target=self._listen, name="roll-call", daemon=True)
+        listener.start()
         try:
             yield
+            self._leave(listener)
         except Interrupted:
+            self._leave(listener)
             raise
         except Exception as error:
             cause = self._call(error)
@@ -64,25 +67,36 @@ class RollCall:
         finally:
             self._left.set()
 
+    def _leave(self, listener: threading.Thread) -> None:
+        """End the listener; rank 0, who may hold the store, is the last to leave."""
+        self._left.set()
+        self._store.set(_call_of(self._rank), "leave")
+        listener.join(_SECONDS_TO_ANSWER)
+        self._store.add("left", 1)
+        if self._rank == 0:
+            ranks = len(self._nodes)
+            _wait_until(lambda: self._store.add("left", 0) >= ranks, _SECONDS_TO_END)
+
     def _call(self, error: Exception) -> RanksLost | RankFailed | None:
-        """Raise the alarm, wait for the answers; what happened, unless it is `error` itself."""
+        """Call all, wait for the answers; what happened, unless it is `error` itself."""
         waited = _is_communication(error)
         self._statement = {"waited" if waited else "failed": _one_line(error)}
         self._stated.set()
-        threading.Thread(target=self._raise_alarm, daemon=True).start()
+        threading.Thread(target=self._call_all, daemon=True).start()
         self._called.wait(2 * _SECONDS_TO_ANSWER + _SECONDS_TO_STATE)
         return self._cause() if waited else None
 
-    def _raise_alarm(self) -> None:
+    def _call_all(self) -> None:
         """In a thread of its own: a node that vanished does not even refuse a request."""
         try:
-            self._store.set("alarm", str(self._rank))
+            for rank in range(len(self._nodes)):
+                self._store.set(_call_of(rank), "answer")
         except dist.DistError:
             return
 
     def _listen(self) -> None:
         try:
-            self._ear.wait(["alarm"], _FOR_EVER)
+            self._ear.wait([_call_of(self._rank)], _FOR_EVER)
             if self._left.is_set():
                 return
             self._answer()
@@ -124,11 +138,15 @@ class RollCall:
             return RanksLost(f"{self._named(silent)} {verb} gone without a word", leads)
         if stuck:
             places = ", ".join(f"{self._named([rank])} at {answers[rank]['at']}" for rank in stuck)
-            return RanksLost(f"no progress until the time-out: {places}", leads)
+            return RanksLost(f"waited until the time-out for {places}", leads)
         return RanksLost(f"communication failed: {answers[self._rank]['waited']}", leads)
 
     def _named(self, ranks: Sequence[int]) -> str:
         return name_ranks(ranks, list(dict.fromkeys(self._nodes[rank] for rank in ranks)))
+
+
+def _call_of(rank: int) -> str:
+    return f"call/{rank}"
 
 
 def _is_communication(error: Exception) -> bool:
@@ -150,12 +168,12 @@ def _wait_until(happened: Callable[[], bool], seconds: float) -> None:
 
 
 def _place_of_main_thread() -> str:
-    """The innermost line of this package that the main thread is in."""
-    main = threading.main_thread().ident
-    frame: FrameType | None = sys._current_frames().get(main or 0)
+    """The innermost line of this package that the main thread is in; of any, if it is in none."""
+    innermost: FrameType | None = sys._current_frames().get(threading.main_thread().ident or 0)
+    frame = innermost
     while frame and not frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
+    frame = frame or innermost
     if frame is None:
         return "an unknown place"
-    file = Path(frame.f_code.co_filename).relative_to(_PACKAGE)
-    return f"{file}:{frame.f_lineno} ({frame.f_code.co_name})"
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} ({frame.f_code.co_name})"
