@@ -17,7 +17,7 @@ from pathlib import Path
 
 import daemons
 from configuration import write_configuration
-from folder import Cluster, Settings, load, prepare
+from folder import Cluster, Settings, load, prepare, remove
 from processes import running
 from programs import missing_packages
 
@@ -70,7 +70,10 @@ def _introduce(cluster: Cluster) -> None:
 
 
 def _stop(arguments: argparse.Namespace) -> int:
-    daemons.stop(load(arguments.folder))
+    cluster = load(arguments.folder)
+    daemons.stop(cluster)
+    if arguments.remove:
+        remove(cluster)
     return 0
 
 
@@ -125,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     _add_settings(command("start", _start, "start a cluster whose files all lie in DIR"))
-    command("stop", _stop, "cancel its jobs and end its daemons")
+    stop = command("stop", _stop, "cancel its jobs and end its daemons")
+    stop.add_argument("--remove", action="store_true", help="and remove DIR with its logs")
     command("status", _status, "its daemons, nodes and jobs; exit code 1 unless all daemons run")
     command("env", _env, "print what the shell needs, for eval")
     fail = command("fail", _fail, "cut a node's power: kill its slurmd and its tasks")

@@ -41,7 +41,7 @@ def is_up(cluster: Cluster) -> bool:
 
 
 def start(cluster: Cluster) -> None:
-    """Start all daemons and wait for idle nodes. Raises RuntimeError with the log of one that fails.
+    """Start all daemons and wait for idle nodes. Raises RuntimeError with a failed one's log.
 
     Each process is written down at once, so that `stop` finds what an interruption leaves.
     """

@@ -5,18 +5,19 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from processes import Process
 
-__all__ = ["Cluster", "Settings", "free_ports", "load", "prepare"]
+__all__ = ["Cluster", "Settings", "free_ports", "load", "prepare", "remove"]
 
 _RECORD = "cluster.json"
 _PLAIN = re.compile(r"[A-Za-z0-9/._+-]+")
 _LONGEST = 64  # of 107 characters for a socket, some 30 go to spool/n0/n0_12345.4294967291
-_PORTS = range(20_000, 32_000)  # below those that the kernel gives to outgoing connections
+_PORTS = range(10_000, 20_000)  # below those of runs, and of outgoing connections
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,13 @@ def load(folder: Path) -> Cluster:
 
 
 def prepare(folder: Path, settings: Settings) -> Cluster:
-    """Make the folders of a new cluster, or of one that is started again."""
+    """Make the folders of a new cluster, or of one that is started again.
+
+    Raises ValueError for a folder that holds something else.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / _RECORD).exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty, and holds no cluster; give a new folder")
     state = _state_folder(folder)
     state.mkdir(mode=0o700, exist_ok=True)
     if state.owner() != folder.owner() or state.is_symlink():
@@ -118,6 +124,12 @@ def prepare(folder: Path, settings: Settings) -> Cluster:
     for node in settings.node_names:
         (state / "spool" / node).mkdir(parents=True, exist_ok=True)
     return Cluster(folder, state, settings, free_ports(2 + settings.nodes), [])
+
+
+def remove(cluster: Cluster) -> None:
+    """Remove the folder of a stopped cluster, and all that is in it."""
+    shutil.rmtree(cluster.state)
+    shutil.rmtree(cluster.folder, ignore_errors=cluster.folder == cluster.state)
 
 
 def _state_folder(folder: Path) -> Path:

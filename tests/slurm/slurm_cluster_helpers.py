@@ -93,5 +93,6 @@ def local_cluster(*options: str, name: str = "cluster") -> Iterator[LocalCluster
         yield LocalCluster(folder, *options)
     finally:
         if (folder / "cluster.json").exists():
-            subprocess.run([sys.executable, str(CLUSTER), "stop", str(folder)], timeout=120)
+            command = [sys.executable, str(CLUSTER), "stop", str(folder), "--remove"]
+            subprocess.run(command, timeout=120, check=True)
         shutil.rmtree(parent)
