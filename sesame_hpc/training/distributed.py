@@ -4,6 +4,7 @@ import atexit
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,12 +18,17 @@ __all__ = ["World", "connect"]
 
 @dataclass(frozen=True)
 class World:
-    """This process among `size` ranks, and its device."""
+    """This process among `size` ranks, and its device.
+
+    `control` is a gloo group for messages between the processes, which leave the devices alone;
+    None for one rank.
+    """
 
     rank: int
     size: int
     local_rank: int
     device: torch.device
+    control: dist.ProcessGroup | None = None
 
     @property
     def is_main(self) -> bool:
@@ -30,14 +36,14 @@ class World:
 
     def barrier(self) -> None:
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(self.control)
 
     def gather(self, value: Any) -> list[Any]:
         """The picklable `value` of every rank, in rank order, on every rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.control)
         return values
 
     def share(self, value: Any) -> Any:
@@ -45,7 +51,7 @@ class World:
         if self.size == 1:
             return value
         values = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self.control)
         return values[0]
 
     def share_buffers(self, module: nn.Module) -> None:
@@ -61,13 +67,20 @@ def _device(wanted: str, local_rank: int) -> torch.device:
         raise ValueError("runtime.device is cuda, but no CUDA device is visible; use auto or cpu")
     if wanted == "cpu" or not available:
         return torch.device("cpu")
-    count = torch.cuda.device_count()
-    if local_rank >= count:
+    index = _device_index(local_rank, torch.cuda.device_count())
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+def _device_index(local_rank: int, visible: int) -> int:
+    """SLURM may show a task all GPUs of its node, or its own alone; torchrun shows all of them."""
+    if "SLURM_STEP_ID" in os.environ:
+        return local_rank % visible
+    if local_rank >= visible:
         raise ValueError(
-            f"local rank {local_rank} has no GPU: {count} visible; start at most that many a node"
+            f"local rank {local_rank} has no GPU: {visible} visible; start at most that many a node"
         )
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)
+    return local_rank
 
 
 def _set_cpu_threads(threads: int | None) -> None:
@@ -91,4 +104,11 @@ def connect(runtime: RuntimeConfig) -> World:
             options |= {"store": dist.HashStore(), "rank": 0, "world_size": 1}
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", **options)
         atexit.register(dist.destroy_process_group)
-    return World(rank, size, local_rank, device)
+    return World(rank, size, local_rank, device, _control_group(size, runtime.timeout_minutes))
+
+
+@cache
+def _control_group(size: int, timeout_minutes: float) -> dist.ProcessGroup | None:
+    if size == 1:
+        return None
+    return dist.new_group(backend="gloo", timeout=timedelta(minutes=timeout_minutes))
