@@ -7,6 +7,7 @@ __all__ = [
     "ExportFormat",
     "FileFormat",
     "Format",
+    "Job",
     "OutputFormat",
     "ScoredStage",
     "Split",
@@ -18,6 +19,7 @@ FileFormat = Literal["wflw", "pts", "coco", "csv"]
 Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
+Job = Literal["preliminary", "pretrain", "finetune", "report"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]
 Device = Literal["auto", "cpu", "cuda"]
