@@ -24,7 +24,14 @@ from sesame_hpc.process import set_process_defaults
 
 __all__ = ["app", "main"]
 
-_USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, FloatingPointError)
+_USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    FloatingPointError,
+    ConnectionError,
+    TimeoutError,
+)
 _TRACEBACK = "--traceback"
 
 app = typer.Typer(
