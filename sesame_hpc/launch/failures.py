@@ -44,6 +44,7 @@ def recorded(run: Path, stage: str) -> Iterator[None]:
             "rank": int(rank),
             "node": os.environ.get("SESAME_NODE", platform.node()),
             "error": _one_line(error),
+            "lost_others": isinstance(error, ConnectionError | TimeoutError),
         }
         write_json_atomic(run / _FOLDER / f"{stage}-{rank}.json", failure)
         raise
@@ -58,11 +59,11 @@ def _one_line(error: Exception) -> str:
 def cause_of(run: Path, record: JobRecord) -> str | None:
     """One line on why a failed job failed; None where nothing tells.
 
-    Of the ranks' exceptions the earliest: those of the others follow from it.
+    Of the ranks' exceptions the earliest that is not a lost connection, which follows from others.
     """
     written = _written(run, record)
     if written:
-        first = min(written, key=lambda failure: failure["time"])
+        first = min(written, key=lambda failure: (failure["lost_others"], failure["time"]))
         return f"rank {first['rank']} on {first['node']}: {first['error']}"
     lines = [line for rank in _ranks(record) for line in _tail(record.log(run, rank))]
     errors = [line for line in lines if _ERROR.match(line)]

@@ -3,10 +3,13 @@
 The cluster's commands are asked once for all jobs; what they print is parsed apart from asking.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from sesame_hpc.launch.nodes import expand_nodes
 
 __all__ = ["JobState", "QueueError", "ask_sacct", "ask_squeue", "read_sacct", "read_squeue"]
 
@@ -30,11 +33,9 @@ _COLUMNS = {
     "NodeList": 200,
     "ReasonList": 200,
     "RestartCnt": 12,
-    "TimeUsed": 20,
     "StartTime": 28,
-    "exit_code": 12,
 }
-_SACCT_FIELDS = ("JobID", "State", "NodeList", "Elapsed", "ExitCode")
+_SACCT_FIELDS = ("JobID", "State", "NodeList")
 _SECONDS = 30
 
 
@@ -46,7 +47,7 @@ class QueueError(Exception):
 class JobState:
     """One job, or one task of an array. Empty texts and None are what is not known.
 
-    `reason` is why it waits; `elapsed` and `start` are as SLURM writes them.
+    `reason` is why it waits, `start` when it began or is expected to, as SLURM writes it.
     """
 
     job: str
@@ -54,9 +55,7 @@ class JobState:
     nodes: str = ""
     reason: str = ""
     restarts: int | None = None
-    elapsed: str = ""
     start: str = ""
-    exit_code: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -100,9 +99,7 @@ def read_squeue(text: str) -> dict[str, JobState]:
             nodes=values["NodeList"],
             reason=reason.strip("()") if values["State"] == "PENDING" else "",
             restarts=int(values["RestartCnt"]) if values["RestartCnt"].isdigit() else None,
-            elapsed=values["TimeUsed"],
             start="" if values["StartTime"] == "N/A" else values["StartTime"],
-            exit_code=values["exit_code"],
         )
     return found
 
@@ -118,20 +115,22 @@ def ask_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
 
 
 def read_sacct(text: str) -> dict[str, JobState]:
-    """What `ask_sacct` prints: fields between bars, an attempt of a requeued job a line."""
+    """What `ask_sacct` prints: fields between bars. Tasks that never began share a line, "8_[0-3]".
+
+    These are written as node lists are.
+    """
     found = {}
     for line in text.splitlines():
         parts = line.split("|")
         if len(parts) != len(_SACCT_FIELDS):
             continue
-        job, state, nodes, elapsed, exit_code = parts
-        found[job] = JobState(
-            job=job,
-            state=state.split(" ")[0],
-            nodes="" if nodes == "None assigned" else nodes,
-            elapsed=elapsed,
-            exit_code=exit_code,
-        )
+        jobs, state, nodes = parts
+        for job in expand_nodes(re.sub(r"%\d+", "", jobs)):
+            found[job] = JobState(
+                job=job,
+                state=state.split(" ")[0],
+                nodes="" if nodes == "None assigned" else nodes,
+            )
     return found
 
 
