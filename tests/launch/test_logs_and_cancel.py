@@ -46,18 +46,25 @@ def test_logs_that_there_are_not_are_named(run, tmp_path):
 
 
 def test_following_ends_with_the_job(run, commands):
-    """Half of the log is there, more comes; then the job ends, and what it wrote last is shown."""
+    """More comes while nobody looks; then the job ends, and what it wrote last is shown."""
     log = find_log(run)
-    time = iter(range(0, 1000, 10))
-    read = follow(log, clock=lambda: next(time))
-    assert next(read) == "of pretrain\n"
-    with log.path.open("a", encoding="utf-8") as file:
-        file.write("more\n")
-    assert next(read) == "more\n"
-    standing(commands, "COMPLETED")
-    with log.path.open("a", encoding="utf-8") as file:
-        file.write("the end\n")
-    assert list(read) == ["the end\n"]
+
+    def write(text: str) -> None:
+        with log.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def end() -> None:
+        standing(commands, "COMPLETED")
+        write("the end\n")
+
+    events = iter([(0, int), (10, lambda: write("more\n")), (20, end)])
+
+    def clock() -> float:
+        now, happens = next(events)
+        happens()
+        return now
+
+    assert "".join(follow(log, clock)) == "of pretrain\nmore\nthe end\n"
 
 
 def test_cancel_ends_what_is_active_and_says_which(run, commands):
