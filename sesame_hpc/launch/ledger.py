@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -42,7 +42,7 @@ class JobRecord:
 class Submission:
     """Jobs that were submitted together. `directory` is where, which jobs run in.
 
-    `process` is who runs a local chain: {"pid", "started", "host"}, as `processes.identity` gives it.
+    `process` is who runs a local chain, as `processes.identity` gives it.
     """
 
     executor: Executor

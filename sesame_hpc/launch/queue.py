@@ -11,8 +11,18 @@ from dataclasses import dataclass
 __all__ = ["JobState", "QueueError", "ask_sacct", "ask_squeue", "read_sacct", "read_squeue"]
 
 _ENDED = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED "
-    "TIMEOUT".split()
+    [
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
+    ]
 )
 _COLUMNS = {
     "JobArrayID": 40,
@@ -103,7 +113,7 @@ def ask_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
     if not ids:
         return {}
     fields = f"--format={','.join(_SACCT_FIELDS)}"
-    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--array", fields]
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", fields]
     return read_sacct(_ask([*command, f"--jobs={','.join(ids)}"]))
 
 
@@ -138,6 +148,6 @@ def _ask(command: Sequence[str]) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise QueueError(f"{command[0]}: {error}") from None
     if ended.returncode:
-        said = " ".join(ended.stderr.split()) or f"exit code {ended.returncode}"
-        raise QueueError(f"{command[0]}: {said.removeprefix(f'{command[0]}: ')}")
+        lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+        raise QueueError(f"{command[0]}: {lines[-1].removeprefix(f'{command[0]}: ')}")
     return ended.stdout

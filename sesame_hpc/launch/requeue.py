@@ -13,7 +13,7 @@ from sesame_hpc.config import STAGES
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.slurm_job import SlurmJob
 from sesame_hpc.stages.folder import RunFolder
-from sesame_hpc.training.interruption import Interrupted, Stop, listen
+from sesame_hpc.training.interruption import Interrupted, RanksLost, Stop, listen
 
 __all__ = ["EXIT_SAVED", "MAX_REQUEUES", "run_interruptible"]
 
@@ -37,7 +37,8 @@ def run_interruptible(function: Callable[[], T], run: Path) -> T:
     and every rank waits to be ended by SLURM, since a job whose tasks fail before the requeue
     takes effect would count as failed. Outside SLURM, or where the job cannot be requeued: exit
     code 75, the same command goes on. SIGTERM (scancel, shutdown): 75 without a requeue, unless
-    SLURM is preempting the job and requeues it itself.
+    SLURM is preempting the job and requeues it itself. Ranks that are lost without a word, with
+    their node: the lowest that is left requeues.
 
     Takes the place of signal handlers that are installed already, submitit's too. Main thread only.
 
@@ -52,6 +53,13 @@ def run_interruptible(function: Callable[[], T], run: Path) -> T:
     except Interrupted as interrupted:
         _follow_up(interrupted, run)
         raise SystemExit(EXIT_SAVED) from None
+    except RanksLost as lost:
+        job = SlurmJob.current()
+        if job:
+            if lost.leads:
+                _requeue(job, run, str(lost))
+            _wait_to_be_killed()
+        raise
 
 
 def _follow_up(interrupted: Interrupted, run: Path) -> None:
@@ -66,7 +74,7 @@ def _follow_up(interrupted: Interrupted, run: Path) -> None:
         _wait_to_be_killed()
         return
     if interrupted.stop is Stop.PAUSE:
-        _requeue(job, run, interrupted)
+        _requeue(job, run, str(interrupted))
     elif job.is_being_preempted():
         _say(f"{interrupted}; SLURM is preempting job {job.name} and runs it again")
     else:
@@ -75,11 +83,11 @@ def _follow_up(interrupted: Interrupted, run: Path) -> None:
     _wait_to_be_killed()
 
 
-def _requeue(job: SlurmJob, run: Path, interrupted: Interrupted) -> None:
+def _requeue(job: SlurmJob, run: Path, reason: str) -> None:
     """Raises SystemExit where the job is none that SLURM runs again, such as one of salloc."""
     requeues = _Requeues(run, job.name)
     requeues.check(job.restarts)
-    _say(f"{interrupted}; requeueing job {job.name}")
+    _say(f"{reason}; requeueing job {job.name}")
     requeues.add()
     refusal = job.requeue()
     if refusal:

@@ -44,8 +44,7 @@ def standings_of(ledgers: Sequence[Ledger]) -> list[Standing]:
     ]
     known, doubts = _ask(jobs)
     return [
-        _standing(ledger, each, known, doubts)
-        for ledger, each in zip(ledgers, latest, strict=True)
+        _standing(ledger, each, known, doubts) for ledger, each in zip(ledgers, latest, strict=True)
     ]
 
 

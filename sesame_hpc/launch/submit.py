@@ -1,5 +1,6 @@
-"""`submit_plan`: a plan's jobs as a chain in SLURM's queue, its scripts, or a chain on this machine."""
+"""A plan's jobs as a chain in SLURM's queue, or as the scripts that it would get."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterat
 
 def submit_plan(
     plan: Plan,
-    name: str,
+    name: str | None,
     profile: Profile,
     parallel: int | None,
     tell: Callable[[str, str], None],
@@ -36,6 +37,7 @@ def submit_plan(
     Where sbatch refuses one, those before it are cancelled, and ValueError says why.
     """
     require_slurm()
+    created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
     write_runs(plan)
     records: list[list[JobRecord]] = [[] for _ in plan.runs]
     ids: list[str] = []
@@ -44,17 +46,17 @@ def submit_plan(
         try:
             jobs = submit(request)
         except ValueError as error:
-            raise ValueError(f"{error}{_take_back(ids)}") from None
+            raise ValueError(f"{error}{_take_back(ids, created)}") from None
         ids.append(jobs[0].split("_")[0])
-        for run, own, job in zip(plan.runs, records, jobs, strict=True):
-            own.append(_record(request, stage, job, run.folder.path))
+        for run, own, job in zip(_folders(plan), records, jobs, strict=True):
+            own.append(_record(request, stage, job, run))
         tell(stage, jobs[0] if len(jobs) == 1 else f"{ids[-1]}_[0-{len(jobs) - 1}]")
-    for run, own in zip(plan.runs, records, strict=True):
-        Ledger(run.folder.path).add(Submission.now("slurm", name, tuple(own)))
+    for run, own in zip(_folders(plan), records, strict=True):
+        Ledger(run).add(Submission.now("slurm", name, tuple(own)))
 
 
 def write_runs(plan: Plan) -> None:
-    """The settings that the jobs will read, so that later changes of the config file do not count."""
+    """The settings that the jobs will read: later changes of the config file do not count."""
     for run in plan.runs:
         run.folder.path.mkdir(parents=True, exist_ok=True)
         run.folder.write_settings(run.config)
@@ -88,8 +90,15 @@ def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
     )
 
 
-def _take_back(ids: list[str]) -> str:
+def _folders(plan: Plan) -> list[Path]:
+    return [run.folder.path for run in plan.runs]
+
+
+def _take_back(ids: list[str], created: list[Path]) -> str:
+    """Leave no half of a chain behind, nor folders of a run of which nothing was submitted."""
     if not ids:
+        for path in created:
+            shutil.rmtree(path, ignore_errors=True)
         return ""
     cancel(ids)
     return f". Cancelled again: {', '.join(ids)}"

@@ -27,7 +27,7 @@ from sesame_hpc.stages.summary import print_distribution, print_summary, write_s
 from sesame_hpc.training.agreement import Agreement
 from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import load_weights, save_weights
-from sesame_hpc.training.distributed import connect
+from sesame_hpc.training.distributed import World, connect
 from sesame_hpc.training.environment import environment
 from sesame_hpc.training.interruption import Interrupted
 from sesame_hpc.training.monitor import Monitor
@@ -41,6 +41,11 @@ def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
     Raises Interrupted where the ranks agree to stop, within a stage or before one.
     """
     world = connect(config.runtime)
+    with world.answering():
+        _execute(config, folder, stages, world)
+
+
+def _execute(config: Config, folder: RunFolder, stages: Sequence[str], world: World) -> None:
     if world.is_main:
         folder.open(config, environment())
     world.barrier()

@@ -9,7 +9,7 @@ import signal
 from enum import IntEnum
 from types import FrameType
 
-__all__ = ["Interrupted", "Stop", "listen", "requested"]
+__all__ = ["Interrupted", "RankFailed", "RanksLost", "Stop", "listen", "requested"]
 
 
 class Stop(IntEnum):
@@ -33,6 +33,21 @@ class Interrupted(Exception):
         if self.step is None:
             return f"stopped before stage {self.stage}"
         return f"saved at step {self.step} of stage {self.stage}"
+
+
+class RankFailed(ConnectionError):
+    """Another rank failed, and so this one cannot go on."""
+
+
+class RanksLost(ConnectionError):
+    """Other ranks are gone without a word, killed or with their node.
+
+    `leads` is true on one of those that are left.
+    """
+
+    def __init__(self, text: str, leads: bool) -> None:
+        super().__init__(text)
+        self.leads = leads
 
 
 _requested = Stop.NOTHING

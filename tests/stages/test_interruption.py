@@ -1,4 +1,4 @@
-"""A signal in any stage: all ranks save after the same step, and the run ends with the same bits."""
+"""A signal in any stage: all ranks save after one and the same step; no bit is lost by it."""
 
 import json
 import re
