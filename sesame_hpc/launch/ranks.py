@@ -13,7 +13,7 @@ __all__ = ["join_slurm_step", "slurm_rank_environment", "unused_tasks"]
 
 # Below the ports that Linux hands out by itself (from 32768), above those of SLURM and most
 # services. Every node computes the same port, so no node's own settings are asked.
-_FIRST_PORT, _PORTS = 20000, 10000
+_FIRST_PORT, _PORTS = 20000, 9973
 
 
 def join_slurm_step(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -28,13 +28,16 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT of this task.
 
     Also SESAME_NODES, the nodes of the ranks ("n0*2,n1*2"), and SESAME_NODE, this one, which
-    messages about missing ranks name. Empty where the process is not a task that srun started:
-    outside SLURM, in a batch script itself, in the shell of `salloc`; and where RANK is set, since
-    torchrun has said it all. A MASTER_ADDR or MASTER_PORT that is set is kept.
+    messages about missing ranks name; and SESAME_MEETING, which is no other step's.
+
+    Empty where the process is not a task that srun started: outside SLURM, in a batch script
+    itself, in the shell of `salloc`; and where RANK is set, since torchrun has said it all. A
+    MASTER_ADDR or MASTER_PORT that is set is kept.
 
     The master is the first node of the step, by its name if that resolves, else by its NodeAddr.
-    The port is one of 20000-29999, by job, step and restart, so that neither two jobs on a node
-    nor a restarted one meet on it.
+    The port is one of 20000-29981, by job, step and restart, so that neither two jobs on a node
+    nor a restarted one meet on it. If another program has it, rank 0 takes one of the nine after
+    it, and SESAME_MEETING tells the others which (training/stores.py).
 
     Raises:
         ValueError: a variable is missing, is no number, or contradicts another; or the first node
@@ -63,6 +66,7 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
             f"{name}*{count}" for name, count in zip(nodes, counts, strict=True)
         ),
         "SESAME_NODE": nodes[node],
+        "SESAME_MEETING": _meeting(environ),
     }
 
 
@@ -122,8 +126,15 @@ def _check(
         )
 
 
+def _meeting(environ: Mapping[str, str]) -> str:
+    """srun's own address is part of it: two clusters' jobs of one number may meet on a machine."""
+    job, step = environ["SLURM_JOB_ID"], environ.get("SLURM_STEP_ID", "0")
+    names = ("SLURM_CLUSTER_NAME", "SLURM_SRUN_COMM_HOST", "SLURM_SRUN_COMM_PORT")
+    return " ".join([f"{job}.{step}", *(environ.get(name, "") for name in names)])
+
+
 def _port(environ: Mapping[str, str]) -> int:
-    """Jobs whose numbers differ by less than 10000 get different ports: 37 has no factor of it."""
+    """_PORTS is a prime: jobs whose numbers differ by less than it get different ports."""
     job, step = _number(environ, "SLURM_JOB_ID"), _number(environ, "SLURM_STEP_ID")
     restart = int(environ.get("SLURM_RESTART_COUNT", "0"))
     return _FIRST_PORT + (37 * job + 7 * step + restart) % _PORTS

@@ -78,7 +78,7 @@ def _follow_up(interrupted: Interrupted, run: Path) -> None:
     elif job.is_being_preempted():
         _say(f"{interrupted}; SLURM is preempting job {job.name} and runs it again")
     else:
-        _say(f"{interrupted}; submit again to go on")
+        _say(f"{interrupted}; SLURM ends job {job.name} ({job.state()})")
         return
     _wait_to_be_killed()
 

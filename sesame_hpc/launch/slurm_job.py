@@ -33,12 +33,16 @@ class SlurmJob:
         A job that SLURM is requeueing or ending already is not refused.
         """
         refusal = _scontrol("requeue", self.name)[1]
-        return refusal if refusal and self._field("JobState") == "RUNNING" else None
+        return refusal if refusal and self.state() == "RUNNING" else None
+
+    def state(self) -> str:
+        """Such as RUNNING or CANCELLED; empty where SLURM does not say."""
+        return self._field("JobState")
 
     def is_being_preempted(self) -> bool:
         """It runs still, in its grace time."""
         preempted = self._field("PreemptTime") not in ("", "None", "N/A")
-        return preempted and self._field("JobState") == "RUNNING"
+        return preempted and self.state() == "RUNNING"
 
     def _field(self, name: str) -> str:
         """Of `scontrol show job`; empty where there is none."""

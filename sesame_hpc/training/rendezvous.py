@@ -11,6 +11,8 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
+from sesame_hpc.training.stores import find_store, hold_store
+
 __all__ = ["Meeting", "meet", "name_ranks"]
 
 _SECONDS_TO_SPREAD_THE_WORD = 1.0
@@ -37,9 +39,7 @@ def meet(rank: int, size: int, device: str, minutes: float) -> Meeting:
         ConnectionError: rank 0 cannot listen there.
         ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU.
     """
-    host, port = _master()
-    store = _store(host, port, rank, minutes)
-    ear = _client(host, port, minutes)
+    store, ear = _join(rank, minutes)
     here = {"node": _node(), "device": device}
     store.set(f"here/{rank}", json.dumps(here))
     if rank == 0:
@@ -63,52 +63,21 @@ def _node() -> str:
     return os.environ.get("SESAME_NODE") or socket.gethostname()
 
 
-def _master() -> tuple[str, int]:
-    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
-    if missing:
-        raise ValueError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {' and '.join(missing)} is not set: "
-            "start the ranks by srun or torchrun"
-        )
-    return os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-
-
-def _store(host: str, port: int, rank: int, minutes: float) -> dist.TCPStore:
-    torchrun_listens = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    if rank > 0 or torchrun_listens:
-        return _client(host, port, minutes)
-    try:
-        return dist.TCPStore(
-            host,
-            port,
-            is_master=True,
-            wait_for_workers=False,
-            multi_tenant=True,
-            timeout=timedelta(minutes=minutes),
-        )
-    except dist.DistNetworkError as error:
-        raise ConnectionError(
-            f"rank 0 cannot listen on port {port} of {_node()}: "
-            f"{str(error).splitlines()[0]}; set MASTER_PORT to a free one"
-        ) from error
-
-
-def _client(host: str, port: int, minutes: float) -> dist.TCPStore:
+def _join(rank: int, minutes: float) -> tuple[dist.Store, dist.Store]:
+    """Two clients of the store that rank 0 holds."""
     start = time.monotonic()
     try:
-        return dist.TCPStore(
-            host,
-            port,
-            is_master=False,
-            wait_for_workers=False,
-            timeout=timedelta(minutes=minutes),
-        )
-    except dist.DistError as error:
-        first = [each.partition("*")[0] for each in _expected_nodes()[:1]]
+        store = hold_store() if rank == 0 else find_store(60 * minutes)
+        return store, find_store(60 * minutes)
+    except TimeoutError as error:
         raise TimeoutError(
-            f"{name_ranks([0], first)} did not answer at {host}:{port} within "
-            f"{time.monotonic() - start:.0f} s, asked from {_node()}"
+            f"{_rank_0()} did not come within {time.monotonic() - start:.0f} s: {error}, "
+            f"as seen from {_node()}"
         ) from error
+
+
+def _rank_0() -> str:
+    return name_ranks([0], [each.partition("*")[0] for each in _expected_nodes()[:1]])
 
 
 def _expected_nodes() -> list[str]:
@@ -156,4 +125,4 @@ def _verdict(store: dist.Store, minutes: float) -> bytes:
         store.wait(["verdict"], timedelta(minutes=minutes) + timedelta(seconds=30))
         return store.get("verdict")
     except dist.DistError as error:
-        raise TimeoutError(f"{name_ranks([0], [])} went away while the ranks gathered") from error
+        raise TimeoutError(f"{_rank_0()} went away while the ranks gathered") from error

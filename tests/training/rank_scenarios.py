@@ -49,6 +49,11 @@ def is_caught(world: World, culprit: int) -> None:
     time.sleep(120)
 
 
+def meets_strangers(world: World, culprit: int) -> None:
+    """Another job's ranks came first, to the same port."""
+    print(world.gather(os.environ["SESAME_MEETING"]), os.environ["MASTER_PORT"])
+
+
 def ends_well(world: World, culprit: int) -> None:
     world.barrier()
     time.sleep(world.rank)
@@ -67,6 +72,7 @@ SCENARIOS: dict[str, tuple[Callable[[World, int], None], int, int, RuntimeConfig
     "rank 0 is caught": (is_caught, 2, 1, RUNTIME, ()),
     "ranks 2 and 3 are missing": (ends_well, 4, 0, IMPATIENT, (2, 3)),
     "rank 0 is missing": (ends_well, 2, 0, IMPATIENT, (0,)),
+    "strangers": (meets_strangers, 4, 0, RUNTIME, ()),
     "all is well": (ends_well, 2, 0, RUNTIME, ()),
 }
 
@@ -82,13 +88,23 @@ def _environment(rank: int, size: int, port: int) -> dict[str, str]:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "SESAME_NODE": f"n{rank // 2}",
+        "SESAME_MEETING": f"{port}",
         "SESAME_NODES": ",".join(f"n{node}*{min(2, size - 2 * node)}" for node in range(nodes)),
     }
+
+
+def _split_into_strangers(rank: int) -> None:
+    """Ranks 0, 1 are those of one job and 2, 3 those of another, which comes a little later."""
+    meeting = rank // 2
+    time.sleep(meeting)
+    os.environ.update(RANK=str(rank % 2), WORLD_SIZE="2", SESAME_MEETING=f"job {meeting}")
 
 
 def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
     action, size, culprit, runtime, _ = SCENARIOS[name]
     os.environ.update(_environment(rank, size, port))
+    if action is meets_strangers:
+        _split_into_strangers(rank)
     handle = os.open(output, os.O_WRONLY | os.O_CREAT)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
@@ -106,17 +122,21 @@ def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
     os._exit(code)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def _free_ports(count: int) -> list[int]:
+    """As launch/ranks.py takes them: below those that Linux gives to any socket, 20 apart."""
+    start = 20000 + os.getpid() % 450 * 20
+    found = []
+    for port in range(start, start + 1000, 20):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found[:count]
 
 
 def main() -> None:
     folder, names = Path(sys.argv[1]), sys.argv[2:]
     children = {}
-    for name in names:
-        port = _free_port()
+    for name, port in zip(names, _free_ports(len(names)), strict=True):
         for rank in range(SCENARIOS[name][1]):
             if rank in SCENARIOS[name][4]:
                 continue

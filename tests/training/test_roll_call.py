@@ -1,12 +1,13 @@
 """Each rank learns which rank, on which node, was the end of all."""
 
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from sesame_hpc.process import set_process_defaults
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -20,6 +21,7 @@ NAMES = (
     "rank 0 is caught",
     "ranks 2 and 3 are missing",
     "rank 0 is missing",
+    "strangers",
     "all is well",
 )
 FAILURE = "failed: ValueError: picture 7 cannot be read"
@@ -28,11 +30,11 @@ FAILURE = "failed: ValueError: picture 7 cannot be read"
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All scenarios, run at once; none takes 60 s, or they would be waiting for a time-out."""
+    set_process_defaults()
     folder = tmp_path_factory.mktemp("scenarios")
     started = time.monotonic()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("TORCH_")}
     command = [sys.executable, str(SCRIPT), str(folder), *NAMES]
-    subprocess.run(command, env=environment, check=True, timeout=150)
+    subprocess.run(command, check=True, timeout=150)
     assert time.monotonic() - started < 60
     return folder
 
@@ -85,7 +87,16 @@ def test_ranks_that_never_came_are_named_with_their_node(outcome: Path) -> None:
         assert "TimeoutError: ranks 2, 3 (node n1) did not arrive within 3 s" in text
     code, text = said(outcome, "rank 0 is missing", 1)
     assert code == 2
-    assert "TimeoutError: rank 0 (node n0) did not answer at 127.0.0.1:" in text
+    assert "TimeoutError: rank 0 (node n0) did not come within " in text
+
+
+def test_two_jobs_with_one_port_keep_apart(outcome: Path) -> None:
+    lines = [said(outcome, "strangers", rank)[1].splitlines()[0] for rank in range(4)]
+    assert [line.rpartition(" ")[0] for line in lines] == [
+        str([f"job {job}"] * 2) for job in (0, 0, 1, 1)
+    ]
+    ports = [int(line.rpartition(" ")[2]) for line in lines]
+    assert ports[0] == ports[1] < ports[2] == ports[3]
 
 
 def test_an_end_without_trouble_is_silent(outcome: Path) -> None:
