@@ -29,13 +29,14 @@ _ENDED = frozenset(
 )
 _COLUMNS = {
     "JobArrayID": 40,
+    "Name": 120,
     "State": 24,
     "NodeList": 200,
     "ReasonList": 200,
     "RestartCnt": 12,
     "StartTime": 28,
 }
-_SACCT_FIELDS = ("JobID", "State", "NodeList")
+_SACCT_FIELDS = ("JobID", "JobName", "State", "NodeList")
 _SECONDS = 30
 
 
@@ -47,11 +48,13 @@ class QueueError(Exception):
 class JobState:
     """One job, or one task of an array. Empty texts and None are what is not known.
 
-    `reason` is why it waits, `start` when it began or is expected to, as SLURM writes it.
+    `name` is what it was submitted as, `reason` why it waits, `start` when it began or is expected
+    to, as SLURM writes it.
     """
 
     job: str
     state: str
+    name: str = ""
     nodes: str = ""
     reason: str = ""
     restarts: int | None = None
@@ -96,6 +99,7 @@ def read_squeue(text: str) -> dict[str, JobState]:
         found[values["JobArrayID"]] = JobState(
             job=values["JobArrayID"],
             state=values["State"],
+            name=values["Name"],
             nodes=values["NodeList"],
             reason=reason.strip("()") if values["State"] == "PENDING" else "",
             restarts=int(values["RestartCnt"]) if values["RestartCnt"].isdigit() else None,
@@ -124,11 +128,12 @@ def read_sacct(text: str) -> dict[str, JobState]:
         parts = line.split("|")
         if len(parts) != len(_SACCT_FIELDS):
             continue
-        jobs, state, nodes = parts
+        jobs, name, state, nodes = parts
         for job in expand_nodes(re.sub(r"%\d+", "", jobs)):
             found[job] = JobState(
                 job=job,
                 state=state.split(" ")[0],
+                name=name,
                 nodes="" if nodes == "None assigned" else nodes,
             )
     return found

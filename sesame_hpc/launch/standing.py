@@ -65,7 +65,7 @@ def _standing(
         if submission.executor == "local":
             state = _local(submission, record)
         else:
-            state = known.get(record.job or "", JobState(record.job or "", _UNKNOWN))
+            state = _of_slurm(record, known)
         states[stage] = _corrected(folder, stage, state)
     lost = [stage for stage, state in states.items() if state.state == _UNKNOWN]
     unknown = doubts if lost else ()
@@ -114,6 +114,14 @@ def _ask(jobs: Sequence[str]) -> tuple[dict[str, JobState], tuple[str, ...]]:
                 f"how jobs ended that SLURM has forgotten: there is no accounting ({error})"
             )
     return known, tuple(doubts)
+
+
+def _of_slurm(record: JobRecord, known: dict[str, JobState]) -> JobState:
+    assert record.job is not None
+    state = known.get(record.job)
+    if state is None or state.name != record.name:
+        return JobState(record.job, _UNKNOWN)
+    return state
 
 
 def _local(submission: Submission, record: JobRecord) -> JobState:

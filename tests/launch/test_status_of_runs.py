@@ -167,6 +167,14 @@ def test_accounting_remembers_what_the_queue_forgot(run, commands):
     assert status.unknown == ("nobody remembers how finetune, report ended",)
 
 
+def test_a_job_of_another_name_is_another_job(run, commands):
+    """As on a cluster that was made anew, whose ids begin from 1 again."""
+    answering(commands, "squeue", [squeue_line("12", "RUNNING", "n0", name="sesame-other")])
+    (status,) = status_of([run])
+    assert status.stages[1].state == "UNKNOWN"
+    assert not status.is_active
+
+
 def test_what_nobody_knows_is_said(run, commands):
     error = "slurm_load_jobs error: Invalid job id specified\n"
     answering(commands, "squeue", error=error, code=1)
