@@ -17,6 +17,7 @@ from sesame_hpc.stages.folder import RunFolder
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
+_NEVER = "DependencyNeverSatisfied"
 _GOOD = ("COMPLETED", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
 
 
@@ -140,7 +141,7 @@ def _words(standing: Standing, name: str, state: JobState, record: JobRecord) ->
     if state.state in _GOOD:
         return last_words(standing.run, record)
     before = _failed_before(standing, name)
-    if state.state == "CANCELLED" and before:
+    if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
         return f"cancelled, since {before} did not complete"
     return cause_of(standing.run, record) or _WITHOUT_WORDS.get(state.state)
 

@@ -62,7 +62,7 @@ def squeue_line(
 ) -> str:
     """A line as squeue of SLURM 22.05 prints it."""
     what = f"{job:<40}{name:<120}{state:<24}{nodes:<200}"
-    return f"{what}{reason:<200}{restarts:<12}{start or 'N/A':<28}"
+    return f"{what}{reason:<100}{restarts:<12}{start or 'N/A':<28}"
 
 
 def sacct_line(job: str, state: str, nodes: str = "None assigned") -> str:
