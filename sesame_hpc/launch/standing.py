@@ -70,7 +70,7 @@ def _standing(
     lost = [stage for stage, state in states.items() if state.state == _UNKNOWN]
     unknown = doubts if lost else ()
     if lost and not doubts:
-        unknown = (f"nobody remembers how {', '.join(lost)} ended",)
+        unknown = (f"nobody remembers how {', '.join(lost)} of {ledger.run.name} ended",)
     return Standing(
         ledger.run,
         {stage: submission for stage, (submission, _) in latest.items()},

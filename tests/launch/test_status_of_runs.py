@@ -173,7 +173,7 @@ def test_accounting_remembers_what_the_queue_forgot(run, commands):
         "UNKNOWN",
         "UNKNOWN",
     ]
-    assert status.unknown == ("nobody remembers how finetune, report ended",)
+    assert status.unknown == ("nobody remembers how finetune, report of tiny ended",)
 
 
 def test_a_job_of_another_name_is_another_job(run, commands):
