@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sesame_hpc.launch.evaluation import is_finished
+from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.processes import is_alive
 from sesame_hpc.launch.profile import JOBS
