@@ -30,8 +30,10 @@ class SlurmJob:
     def requeue(self) -> str | None:
         """Ask SLURM to run the job again; why not, where it will not.
 
-        A job that SLURM is requeueing or ending already is not refused.
+        A job that SLURM is requeueing or ending already is left to it.
         """
+        if self.state() not in ("RUNNING", ""):
+            return None
         refusal = _scontrol("requeue", self.name)[1]
         return refusal if refusal and self.state() == "RUNNING" else None
 
