@@ -22,6 +22,8 @@ Executor = Literal["slurm", "local"]
 class JobRecord:
     """One job: `job` is its id, "12" or "12_3" in an array, None while a local one waits.
 
+    `name` is what SLURM calls it: another job may have the id one day, on a cluster made anew.
+
     `logs` is the path of a rank's log with %t for the rank, relative to the run folder. `end` is
     how a local job ended, in SLURM's words; SLURM knows its own.
     """
@@ -32,6 +34,7 @@ class JobRecord:
     ranks: int
     logs: str | None
     dependency: str | None = None
+    name: str | None = None
     end: str | None = None
 
     def log(self, run: Path, rank: int) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 __all__ = ["expand_nodes", "expand_task_counts", "reachable_address"]
 
-_NODE = re.compile(r"(?:[^,\[\]]|\[[^\[\]]*\])+")
+_NODE = re.compile(r"(?:[^,\[\]]|\[[^\[\]]+\])+")
 _BRACKET = re.compile(r"\[([^\[\]]+)\]")
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _SCONTROL_SECONDS = 30

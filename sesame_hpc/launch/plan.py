@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.config import Config, find_config, load_config
-from sesame_hpc.launch.evaluation import is_finished
+from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.standing import active_jobs, standings_of

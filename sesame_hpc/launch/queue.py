@@ -29,13 +29,14 @@ _ENDED = frozenset(
 )
 _COLUMNS = {
     "JobArrayID": 40,
+    "Name": 120,
     "State": 24,
     "NodeList": 200,
-    "ReasonList": 200,
+    "Reason": 100,
     "RestartCnt": 12,
     "StartTime": 28,
 }
-_SACCT_FIELDS = ("JobID", "State", "NodeList")
+_SACCT_FIELDS = ("JobID", "JobName", "State", "NodeList")
 _SECONDS = 30
 
 
@@ -47,13 +48,15 @@ class QueueError(Exception):
 class JobState:
     """One job, or one task of an array. Empty texts and None are what is not known.
 
-    `reason` is why it waits, `start` when it began or is expected to, as SLURM writes it.
+    `name` is what it was submitted as, `reason` why it waits or ended, "" for none, `start`
+    when it began or is expected to; both as SLURM writes them.
     """
 
     job: str
     state: str
+    name: str = ""
     nodes: str = ""
-    reason: str = ""
+    reason: str | None = None
     restarts: int | None = None
     start: str = ""
 
@@ -92,12 +95,12 @@ def read_squeue(text: str) -> dict[str, JobState]:
             at += width
         if not values["JobArrayID"]:
             continue
-        reason = "" if values["ReasonList"] in ("None", "(None)") else values["ReasonList"]
         found[values["JobArrayID"]] = JobState(
             job=values["JobArrayID"],
             state=values["State"],
+            name=values["Name"],
             nodes=values["NodeList"],
-            reason=reason.strip("()") if values["State"] == "PENDING" else "",
+            reason="" if values["Reason"] == "None" else values["Reason"],
             restarts=int(values["RestartCnt"]) if values["RestartCnt"].isdigit() else None,
             start="" if values["StartTime"] == "N/A" else values["StartTime"],
         )
@@ -124,11 +127,12 @@ def read_sacct(text: str) -> dict[str, JobState]:
         parts = line.split("|")
         if len(parts) != len(_SACCT_FIELDS):
             continue
-        jobs, state, nodes = parts
+        jobs, name, state, nodes = parts
         for job in expand_nodes(re.sub(r"%\d+", "", jobs)):
             found[job] = JobState(
                 job=job,
                 state=state.split(" ")[0],
+                name=name,
                 nodes="" if nodes == "None assigned" else nodes,
             )
     return found

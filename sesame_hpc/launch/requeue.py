@@ -51,9 +51,11 @@ def run_interruptible(function: Callable[[], T], run: Path) -> T:
     try:
         return function()
     except Interrupted as interrupted:
+        _let_sigterm_end_us()
         _follow_up(interrupted, run)
         raise SystemExit(EXIT_SAVED) from None
     except RanksLost as lost:
+        _let_sigterm_end_us()
         job = SlurmJob.current()
         if job:
             if lost.leads:
@@ -95,8 +97,12 @@ def _requeue(job: SlurmJob, run: Path, reason: str) -> None:
         raise SystemExit(EXIT_SAVED)
 
 
-def _wait_to_be_killed() -> None:
+def _let_sigterm_end_us() -> None:
+    """All is saved; SLURM's SIGTERM may come while it is still being asked for a requeue."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _wait_to_be_killed() -> None:
     time.sleep(_SECONDS_TO_BE_KILLED)
     _say(f"SLURM did not end this task within {_SECONDS_TO_BE_KILLED} s")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sesame_hpc.launch.evaluation import is_finished
 from sesame_hpc.launch.failures import cause_of, last_words
+from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import LEDGER, JobRecord, Ledger
 from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.progress import Progress, read_records, stage_progress
@@ -17,6 +17,7 @@ from sesame_hpc.stages.folder import RunFolder
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
+_NEVER = "DependencyNeverSatisfied"
 _GOOD = ("COMPLETED", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
 
 
@@ -140,7 +141,7 @@ def _words(standing: Standing, name: str, state: JobState, record: JobRecord) ->
     if state.state in _GOOD:
         return last_words(standing.run, record)
     before = _failed_before(standing, name)
-    if state.state == "CANCELLED" and before:
+    if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
         return f"cancelled, since {before} did not complete"
     return cause_of(standing.run, record) or _WITHOUT_WORDS.get(state.state)
 

@@ -9,12 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sesame_hpc.launch.nodes import expand_nodes
 from sesame_hpc.launch.progress import Progress
 from sesame_hpc.launch.status import RunStatus, StageStatus
 
 __all__ = ["overview_table", "run_table", "to_json"]
 
-_LONGEST = 220
+_LONGEST, _LONGEST_NODES = 220, 10
 _STYLES = {
     "COMPLETED": "green",
     "COMPLETING": "cyan",
@@ -34,7 +35,7 @@ def run_table(status: RunStatus) -> RenderableType:
             stage.stage,
             stage.job or "",
             _state(stage),
-            stage.nodes or "",
+            _nodes(stage.nodes),
             restarts,
             *_progress(progress, running=stage.state == "RUNNING"),
         )
@@ -81,12 +82,13 @@ def _table(*headings: str) -> Table:
     numbers = ("restarts", "epoch", "loss", "img/s", "ETA")
     for heading in headings:
         right = heading in numbers
-        wraps = heading in ("run", "nodes")
+        wraps = heading in ("run", "nodes", "state")
         table.add_column(
             heading,
             justify="right" if right else "left",
             no_wrap=not wraps,
             overflow="fold" if wraps else "ellipsis",
+            min_width=len("completed") if heading == "state" else None,
         )
     return table
 
@@ -95,7 +97,14 @@ def _state(stage: StageStatus) -> Text:
     if stage.state is None:
         return Text("-", style="dim")
     style = "bold red" if stage.is_bad else _STYLES.get(stage.state, "")
-    return Text(stage.state.lower(), style=style)
+    return Text(stage.state.lower().replace("_", " "), style=style)
+
+
+def _nodes(nodes: str | None) -> str:
+    """The list of them, or how many where that is long."""
+    if nodes is None or len(nodes) <= _LONGEST_NODES:
+        return nodes or ""
+    return f"{len(expand_nodes(nodes))} nodes"
 
 
 def _progress(progress: Progress | None, running: bool) -> tuple[str, str, str, str]:

@@ -1,5 +1,6 @@
 """A plan's jobs as a chain in SLURM's queue, or as the scripts that it would get."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from sesame_hpc.launch.sweep import write_sweep
 __all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
 
 LOGS = "logs"
+_LONGEST_NAME = 80
 
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
@@ -69,7 +71,7 @@ def _request(
 ) -> Request:
     several = len(plan.runs) > 1
     return Request(
-        name=f"sesame-{plan.output.name}-{stage}",
+        name=f"sesame-{_plain(plan.output.name)}-{stage}",
         folder=plan.output / LOGS,
         profile=profile,
         resources=profile.resources(stage),
@@ -77,6 +79,11 @@ def _request(
         dependency=before and f"{'aftercorr' if several else 'afterok'}:{before}",
         parallel=parallel,
     )
+
+
+def _plain(name: str) -> str:
+    """What every SLURM takes in a job's name, and its tables have room for."""
+    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", name)[:_LONGEST_NAME]
 
 
 def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
@@ -87,6 +94,7 @@ def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
         ranks=request.resources.ranks,
         logs=Ledger(run).relative(log_pattern(request.folder, job)),
         dependency=request.dependency,
+        name=request.name,
     )
 
 

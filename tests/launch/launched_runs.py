@@ -45,21 +45,28 @@ def submitted(run: Path, first_id: int = 11, task: int | None = None) -> Ledger:
     for number, stage in enumerate(("preliminary", "pretrain", "finetune", "report"), first_id):
         job = str(number) if task is None else f"{number}_{task}"
         before = f"afterok:{number - 1}" if number > first_id else None
-        jobs.append(JobRecord(stage, job, 2, 2, f"logs/{job}_%t_log.out", before))
+        jobs.append(JobRecord(stage, job, 2, 2, f"logs/{job}_%t_log.out", before, "sesame-tiny"))
     ledger = Ledger(run)
     ledger.add(Submission.now("slurm", "local", tuple(jobs)))
     return ledger
 
 
 def squeue_line(
-    job: str, state: str, nodes: str = "", reason: str = "None", restarts: int = 0, start: str = ""
+    job: str,
+    state: str,
+    nodes: str = "",
+    reason: str = "None",
+    restarts: int = 0,
+    start: str = "",
+    name: str = "sesame-tiny",
 ) -> str:
     """A line as squeue of SLURM 22.05 prints it."""
-    return f"{job:<40}{state:<24}{nodes:<200}{reason:<200}{restarts:<12}{start or 'N/A':<28}"
+    what = f"{job:<40}{name:<120}{state:<24}{nodes:<200}"
+    return f"{what}{reason:<100}{restarts:<12}{start or 'N/A':<28}"
 
 
 def sacct_line(job: str, state: str, nodes: str = "None assigned") -> str:
-    return f"{job}|{state}|{nodes}"
+    return f"{job}|sesame-tiny|{state}|{nodes}"
 
 
 def answering(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ from launched_runs import tiny_config
 
 from sesame_hpc.data.synth import synthesise
 from sesame_hpc.launch.cancel import cancel_jobs
+from sesame_hpc.launch.evaluation import evaluate_and_report
 from sesame_hpc.launch.status import RunStatus, status_of
+from sesame_hpc.stages.folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +68,21 @@ def test_the_chain_runs_to_its_report_and_not_again(tmp_path, faces):
     assert (run / "report.html").exists()
     submit(tmp_path, faces)
     assert len(json.loads((run / "jobs.json").read_text())["submissions"]) == 1
+    check_evaluation_without_test_faces(run, faces, tmp_path / "train only")
+
+
+def check_evaluation_without_test_faces(run: Path, faces: Path, copy: Path) -> None:
+    shutil.copytree(faces, copy)
+    for listing in copy.rglob("*_test.txt"):
+        listing.unlink()
+    folder = RunFolder(run)
+    config = folder.config()
+    data = config.data.model_copy(update={"root": copy})
+    folder.write_settings(config.model_copy(update={"data": data}))
+    evaluate_and_report(folder)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["part"] == "heldout"
+    assert evaluation["stages"]["finetune"] == folder.result("finetune")["heldout"]
 
 
 def test_a_stage_that_fails_ends_the_chain_and_is_named(tmp_path, faces):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from launched_runs import answering, squeue_line, submitted
+from launched_runs import answering, sacct_line, squeue_line, submitted
 
 from sesame_hpc.launch.cancel import cancel_jobs
 from sesame_hpc.launch.logs import find_log, follow
@@ -84,7 +84,7 @@ def test_cancelling_a_stage_ends_those_that_wait_for_it(run, commands):
 
 def test_nothing_active_nothing_cancelled(run, commands):
     answering(commands, "squeue")
-    answering(commands, "sacct", ["11|COMPLETED|n0", "12|FAILED|n0", "13|CANCELLED|", "14|FAILED|"])
+    answering(commands, "sacct", [sacct_line(str(job), "FAILED") for job in range(11, 15)])
     assert cancel_jobs([run]) == []
     assert not (commands / "bin/scancel.asked").exists()
 

@@ -11,10 +11,10 @@ from sesame_hpc.launch.queue import QueueError, ask_sacct, ask_squeue, read_sacc
 def test_squeue_is_read_by_its_columns():
     text = "\n".join(
         [
-            squeue_line("25", "RUNNING", "n[0-1]", "n[0-1]", 1, "2026-11-22T14:12:41"),
-            squeue_line("9_3", "FAILED", "n[0-1]", "(NonZeroExitCode)"),
-            squeue_line("10_2", "PENDING", reason="(Dependency)", start="2026-11-23T01:00:00"),
-            squeue_line("11", "PENDING", reason="(launch failed requeued held)"),
+            squeue_line("25", "RUNNING", "n[0-1]", "None", 1, "2026-11-22T14:12:41"),
+            squeue_line("9_3", "FAILED", "n[0-1]", "NonZeroExitCode"),
+            squeue_line("10_2", "PENDING", reason="Dependency", start="2026-11-23T01:00:00"),
+            squeue_line("11", "PENDING", reason="launch failed requeued held"),
         ]
     )
     found = read_squeue(text)

@@ -139,3 +139,10 @@ def test_a_path_with_spaces_stays_one_word(tmp_path):
     text = texts(folder)["preliminary"]
     assert flags(text)["output"].endswith("/my runs/runs/tiny/logs/%j_0_log.out")
     assert str(folder / "runs/tiny/logs") in command(text)
+
+
+def test_a_jobs_name_is_plain_and_short(tmp_path):
+    run = tmp_path / ("grö ße" + "x" * 200)
+    plan = make_plan(str(tiny_config(tmp_path)), [f"output={run}"])
+    name = flags(dict(scripts(plan, load_profile("local")[1]))["pretrain"])["job-name"]
+    assert name == "sesame-gr___e" + "x" * 74 + "-pretrain"

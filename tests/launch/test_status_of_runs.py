@@ -26,9 +26,9 @@ def run(tmp_path: Path, commands: Path) -> Path:
     finish_stage(config.output, "preliminary")
     lines = [
         squeue_line("11", "COMPLETED", "n[0-1]"),
-        squeue_line("12", "RUNNING", "n[0-1]", "n[0-1]", restarts=1),
-        squeue_line("13", "PENDING", reason="(Dependency)"),
-        squeue_line("14", "PENDING", reason="(Dependency)"),
+        squeue_line("12", "RUNNING", "n[0-1]", restarts=1),
+        squeue_line("13", "PENDING", reason="Dependency"),
+        squeue_line("14", "PENDING", reason="Dependency"),
     ]
     answering(commands, "squeue", lines)
     answering(commands, "sacct", error=NO_ACCOUNTING, code=1)
@@ -74,7 +74,8 @@ def failure(run: Path, job: str, rank: int, error: str, time: float, **more) -> 
 
 def pretrain_ended(commands: Path, state: str) -> None:
     lines = [squeue_line("11", "COMPLETED", "n[0-1]"), squeue_line("12", state, "n[0-1]")]
-    dependents = [squeue_line(job, "CANCELLED") for job in ("13", "14")]
+    never = "DependencyNeverSatisfied"
+    dependents = [squeue_line(job, "CANCELLED", reason=never) for job in ("13", "14")]
     answering(commands, "squeue", lines + dependents)
 
 
@@ -117,6 +118,14 @@ def test_the_cause_of_a_failure_is_the_rank_that_failed_first(run, commands):
     assert "finetune, report: cancelled, since pretrain did not complete" in text
     assert not status.is_active
     assert status.current.stage == "pretrain"
+
+
+def test_jobs_that_the_user_cancelled_blame_nothing(run, commands):
+    lines = [squeue_line("12", "CANCELLED")]
+    lines += [squeue_line(job, "CANCELLED", reason="Dependency") for job in ("13", "14")]
+    answering(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
+    words = [stage.words for stage in status_of([run])[0].stages[1:]]
+    assert words == ["cancelled"] * 3
 
 
 def test_failures_of_earlier_jobs_and_attempts_do_not_count(run, commands):
@@ -164,7 +173,15 @@ def test_accounting_remembers_what_the_queue_forgot(run, commands):
         "UNKNOWN",
         "UNKNOWN",
     ]
-    assert status.unknown == ("nobody remembers how finetune, report ended",)
+    assert status.unknown == ("nobody remembers how finetune, report of tiny ended",)
+
+
+def test_a_job_of_another_name_is_another_job(run, commands):
+    """As on a cluster that was made anew, whose ids begin from 1 again."""
+    answering(commands, "squeue", [squeue_line("12", "RUNNING", "n0", name="sesame-other")])
+    (status,) = status_of([run])
+    assert status.stages[1].state == "UNKNOWN"
+    assert not status.is_active
 
 
 def test_what_nobody_knows_is_said(run, commands):

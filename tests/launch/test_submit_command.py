@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from launched_runs import answering, squeue_line, tiny_config
 
+from sesame_hpc.launch.profile import JOBS
+
 CODE = (
     "import sys\n"
     "from sesame_hpc.cli.main import main\n"
@@ -64,7 +66,9 @@ def slurm(folder: Path, sbatch_error: str = "") -> None:
     for name in ("srun", "scancel"):
         answering(folder, name)
     answering(folder, "sinfo", ["gpu", "debug"])
-    answering(folder, "squeue", [squeue_line(str(number), "PENDING") for number in range(11, 15)])
+    queued = zip(("11", "12", "13", "14"), JOBS, strict=True)
+    lines = [squeue_line(job, "PENDING", name=f"sesame-tiny-{stage}") for job, stage in queued]
+    answering(folder, "squeue", lines)
     count = folder / "bin/count"
     script = f"""#!/bin/sh
 if [ -n "{sbatch_error}" ] && /bin/grep -q "name={sbatch_error}" "$1"; then
