@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from sesame_hpc import __version__
+from sesame_hpc.cli.cancel import cancel
 from sesame_hpc.cli.data import data_app
 from sesame_hpc.cli.demo import demo
 from sesame_hpc.cli.doctor import doctor
 from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.cli.export import export
+from sesame_hpc.cli.logs import logs
 from sesame_hpc.cli.pack import pack
 from sesame_hpc.cli.predict import predict
 from sesame_hpc.cli.report import report
+from sesame_hpc.cli.status import status
 from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
 from sesame_hpc.process import set_process_defaults
@@ -40,6 +43,9 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(submit)
+app.command()(status)
+app.command()(logs)
+app.command()(cancel)
 app.command(name="eval")(evaluate)
 app.command()(report)
 data_app.command()(pack)

@@ -24,7 +24,8 @@ def submit(
     profile: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE", help="The cluster profile. Default: SESAME_PROFILE.", show_default=False
+            metavar="NAME|FILE",
+            help="The cluster profile. Default: SESAME_PROFILE.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -76,7 +77,7 @@ def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
         typer.echo(f"# ---- {stage} ----\n{text}")
 
 
-def _submit(plan: "Plan", name: str, site: "Profile", parallel: int | None) -> None:
+def _submit(plan: "Plan", name: str | None, site: "Profile", parallel: int | None) -> None:
     from sesame_hpc.launch.submit import submit_plan
 
     submit_plan(
@@ -85,7 +86,7 @@ def _submit(plan: "Plan", name: str, site: "Profile", parallel: int | None) -> N
     _say_how_to_follow(plan)
 
 
-def _start_here(plan: "Plan", name: str, site: "Profile") -> None:
+def _start_here(plan: "Plan", name: str | None, site: "Profile") -> None:
     from sesame_hpc.launch.local_chain import start_chain
 
     process = start_chain(plan, name, site)

@@ -35,9 +35,7 @@ def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:
     close = difflib.get_close_matches(path[-1], valid, n=1, cutoff=0.4)
     meant = [(*path[:-1], key) for key in close]
     meant += [
-        (*section, path[-1])
-        for section in sections(model)
-        if path[-1] in _keys_at(model, section)
+        (*section, path[-1]) for section in sections(model) if path[-1] in _keys_at(model, section)
     ]
     if not meant:
         return f"unknown key; {listing}"

@@ -6,27 +6,14 @@ from typing import Any
 
 from sesame_hpc.data.readers import has_split
 from sesame_hpc.files import write_json_atomic
+from sesame_hpc.launch.finished import EVALUATION
 from sesame_hpc.report import write_report
 from sesame_hpc.stages.faces import run_scheme
 from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["EVALUATION", "evaluate_and_report", "is_finished"]
+__all__ = ["evaluate_and_report"]
 
-EVALUATION = "evaluation.json"
 _SCORED = ("preliminary", "finetune")
-
-
-def is_finished(folder: RunFolder, job: str) -> bool:
-    """Whether a stage, or the report, has left its result in the run folder."""
-    return _is_evaluated(folder) if job == "report" else folder.result(job) is not None
-
-
-def _is_evaluated(folder: RunFolder) -> bool:
-    """The evaluation is there, and of the network that finetune left."""
-    evaluation, weights = folder.path / EVALUATION, folder.weights("finetune")
-    if not (evaluation.exists() and weights.exists()):
-        return False
-    return evaluation.stat().st_mtime >= weights.stat().st_mtime
 
 
 def evaluate_and_report(folder: RunFolder) -> None:

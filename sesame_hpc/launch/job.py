@@ -18,14 +18,16 @@ class StageJob:
 
     def __call__(self) -> None:
         """Join the other ranks, and do the stage so that a signal saves and requeues it."""
+        from sesame_hpc.launch.failures import recorded
         from sesame_hpc.launch.ranks import join_slurm_step
         from sesame_hpc.launch.requeue import run_interruptible
         from sesame_hpc.launch.slurm import local_rank_environment
 
         set_process_defaults()
         os.environ.update(local_rank_environment(os.environ))
-        join_slurm_step(os.environ)
-        run_interruptible(self._run, Path(self.run))
+        with recorded(Path(self.run), self.stage):
+            join_slurm_step(os.environ)
+            run_interruptible(self._run, Path(self.run))
 
     def _run(self) -> None:
         from sesame_hpc.launch.evaluation import evaluate_and_report

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,8 @@ Executor = Literal["slurm", "local"]
 class JobRecord:
     """One job: `job` is its id, "12" or "12_3" in an array, None while a local one waits.
 
+    `name` is what SLURM calls it: another job may have the id one day, on a cluster made anew.
+
     `logs` is the path of a rank's log with %t for the rank, relative to the run folder. `end` is
     how a local job ended, in SLURM's words; SLURM knows its own.
     """
@@ -32,6 +34,7 @@ class JobRecord:
     ranks: int
     logs: str | None
     dependency: str | None = None
+    name: str | None = None
     end: str | None = None
 
     def log(self, run: Path, rank: int) -> Path | None:
@@ -42,7 +45,7 @@ class JobRecord:
 class Submission:
     """Jobs that were submitted together. `directory` is where, which jobs run in.
 
-    `process` is who runs a local chain: {"pid", "started", "host"}, as `processes.identity` gives it.
+    `process` is who runs a local chain, as `processes.identity` gives it.
     """
 
     executor: Executor

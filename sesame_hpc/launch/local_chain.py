@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from sesame_hpc.launch.evaluation import is_finished
+from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan

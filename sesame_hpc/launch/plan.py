@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.config import Config, find_config, load_config
-from sesame_hpc.launch.evaluation import is_finished
+from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.standing import active_jobs, standings_of
-from sesame_hpc.launch.sweep import Point, sweep_points
+from sesame_hpc.launch.sweep import SWEEP, Point, sweep_points
 from sesame_hpc.stages.folder import RunFolder
 
 __all__ = ["Plan", "Run", "make_plan"]
@@ -66,6 +66,7 @@ def make_plan(
     path = find_config(config)
     points = tuple(sweep_points(arrays)) if arrays else ()
     base = _absolute(load_config(path, overrides))
+    _check_kind(base.output, is_sweep=bool(points))
     if points:
         runs = [_run_of_point(path, overrides, base.output, point) for point in points]
     else:
@@ -84,6 +85,14 @@ def _wanted(only: str | None, first: str | None) -> tuple[str, ...]:
     if only:
         return (only,)
     return JOBS[JOBS.index(first) :] if first else JOBS
+
+
+def _check_kind(output: Path, is_sweep: bool) -> None:
+    """A folder is a run's or a sweep's."""
+    if is_sweep and RunFolder(output).config_file.exists():
+        raise ValueError(f"{output} is a run folder: give the sweep another output=FOLDER")
+    if not is_sweep and (output / SWEEP).exists():
+        raise ValueError(f"{output} is a sweep's folder: give --array, or another output=FOLDER")
 
 
 def _run_of_point(path: Path, overrides: Sequence[str], output: Path, point: Point) -> Run:

@@ -27,5 +27,3 @@ def _started(pid: int) -> int | None:
         return None
     state, *fields = text.rpartition(")")[2].split()
     return None if state in ("Z", "X") else int(fields[18])
-
-

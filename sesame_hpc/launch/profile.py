@@ -111,7 +111,7 @@ class Resources(Strict):
     cpus_per_task: PositiveInt | None = None
     mem: Memory | None = None
     time: Minutes | None = None
-    extra: Annotated[dict[str, Any], AfterValidator(_sbatch_options)] = {}
+    extra: Annotated[dict[str, Any], AfterValidator(_sbatch_options)] = Field(default_factory=dict)
 
     @property
     def ranks_per_node(self) -> int:
@@ -127,7 +127,7 @@ class Container(Strict):
     behind a command `prefix` such as `apptainer exec --nv sesame.sif`."""
 
     image: str | None = None
-    mounts: list[str] = []
+    mounts: list[str] = Field(default_factory=list)
     prefix: str | None = None
 
     @model_validator(mode="after")
@@ -162,7 +162,7 @@ class Profile(Resources):
 
     signal_delay: PositiveInt = 120
     max_requeues: Annotated[int, Field(ge=0)] = 100
-    setup: list[str] = []
+    setup: list[str] = Field(default_factory=list)
     container: Container = Container()
     python: str | None = None
     array_parallelism: PositiveInt = 8
@@ -188,8 +188,9 @@ def profile_names() -> list[str]:
 def load_profile(name: str | Path | None, required: bool = True) -> tuple[str | None, Profile]:
     """What a profile is called, and the profile in that YAML file or of that shipped name.
 
-    None takes what SESAME_PROFILE says, or if not `required` an empty one. ValueError lists every problem with its key path and line,
-    or says how to name a profile; FileNotFoundError for one that is not there.
+    None takes what SESAME_PROFILE says, or if not `required` an empty one. ValueError lists every
+    problem with its key path and line, or says how to name a profile; FileNotFoundError for one
+    that is not there.
     """
     chosen = name or os.environ.get(PROFILE_VARIABLE)
     if not chosen and not required:

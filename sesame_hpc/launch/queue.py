@@ -3,28 +3,40 @@
 The cluster's commands are asked once for all jobs; what they print is parsed apart from asking.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sesame_hpc.launch.nodes import expand_nodes
+
 __all__ = ["JobState", "QueueError", "ask_sacct", "ask_squeue", "read_sacct", "read_squeue"]
 
 _ENDED = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED "
-    "TIMEOUT".split()
+    [
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
+    ]
 )
 _COLUMNS = {
     "JobArrayID": 40,
+    "Name": 120,
     "State": 24,
     "NodeList": 200,
-    "ReasonList": 200,
+    "Reason": 100,
     "RestartCnt": 12,
-    "TimeUsed": 20,
     "StartTime": 28,
-    "exit_code": 12,
 }
-_SACCT_FIELDS = ("JobID", "State", "NodeList", "Elapsed", "ExitCode")
+_SACCT_FIELDS = ("JobID", "JobName", "State", "NodeList")
 _SECONDS = 30
 
 
@@ -36,17 +48,17 @@ class QueueError(Exception):
 class JobState:
     """One job, or one task of an array. Empty texts and None are what is not known.
 
-    `reason` is why it waits; `elapsed` and `start` are as SLURM writes them.
+    `name` is what it was submitted as, `reason` why it waits or ended, "" for none, `start`
+    when it began or is expected to; both as SLURM writes them.
     """
 
     job: str
     state: str
+    name: str = ""
     nodes: str = ""
-    reason: str = ""
+    reason: str | None = None
     restarts: int | None = None
-    elapsed: str = ""
     start: str = ""
-    exit_code: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -83,16 +95,14 @@ def read_squeue(text: str) -> dict[str, JobState]:
             at += width
         if not values["JobArrayID"]:
             continue
-        reason = "" if values["ReasonList"] in ("None", "(None)") else values["ReasonList"]
         found[values["JobArrayID"]] = JobState(
             job=values["JobArrayID"],
             state=values["State"],
+            name=values["Name"],
             nodes=values["NodeList"],
-            reason=reason.strip("()") if values["State"] == "PENDING" else "",
+            reason="" if values["Reason"] == "None" else values["Reason"],
             restarts=int(values["RestartCnt"]) if values["RestartCnt"].isdigit() else None,
-            elapsed=values["TimeUsed"],
             start="" if values["StartTime"] == "N/A" else values["StartTime"],
-            exit_code=values["exit_code"],
         )
     return found
 
@@ -103,25 +113,28 @@ def ask_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
     if not ids:
         return {}
     fields = f"--format={','.join(_SACCT_FIELDS)}"
-    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--array", fields]
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", fields]
     return read_sacct(_ask([*command, f"--jobs={','.join(ids)}"]))
 
 
 def read_sacct(text: str) -> dict[str, JobState]:
-    """What `ask_sacct` prints: fields between bars, an attempt of a requeued job a line."""
+    """What `ask_sacct` prints: fields between bars. Tasks that never began share a line, "8_[0-3]".
+
+    These are written as node lists are.
+    """
     found = {}
     for line in text.splitlines():
         parts = line.split("|")
         if len(parts) != len(_SACCT_FIELDS):
             continue
-        job, state, nodes, elapsed, exit_code = parts
-        found[job] = JobState(
-            job=job,
-            state=state.split(" ")[0],
-            nodes="" if nodes == "None assigned" else nodes,
-            elapsed=elapsed,
-            exit_code=exit_code,
-        )
+        jobs, name, state, nodes = parts
+        for job in expand_nodes(re.sub(r"%\d+", "", jobs)):
+            found[job] = JobState(
+                job=job,
+                state=state.split(" ")[0],
+                name=name,
+                nodes="" if nodes == "None assigned" else nodes,
+            )
     return found
 
 
@@ -138,6 +151,6 @@ def _ask(command: Sequence[str]) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise QueueError(f"{command[0]}: {error}") from None
     if ended.returncode:
-        said = " ".join(ended.stderr.split()) or f"exit code {ended.returncode}"
-        raise QueueError(f"{command[0]}: {said.removeprefix(f'{command[0]}: ')}")
+        lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+        raise QueueError(f"{command[0]}: {lines[-1].removeprefix(f'{command[0]}: ')}")
     return ended.stdout

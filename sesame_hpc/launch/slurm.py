@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def submit(request: Request) -> list[str]:
     """
     executor = _executor(request)
     try:
-        with _outside_of_jobs():
+        with _outside_of_jobs(), redirect_stderr(StringIO()):
             jobs = executor.submit_array(list(request.jobs))
     except (FailedJobError, FailedSubmissionError) as error:
         raise ValueError(_refusal(request, str(error))) from None
@@ -206,8 +207,10 @@ def _outside_of_jobs() -> Iterator[None]:
 
 
 def _refusal(request: Request, said: str) -> str:
+    """sbatch's first line is the cause, its last the same in general terms."""
     lines = [line.partition("error: ")[2] or line for line in said.splitlines() if line.strip()]
-    message = f"sbatch refused {request.name}: {'; '.join(lines) or 'it did not say why'}"
+    cause = lines[0] if lines else "it did not say why"
+    message = f"sbatch refused job {request.name}: {cause}"
     if "partition" in said.lower():
         message += _valid_partitions()
     return message

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sesame_hpc.launch.evaluation import is_finished
+from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.processes import is_alive
 from sesame_hpc.launch.profile import JOBS
@@ -44,8 +44,7 @@ def standings_of(ledgers: Sequence[Ledger]) -> list[Standing]:
     ]
     known, doubts = _ask(jobs)
     return [
-        _standing(ledger, each, known, doubts)
-        for ledger, each in zip(ledgers, latest, strict=True)
+        _standing(ledger, each, known, doubts) for ledger, each in zip(ledgers, latest, strict=True)
     ]
 
 
@@ -66,12 +65,12 @@ def _standing(
         if submission.executor == "local":
             state = _local(submission, record)
         else:
-            state = known.get(record.job or "", JobState(record.job or "", _UNKNOWN))
+            state = _of_slurm(record, known)
         states[stage] = _corrected(folder, stage, state)
     lost = [stage for stage, state in states.items() if state.state == _UNKNOWN]
     unknown = doubts if lost else ()
     if lost and not doubts:
-        unknown = (f"nobody remembers how {', '.join(lost)} ended",)
+        unknown = (f"nobody remembers how {', '.join(lost)} of {ledger.run.name} ended",)
     return Standing(
         ledger.run,
         {stage: submission for stage, (submission, _) in latest.items()},
@@ -115,6 +114,14 @@ def _ask(jobs: Sequence[str]) -> tuple[dict[str, JobState], tuple[str, ...]]:
                 f"how jobs ended that SLURM has forgotten: there is no accounting ({error})"
             )
     return known, tuple(doubts)
+
+
+def _of_slurm(record: JobRecord, known: dict[str, JobState]) -> JobState:
+    assert record.job is not None
+    state = known.get(record.job)
+    if state is None or state.name != record.name:
+        return JobState(record.job, _UNKNOWN)
+    return state
 
 
 def _local(submission: Submission, record: JobRecord) -> JobState:

@@ -1,5 +1,7 @@
-"""`submit_plan`: a plan's jobs as a chain in SLURM's queue, its scripts, or a chain on this machine."""
+"""A plan's jobs as a chain in SLURM's queue, or as the scripts that it would get."""
 
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from sesame_hpc.launch.sweep import write_sweep
 __all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
 
 LOGS = "logs"
+_LONGEST_NAME = 80
 
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
@@ -26,7 +29,7 @@ def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterat
 
 def submit_plan(
     plan: Plan,
-    name: str,
+    name: str | None,
     profile: Profile,
     parallel: int | None,
     tell: Callable[[str, str], None],
@@ -36,6 +39,7 @@ def submit_plan(
     Where sbatch refuses one, those before it are cancelled, and ValueError says why.
     """
     require_slurm()
+    created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
     write_runs(plan)
     records: list[list[JobRecord]] = [[] for _ in plan.runs]
     ids: list[str] = []
@@ -44,17 +48,17 @@ def submit_plan(
         try:
             jobs = submit(request)
         except ValueError as error:
-            raise ValueError(f"{error}{_take_back(ids)}") from None
+            raise ValueError(f"{error}{_take_back(ids, created)}") from None
         ids.append(jobs[0].split("_")[0])
-        for run, own, job in zip(plan.runs, records, jobs, strict=True):
-            own.append(_record(request, stage, job, run.folder.path))
+        for run, own, job in zip(_folders(plan), records, jobs, strict=True):
+            own.append(_record(request, stage, job, run))
         tell(stage, jobs[0] if len(jobs) == 1 else f"{ids[-1]}_[0-{len(jobs) - 1}]")
-    for run, own in zip(plan.runs, records, strict=True):
-        Ledger(run.folder.path).add(Submission.now("slurm", name, tuple(own)))
+    for run, own in zip(_folders(plan), records, strict=True):
+        Ledger(run).add(Submission.now("slurm", name, tuple(own)))
 
 
 def write_runs(plan: Plan) -> None:
-    """The settings that the jobs will read, so that later changes of the config file do not count."""
+    """The settings that the jobs will read: later changes of the config file do not count."""
     for run in plan.runs:
         run.folder.path.mkdir(parents=True, exist_ok=True)
         run.folder.write_settings(run.config)
@@ -67,7 +71,7 @@ def _request(
 ) -> Request:
     several = len(plan.runs) > 1
     return Request(
-        name=f"sesame-{plan.output.name}-{stage}",
+        name=f"sesame-{_plain(plan.output.name)}-{stage}",
         folder=plan.output / LOGS,
         profile=profile,
         resources=profile.resources(stage),
@@ -75,6 +79,11 @@ def _request(
         dependency=before and f"{'aftercorr' if several else 'afterok'}:{before}",
         parallel=parallel,
     )
+
+
+def _plain(name: str) -> str:
+    """What every SLURM takes in a job's name, and its tables have room for."""
+    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", name)[:_LONGEST_NAME]
 
 
 def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
@@ -85,11 +94,19 @@ def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
         ranks=request.resources.ranks,
         logs=Ledger(run).relative(log_pattern(request.folder, job)),
         dependency=request.dependency,
+        name=request.name,
     )
 
 
-def _take_back(ids: list[str]) -> str:
+def _folders(plan: Plan) -> list[Path]:
+    return [run.folder.path for run in plan.runs]
+
+
+def _take_back(ids: list[str], created: list[Path]) -> str:
+    """Leave no half of a chain behind, nor folders of a run of which nothing was submitted."""
     if not ids:
+        for path in created:
+            shutil.rmtree(path, ignore_errors=True)
         return ""
     cancel(ids)
     return f". Cancelled again: {', '.join(ids)}"

@@ -76,6 +76,9 @@ def _check_names(names: list[str]) -> None:
 
 
 def write_sweep(output: Path, points: Sequence[Point]) -> None:
+    """Note the points, beside those that were submitted to the same folder before."""
+    names = {point.name for point in points}
+    points = [*(each for each in read_sweep(output) if each.name not in names), *points]
     write_json_atomic(output / SWEEP, {"points": [asdict(point) for point in points]})
 
 
@@ -85,6 +88,4 @@ def read_sweep(output: Path) -> list[Point]:
         text = (output / SWEEP).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [
-        Point(each["name"], tuple(each["overrides"])) for each in json.loads(text)["points"]
-    ]
+    return [Point(each["name"], tuple(each["overrides"])) for each in json.loads(text)["points"]]

@@ -2,9 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster
+
+from sesame_hpc.data.synth import synthesise
 
 _DAEMONS = ("slurmctld", "slurmd", "munged")
 
@@ -26,3 +29,11 @@ def cluster() -> Iterator[LocalCluster]:
     """Two nodes with two GPUs each, and the partitions main, low and high."""
     with local_cluster("--preemption") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 training and 10 test faces of 96 pixels in the WFLW layout."""
+    root = tmp_path_factory.mktemp("synth") / "faces"
+    synthesise(root, train=48, test=10, seed=3, size=96, workers=1)
+    return root
