@@ -30,9 +30,11 @@ class SlurmJob:
     def requeue(self) -> str | None:
         """Ask SLURM to run the job again; why not, where it will not.
 
-        A job that SLURM is requeueing or ending already is left to it.
+        A job that SLURM is requeueing or ending already is left to it, and so is one that it has
+        started again, as it does where it misses a node whose tasks still run.
         """
-        if self.state() not in ("RUNNING", ""):
+        is_over = self.state() not in ("RUNNING", "")
+        if is_over or self._field("Restarts") not in ("", str(self.restarts)):
             return None
         refusal = _scontrol("requeue", self.name)[1]
         return refusal if refusal and self.state() == "RUNNING" else None

@@ -132,9 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--remove", action="store_true", help="and remove DIR with its logs")
     command("status", _status, "its daemons, nodes and jobs; exit code 1 unless all daemons run")
     command("env", _env, "print what the shell needs, for eval")
-    fail = command("fail", _fail, "cut a node's power: kill its slurmd and its tasks")
+    fail = command("fail", _fail, "cut a node's power, and wait until SLURM calls it down")
     fail.add_argument("node", metavar="NODE")
-    fail.add_argument("--daemon-only", action="store_true", help="kill slurmd, leave the tasks")
+    fail.add_argument("--daemon-only", action="store_true", help="crash slurmd, leave its tasks")
     restore = command("restore", _restore, "switch a node on again")
     restore.add_argument("node", metavar="NODE")
     return parser

@@ -96,7 +96,7 @@ def _quick_decisions(cluster: Cluster) -> list[str]:
         "KillWait=2",
         "MinJobAge=3600",
         "InactiveLimit=0",
-        "MessageTimeout=30",
+        "MessageTimeout=15",
         "ReturnToService=2",
         f"SlurmdTimeout={cluster.settings.dead_after}",
     ]

@@ -1,6 +1,7 @@
 """Start the daemons of a cluster in order, wait until its nodes are idle, and end everything."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -11,8 +12,8 @@ from processes import (
     Process,
     descendants,
     end,
-    kill_all,
     running,
+    send,
     spawn,
     with_environment,
 )
@@ -20,7 +21,7 @@ from programs import find
 
 __all__ = ["ask", "fail_node", "is_up", "restore_node", "start", "stop"]
 
-_PATIENCE = 60.0
+_PATIENCE = 90.0
 _STATE, _NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
 
 
@@ -115,18 +116,27 @@ def _all_idle(cluster: Cluster) -> bool:
     return set(states) == set(cluster.settings.node_names) and set(states.values()) == {"idle"}
 
 
-def _wait(cluster: Cluster, what: str, ready: Callable[[], bool]) -> None:
+def _wait_for(what: str, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {_PATIENCE:.0f} s for {what}")
+        time.sleep(0.1)
+
+
+def _wait(cluster: Cluster, what: str, ready: Callable[[], bool]) -> None:
+    """Wait for daemons that are starting; one that ended is the answer at once."""
+
+    def ready_or_failed() -> bool:
         for process in cluster.processes:
             if not running(process):
-                raise RuntimeError(
-                    f"{process.name} ended by itself\n{_tail(cluster, process.name)}"
-                )
-        if time.monotonic() > deadline:
-            last = cluster.processes[-1].name
-            raise RuntimeError(f"waited {_PATIENCE:.0f} s for {what}\n{_tail(cluster, last)}")
-        time.sleep(0.1)
+                raise RuntimeError(f"{process.name} ended\n{_tail(cluster, process.name)}")
+        return ready()
+
+    try:
+        _wait_for(what, ready_or_failed)
+    except TimeoutError as error:
+        raise RuntimeError(f"{error}\n{_tail(cluster, cluster.processes[-1].name)}") from None
 
 
 def _tail(cluster: Cluster, name: str) -> str:
@@ -147,7 +157,7 @@ def stop(cluster: Cluster) -> None:
         end(process)
     strays = with_environment(f"{_STATE}={cluster.state}")
     strays |= with_environment(f"SLURM_CONF={cluster.slurm_conf}", "SLURM_JOB_ID=")
-    kill_all(descendants(strays))
+    send(signal.SIGKILL, descendants(strays))
     cluster.processes = []
     cluster.save()
 
@@ -163,16 +173,29 @@ def _cancel_jobs(cluster: Cluster, patience: float = 10.0) -> None:
 
 
 def fail_node(cluster: Cluster, node: str, daemon_only: bool) -> None:
-    """What a power cut does to a node; with `daemon_only`, what a crash of its slurmd does."""
+    """Cut a node's power, or with `daemon_only` crash its slurmd; wait until SLURM calls it down.
+
+    Without power a node falls silent: no connection to it is closed. So its processes are frozen
+    first, and killed when nobody waits for them any more.
+    """
     process = _slurmd(cluster, node)
-    kill_all([process.pid] if running(process) else [])
     if daemon_only:
-        return
-    mark = (f"{_STATE}={cluster.state}", f"{_NODE}={node}")
+        send(signal.SIGKILL, [process.pid] if running(process) else [])
+    else:
+        _send_until_none_new(signal.SIGSTOP, cluster, node)
+    _wait_for(f"SLURM to call {node} down", lambda: _states(cluster)[node].startswith("down"))
+    if not daemon_only:
+        _send_until_none_new(signal.SIGKILL, cluster, node)
+
+
+def _send_until_none_new(number: signal.Signals, cluster: Cluster, node: str) -> None:
+    """Send to slurmd, slurmstepd and tasks of a node, and to what they start meanwhile."""
+    daemons = (f"{_STATE}={cluster.state}", f"{_NODE}={node}")
     tasks = (f"SLURM_CONF={cluster.slurm_conf}", f"SLURMD_NODENAME={node}")
-    while doomed := with_environment(*mark) | with_environment(*tasks):
-        kill_all(descendants(doomed))
-        time.sleep(0.05)
+    done: set[int] = set()
+    while new := descendants(with_environment(*daemons) | with_environment(*tasks)) - done:
+        send(number, new)
+        done |= new
 
 
 def restore_node(cluster: Cluster, node: str) -> None:
@@ -180,16 +203,12 @@ def restore_node(cluster: Cluster, node: str) -> None:
     if running(_slurmd(cluster, node)):
         raise ValueError(f"{node} is running")
     _spawn_slurmd(cluster, node)
-    dead = ("down", "unknown")
-    _wait_for_node(cluster, node, dead)
 
-
-def _wait_for_node(cluster: Cluster, node: str, dead: tuple[str, ...]) -> None:
     def is_back() -> bool:
-        state = _states(cluster).get(node, "unknown")
-        return not state.endswith("*") and not state.startswith(dead)
+        state = _states(cluster)[node]
+        return not state.endswith("*") and not state.startswith(("down", "unknown"))
 
-    _wait(cluster, f"{node} to be back", is_back)
+    _wait_for(f"{node} to be back", is_back)
 
 
 def _slurmd(cluster: Cluster, node: str) -> Process:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "descendants", "end", "kill_all", "running", "spawn", "with_environment"]
+__all__ = ["Process", "descendants", "end", "running", "send", "spawn", "with_environment"]
 
 _PROC = Path("/proc")
 
@@ -107,10 +107,10 @@ def _own_line() -> set[int]:
     return line
 
 
-def kill_all(pids: Iterable[int]) -> None:
-    """SIGKILL each of `pids`, this process and its parents left out."""
+def send(number: signal.Signals, pids: Iterable[int]) -> None:
+    """Send a signal to each of `pids`, this process and its parents left out."""
     for pid in set(pids) - _own_line():
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             continue
