@@ -117,4 +117,5 @@ def _predict(
         rank=world.rank,
         world_size=world.size,
     )
-    return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
+    with world.answering():
+        return predict(network.to(world.device), loader, faces, world.gather, flip=flip)

@@ -37,8 +37,15 @@ class RollCall:
     def __init__(self, rank: int, meeting: Meeting) -> None:
         self._rank = rank
         self._nodes = meeting.nodes
-        self._store = meeting.store
-        self._ear = meeting.ear
+        self._meeting = meeting
+        self._rounds = 0
+
+    def _start_round(self) -> None:
+        """Each use of `answering` has keys of its own in the store."""
+        prefix = f"roll call {self._rounds}"
+        self._rounds += 1
+        self._store = dist.PrefixStore(prefix, self._meeting.store)
+        self._ear = dist.PrefixStore(prefix, self._meeting.ear)
         self._statement: dict[str, str] = {}
         self._stated, self._called, self._left = (threading.Event() for _ in range(3))
         self._answers: dict[int, dict[str, str]] = {}
@@ -51,6 +58,7 @@ class RollCall:
             RanksLost: ranks are gone without a word, or do not go on.
             RankFailed: another rank failed, and said how.
         """
+        self._start_round()
         listener = threading.Thread(target=self._listen, name="roll-call", daemon=True)
         listener.start()
         try:

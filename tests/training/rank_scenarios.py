@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from sesame_hpc.config import RuntimeConfig
@@ -59,12 +60,21 @@ def ends_well(world: World, culprit: int) -> None:
     time.sleep(world.rank)
 
 
+def fails_later(world: World, culprit: int) -> None:
+    """Within a second call of `answering`."""
+    with world.answering():
+        world.barrier()
+    with world.answering():
+        fails(world, culprit)
+
+
 SHORT = RUNTIME.model_copy(update={"timeout_minutes": 0.05})
 IMPATIENT = RUNTIME.model_copy(update={"rendezvous_minutes": 0.05})
 
 # name: what happens, number of ranks, who does it, settings, ranks that never start
 SCENARIOS: dict[str, tuple[Callable[[World, int], None], int, int, RuntimeConfig, tuple]] = {
     "rank 1 fails": (fails, 2, 1, RUNTIME, ()),
+    "rank 1 fails later": (fails_later, 2, 1, RUNTIME, ()),
     "rank 0 fails": (fails, 2, 0, RUNTIME, ()),
     "rank 1 is killed": (is_killed, 3, 1, RUNTIME, ()),
     "rank 0 is killed": (is_killed, 2, 0, RUNTIME, ()),
@@ -111,7 +121,7 @@ def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
     code = 0
     try:
         world = connect(runtime)
-        with world.answering():
+        with nullcontext() if action is fails_later else world.answering():
             action(world, culprit)
         print("done")
     except Exception as error:

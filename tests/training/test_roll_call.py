@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 SCRIPT = Path(__file__).with_name("rank_scenarios.py")
 NAMES = (
     "rank 1 fails",
+    "rank 1 fails later",
     "rank 0 fails",
     "rank 1 is killed",
     "rank 0 is killed",
@@ -52,6 +53,9 @@ def test_a_failure_is_named_on_the_other_ranks_and_raised_on_its_own(outcome: Pa
         assert f"RankFailed: rank {culprit} (node n0) {FAILURE}" in text
         _, text = said(outcome, f"rank {culprit} fails", culprit)
         assert text.startswith("ValueError: picture 7")
+    code, text = said(outcome, "rank 1 fails later", 0)
+    assert code == 2
+    assert f"RankFailed: rank 1 (node n0) {FAILURE}" in text
 
 
 def test_ranks_that_are_gone_are_named(outcome: Path) -> None:
