@@ -6,6 +6,7 @@ Imports no torch, so that a signal during the imports is not lost.
 """
 
 import signal
+import threading
 from enum import IntEnum
 from types import FrameType
 
@@ -56,17 +57,26 @@ _requested = Stop.NOTHING
 def listen(pause: signal.Signals = signal.SIGUSR2) -> None:
     """From now on `pause` and SIGTERM set the flag, whichever handlers were there before.
 
-    A second SIGTERM ends the process at once. Main thread only.
+    A second SIGTERM ends the process at once. Main thread only, before others are started: SLURM
+    signals child processes too, compilers among them, and they live on since they inherit that
+    `pause` is blocked. A thread waits for it.
     """
     global _requested
     _requested = Stop.NOTHING
     signal.signal(pause, _on_pause)
     signal.signal(signal.SIGTERM, _on_term)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {pause})
+    threading.Thread(target=_await, args=(pause,), name="signals", daemon=True).start()
 
 
 def requested() -> Stop:
     """What this rank was asked for since `listen`."""
     return _requested
+
+
+def _await(pause: signal.Signals) -> None:
+    while True:
+        _on_pause(signal.sigwait({pause}), None)
 
 
 def _on_pause(number: int, frame: FrameType | None) -> None:
