@@ -58,7 +58,7 @@ def _check_machine(settings: Settings) -> None:
 def _introduce(cluster: Cluster) -> None:
     settings = cluster.settings
     partitions = "main (the default), low and high" if settings.preemption else "main"
-    command = f"python {shlex.quote(os.path.relpath(__file__))}"
+    command = f"python {shlex.quote(min(__file__, os.path.relpath(__file__), key=len))}"
     folder = shlex.quote(str(cluster.folder))
     print(f"SLURM is up in {cluster.folder}: nodes {', '.join(settings.node_names)},")
     print(f"each with {settings.cpus} CPUs and {settings.gpus} GPUs that it invents; ", end="")

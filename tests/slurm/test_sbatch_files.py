@@ -19,16 +19,17 @@ def test_a_job_outlives_its_time_limit_and_ends_like_a_chain(
 ) -> None:
     limited, chained = (TrainingRun(tmp_path / name, faces) for name in ("limited", "chained"))
     log = tmp_path / "limited.log"
+    override = "stages.finetune.lr=0.001"
     job = cluster.batch(
         *("--time=1", "--signal=USR2@30", f"--output={log}", "--nodelist=n0"),
-        *(str(SLURM / "train.sbatch"), str(limited.config)),
+        *(str(SLURM / "train.sbatch"), str(limited.config), override),
     )
     reached = limited.wait_for_step("preliminary", 10)
     (process,) = task_processes(job)
     os.kill(process, signal.SIGSTOP)  # a machine that is too slow for its minute
     chain = cluster.run(
         *(str(SLURM / "chain.sh"), f"--output={tmp_path}/chained.log", "--nodelist=n1", "--"),
-        *(str(chained.config), "stages.finetune.lr=0.001"),
+        *(str(chained.config), override),
     )
     until(lambda: "requeueing job" in log.read_text(), 60, "SLURM's signal, which also wakes it")
     stopped = limited.last_step("preliminary")
