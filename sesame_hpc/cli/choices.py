@@ -11,6 +11,7 @@ __all__ = [
     "ScoredStage",
     "Split",
     "Stage",
+    "Weights",
     "YesNo",
 ]
 
@@ -20,6 +21,7 @@ Split = Literal["train", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]
+Weights = Literal["last", "ema"]
 Device = Literal["auto", "cpu", "cuda"]
 OutputFormat = Literal["json", "csv", "pts"]
 ExportFormat = Literal["safetensors", "onnx", "torchscript"]
