@@ -4,6 +4,7 @@ from typing import Literal
 
 __all__ = [
     "Device",
+    "EvaluatedPart",
     "ExportFormat",
     "FileFormat",
     "Format",
@@ -18,6 +19,7 @@ __all__ = [
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
 Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
+EvaluatedPart = Literal["train", "heldout", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]

@@ -11,10 +11,7 @@ __all__ = ["WEIGHTS_VARIABLE", "YuNet", "usual_weights"]
 WEIGHTS_VARIABLE = "SESAME_YUNET"
 
 _FILE = "face_detection_yunet_2023mar.onnx"
-_SOURCE = (
-    "https://github.com/opencv/opencv_zoo/raw/main/models/"
-    f"face_detection_yunet/{_FILE}"
-)
+_SOURCE = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{_FILE}"
 _LFS_POINTER = b"version https://git-lfs"
 
 _LONGEST_SIDE = 1024

@@ -2,41 +2,63 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sesame_hpc.config import STAGES, BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import EvalLoader
-from sesame_hpc.data.readers import Format, Split, has_split, read_annotations
+from sesame_hpc.data.readers import Format, has_split, read_annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.schemes import Scheme, load_scheme
-from sesame_hpc.stages.faces import run_scheme
+from sesame_hpc.stages.faces import read_faces, run_scheme
 from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
 from sesame_hpc.training.checkpoint import load_weights
 from sesame_hpc.training.distributed import connect
 
-__all__ = ["Source", "crop_protocol", "evaluate_file", "evaluate_run"]
+__all__ = ["Part", "Source", "evaluate_file", "evaluate_run", "protocol"]
+
+Part = Literal["train", "heldout", "test"]
+
+_PARTS = {
+    "train": "train, all of it: a run trained on these faces has seen them",
+    "heldout": "held-out faces of train",
+    "test": "test",
+}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Faces to evaluate on. `format` None takes the run's, `split` None test if there is one."""
+    """Faces to evaluate on. `format` None takes the run's, `part` None test if there is one.
+
+    The part heldout are those faces of train that a run has kept aside.
+    """
 
     root: Path
     format: Format | None = None
-    split: Split | None = None
+    part: Part | None = None
 
-    def read(self, format: Format, scheme: Scheme | None) -> Annotations:
+    def read(
+        self, format: Format, scheme: Scheme | None, run: RunFolder | None = None
+    ) -> tuple[Annotations, Part]:
+        """The faces and which part they are. Raises ValueError for heldout without a `run`."""
         chosen = self.format or format
         has_test = has_split(self.root, chosen, "test", scheme)
-        split = self.split or ("test" if has_test else "train")
-        return read_annotations(self.root, chosen, split, scheme)
+        part = self.part or ("test" if has_test else "train")
+        if part != "heldout":
+            return read_annotations(self.root, chosen, part, scheme), part
+        if run is None:
+            raise ValueError(
+                "--split heldout: are the faces that a run kept aside; give its folder"
+            )
+        config = run.config()
+        data = config.data.model_copy(update={"root": self.root, "format": chosen})
+        return read_faces(config.model_copy(update={"data": data}), run).heldout, part
 
 
 @dataclass(frozen=True)
@@ -76,12 +98,19 @@ class _Network:
         return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
 
 
-def crop_protocol(box: BoxConfig) -> dict[str, str]:
-    """How crops are made, for the record: figures under other protocols are not comparable."""
-    whose = "landmarks'" if box.protocol == "landmarks" else "data set's"
+def protocol(part: Part, box: BoxConfig | None) -> dict[str, str]:
+    """Which faces and how their crops are made, for the record: others are not comparable.
+
+    `box` None where that is not known.
+    """
+    return {"part": _PARTS[part], "box": "not known" if box is None else _crops(box)}
+
+
+def _crops(box: BoxConfig) -> str:
     if box.protocol == "letterbox":
-        return {"box": f"letterbox, {box.scale} x the data set's box"}
-    return {"box": f"square window, {box.scale} x the longer side of the {whose} box"}
+        return f"letterbox, {box.scale} x the data set's box"
+    whose = "landmarks'" if box.protocol == "landmarks" else "data set's"
+    return f"square window, {box.scale} x the longer side of the {whose} box"
 
 
 def evaluate_run(
@@ -105,12 +134,12 @@ def evaluate_run(
     """
     network = _locate(run, stage)
     config = network.folder.config()
-    predicted, faces = network.predict(
-        source.read(config.data.format, run_scheme(config, network.folder))
-    )
+    scheme = run_scheme(config, network.folder)
+    faces, part = source.read(config.data.format, scheme, network.folder)
+    predicted, faces = network.predict(faces)
 
     def score(points: np.ndarray) -> dict[str, Any]:
-        return figures(points, faces, crop_protocol(config.data.box)).to_json()
+        return figures(points, faces, protocol(part, config.data.box)).to_json()
 
     result = score(predicted)
     if flip:
@@ -128,8 +157,8 @@ def evaluate_run(
 
 def evaluate_file(predictions: Path, source: Source, scheme: str | None = None) -> dict[str, Any]:
     """The same figures for predictions in a file (see `read_predictions`)."""
-    faces = source.read("wflw", load_scheme(scheme) if scheme else None)
-    return figures(read_predictions(predictions, faces), faces, {"box": "not known"}).to_json()
+    faces, part = source.read("wflw", load_scheme(scheme) if scheme else None)
+    return figures(read_predictions(predictions, faces), faces, protocol(part, None)).to_json()
 
 
 def _locate(path: Path, stage: str) -> _Network:

@@ -10,11 +10,13 @@ from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import save_weights
-from sesame_hpc.stages.evaluate import crop_protocol
+from sesame_hpc.stages.evaluate import Part, protocol
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.average import WeightAverage
 
 __all__ = ["score"]
+
+_PARTS: tuple[Part, ...] = ("heldout", "test")
 
 
 def score(
@@ -26,7 +28,7 @@ def score(
     weights under "ema". Predictions are kept in the run folder, and so are averaged weights.
     """
     session.world.share_buffers(network)
-    result = {part: _score(session, stage, network, part) for part in ("heldout", "test")}
+    result: dict[str, Any] = {part: _score(session, stage, network, part) for part in _PARTS}
     if average is None:
         return result
     weights = average.weights()
@@ -36,14 +38,14 @@ def score(
     averaged = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
     averaged.load_state_dict(weights)
     averaged.to(session.world.device)
-    for part, table in result.items():
-        if table is not None:
-            table["ema"] = _score(session, stage, averaged, part, averaged=True)
+    for part in _PARTS:
+        if result[part] is not None:
+            result[part]["ema"] = _score(session, stage, averaged, part, averaged=True)
     return result
 
 
 def _score(
-    session: Session, stage: str, network: nn.Module, part: str, averaged: bool = False
+    session: Session, stage: str, network: nn.Module, part: Part, averaged: bool = False
 ) -> dict[str, Any] | None:
     faces: Annotations | None = getattr(session.faces, part)
     if faces is None:
@@ -52,4 +54,4 @@ def _score(
     predicted, faces = predict(network, loader, faces, session.world.gather)
     if session.world.is_main:
         write_predictions(session.folder.predictions(stage, part, averaged), predicted, faces)
-    return figures(predicted, faces, crop_protocol(session.config.data.box)).to_json()
+    return figures(predicted, faces, protocol(part, session.config.data.box)).to_json()

@@ -26,6 +26,8 @@ def print_figures(figures: dict[str, Any], what: str, console: Console) -> None:
     for key, value in figures["protocol"].items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
     console.print(_overall(figures))
+    others = [f"{name} {nme:.3f}" for name, nme in figures["normalised_by"].items()]
+    console.print("NME % by normaliser: " + ", ".join(others), highlight=False, soft_wrap=True)
     console.print(_regions(figures))
     if "compared" in figures:
         console.print(_compared(figures["compared"]))
@@ -45,8 +47,6 @@ def _overall(figures: dict[str, Any]) -> Table:
             for key in _RATES
         ]
         table.add_row(name, str(row["faces"]), *rates)
-    others = [f"{name} {nme:.3f}" for name, nme in figures["normalised_by"].items()]
-    table.caption = "NME % by normaliser: " + ", ".join(others)
     return table
 
 
@@ -69,6 +69,8 @@ def _compared(compared: dict[str, Any]) -> Table:
     table.add_column("difference", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, row in {**compared["regions"], "all points": compared["nme"]}.items():
+        if name == "all points":
+            table.add_section()
         table.add_row(name, f"{row['difference']:+.3f}", _interval(row["interval"], sign="+"))
     return table
 

@@ -68,6 +68,18 @@ def test_overall_figures_agree_with_those_by_hand(noise: float) -> None:
         assert getattr(result, f"auc{name}") == pytest.approx(expected, abs=1e-9)
 
 
+def test_areas_have_intervals_of_resampled_areas() -> None:
+    faces = annotations()
+    points = predicted(faces, 4.0)
+    by_hand = np.array(face_nme_by_hand(points, faces))
+    generator = np.random.default_rng(9)
+    resampled = [auc_by_hand(generator.choice(by_hand, len(by_hand)), 0.08) for _ in range(400)]
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    found = figures(points, faces).intervals["auc8"]
+    assert found[0] < figures(points, faces).auc8 < found[1]
+    assert found == pytest.approx([low, high], abs=0.2 * (high - low))
+
+
 def test_subsets_are_the_faces_with_the_attribute() -> None:
     faces = annotations()
     points = predicted(faces)
