@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from training_process import clean_environment
 
@@ -133,3 +135,27 @@ def _agree(figures: dict[str, Any], table: str, output: str) -> None:
     change = figures["compared"]["nme"]["difference"]
     assert values["difference", "nme"] == change
     assert terminal_rows(output, "minus this")["all points"][0] == f"{change:+.3f}"
+
+
+def test_figures_of_real_predictions_agree_with_those_by_hand(finished, faces: Path) -> None:
+    """Labels from the lines of the list itself, figures by plain loops."""
+    _, run, _ = finished
+    listing = faces / "WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_test.txt"
+    fields = [line.split()[:196] for line in listing.read_text().splitlines()]
+    predicted = np.load(run / "predictions/finetune-test.npz")["points"]
+    errors = []
+    for found, line in zip(predicted, fields, strict=True):
+        truth = np.array(line, dtype=float).reshape(98, 2)
+        eyes = math.dist(truth[60], truth[72])
+        pairs = zip(found, truth, strict=True)
+        errors.append(sum(math.dist(a, b) for a, b in pairs) / 98 / eyes)
+    figures = RunFolder(run).result("finetune")["test"]
+    assert figures["nme"] == pytest.approx(100 * math.fsum(errors) / len(errors), abs=1e-9)
+    for limit in (0.08, 0.10):
+        name = f"{100 * limit:.0f}"
+        failed = 100 * sum(error > limit for error in errors) / len(errors)
+        assert figures[f"fr{name}"] == pytest.approx(failed, abs=1e-9)
+        steps = round(limit / 1e-4)
+        share = [sum(error <= i * 1e-4 for error in errors) / len(errors) for i in range(steps + 1)]
+        area = sum(share[i] + 4 * share[i + 1] + share[i + 2] for i in range(0, steps, 2))
+        assert figures[f"auc{name}"] == pytest.approx(area * 1e-4 / 3 / limit, abs=1e-9)
