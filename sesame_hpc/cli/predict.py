@@ -71,8 +71,7 @@ def predict(
         draw=draw,
         smooth=smooth,
     )
-    frames = f" and {outcome.frames} frames" if outcome.frames else ""
-    typer.echo(f"{len(outcome.faces)} faces in {outcome.pictures} pictures{frames}: {out}")
+    typer.echo(f"{outcome}: {out}")
     for fault in outcome.faults:
         typer.echo(f"sesame: {fault}", err=True)
     if outcome.faults:
