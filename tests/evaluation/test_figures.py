@@ -1,5 +1,8 @@
 """Figures against implementations written here, one face and one threshold at a time."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +81,24 @@ def test_areas_have_intervals_of_resampled_areas() -> None:
     found = figures(points, faces).intervals["auc8"]
     assert found[0] < figures(points, faces).auc8 < found[1]
     assert found == pytest.approx([low, high], abs=0.2 * (high - low))
+
+
+def test_intervals_do_not_depend_on_the_number_of_threads() -> None:
+    program = (
+        "import numpy as np; from sesame_hpc.evaluation.bootstrap import intervals;"
+        "print(intervals(np.random.default_rng(3).exponential(size=(805, 13))))"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(told) == 1
 
 
 def test_subsets_are_the_faces_with_the_attribute() -> None:
