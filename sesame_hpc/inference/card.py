@@ -163,9 +163,15 @@ def _found(figures: dict[str, Any]) -> str:
             f"NME {figures['nme']:.3f} % on {figures['checked_on']}, "
             f"{figures['nme_against_fp32']:+.3f} against fp32"
         )
+    rounding = ""
+    if "pytorch_error_px_float64" in figures:
+        rounding = (
+            f"; against float64 {figures['largest_error_px_float64']:.1e}, "
+            f"where PyTorch itself is {figures['pytorch_error_px_float64']:.1e} off"
+        )
     return (
         f"largest coordinate error against PyTorch {figures['largest_error_px']:.1e} px of the "
-        f"crop, on {figures['checked_on']}"
+        f"crop, on {figures['checked_on']}{rounding}"
     )
 
 

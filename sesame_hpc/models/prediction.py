@@ -58,10 +58,12 @@ def mean_and_spread(maps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Mean (Eq. 1 of the paper) and standard deviation of each map's softmax.
 
     maps [B, K, H, W] -> points [B, K, 2] (x, y) as `soft_argmax` gives them, and spread [B, K]:
-    the root of the expected squared distance from the mean. Fractions of the map's sides; fp32.
+    the root of the expected squared distance from the mean. Fractions of the map's sides; fp32, or
+    fp64 of fp64.
     """
     height, width = maps.shape[2:]
-    probability = (maps.flatten(2).float() * beta).softmax(2).unflatten(2, (height, width))
+    exact = torch.promote_types(maps.dtype, torch.float32)
+    probability = (maps.flatten(2).to(exact) * beta).softmax(2).unflatten(2, (height, width))
     x, across = _moments(probability.sum(2), width)
     y, along = _moments(probability.sum(3), height)
     return torch.stack((x, y), 2), (across + along).sqrt()
@@ -69,6 +71,7 @@ def mean_and_spread(maps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
 
 def _moments(marginal: Tensor, cells: int) -> tuple[Tensor, Tensor]:
     """Mean and variance [B, K] of marginals [B, K, cells] over the cells' centres."""
-    centres = (torch.arange(cells, dtype=torch.float32, device=marginal.device) + 0.5) / cells
+    places = torch.arange(cells, dtype=marginal.dtype, device=marginal.device)
+    centres = (places + 0.5) / cells
     mean = (marginal * centres).sum(2)
     return mean, (marginal * (centres - mean[:, :, None]).square()).sum(2)
