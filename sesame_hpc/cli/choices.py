@@ -4,6 +4,7 @@ from typing import Literal
 
 __all__ = [
     "Device",
+    "EvaluatedPart",
     "ExportFormat",
     "FileFormat",
     "Format",
@@ -12,16 +13,19 @@ __all__ = [
     "ScoredStage",
     "Split",
     "Stage",
+    "Weights",
     "YesNo",
 ]
 
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
 Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
+EvaluatedPart = Literal["train", "heldout", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 Job = Literal["preliminary", "pretrain", "finetune", "report"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]
+Weights = Literal["last", "ema"]
 Device = Literal["auto", "cpu", "cuda"]
 OutputFormat = Literal["json", "csv", "pts"]
 ExportFormat = Literal["safetensors", "onnx", "torchscript"]
