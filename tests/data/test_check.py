@@ -161,7 +161,7 @@ def test_the_floor_is_what_the_crop_costs(root):
     (finding,) = report.findings
     assert (finding.level, finding.check) == ("warning", "outside-crop")
     assert finding.value == pytest.approx(100 * 10 / 3 / 24)
-    assert "1 landmark outside the crop of 1.2 boxes; no model can come below 13.889 %" in (
+    assert "1 landmark outside the square crop of 1.2 boxes; no model can come below 13.889 %" in (
         finding.message
     )
     assert report.parts[0].crop_floor == pytest.approx(100 * 10 / 3 / 24 / 2)

@@ -11,6 +11,7 @@ from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.faults import folder_entries
 from sesame_hpc.data.pack.layout import open_shard
+from sesame_hpc.data.pack.settings import PackSettings
 from sesame_hpc.data.pack.table import read_table
 from sesame_hpc.data.windows import face_boxes, reach
 from sesame_hpc.schemes import Scheme, load_scheme
@@ -23,6 +24,7 @@ __all__ = [
     "has_pack_split",
     "read_manifest",
     "read_pack",
+    "read_settings",
 ]
 
 MANIFEST = "pack.json"
@@ -60,9 +62,22 @@ class PackedPictures:
         position = int(self._positions(np.array([sample_id]))[0])
         return self._shards[self._shard_of[position]].encoded(self._records[position])
 
+    @property
+    def sample_ids(self) -> NDArray[np.int64]:
+        """The sample ids of the index, ascending."""
+        return self._records["sample_id"].copy()
+
+    def records(self, sample_ids: NDArray[np.int64]) -> NDArray[np.void]:
+        """What the index says of these faces, `layout.RECORD` [B].
+
+        Raises:
+            ValueError: it says nothing of one of them.
+        """
+        return self._records[self._positions(sample_ids)]
+
     def matrices(self, sample_ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """From pixels of the whole pictures to pixels of the stored ones: [B, 2, 3]."""
-        records = self._records[self._positions(sample_ids)]
+        records = self.records(sample_ids)
         region = records["region"]
         scale = records["stored"] / np.maximum(region[:, 2:] - region[:, :2], 1)
         scale[records["original"]] = 1
@@ -86,7 +101,7 @@ class PackedPictures:
                 f"{annotations.root} is packed for crops of {self.size} pixels, but {size} are "
                 f"asked for: pack with --size {size}, or without --size"
             )
-        records = self._records[self._positions(annotations.sample_ids)]
+        records = self.records(annotations.sample_ids)
         boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
         wanted = reach(boxes, box, augment)
         region, extent = records["region"], np.tile(records["picture"], 2)
@@ -139,6 +154,11 @@ def read_manifest(root: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise ValueError(f"{path}: not a pack of version {VERSION}; pack the data set again")
     return manifest
+
+
+def read_settings(root: Path) -> PackSettings:
+    """How a pack was made, as far as its pictures depend on it. Errors as for `read_manifest`."""
+    return PackSettings.from_json(read_manifest(root)["settings"])
 
 
 def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotations:
