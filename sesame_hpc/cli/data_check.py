@@ -100,7 +100,9 @@ def _print_report(console: "Console", report: "Report", strict: bool, json: Path
         hidden = sum(map(len, groups[room:]))
         console.print(Text(f"and {len(groups) - room} more kinds with {hidden} findings"))
     if report.unchecked:
-        console.print(Text(f"not checked, as a pack has none: {', '.join(report.unchecked)}", style="dim"))
+        console.print(
+            Text(f"not checked, as a pack has none: {', '.join(report.unchecked)}", style="dim")
+        )
     console.print(Text(_verdict(report, strict)))
     if report.findings:
         where = f"all in {json}" if json else "--json FILE lists all"
