@@ -20,7 +20,7 @@ __all__ = ["Finisher", "Looks"]
 
 Image = NDArray[np.uint8]
 
-_SHARES_PER_THREAD = 4
+_SHARES_PER_THREAD = 2
 """Pictures differ in size, so threads take small shares, one after the other."""
 
 

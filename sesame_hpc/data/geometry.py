@@ -157,11 +157,12 @@ def decode_window(matrix: Float, size: int, limits: Float | None = None) -> Deco
     margin = (3 * pixels_per_cell + 2)[:, None]
     shrink = _shrink(pixels_per_cell)
     first, last = np.floor(seen.min(axis=1) - margin), np.ceil(seen.max(axis=1) + margin)
-    last += (first - last) % (1 / shrink.astype(np.float64))[:, None]
     if limits is not None:
         first = np.maximum(first, limits[:, :2].round())
-        last = np.minimum(last, limits[:, 2:].round())
     start = np.clip(first, 0, FARTHEST_PIXEL)
+    last += (start - last) % (1 / shrink[:, None])
+    if limits is not None:
+        last = np.minimum(last, limits[:, 2:].round())
     end = np.clip(last, start + 1, FARTHEST_PIXEL + 1)
     rest = matrix.copy()
     rest[:, :, 2] = apply(matrix, start[:, None])[:, 0]

@@ -52,14 +52,16 @@ class PackedPictures:
         numbers = np.repeat(np.arange(len(paths)), [len(shard.index) for shard in self._shards])
         order = np.argsort(records["sample_id"], kind="stable")
         self._records, self._shard_of = records[order], numbers[order]
+        self._position_of = {each: i for i, each in enumerate(self._records["sample_id"].tolist())}
 
     def encoded(self, sample_id: int) -> NDArray[np.uint8]:
         """The encoded picture of a face, uint8 [n], as a read-only view of the file.
 
         Raises:
-            ValueError: its checksum differs; names the shard and the sample.
+            ValueError: its checksum differs, by shard and sample, or it is not in the pack.
         """
-        position = int(self._positions(np.array([sample_id]))[0])
+        if (position := self._position_of.get(sample_id)) is None:
+            raise ValueError(f"sample {sample_id} is not in the pack")
         return self._shards[self._shard_of[position]].encoded(self._records[position])
 
     @property
