@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.annotations import Annotations
@@ -32,6 +33,30 @@ SCHEME_FILE = "scheme.yaml"
 VERSION = 1
 
 _SPARE_PIXELS = 1.0
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    faces: int
+    attributes: list[str]
+    table_crc: int
+    shards: Annotated[list[str], Field(min_length=1)]
+
+
+class _Manifest(BaseModel):
+    """What `pack.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    version: int
+    made_from: dict[str, str]
+    settings: dict[str, Any]
+    parts: dict[Literal["train", "test"], _Part]
+
+    @field_validator("settings")
+    @classmethod
+    def _readable(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        PackSettings.from_json(settings)
+        return settings
 
 
 class PackedPictures:
@@ -151,11 +176,12 @@ def read_manifest(root: Path) -> dict[str, Any]:
         )
     try:
         manifest = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: is damaged ({error}); pack the data set again") from error
-    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
-        raise ValueError(f"{path}: not a pack of version {VERSION}; pack the data set again")
-    return manifest
+        if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+            raise ValueError(f"{path}: not a pack of version {VERSION}; pack the data set again")
+        return _Manifest.model_validate(manifest).model_dump()
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ValueError(f"{path}: is damaged ({reason}); pack the data set again") from error
 
 
 def read_settings(root: Path) -> PackSettings:
