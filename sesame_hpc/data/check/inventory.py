@@ -1,6 +1,6 @@
 """All parts of a data set, read once, for the checks to look at."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.packed import probe_pack
-from sesame_hpc.data.check.pictures import Encoded, Picture, probe_pictures
+from sesame_hpc.data.check.pictures import Picture
+from sesame_hpc.data.check.probe import probe_tables
 from sesame_hpc.data.faults import Fault
 from sesame_hpc.data.pack.read import MANIFEST, read_pack
 from sesame_hpc.data.readers import SPLITS, Format, Split, has_split, parse_annotations
@@ -89,9 +89,8 @@ def take_inventory(
     parts = {split: _parse(root, format, split, scheme) for split in found or SPLITS[:1]}
     pictures: dict[Path, Picture] = {}
     if threads is not None:
-        tables = [parsed.faces for parsed in parts.values()]
-        probe = probe_pack if format == "pack" else _probe_files
-        pictures = probe(tables, threads, progress)
+        tables = [parsed.faces for parsed in parts.values() if len(parsed.faces)]
+        pictures = probe_tables(tables, threads, progress)
     return Inventory(root, format, scheme, parts, pictures, box)
 
 
@@ -105,17 +104,3 @@ def _parse(root: Path, format: Format, split: Split, scheme: Scheme) -> Parsed:
     except (FileNotFoundError, ValueError) as error:
         fault = Fault("pack", root / MANIFEST, f"the part {split} cannot be read: {error}")
         return parse_result(what, scheme, root, (), (fault,))
-
-
-def _probe_files(
-    tables: Iterable[Annotations],
-    threads: int,
-    progress: Callable[[int, int], None] | None,
-) -> dict[Path, Picture]:
-    faces: dict[Path, list[NDArray[np.float64]]] = {}
-    for table in tables:
-        for row, landmarks in enumerate(table.landmarks):
-            faces.setdefault(table.image_path(row), []).append(landmarks)
-    images = [Encoded(path, path.read_bytes, landmarks) for path, landmarks in faces.items()]
-    probed = probe_pictures(images, threads, progress)
-    return {picture.path: picture for picture in probed}

@@ -1,30 +1,50 @@
-"""The pictures of a pack, as the checks look at those of a folder: one for each image name."""
+"""The pictures of annotation tables, from files or a pack: one for each image name."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.pictures import Encoded, Picture, probe_pictures
 from sesame_hpc.data.geometry import apply
 from sesame_hpc.data.pack.read import PackedPictures
 
-__all__ = ["probe_pack"]
+__all__ = ["probe_tables"]
 
 
-def probe_pack(
-    tables: Iterable[Annotations],
-    threads: int,
-    progress: Callable[[int, int], None] | None = None,
+Progress = Callable[[int, int], None]
+
+
+def probe_tables(
+    tables: Sequence[Annotations], threads: int, progress: Progress | None = None
 ) -> dict[Path, Picture]:
-    """Reads what is stored for each face, and says of each image name what `Picture` says.
+    """Reads the pictures of all tables, and says of each image name what `Picture` says.
 
-    The checksums are verified, and the sizes of the stored pictures. Where these are crops, there
-    is nothing to say of the original's kind.
+    Thumbnails of faces on one picture are in the order of tables and rows. In a pack, checksums
+    and sizes are verified; where it stores crops, there is nothing to say of the original's kind.
     """
+    packed = any(table.pack is not None for table in tables)
+    return (_probe_pack if packed else _probe_files)(tables, threads, progress)
+
+
+def _probe_files(
+    tables: Sequence[Annotations], threads: int, progress: Progress | None
+) -> dict[Path, Picture]:
+    faces: dict[Path, list[NDArray[np.float64]]] = {}
+    for table in tables:
+        for row, landmarks in enumerate(table.landmarks):
+            faces.setdefault(table.image_path(row), []).append(landmarks)
+    images = [Encoded(path, path.read_bytes, landmarks) for path, landmarks in faces.items()]
+    return {picture.path: picture for picture in probe_pictures(images, threads, progress)}
+
+
+def _probe_pack(
+    tables: Sequence[Annotations], threads: int, progress: Progress | None
+) -> dict[Path, Picture]:
     places = [(table, row) for table in tables for row in range(len(table))]
     probed = probe_pictures([_encoded(*place) for place in places], threads, progress)
     pictures_of: dict[Path, list[Picture]] = {}
