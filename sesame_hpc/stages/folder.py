@@ -2,6 +2,7 @@
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
+    look_alikes.json (images that show one photograph; with data.heldout_group=look_alike)
     checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
 
 Imports no torch: a finished run answers at once.
@@ -42,6 +43,7 @@ class RunFolder:
         self.masking_file = path / "masking.json"
         self.summary_file = path / "summary.json"
         self.scheme_file = path / "scheme.yaml"
+        self.groups_file = path / "look_alikes.json"
         self.pictures = path / "pictures"
         self.tensorboard = path / "tensorboard"
         self._lock: IO[str] | None = None
