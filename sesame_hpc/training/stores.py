@@ -15,7 +15,7 @@ import torch.distributed as dist
 __all__ = ["find_store", "hold_store"]
 
 _PORTS_TO_TRY = 10
-_SECONDS_TO_CONNECT = 10.0
+_SECONDS_TO_CONNECT = 3.0
 _SECONDS_TO_NAME = 1.0
 _SECONDS_BETWEEN_ROUNDS = 0.2
 _HELD = "held"

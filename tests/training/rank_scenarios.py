@@ -68,8 +68,8 @@ def fails_later(world: World, culprit: int) -> None:
         fails(world, culprit)
 
 
-SHORT = RUNTIME.model_copy(update={"timeout_minutes": 0.05})
-IMPATIENT = RUNTIME.model_copy(update={"rendezvous_minutes": 0.05})
+SHORT = RUNTIME.model_copy(update={"timeout_minutes": 0.1})
+IMPATIENT = RUNTIME.model_copy(update={"rendezvous_minutes": 0.2})
 
 # name: what happens, number of ranks, who does it, settings, ranks that never start
 SCENARIOS: dict[str, tuple[Callable[[World, int], None], int, int, RuntimeConfig, tuple]] = {

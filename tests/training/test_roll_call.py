@@ -1,13 +1,12 @@
 """Each rank learns which rank, on which node, was the end of all."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-
-from sesame_hpc.process import set_process_defaults
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -31,11 +30,12 @@ FAILURE = "failed: ValueError: picture 7 cannot be read"
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All scenarios, run at once; none takes 60 s, or they would be waiting for a time-out."""
-    set_process_defaults()
     folder = tmp_path_factory.mktemp("scenarios")
     started = time.monotonic()
     command = [sys.executable, str(SCRIPT), str(folder), *NAMES]
-    subprocess.run(command, check=True, timeout=150)
+    # With its warnings, which tell of connections that were not closed in order.
+    environment = os.environ | {"TORCH_CPP_LOG_LEVEL": "WARNING"}
+    subprocess.run(command, env=environment, check=True, timeout=150)
     assert time.monotonic() - started < 60
     return folder
 
@@ -88,14 +88,15 @@ def test_ranks_that_never_came_are_named_with_their_node(outcome: Path) -> None:
     for rank in (0, 1):
         code, text = said(outcome, "ranks 2 and 3 are missing", rank)
         assert code == 2
-        assert "TimeoutError: ranks 2, 3 (node n1) did not arrive within 3 s" in text
+        assert "TimeoutError: ranks 2, 3 (node n1) did not arrive within 12 s" in text
     code, text = said(outcome, "rank 0 is missing", 1)
     assert code == 2
     assert "TimeoutError: rank 0 (node n0) did not come within " in text
 
 
 def test_two_jobs_with_one_port_keep_apart(outcome: Path) -> None:
-    lines = [said(outcome, "strangers", rank)[1].splitlines()[0] for rank in range(4)]
+    texts = [said(outcome, "strangers", rank)[1] for rank in range(4)]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("['job")]
     assert [line.rpartition(" ")[0] for line in lines] == [
         str([f"job {job}"] * 2) for job in (0, 0, 1, 1)
     ]
@@ -103,5 +104,9 @@ def test_two_jobs_with_one_port_keep_apart(outcome: Path) -> None:
     assert ports[0] == ports[1] < ports[2] == ports[3]
 
 
-def test_an_end_without_trouble_is_silent(outcome: Path) -> None:
-    assert [said(outcome, "all is well", rank) for rank in (0, 1)] == [(0, "done\n")] * 2
+def test_an_end_without_trouble_leaves_no_connection_broken(outcome: Path) -> None:
+    for rank in (0, 1):
+        code, text = said(outcome, "all is well", rank)
+        assert code == 0
+        assert text.endswith("done\n")
+        assert "recvValue" not in text
