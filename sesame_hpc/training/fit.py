@@ -11,9 +11,11 @@ from itertools import islice
 
 from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
 from sesame_hpc.data.loader import Batch, TrainLoader
+from sesame_hpc.training.agreement import Agreement
 from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.interruption import Interrupted, Stop
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.skipped import SkippedFaces
 from sesame_hpc.training.task import Task
@@ -42,6 +44,7 @@ class Fit:
     skipped: SkippedFaces
     log: LogConfig
     every: CheckpointConfig
+    agreement: Agreement
     average: WeightAverage | None = None
     _seconds_before: float = field(default=0.0, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
@@ -54,6 +57,7 @@ class Fit:
         """Train to the end; seconds it took, without what an interruption threw away. Collective.
 
         Raises FloatingPointError where a loss is not finite; what was checkpointed before stays.
+        Raises Interrupted, after saving, where the ranks agree to stop.
         """
         step = self._resume()
         while step < self.steps_per_epoch * self.stage.epochs:
@@ -84,13 +88,24 @@ class Fit:
             self._optimizer_step(batches, epoch)
             if index + 1 == self.steps_per_epoch:
                 return
-            step = epoch * self.steps_per_epoch + index + 1
-            save = self._step_save_is_due(step)
-            if save or step % self.log.every_steps == 0:
-                self._record(epoch, step)
-            if save:
-                self.skipped.collect(self.name, epoch, step)
-                self._save(step)
+            self._between_steps(epoch, epoch * self.steps_per_epoch + index + 1)
+
+    def _between_steps(self, epoch: int, step: int) -> None:
+        save = self._step_save_is_due(step)
+        record = save or step % self.log.every_steps == 0
+        # A record waits for the device. No rank does so before all have queued this step's work:
+        # one that does not come is then missed by the control messages, which can name it.
+        stop = self.agreement.now() if record else self.agreement.soon()
+        if record or stop:
+            self._record(epoch, step)
+        if save or stop:
+            self.skipped.collect(self.name, epoch, step)
+            self._save(step)
+        self._leave(stop, step)
+
+    def _leave(self, stop: Stop, step: int) -> None:
+        if stop:
+            raise Interrupted(self.name, step, stop)
 
     def _step_save_is_due(self, step: int) -> bool:
         return self.every.every_steps is not None and step % self.every.every_steps == 0
@@ -104,8 +119,13 @@ class Fit:
             self.average.update()
 
     def _end_epoch(self, epoch: int, step: int) -> None:
+        """To stop, the checkpoint comes first and the validation not at all: time is short then."""
+        stop = self.agreement.now()
         self._record(epoch, step)
         self.skipped.collect(self.name, epoch, step)
+        if stop:
+            self._save(step)
+        self._leave(stop, step)
         number, last = epoch + 1, epoch + 1 == self.stage.epochs
         if last or (self.log.eval_epochs and number % self.log.eval_epochs == 0):
             self.monitor.validation(self.name, epoch, step, self.task.validate())
