@@ -79,6 +79,8 @@ class Fit:
             if self.average:
                 self.average.restore(state["average"])
         self.monitor.start(self.name, self.stage.epochs, self.steps_per_epoch, step)
+        if state is not None and not state.get("looked_at", True):
+            self._look_at(step // self.steps_per_epoch - 1, step)
         return step
 
     def _train_epoch(self, epoch: int, within: int) -> None:
@@ -119,20 +121,28 @@ class Fit:
             self.average.update()
 
     def _end_epoch(self, epoch: int, step: int) -> None:
-        """To stop, the checkpoint comes first and the validation not at all: time is short then."""
+        """To stop, time is short: the checkpoint comes first, and the validation on return."""
         stop = self.agreement.now()
         self._record(epoch, step)
         self.skipped.collect(self.name, epoch, step)
         if stop:
-            self._save(step)
+            self._save(step, looked_at=False)
         self._leave(stop, step)
-        number, last = epoch + 1, epoch + 1 == self.stage.epochs
+        self._look_at(epoch, step)
+        due = self._is_last(epoch) or (epoch + 1) % self.every.every_epochs == 0
+        if due or self._step_save_is_due(step):
+            self._save(step)
+
+    def _is_last(self, epoch: int) -> bool:
+        return epoch + 1 == self.stage.epochs
+
+    def _look_at(self, epoch: int, step: int) -> None:
+        """The validation and the pictures that are due at the end of `epoch`."""
+        number, last = epoch + 1, self._is_last(epoch)
         if last or (self.log.eval_epochs and number % self.log.eval_epochs == 0):
             self.monitor.validation(self.name, epoch, step, self.task.validate())
         if last or (self.log.pictures_epochs and number % self.log.pictures_epochs == 0):
             self.task.picture(epoch)
-        if last or number % self.every.every_epochs == 0 or self._step_save_is_due(step):
-            self._save(step)
 
     def _record(self, epoch: int, step: int) -> None:
         flushed = self.window.flush(f"stage {self.name}, epoch {epoch + 1}, step {step}")
@@ -140,8 +150,13 @@ class Fit:
             loss, images_per_second = flushed
             self.monitor.step(self.name, epoch, step, loss, self.engine.lr, images_per_second)
 
-    def _save(self, step: int) -> None:
-        average = self.average.state() if self.average else None
-        state = {"step": step, "seconds": self._seconds(), "average": average}
-        self.checkpoints.save(self.engine, step, state | {"skipped": self.skipped.ids})
+    def _save(self, step: int, looked_at: bool = True) -> None:
+        state = {
+            "step": step,
+            "seconds": self._seconds(),
+            "average": self.average.state() if self.average else None,
+            "skipped": self.skipped.ids,
+            "looked_at": looked_at,
+        }
+        self.checkpoints.save(self.engine, step, state)
         self.window.restart_clock()

@@ -112,3 +112,28 @@ def test_a_signal_in_every_stage_loses_nothing(write_config, tmp_path: Path) -> 
         assert not recorded(run, stage, int(saved[1]) + 1)()
     train(config)
     assert_same_weights(tmp_path / "runs" / "undisturbed", run)
+
+
+def validations(run: Path) -> dict[int, float]:
+    """{step: held-out NME} of the preliminary stage."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {record["step"]: record["heldout_nme"] for record in records if "heldout_nme" in record}
+
+
+def test_a_signal_at_an_epochs_end_leaves_no_validation_out(write_config, tmp_path: Path) -> None:
+    one_step_an_epoch = (
+        "stages.preliminary.batch_size=40",
+        "stages.preliminary.epochs=30",
+        "log.pictures_epochs=0",
+    )
+    train(write_config("undisturbed", *one_step_an_epoch), "--stage", "preliminary")
+    config, run = write_config("interrupted", *one_step_an_epoch), tmp_path / "runs" / "interrupted"
+    for step in (4, 12):
+        process = start_training(config, "--stage", "preliminary")
+        wait_for(process, recorded(run, "preliminary", step))
+        process.send_signal(signal.SIGUSR2)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == EXIT_SAVED, output
+    train(config, "--stage", "preliminary")
+    assert validations(run) == validations(tmp_path / "runs" / "undisturbed")
+    assert list(validations(run)) == list(range(1, 31))
