@@ -25,7 +25,7 @@ def _soft_argmax_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | 
         return None, None, None
     logits, coordinates, statistics = ctx.saved_tensors
     is_softmax = statistics.shape == logits.shape and statistics.dtype == logits.dtype
-    if is_softmax and logits.is_contiguous() and _may_overwrite(ctx, statistics):
+    if is_softmax and _may_overwrite(ctx, statistics):
         turn = implementation("soft_argmax_backward_", "cpu")
         return turn(grad, coordinates, statistics, ctx.beta), None, None
     op = _OPS.soft_argmax_backward

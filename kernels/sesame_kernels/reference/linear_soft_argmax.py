@@ -1,56 +1,40 @@
-"""A 1x1 convolution and its soft-argmax in plain PyTorch, a sample's heat-maps at a time.
+"""A 1x1 convolution and its soft-argmax in plain PyTorch, a few samples at a time.
 
-Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's.
+Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's. The
+softmax is kept for backward: a third product would cost more than reading it.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
-from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.layout import (
+    accumulation_dtype,
+    empty_gradient,
+    empty_maps,
+    is_channels_last,
+)
 from sesame_kernels.reference.pieces import pieces
-from sesame_kernels.reference.soft_argmax import axes_from, expectation, probability_of
+from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
 
 __all__ = ["linear_soft_argmax", "linear_soft_argmax_backward"]
 
-
-def _probability(features: Tensor, weight: Tensor, beta: float) -> Tensor:
-    """The softmax [S, K, H, W] of the features of S samples under weight [K, C]."""
-    logits = F.conv2d(features, weight[:, :, None, None])
-    return probability_of(logits.contiguous(), beta)
-
-
-def _is_channels_last(features: Tensor) -> bool:
-    channels_last = features.is_contiguous(memory_format=torch.channels_last)
-    return channels_last and not features.is_contiguous()
-
-
-def _features_gradient(grad_logits: Tensor, weight: Tensor, channels_last: bool) -> Tensor:
-    """weight.T @ grad_logits, [S, C, H, W], in the memory format of the features."""
-    if channels_last:
-        pixels = torch.matmul(grad_logits.flatten(2).transpose(1, 2), weight)
-        return pixels.view(len(pixels), *grad_logits.shape[2:], -1).permute(0, 3, 1, 2)
-    return F.conv2d(grad_logits, weight.t().contiguous()[:, :, None, None])
-
-
-def _weight_gradient(grad_logits: Tensor, features: Tensor, channels_last: bool) -> Tensor:
-    """grad_logits @ features.T of one sample, [K, P] and [C, P] -> [K, C]."""
-    if channels_last:
-        return grad_logits @ features.t()
-    pixels = grad_logits.view(1, len(grad_logits), 1, -1).permute(0, 3, 1, 2)
-    return F.conv2d(pixels, features[:, :, None, None])[0, :, :, 0].t()
+_MAP_ELEMENTS = 1 << 21
+"""Of the maps of a few samples: products of fewer cost more to start than the cache saves."""
 
 
 def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], zeros [B, K, 2]): backward repeats the softmax, kernels keep sums."""
-    dtype = accumulation_dtype(features.dtype)
-    coordinates = features.new_zeros((len(features), len(weight), 2), dtype=dtype)
-    weight = weight.to(dtype)
-    if coordinates.numel() == 0:
-        return coordinates, torch.zeros_like(coordinates)
-    for rows in pieces(features, len(weight)):
-        coordinates[rows] = expectation(_probability(features[rows].to(dtype), weight, beta))
-    return coordinates, torch.zeros_like(coordinates)
+    """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features)."""
+    dtype, maps = accumulation_dtype(features.dtype), len(weight)
+    probability = empty_maps(features, maps, dtype)
+    coordinates = features.new_empty((len(features), maps, 2), dtype=dtype)
+    if coordinates.numel() > 0:
+        kernel = weight.to(dtype)[:, :, None, None]
+        for rows in pieces(probability, _MAP_ELEMENTS):
+            logits = F.conv2d(features[rows].to(dtype), kernel)
+            fill_softmax(logits, beta, probability[rows], coordinates[rows])
+    return coordinates, probability
 
 
 def linear_soft_argmax_backward(
@@ -62,20 +46,23 @@ def linear_soft_argmax_backward(
     beta: float,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of features (in their memory format) and weight, each in its dtype."""
-    height, width = features.shape[2:]
-    grad_features, factors = empty_gradient(features), weight.to(coordinates.dtype)
-    grad_weight = torch.zeros_like(factors)
+    dtype = coordinates.dtype
+    grad_features = empty_gradient(features)
+    grad_weight = torch.zeros_like(weight, dtype=dtype)[:, :, None, None]
     if coordinates.numel() == 0:
-        return grad_features.zero_(), grad_weight.to(weight.dtype)
-    away_x, away_y = axes_from(coordinates, height, width)
-    along_x = grad_coordinates[:, :, 0, None] * beta * away_x
-    along_y = grad_coordinates[:, :, 1, None] * beta * away_y
-    for rows in pieces(features, len(weight)):
-        part = features[rows].to(factors.dtype)
-        channels_last = _is_channels_last(part)
-        grad_logits = _probability(part, factors, beta)
-        grad_logits.mul_(along_x[rows, :, None, :] + along_y[rows, :, :, None])
-        grad_features[rows] = _features_gradient(grad_logits, factors, channels_last)
-        for grad, sample in zip(grad_logits.flatten(2), part.flatten(2), strict=True):
-            grad_weight += _weight_gradient(grad, sample, channels_last)
-    return grad_features, grad_weight.to(weight.dtype)
+        return grad_features.zero_(), grad_weight.flatten(1).to(weight.dtype)
+    grad_coordinates = grad_coordinates * beta
+    transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
+    # On channels-last features oneDNN is at its best with the whole batch.
+    whole = is_channels_last(features)
+    for rows in [slice(None)] if whole else pieces(statistics, _MAP_ELEMENTS):
+        grad_logits = torch.empty_like(statistics[rows])
+        turn_softmax(statistics[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
+        grad_weight += conv2d_weight(features[rows].to(dtype), grad_weight.shape, grad_logits)
+        part = F.conv2d(grad_logits, transposed)
+        if whole:
+            channels_last = torch.channels_last
+            grad_features = part.to(features.dtype).contiguous(memory_format=channels_last)
+        else:
+            grad_features[rows] = part
+    return grad_features, grad_weight.flatten(1).to(weight.dtype)
