@@ -20,9 +20,6 @@ from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
 
 __all__ = ["linear_soft_argmax", "linear_soft_argmax_backward"]
 
-_MAP_ELEMENTS = 1 << 21
-"""Of the maps of a few samples: products of fewer cost more to start than the cache saves."""
-
 
 def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features)."""
@@ -31,7 +28,7 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[T
     coordinates = features.new_empty((len(features), maps, 2), dtype=dtype)
     if coordinates.numel() > 0:
         kernel = weight.to(dtype)[:, :, None, None]
-        for rows in pieces(probability, _MAP_ELEMENTS):
+        for rows in pieces(probability):
             logits = F.conv2d(features[rows].to(dtype), kernel)
             fill_softmax(logits, beta, probability[rows], coordinates[rows])
     return coordinates, probability
@@ -55,7 +52,7 @@ def linear_soft_argmax_backward(
     transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
     # On channels-last features oneDNN is at its best with the whole batch.
     whole = is_channels_last(features)
-    for rows in [slice(None)] if whole else pieces(statistics, _MAP_ELEMENTS):
+    for rows in [slice(None)] if whole else pieces(statistics):
         grad_logits = torch.empty_like(statistics[rows])
         turn_softmax(statistics[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
         grad_weight += conv2d_weight(features[rows].to(dtype), grad_weight.shape, grad_logits)

@@ -6,8 +6,16 @@ __all__ = ["pieces"]
 
 
 def pieces(batch: Tensor, elements: int = 1 << 20) -> list[slice]:
-    """The samples of [B, ...] in slices of equal length, of at most `elements` or one sample."""
-    most = max(1, elements // max(1, batch[:1].numel()))
+    """The samples of [B, ...] in slices of equal length, of at most `elements` or one sample.
+
+    A batch of up to four times as many stays whole: starting more operations would cost more.
+    One without elements has no pieces.
+    """
+    if batch.numel() == 0:
+        return []
+    if batch.numel() <= 4 * elements:
+        return [slice(0, len(batch))]
+    most = max(1, elements // batch[:1].numel())
     count = -(-len(batch) // most)
-    length = -(-len(batch) // max(1, count))
-    return [slice(first, first + length) for first in range(0, len(batch), max(1, length))]
+    length = -(-len(batch) // count)
+    return [slice(first, first + length) for first in range(0, len(batch), length)]
