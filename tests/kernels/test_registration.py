@@ -123,6 +123,13 @@ def test_opcheck(device, name):
     opcheck(getattr(torch.ops.sesame_kernels, name).default, raw_arguments(name, device))
 
 
+@pytest.mark.parametrize("name", [name for name in OPS if name != "masked_mse"])
+def test_opcheck_of_channels_last_inputs(device, name):
+    first, *others = raw_arguments(name, device)
+    last = first.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    opcheck(getattr(torch.ops.sesame_kernels, name).default, (last, *others))
+
+
 def test_compiled_without_a_graph_break_equals_eager(device, op):
     trained, others = trained_tensor(device), op.others(device)
     backend = "inductor" if device.type == "cuda" else "aot_eager"
