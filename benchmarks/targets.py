@@ -20,7 +20,7 @@ class Target:
 
 _HEAD, _MAPS = "16x256x64x64->98", "16x98x64x64"
 _CPU = (
-    *(Target("soft_argmax", _MAPS, name, 1.0) for name in ("eager", "dsntnn", "kornia")),
+    *(Target("soft_argmax", _MAPS, name, 1.0) for name in ("eager", "dsntnn")),
     Target("soft_argmax", _MAPS, "kornia", 4.0),
     Target("masked_mse", "64x3x256x256", "eager", 1.5),
     *(
