@@ -3,7 +3,9 @@
 from typing import Literal
 
 __all__ = [
+    "BoxProtocol",
     "Device",
+    "EvaluatedPart",
     "ExportFormat",
     "FileFormat",
     "Format",
@@ -11,15 +13,19 @@ __all__ = [
     "ScoredStage",
     "Split",
     "Stage",
+    "Weights",
     "YesNo",
 ]
 
+BoxProtocol = Literal["square", "letterbox", "landmarks"]
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
 Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
+EvaluatedPart = Literal["train", "heldout", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]
+Weights = Literal["last", "ema"]
 Device = Literal["auto", "cpu", "cuda"]
 OutputFormat = Literal["json", "csv", "pts"]
 ExportFormat = Literal["safetensors", "onnx", "torchscript"]

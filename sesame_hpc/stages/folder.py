@@ -2,6 +2,7 @@
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
+    look_alikes.json (images that show one photograph; with data.heldout_group=look_alike)
     checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
 
 Imports no torch: a finished run answers at once.
@@ -15,7 +16,9 @@ from typing import IO, Any
 from sesame_hpc.config import STAGES, Config, differences, dump_config, load_config
 from sesame_hpc.files import write_json_atomic, write_text_atomic
 
-__all__ = ["RunFolder"]
+__all__ = ["COORDINATE_STAGES", "RunFolder"]
+
+COORDINATE_STAGES = ("preliminary", "finetune")
 
 _MAY_CHANGE = (
     "runtime.",
@@ -40,6 +43,7 @@ class RunFolder:
         self.masking_file = path / "masking.json"
         self.summary_file = path / "summary.json"
         self.scheme_file = path / "scheme.yaml"
+        self.groups_file = path / "look_alikes.json"
         self.pictures = path / "pictures"
         self.tensorboard = path / "tensorboard"
         self._lock: IO[str] | None = None
@@ -51,9 +55,12 @@ class RunFolder:
         """The finished network; with `averaged` its EMA, where the stage kept one."""
         return self.stage(stage) / f"weights{'-ema' if averaged else ''}.safetensors"
 
-    def predictions(self, stage: str, part: str) -> Path:
-        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py)."""
-        return self.path / "predictions" / f"{stage}-{part}.npz"
+    def predictions(self, stage: str, part: str, averaged: bool = False) -> Path:
+        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py).
+
+        With `averaged` those of its EMA.
+        """
+        return self.path / "predictions" / f"{stage}-{part}{'-ema' if averaged else ''}.npz"
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage achieved; None while it is unfinished."""
