@@ -98,7 +98,7 @@ def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
     fused("soft_argmax_l1_backward", loss, unit, dtype)
     fused("soft_argmax_l1_rescale_", loss, unit)
     features, weight = images(32, 256, 64, 64), empty(98, 256, dtype=dtype)
-    saved = fused("linear_soft_argmax", features, weight, 1.0)
+    saved = fused("linear_soft_argmax", features, weight, 1.0, True)
     fused("linear_soft_argmax_backward", saved[0], features, weight, *saved, 1.0)
     prediction, mask = images(32, 3, 64, 64), empty(32, 1, 64, 64)
     loss = fused("masked_mse", prediction, prediction, mask, 0.01)

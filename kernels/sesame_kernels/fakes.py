@@ -88,7 +88,9 @@ def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
     return None
 
 
-def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def linear_soft_argmax(
+    features: Tensor, weight: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor]:
     return _coordinates_and_statistics(features, weight.shape[0])
 
 

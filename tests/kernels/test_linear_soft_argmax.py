@@ -167,6 +167,23 @@ def test_gradcheck(device):
     assert torch.autograd.gradcheck(lambda f, w: function(f, w, 0.7), (features, weight))
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_retained_graph_gives_the_same_gradient_again(device, memory_format):
+    features, weight = inputs((3, 20, 6, 10, 9), device)
+    features = features.contiguous(memory_format=memory_format).requires_grad_()
+    coordinates = linear_soft_argmax(features, weight.requires_grad_())
+    kept = coordinates.detach().clone()
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        gradients = [
+            torch.autograd.grad(coordinates.square().sum(), (features, weight), retain_graph=retain)
+            for retain in (True, True, False)
+        ]
+    for first, second, last in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        torch.testing.assert_close(first, last, rtol=1e-5, atol=1e-7)
+    assert torch.equal(coordinates, kept)
+
+
 def test_module_and_errors():
     features, weight = inputs((2, 8, 4, 5, 6), torch.device("cpu"))
     layer = nn.Conv2d(8, 4, 1, bias=False)

@@ -168,7 +168,9 @@ def merge_parts_kernel(
     store_pairs(statistics, rows, peak, total, valid)
 
 
-def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def linear_soft_argmax(
+    features: Tensor, weight: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
     batch, num_channels, height, width = features.shape
     num_maps, dtype = weight.shape[0], accumulation_dtype(features.dtype)

@@ -18,17 +18,28 @@ from sesame_kernels.layout import (
 from sesame_kernels.reference.pieces import pieces
 from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
 
-__all__ = ["linear_soft_argmax", "linear_soft_argmax_backward"]
+__all__ = [
+    "linear_soft_argmax",
+    "linear_soft_argmax_backward",
+    "linear_soft_argmax_backward_",
+]
 
 
-def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def _parts(maps: Tensor) -> list[slice]:
+    """The samples of one product: on channels-last tensors oneDNN is best with all of them."""
+    return [slice(None)] if is_channels_last(maps) else pieces(maps)
+
+
+def linear_soft_argmax(
+    features: Tensor, weight: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features)."""
     dtype, maps = accumulation_dtype(features.dtype), len(weight)
     probability = empty_maps(features, maps, dtype)
     coordinates = features.new_empty((len(features), maps, 2), dtype=dtype)
     if coordinates.numel() > 0:
         kernel = weight.to(dtype)[:, :, None, None]
-        for rows in pieces(probability):
+        for rows in _parts(probability):
             logits = F.conv2d(features[rows].to(dtype), kernel)
             fill_softmax(logits, beta, probability[rows], coordinates[rows])
     return coordinates, probability
@@ -43,23 +54,51 @@ def linear_soft_argmax_backward(
     beta: float,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of features (in their memory format) and weight, each in its dtype."""
+    return _gradients(
+        grad_coordinates * beta, features, weight, coordinates, statistics, in_place=False
+    )
+
+
+def linear_soft_argmax_backward_(
+    grad_coordinates: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    coordinates: Tensor,
+    statistics: Tensor,
+    beta: float,
+) -> tuple[Tensor, Tensor]:
+    """As `linear_soft_argmax_backward`; the softmax becomes the gradient of the logits in place.
+
+    Not a registered op: of use only where autograd is about to free the softmax.
+    """
+    with torch.autocast("cpu", enabled=False):
+        return _gradients(
+            grad_coordinates * beta, features, weight, coordinates, statistics, in_place=True
+        )
+
+
+def _gradients(
+    grad_coordinates: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    coordinates: Tensor,
+    probability: Tensor,
+    in_place: bool,
+) -> tuple[Tensor, Tensor]:
     dtype = coordinates.dtype
     grad_features = empty_gradient(features)
     grad_weight = torch.zeros_like(weight, dtype=dtype)[:, :, None, None]
     if coordinates.numel() == 0:
         return grad_features.zero_(), grad_weight.flatten(1).to(weight.dtype)
-    grad_coordinates = grad_coordinates * beta
     transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
-    # On channels-last features oneDNN is at its best with the whole batch.
-    whole = is_channels_last(features)
-    for rows in [slice(None)] if whole else pieces(statistics):
-        grad_logits = torch.empty_like(statistics[rows])
-        turn_softmax(statistics[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
+    for rows in _parts(probability):
+        grad_logits = probability[rows] if in_place else torch.empty_like(probability[rows])
+        turn_softmax(probability[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
         grad_weight += conv2d_weight(features[rows].to(dtype), grad_weight.shape, grad_logits)
         part = F.conv2d(grad_logits, transposed)
-        if whole:
-            channels_last = torch.channels_last
-            grad_features = part.to(features.dtype).contiguous(memory_format=channels_last)
+        is_whole = part.shape == features.shape and part.stride() == grad_features.stride()
+        if is_whole and part.dtype == features.dtype:
+            grad_features = part
         else:
             grad_features[rows] = part
     return grad_features, grad_weight.flatten(1).to(weight.dtype)

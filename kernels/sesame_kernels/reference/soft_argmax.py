@@ -33,13 +33,16 @@ def _centres(count: int, like: Tensor) -> Tensor:
 
 
 def fill_softmax(logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor) -> None:
-    """Fill the softmax [S, K, H, W] and the coordinates [S, K, 2] of a few samples.
+    """Fill the softmax [B, K, H, W] and the coordinates [B, K, 2].
 
     Both are of the dtype of accumulation, the softmax as `empty_gradient` makes it of the logits.
     """
-    if is_channels_last(probability):
-        _fill_channels_last(logits.to(probability.dtype), beta, probability, coordinates)
-        return
+    fill = _fill_channels_last if is_channels_last(probability) else _fill_contiguous
+    for rows in pieces(logits):
+        fill(logits[rows], beta, probability[rows], coordinates[rows])
+
+
+def _fill_contiguous(logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor) -> None:
     height, width = logits.shape[2:]
     maps, result = flat_pixels(logits), flat_pixels(probability)
     scaled = maps if beta == 1.0 else maps.to(result.dtype) * beta
@@ -54,19 +57,22 @@ def fill_softmax(logits: Tensor, beta: float, probability: Tensor, coordinates: 
 def _fill_channels_last(
     logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor
 ) -> None:
-    """As `fill_softmax`: over pixels that do not lie side by side PyTorch's softmax is slow.
+    """Over pixels that do not lie side by side PyTorch's own softmax is slow.
 
-    In powers of 2, since torch.exp2 takes a third of the time of torch.exp; and a dimension at a
-    time, so that what is left of the tensor is contiguous.
+    In powers of 2, since torch.exp2 takes a third of the time of torch.exp; and on tensors that are
+    contiguous as [S, H, W, K], since reductions of others are slow as well.
     """
     scale = beta * math.log2(math.e)
-    lowered = logits.amax(2, keepdim=True).amax(3, keepdim=True).mul_(-scale)
-    torch.add(lowered, logits, alpha=scale, out=probability).exp2_()
-    columns, rows = probability.sum(2), probability.sum(3)
-    total = columns.sum(2)
-    coordinates[:, :, 0] = (columns @ _centres(columns.shape[2], columns)).div_(total)
-    coordinates[:, :, 1] = (rows @ _centres(rows.shape[2], rows)).div_(total)
-    probability.div_(total[:, :, None, None])
+    logits = logits.permute(0, 2, 3, 1).to(probability.dtype)
+    result = probability.permute(0, 2, 3, 1)
+    samples, height, width, _ = result.shape
+    peak = logits.flatten(2).amax(1).view(samples, width, -1).amax(1)
+    torch.add(peak.mul_(-scale)[:, None, None], logits, alpha=scale, out=result).exp2_()
+    columns, rows = result.flatten(2).sum(1).view(samples, width, -1), result.sum(2)
+    total = columns.sum(1)
+    coordinates[:, :, 0] = (_centres(width, columns) @ columns).div_(total)
+    coordinates[:, :, 1] = (_centres(height, rows) @ rows).div_(total)
+    result.div_(total[:, None, None])
 
 
 def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
@@ -77,8 +83,7 @@ def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tenso
     dtype = accumulation_dtype(logits.dtype)
     probability = empty_gradient(logits, dtype)
     coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
-    for rows in pieces(logits):
-        fill_softmax(logits[rows], beta, probability[rows], coordinates[rows])
+    fill_softmax(logits, beta, probability, coordinates)
     return coordinates, probability
 
 
