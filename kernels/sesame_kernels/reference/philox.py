@@ -27,8 +27,8 @@ def philox(
     """
     high = c0.new_empty(torch.broadcast_shapes(c0.shape, c1.shape, c2.shape, c3.shape))
     for turn in range(_ROUNDS):
-        # Four rounds leave no word that still broadcasts, or that is the caller's.
-        in_place = turn >= 4
+        # The first round leaves no word that is the caller's, the next ones none that broadcasts.
+        in_place = turn > 0 and all(word.shape == high.shape for word in (c0, c1, c2, c3))
         keys = [
             key + turn * step & _WORD
             for key, step in zip((seed, seed >> 32), _KEY_STEPS, strict=True)
