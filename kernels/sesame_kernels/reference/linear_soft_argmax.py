@@ -1,4 +1,4 @@
-"""A 1x1 convolution and its soft-argmax in plain PyTorch, a few samples at a time.
+"""A 1x1 convolution and its soft-argmax in plain PyTorch.
 
 Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's. The
 softmax is kept for backward: a third product would cost more than reading it.
