@@ -204,7 +204,8 @@ class RuntimeConfig(Strict):
     """The machine: what may change between a run and its continuation without changing the task.
 
     `precision` bf16 is DeepSpeed's torch_autocast; `threads` are torch's CPU threads per rank
-    (None: cores / local ranks).
+    (None: cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the
+    start, `timeout_minutes` how long at any step.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -214,6 +215,7 @@ class RuntimeConfig(Strict):
     clip: Annotated[float, Field(ge=0.0)] = 0.0
     channels_last: bool = True
     threads: PositiveInt | None = None
+    rendezvous_minutes: Positive = 5.0
     timeout_minutes: Positive = 10.0
 
 
