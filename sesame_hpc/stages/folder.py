@@ -3,6 +3,7 @@
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
     checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
+    profile/ (with the setting `profile`)
 
 Imports no torch: a finished run answers at once.
 """
@@ -19,6 +20,7 @@ __all__ = ["RunFolder"]
 
 _MAY_CHANGE = (
     "runtime.",
+    "profile",
     "log.",
     "checkpoint.",
     "data.threads",
@@ -41,6 +43,7 @@ class RunFolder:
         self.summary_file = path / "summary.json"
         self.scheme_file = path / "scheme.yaml"
         self.pictures = path / "pictures"
+        self.profile = path / "profile"
         self.tensorboard = path / "tensorboard"
         self._lock: IO[str] | None = None
 
