@@ -17,8 +17,8 @@ from sesame_hpc.training.prepare import compiled_unit
 
 FUSED = HeadConfig(impl="fused")
 STEPS = 4
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
-"""Of losses, whose rounding errors grow from step to step. Coordinates are in [0, 1]."""
+FIRST, LATER = {"rtol": 1e-5, "atol": 1e-6}, {"rtol": 1e-3, "atol": 1e-4}
+"""Tolerances of the first loss, and of the next ones, in which roundings grow step by step."""
 
 needs_compiler = pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
 
@@ -104,7 +104,9 @@ def losses(world: World, stage: str, **runtime) -> torch.Tensor:
 def test_compiled_training_equals_eager_and_repeats_its_bits(world, stage, runtime) -> None:
     once, again = (losses(world, stage, **runtime) for _ in range(2))
     assert once.equal(again)
-    torch.testing.assert_close(once, losses(world, stage), **TOLERANCE)
+    eager = losses(world, stage)
+    torch.testing.assert_close(once[0], eager[0], **FIRST)
+    torch.testing.assert_close(once, eager, **LATER)
 
 
 @needs_compiler
