@@ -4,6 +4,7 @@ from typing import Literal
 
 __all__ = [
     "Device",
+    "EvaluatedPart",
     "ExportFormat",
     "FileFormat",
     "Format",
@@ -11,15 +12,18 @@ __all__ = [
     "ScoredStage",
     "Split",
     "Stage",
+    "Weights",
     "YesNo",
 ]
 
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
 Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
+EvaluatedPart = Literal["train", "heldout", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]
+Weights = Literal["last", "ema"]
 Device = Literal["auto", "cpu", "cuda"]
 OutputFormat = Literal["json", "csv", "pts"]
 ExportFormat = Literal["safetensors", "onnx", "torchscript"]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Format, ScoredStage, Split
+from sesame_hpc.cli.choices import EvaluatedPart, Format, ScoredStage
 
 __all__ = ["evaluate"]
 
@@ -25,8 +25,11 @@ def evaluate(
         Format | None, typer.Option(help="The data set's format. Default: the run's, or wflw.")
     ] = None,
     split: Annotated[
-        Split | None,
-        typer.Option(help="The part to evaluate on. Default: test if there is one, else train."),
+        EvaluatedPart | None,
+        typer.Option(
+            help="The part to evaluate on; heldout: those faces of train that RUN kept aside. "
+            "Default: test if there is one, else train."
+        ),
     ] = None,
     stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"

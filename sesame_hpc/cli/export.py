@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import ExportFormat, ScoredStage
+from sesame_hpc.cli.choices import ExportFormat, ScoredStage, Weights
 
 __all__ = ["export"]
 
@@ -16,11 +16,18 @@ def export(
     ],
     to: Annotated[ExportFormat, typer.Option(help="The form of the model.")],
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write to. Default: export in RUN.")
+        Path | None,
+        typer.Option(help="The folder to write to. Default: in RUN, export, export-ema, ..."),
     ] = None,
     stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"
     ),
+    weights: Annotated[
+        Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")
+    ] = "last",
+    flip: Annotated[
+        bool, typer.Option("--flip", help="A model that averages with the mirrored crop.")
+    ] = False,
     int8: Annotated[
         bool, typer.Option("--int8", help="onnx: also an 8-bit model, with its cost in NME.")
     ] = False,
@@ -30,5 +37,6 @@ def export(
 ) -> None:
     """A run's network as a model to use elsewhere, with its card; checked against PyTorch."""
     from sesame_hpc.inference.export import export_run
+    from sesame_hpc.inference.variant import Variant
 
-    export_run(run, to, out, stage=stage, int8=int8, data=data)
+    export_run(run, to, out, variant=Variant(stage, weights, flip), int8=int8, data=data)

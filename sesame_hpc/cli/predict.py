@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sesame_hpc.cli.choices import Device, OutputFormat, ScoredStage
+from sesame_hpc.cli.choices import Device, OutputFormat, ScoredStage, Weights
 
 __all__ = ["predict"]
 
@@ -38,6 +38,12 @@ def predict(
     stage: Annotated[
         ScoredStage, typer.Option(help="The stage whose weights to take from a run folder.")
     ] = "finetune",
+    weights: Annotated[
+        Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")
+    ] = "last",
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average with the mirrored crop: twice the work.")
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Faces at a time.", min=1)] = 32,
 ) -> None:
@@ -52,8 +58,11 @@ def predict(
     from sesame_hpc.inference.landmarker import Landmarker
     from sesame_hpc.inference.predict import predict as run
 
+    landmarker = Landmarker.load(
+        model, device, stage=stage, weights=weights, flip=flip, batch_size=batch_size
+    )
     outcome = run(
-        Landmarker.load(model, device, stage=stage, batch_size=batch_size),
+        landmarker,
         inputs,
         out,
         format=format,
@@ -62,8 +71,7 @@ def predict(
         draw=draw,
         smooth=smooth,
     )
-    frames = f" and {outcome.frames} frames" if outcome.frames else ""
-    typer.echo(f"{len(outcome.faces)} faces in {outcome.pictures} pictures{frames}: {out}")
+    typer.echo(f"{outcome}: {out}")
     for fault in outcome.faults:
         typer.echo(f"sesame: {fault}", err=True)
     if outcome.faults:

@@ -164,9 +164,13 @@ class StageConfig(Strict):
 
 
 class PretrainConfig(StageConfig):
-    """`start_from`: the paper pretrains a fresh network; `preliminary` carries its backbone on."""
+    """`start_from`: the paper pretrains a fresh network; `preliminary` carries its backbone on.
+
+    It keeps no average: finetune starts from the last weights.
+    """
 
     start_from: Literal["scratch", "preliminary"] = "scratch"
+    ema: None = None
 
 
 class StagesConfig(Strict):

@@ -16,10 +16,12 @@ def bootstrap_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
     count = len(values)
     even = np.full(count, 1.0 / count)
-    parts = [
-        generator.multinomial(count, even, size=_CHUNK) @ values / count
-        for _ in range(RESAMPLES // _CHUNK)
-    ]
+    columns = np.ascontiguousarray(values.T, dtype=np.float64)
+    parts = []
+    for _ in range(RESAMPLES // _CHUNK):
+        weights = generator.multinomial(count, even, size=_CHUNK) / count
+        # Not a matrix product, whose last bits would depend on the number of threads.
+        parts.append(np.einsum("rn,mn->rm", weights, columns))
     return np.concatenate(parts)
 
 

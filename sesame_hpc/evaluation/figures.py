@@ -7,7 +7,7 @@ import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.bootstrap import intervals
-from sesame_hpc.evaluation.curves import auc, failure_rate
+from sesame_hpc.evaluation.curves import auc, auc_of_faces, failure_rate
 from sesame_hpc.evaluation.nme import nme_table, point_errors, region_errors
 from sesame_hpc.evaluation.normalisers import other_normalisers
 
@@ -83,10 +83,11 @@ def _subsets(face_nme: np.ndarray, faces: Annotations) -> dict[str, dict[str, fl
 
 def _intervals(errors: np.ndarray, faces: Annotations) -> dict[str, Any]:
     face_nme = errors.mean(axis=1)
-    failures = np.stack([face_nme > at for at in _LIMITS.values()], axis=1)
-    regions = region_errors(errors, faces.scheme)
-    columns = np.concatenate([face_nme[:, None], failures, regions], axis=1)
-    nme, *rest = intervals(100.0 * columns)
-    rates = {f"fr{name}": rest[place] for place, name in enumerate(_LIMITS)}
-    by_region = dict(zip(faces.scheme.regions, rest[len(_LIMITS) :], strict=True))
-    return {"nme": nme, **rates, "regions": by_region}
+    columns = {"nme": 100.0 * face_nme}
+    for name, at in _LIMITS.items():
+        columns[f"fr{name}"] = 100.0 * (face_nme > at)
+        columns[f"auc{name}"] = auc_of_faces(face_nme, at)
+    regions = intervals(100.0 * region_errors(errors, faces.scheme))
+    overall = intervals(np.column_stack(list(columns.values())))
+    by_region = dict(zip(faces.scheme.regions, regions, strict=True))
+    return {**dict(zip(columns, overall, strict=True)), "regions": by_region}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Batch, EvalLoader
+from sesame_hpc.models.prediction import of_mirrored
 
 __all__ = ["predict"]
 
@@ -37,9 +38,9 @@ def predict(
     for batch in loader:
         coordinates = network(batch.images)[-1]
         if flip:
-            mirrored = network(batch.images.flip(-1))[-1][:, mirror.to(coordinates.device)]
-            mirrored[..., 0] = 1.0 - mirrored[..., 0]
-            coordinates = (coordinates + mirrored) / 2
+            mirrored = network(batch.images.flip(-1))[-1]
+            straight = of_mirrored(mirrored, mirror.to(mirrored.device))
+            coordinates = (coordinates + straight) / 2
         pixels = _to_pixels(coordinates, batch)
         mine |= dict(zip(batch.sample_ids.tolist(), pixels, strict=True))
     network.train(was_training)

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from sesame_hpc.inference.manifest import Manifest
 
-__all__ = ["METADATA_KEY", "Backend", "Device", "OnnxBackend"]
+__all__ = ["METADATA_KEY", "ONNX_INSTALL", "Backend", "Device", "OnnxBackend"]
 
 METADATA_KEY = "sesame"
+ONNX_INSTALL = "in a checkout of sesame-hpc, pip install -e '.[export]'"
 
 Device = Literal["auto", "cpu", "cuda"]
 Float = NDArray[np.float32]
@@ -37,9 +38,7 @@ class OnnxBackend:
         try:
             import onnxruntime
         except ImportError:
-            raise ValueError(
-                f"{path} needs onnxruntime: pip install 'sesame-hpc[export]'"
-            ) from None
+            raise ValueError(f"{path} needs onnxruntime: {ONNX_INSTALL}") from None
         providers = _providers(onnxruntime.get_available_providers(), device)
         onnxruntime.set_default_logger_severity(3)
         try:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sesame_hpc.config import DataConfig
 from sesame_hpc.files import write_json_atomic, write_text_atomic
 from sesame_hpc.inference.manifest import Manifest
-from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["note_export", "write_card"]
+__all__ = ["note_export", "refuse_mixture", "write_card"]
 
 _CHECKS_FILE = "export.json"
 _UNKNOWN_LICENCE = "Say here under which terms the pictures are."
@@ -28,15 +28,30 @@ def note_export(out: Path, name: str, figures: dict[str, Any]) -> None:
     write_json_atomic(out / _CHECKS_FILE, _checks(out) | {name: figures})
 
 
-def write_card(out: Path, folder: RunFolder, stage: str, manifest: Manifest) -> Path:
-    """Write `README.md` below `out`, with everything that was exported there so far."""
+def refuse_mixture(out: Path, manifest: Manifest) -> None:
+    """Raise ValueError where `out` holds exports of another network: one card cannot tell both."""
+    for name, found in _checks(out).items():
+        if found.get("of", manifest.title) != manifest.title:
+            raise ValueError(
+                f"{out / name} is {found['of']}: give another --out for {manifest.title}, or "
+                "remove that folder"
+            )
+
+
+def write_card(
+    out: Path, data: DataConfig, tables: dict[str, dict[str, Any]], manifest: Manifest
+) -> Path:
+    """Write `README.md` below `out`, with everything that was exported there so far.
+
+    `tables` are the JSON of the network's figures by part: heldout, test.
+    """
     parts = [
         _head(manifest),
-        _metrics(folder.result(stage) or {}, stage),
+        _metrics(tables),
         _input(manifest),
         _confidence(manifest),
         _files(_checks(out)),
-        _terms(folder),
+        _terms(data),
     ]
     path = out / "README.md"
     write_text_atomic(path, "\n\n".join(part for part in parts if part) + "\n")
@@ -51,17 +66,31 @@ def _checks(out: Path) -> dict[str, Any]:
 def _head(manifest: Manifest) -> str:
     model, scheme = manifest.model, manifest.scheme
     return (
-        f"# {manifest.name}\n\n"
+        f"# {manifest.title}\n\n"
         f"{scheme.num_landmarks} facial landmarks (scheme {scheme.name}), by a stacked hourglass "
         f"of {model.stacks} stack{'s' * (model.stacks > 1)}, {model.width} channels, "
         f"{model.image_size} x {model.image_size} pixels in, {model.map_size} x {model.map_size} "
         "maps, and a soft-argmax. Trained with sesame-hpc in three stages (SESAME, Choi et al., "
-        "JCSE 19(2), 2025)."
+        "JCSE 19(2), 2025)." + _which(manifest)
     )
 
 
-def _metrics(result: dict[str, Any], stage: str) -> str:
-    tables = {name: result[name] for name in ("heldout", "test") if result.get(name)}
+def _which(manifest: Manifest) -> str:
+    averaged = (
+        " Its weights are the moving average (EMA) of those of training."
+        if manifest.weights == "ema"
+        else ""
+    )
+    flipped = (
+        " It gives the mean of what it finds in the crop and in its mirrored image (flip test), "
+        "at twice the cost; both are in the model, which takes the crop alone."
+        if manifest.flip
+        else ""
+    )
+    return averaged + flipped
+
+
+def _metrics(tables: dict[str, dict[str, Any]]) -> str:
     if not tables:
         return ""
     names = {"heldout": "held-out", "test": "test"}
@@ -76,7 +105,7 @@ def _metrics(result: dict[str, Any], stage: str) -> str:
         + " |"
     )
     return (
-        f"## How good it is\n\nNormalised mean error in percent after {stage}: mean distance over "
+        "## How good it is\n\nNormalised mean error in percent: mean distance over "
         "the distance of the outer eye corners, in original pixels.\n\n" + "\n".join(rows)
     )
 
@@ -134,14 +163,19 @@ def _found(figures: dict[str, Any]) -> str:
             f"NME {figures['nme']:.3f} % on {figures['checked_on']}, "
             f"{figures['nme_against_fp32']:+.3f} against fp32"
         )
+    rounding = ""
+    if "pytorch_error_px_float64" in figures:
+        rounding = (
+            f"; against float64 {figures['largest_error_px_float64']:.1e}, "
+            f"where PyTorch itself is {figures['pytorch_error_px_float64']:.1e} off"
+        )
     return (
         f"largest coordinate error against PyTorch {figures['largest_error_px']:.1e} px of the "
-        f"crop, on {figures['checked_on']}"
+        f"crop, on {figures['checked_on']}{rounding}"
     )
 
 
-def _terms(folder: RunFolder) -> str:
-    data = folder.config().data
+def _terms(data: DataConfig) -> str:
     licence = _LICENCES.get(data.format, _UNKNOWN_LICENCE)
     return (
         f"## Data and terms\n\nTrained on pictures in the `{data.format}` format, "

@@ -10,11 +10,11 @@ from types import ModuleType
 
 import torch
 
-from sesame_hpc.inference.backends import METADATA_KEY
+from sesame_hpc.inference.backends import METADATA_KEY, ONNX_INSTALL
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.models.prediction import PredictionNet
 
-__all__ = ["quantise", "write_onnx", "write_torchscript"]
+__all__ = ["describe", "quantise", "write_onnx", "write_torchscript"]
 
 _OPSET = 18
 
@@ -24,7 +24,7 @@ def write_onnx(network: PredictionNet, manifest: Manifest, path: Path) -> None:
 
     The manifest goes into the file's metadata. Raises ValueError where packages are missing.
     """
-    onnx = _onnx()
+    _onnx()
     with _quiet():
         torch.onnx.export(
             network,
@@ -37,17 +37,17 @@ def write_onnx(network: PredictionNet, manifest: Manifest, path: Path) -> None:
             dynamo=True,
             external_data=False,
         )
-    _describe(onnx, path, manifest)
+    describe(path, manifest)
 
 
 def quantise(source: Path, path: Path, manifest: Manifest) -> None:
     """Dynamic quantisation: 8-bit weights, activations rounded as they come."""
-    onnx = _onnx()
+    _onnx()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
         quantize_dynamic(source, path, weight_type=QuantType.QUInt8, per_channel=False)
-    _describe(onnx, path, manifest)
+    describe(path, manifest)
 
 
 def write_torchscript(network: PredictionNet, manifest: Manifest, path: Path) -> None:
@@ -62,7 +62,9 @@ def _example(manifest: Manifest) -> torch.Tensor:
     return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def _describe(onnx: ModuleType, path: Path, manifest: Manifest) -> None:
+def describe(path: Path, manifest: Manifest) -> None:
+    """Put the manifest into the metadata of an ONNX file, in place of what was there."""
+    onnx = _onnx()
     model = onnx.load(path)
     del model.metadata_props[:]
     model.metadata_props.add(key=METADATA_KEY, value=manifest.model_dump_json())
@@ -76,9 +78,7 @@ def _onnx() -> ModuleType:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ValueError(
-            f"export to ONNX needs {error.name}: pip install 'sesame-hpc[export]'"
-        ) from None
+        raise ValueError(f"export to ONNX needs {error.name}: {ONNX_INSTALL}") from None
     onnxruntime.set_default_logger_severity(3)
     return onnx
 

@@ -6,9 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-__all__ = ["WEIGHTS_VARIABLE", "YuNet"]
+__all__ = ["WEIGHTS_VARIABLE", "YuNet", "usual_weights"]
 
 WEIGHTS_VARIABLE = "SESAME_YUNET"
+
+_FILE = "face_detection_yunet_2023mar.onnx"
+_SOURCE = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{_FILE}"
+_LFS_POINTER = b"version https://git-lfs"
 
 _LONGEST_SIDE = 1024
 _LEAST_SIDE = 16
@@ -18,7 +22,7 @@ class YuNet:
     """Detects faces with `cv2.FaceDetectorYN`.
 
     Args:
-        weights: the ONNX file; None takes the environment's SESAME_YUNET.
+        weights: the ONNX file; None takes the environment's SESAME_YUNET, else `usual_weights()`.
         least_score: detections below it are left out.
 
     Raises:
@@ -27,9 +31,14 @@ class YuNet:
     """
 
     def __init__(self, weights: Path | None, least_score: float = 0.6) -> None:
-        path = weights or _from_environment()
+        path = weights or Path(os.environ.get(WEIGHTS_VARIABLE) or usual_weights()).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f"no YuNet weights at {path}")
+            raise FileNotFoundError(f"no YuNet weights at {path}: {_how_to_get_them()}")
+        with path.open("rb") as file:
+            if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise ValueError(
+                    f"{path} is a pointer of Git LFS, not the file: {_how_to_get_them()}"
+                )
         try:
             self._detector = cv2.FaceDetectorYN.create(
                 str(path), "", (320, 320), score_threshold=least_score
@@ -61,12 +70,15 @@ class YuNet:
         return np.concatenate([low * back, (low + extent) * back], axis=1)
 
 
-def _from_environment() -> Path:
-    value = os.environ.get(WEIGHTS_VARIABLE)
-    if not value:
-        raise FileNotFoundError(
-            "the detector's weights are not part of this package: get YuNet's ONNX file "
-            "(face_detection_yunet_*.onnx of the OpenCV Zoo) and name it by "
-            f"--detector-weights FILE or {WEIGHTS_VARIABLE}=FILE"
-        )
-    return Path(value).expanduser()
+def usual_weights() -> Path:
+    """Where the weights are looked for when nothing else is said."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "sesame-hpc" / _FILE
+
+
+def _how_to_get_them() -> str:
+    return (
+        "they are not part of this package (MIT licence, OpenCV Zoo, 0.2 MB). "
+        f"Get them once with\n  curl -L --create-dirs -o {usual_weights()} {_SOURCE}\n"
+        f"or name another copy by --detector-weights FILE or {WEIGHTS_VARIABLE}=FILE"
+    )

@@ -12,7 +12,8 @@ from sesame_hpc.data import geometry
 from sesame_hpc.inference.backends import Backend, Device, OnnxBackend
 from sesame_hpc.inference.cropping import crop_faces
 from sesame_hpc.inference.landmarks import Landmarks
-from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.inference.manifest import Manifest, Weights
+from sesame_hpc.inference.variant import Variant
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Landmarker"]
@@ -45,29 +46,35 @@ class Landmarker:
         device: Device = "auto",
         *,
         stage: str = "finetune",
+        weights: Weights = "last",
+        flip: bool = False,
         batch_size: int = 32,
     ) -> "Landmarker":
         """The model at `path`: nothing in its files is ever executed.
 
-        `path` is a run folder (then the weights are those of `stage`), a folder of
-        `sesame export --to safetensors`, or a `.onnx` file of `sesame export --to onnx` (which
-        imports no torch). The first load of a run calibrates its confidence on the held-out faces
-        and keeps the result in the run folder; where their pictures are gone it says so in a
-        warning, and confidences are NaN.
+        `path` is a run folder, a folder of `sesame export --to safetensors`, or a `.onnx` file of
+        `sesame export --to onnx` (which imports no torch). Of a run folder, `weights` takes the
+        last ones of `stage` or their moving average (ema), and `flip` averages with the mirrored
+        crop; an export is what it was exported as. The first load of such a network calibrates its
+        confidence on the held-out faces and keeps the result in the run folder; where their
+        pictures are gone it says so in a warning, and confidences are NaN.
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.
-            ValueError: the files are of another kind, or the device is not there.
+            ValueError: the files are of another kind, the stage kept no such weights, an export is
+                of others than asked for, or the device is not there.
         """
         path = Path(path)
         if device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device is {device!r}; takes auto, cpu or cuda")
+        variant = Variant(stage, weights, flip)
         if path.suffix.lower() == ".onnx":
             backend = OnnxBackend(path, device)
+            variant.check_export(backend.manifest, path)
             return cls(backend, backend.manifest, batch_size)
         from sesame_hpc.inference.loading import load_folder
 
-        return load_folder(path, device, stage, batch_size)
+        return load_folder(path, device, variant, batch_size)
 
     @property
     def scheme(self) -> Scheme:

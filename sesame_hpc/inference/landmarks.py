@@ -9,7 +9,7 @@ from sesame_hpc.schemes import Scheme
 __all__ = ["Landmarks"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Landmarks:
     """F faces of K landmarks.
 
@@ -39,6 +39,11 @@ class Landmarks:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __repr__(self) -> str:
+        return (
+            f"Landmarks({len(self)} faces, points {self.points.shape}, scheme {self.scheme.name})"
+        )
 
     def of_image(self, index: int) -> "Landmarks":
         """The faces of one image of the sequence."""

@@ -10,29 +10,29 @@ from sesame_hpc.config import BoxConfig
 from sesame_hpc.files import write_text_atomic
 from sesame_hpc.inference.backends import Device
 from sesame_hpc.inference.calibration import check_calibration, fit_calibration
-from sesame_hpc.inference.heldout import measure, run_config
+from sesame_hpc.inference.heldout import Measured, measure, run_config
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
+from sesame_hpc.inference.variant import Variant
 from sesame_hpc.stages.faces import read_faces, run_scheme
 from sesame_hpc.stages.folder import RunFolder
 
-__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "load_folder", "load_run", "run_manifest"]
+__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "calibrated", "load_folder", "load_run"]
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
-_COORDINATE_STAGES = ("preliminary", "finetune")
 
-
-def load_folder(path: Path, device: Device, stage: str, batch_size: int) -> Landmarker:
+def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -> Landmarker:
     """See `Landmarker.load`."""
     if (path / CONFIG_FILE).is_file():
         manifest = Manifest.from_json((path / CONFIG_FILE).read_bytes(), path / CONFIG_FILE)
+        variant.check_export(manifest, path)
         network = load_network(path / WEIGHTS_FILE, manifest)
         return Landmarker(TorchBackend(network, device), manifest, batch_size)
     if (path / "config.yaml").is_file():
-        return load_run(RunFolder(path), device, stage, batch_size)
+        return load_run(RunFolder(path), device, variant, batch_size)
     if path.is_file():
         raise ValueError(
             f"{path} is no model that can be loaded; valid are a run folder, a folder of "
@@ -43,18 +43,13 @@ def load_folder(path: Path, device: Device, stage: str, batch_size: int) -> Land
     )
 
 
-def run_manifest(folder: RunFolder, stage: str) -> Manifest:
-    """What the run's config says of a stage's network; uncalibrated.
-
-    Raises ValueError for a stage without coordinates.
-    """
-    if stage not in _COORDINATE_STAGES:
-        raise ValueError(
-            f"stage {stage!r} predicts no landmarks; {' or '.join(_COORDINATE_STAGES)}"
-        )
+def _manifest(folder: RunFolder, variant: Variant) -> Manifest:
+    """What the run's config says of one of its networks; uncalibrated."""
     config = folder.config()
     return Manifest(
-        name=f"{folder.path.resolve().name}/{stage}",
+        name=f"{folder.path.resolve().name}/{variant.stage}",
+        weights=variant.weights,
+        flip=variant.flip,
         scheme=run_scheme(config, folder),
         model=config.model,
         head=config.head,
@@ -62,18 +57,12 @@ def run_manifest(folder: RunFolder, stage: str) -> Manifest:
     )
 
 
-def _calibrated(folder: RunFolder, landmarker: Landmarker, data: Path | None) -> Manifest:
-    """The landmarker's manifest with a calibration on the run's held-out faces.
-
-    `data` stands for the run's own data folder. Raises FileNotFoundError or ValueError where the
-    held-out faces cannot be read.
-    """
-    config = run_config(folder, data)
-    heldout = read_faces(config, folder).heldout
-    spread, errors, faces = measure(landmarker, heldout, config.data)
+def calibrated(manifest: Manifest, measured: Measured) -> Manifest:
+    """`manifest` with a calibration learnt from what its network was measured at."""
+    spread, errors, faces = measured
     groups = {image: number for number, image in enumerate(dict.fromkeys(faces.images))}
     check = check_calibration(spread, errors, np.array([groups[image] for image in faces.images]))
-    return landmarker.manifest.model_copy(
+    return manifest.model_copy(
         update={"calibration": fit_calibration(spread, errors), "check": check}
     )
 
@@ -81,21 +70,23 @@ def _calibrated(folder: RunFolder, landmarker: Landmarker, data: Path | None) ->
 def load_run(
     folder: RunFolder,
     device: Device,
-    stage: str,
+    variant: Variant,
     batch_size: int = 32,
     data: Path | None = None,
 ) -> Landmarker:
     """A run's landmarker, calibrated if its held-out faces are there; `data`: where they are."""
-    manifest = run_manifest(folder, stage)
-    network = load_network(folder.weights(stage), manifest)
+    manifest = _manifest(folder, variant)
+    network = load_network(variant.weights_file(folder), manifest)
     landmarker = Landmarker(TorchBackend(network, device), manifest, batch_size)
-    stored = folder.stage(stage) / "calibration.json"
+    stored = variant.calibration_file(folder)
     if not stored.exists():
         try:
-            manifest = _calibrated(folder, landmarker, data)
+            config = run_config(folder, data)
+            heldout = read_faces(config, folder).heldout
+            manifest = calibrated(manifest, measure(landmarker, heldout, config.data))
         except (FileNotFoundError, ValueError) as error:
             warnings.warn(
-                f"confidences of {manifest.name} will be NaN, since its held-out faces, which "
+                f"confidences of {manifest.title} will be NaN, since its held-out faces, which "
                 f"would calibrate them, cannot be read: {error}",
                 stacklevel=4,
             )

@@ -9,26 +9,38 @@ from sesame_hpc.config import BoxConfig, HeadConfig, ModelConfig
 from sesame_hpc.inference.calibration import Calibration, CalibrationCheck
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["Manifest"]
+__all__ = ["Manifest", "Weights"]
+
+Weights = Literal["last", "ema"]
 
 
 class Manifest(BaseModel):
     """The `config.json` beside exported weights, and the metadata `sesame` of an ONNX file.
 
-    `box.scale` is the side of the crop's window over the longer side of the face's box; `name`
-    says which run and stage the weights are from.
+    `box.scale` is the side of the crop's window over the longer side of the face's box. `name` says
+    which run and stage the weights are from: as the last step left them, or their moving average
+    (ema). With `flip` the network averages over each crop and its mirrored image. The calibration
+    is of these weights with this flip.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["sesame-hpc landmarks 1"] = "sesame-hpc landmarks 1"
     name: str
+    weights: Weights = "last"
+    flip: bool = False
     scheme: Scheme
     model: ModelConfig
     head: HeadConfig
     box: BoxConfig
     calibration: Calibration | None = None
     check: CalibrationCheck | None = None
+
+    @property
+    def title(self) -> str:
+        """Run, stage, and which of its networks, for people: "demo/finetune, EMA weights"."""
+        averaged = ", EMA weights" if self.weights == "ema" else ""
+        return f"{self.name}{averaged}{', flip test' if self.flip else ''}"
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"

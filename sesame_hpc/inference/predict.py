@@ -31,13 +31,23 @@ Detector = Callable[[np.ndarray], np.ndarray]
 
 @dataclass
 class Outcome:
-    """What was found; a message for each input that failed; the files that were written."""
+    """What was found; a message for each input that failed; the files that were written.
+
+    `without_faces` counts pictures and frames for which no box was given or found.
+    """
 
     faces: list[FoundFace] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     pictures: int = 0
     frames: int = 0
+    without_faces: int = 0
+
+    def __str__(self) -> str:
+        places = [_count(self.pictures, "picture"), _count(self.frames, "frame")]
+        where = " and ".join(place for place in places if place) or "no picture"
+        empty = f", {self.without_faces} of them without a face" if self.without_faces else ""
+        return f"{_count(len(self.faces), 'face') or 'no face'} in {where}{empty}"
 
 
 def predict(
@@ -168,6 +178,7 @@ class Predictor:
         points: np.ndarray,
         orders: np.ndarray,
     ) -> None:
+        self.outcome.without_faces += len(orders) == 0
         for face, order in enumerate(orders):
             self.outcome.faces.append(
                 FoundFace(
@@ -202,6 +213,11 @@ class Predictor:
         text = str(error)
         place = str(source.path)
         self.outcome.faults.append(text if place in text else f"{place}: {text}")
+
+
+def _count(number: int, what: str) -> str:
+    """ "" for none, "1 face", "2 faces"."""
+    return f"{number} {what}{'s' * (number > 1)}" if number else ""
 
 
 def _batches(frames: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:

@@ -21,14 +21,17 @@ def load_network(weights: Path, manifest: Manifest) -> PredictionNet:
 
     Raises FileNotFoundError for a missing file, ValueError for one of another kind or network.
     """
-    network = PredictionNet(manifest.model, manifest.head.beta, manifest.scheme.num_landmarks)
+    mirror = manifest.scheme.mirror if manifest.flip else None
+    network = PredictionNet(
+        manifest.model, manifest.head.beta, manifest.scheme.num_landmarks, mirror
+    )
     state = load_weights(weights)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()[1:2]
         raise ValueError(
-            f"{weights} does not fit the network of {manifest.name}: {' '.join(first).strip()}"
+            f"{weights} does not fit the network of {manifest.title}: {' '.join(first).strip()}"
         ) from None
     return network.eval().requires_grad_(False)
 

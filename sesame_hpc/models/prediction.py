@@ -1,38 +1,69 @@
 """The landmark network as it is used, not trained: coordinates and spread in one pass."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from sesame_hpc.config import ModelConfig
 from sesame_hpc.models.hourglass import StackedHourglass
 
-__all__ = ["PredictionNet", "mean_and_spread"]
+__all__ = ["PredictionNet", "mean_and_spread", "of_mirrored"]
 
 
 class PredictionNet(nn.Module):
     """`LandmarkNet` of the last stack, with the same state dict, in plain PyTorch operations.
 
     [B, 3, S, S] in [0, 1] -> (points [B, K, 2], spread [B, K]), both fp32, in fractions of the
-    crop side. It can be exported: no operation of our own is in it.
+    crop side. With `mirror`, the permutation of the K landmarks, both are means with those of the
+    mirrored crop (flip test). It can be exported: no operation of our own is in it.
     """
 
-    def __init__(self, model: ModelConfig, beta: float, num_landmarks: int) -> None:
+    _mirror: Tensor | None
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        beta: float,
+        num_landmarks: int,
+        mirror: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.beta = beta
         self.backbone = StackedHourglass(model, num_landmarks)
+        order = None if mirror is None else torch.tensor(mirror)
+        self.register_buffer("_mirror", order, persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return mean_and_spread(self.backbone(images)[-1], self.beta)
+        if self._mirror is None:
+            return mean_and_spread(self.backbone(images)[-1], self.beta)
+        both = torch.cat((images, images.flip(-1)))
+        points, spread = mean_and_spread(self.backbone(both)[-1], self.beta)
+        straight, mirrored = points.unflatten(0, (2, -1)).unbind(0)
+        points = (straight + of_mirrored(mirrored, self._mirror)) / 2
+        straight, mirrored = spread.unflatten(0, (2, -1)).unbind(0)
+        return points, (straight + mirrored[:, self._mirror]) / 2
+
+
+def of_mirrored(points: Tensor, mirror: Tensor) -> Tensor:
+    """Landmarks found in mirrored crops -> where they are in the crops themselves.
+
+    [B, K, 2] in fractions of the crop side; `mirror` int64 [K] is the scheme's permutation.
+    """
+    found = points[:, mirror]
+    return torch.stack((1.0 - found[..., 0], found[..., 1]), -1)
 
 
 def mean_and_spread(maps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Mean (Eq. 1 of the paper) and standard deviation of each map's softmax.
 
     maps [B, K, H, W] -> points [B, K, 2] (x, y) as `soft_argmax` gives them, and spread [B, K]:
-    the root of the expected squared distance from the mean. Fractions of the map's sides; fp32.
+    the root of the expected squared distance from the mean. Fractions of the map's sides; fp32, or
+    fp64 of fp64.
     """
     height, width = maps.shape[2:]
-    probability = (maps.flatten(2).float() * beta).softmax(2).unflatten(2, (height, width))
+    exact = torch.promote_types(maps.dtype, torch.float32)
+    probability = (maps.flatten(2).to(exact) * beta).softmax(2).unflatten(2, (height, width))
     x, across = _moments(probability.sum(2), width)
     y, along = _moments(probability.sum(3), height)
     return torch.stack((x, y), 2), (across + along).sqrt()
@@ -40,6 +71,7 @@ def mean_and_spread(maps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
 
 def _moments(marginal: Tensor, cells: int) -> tuple[Tensor, Tensor]:
     """Mean and variance [B, K] of marginals [B, K, cells] over the cells' centres."""
-    centres = (torch.arange(cells, dtype=torch.float32, device=marginal.device) + 0.5) / cells
+    places = torch.arange(cells, dtype=marginal.dtype, device=marginal.device)
+    centres = (places + 0.5) / cells
     mean = (marginal * centres).sum(2)
     return mean, (marginal * (centres - mean[:, :, None]).square()).sum(2)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 __all__ = ["load_weights", "save_weights"]
@@ -13,7 +13,9 @@ __all__ = ["load_weights", "save_weights"]
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Write a state dict as safetensors, atomically."""
     partial = path.with_name(path.name + ".partial")
-    save_file({key: value.detach().cpu().contiguous() for key, value in weights.items()}, partial)
+    partial.write_bytes(
+        save({key: value.detach().cpu().contiguous() for key, value in weights.items()})
+    )
     os.replace(partial, path)
 
 

@@ -1,7 +1,7 @@
 """What a report is made of: a run folder, and the labels and images where they are at hand."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.stages.faces import Faces, read_faces, run_scheme
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
 from sesame_hpc.training.records import MetricsLog
 
-__all__ = ["COORDINATE_STAGES", "PARTS", "Material", "Part", "read_material"]
+__all__ = ["PARTS", "Material", "Part", "read_material"]
 
-COORDINATE_STAGES = ("preliminary", "finetune")
 PARTS = {"heldout": "held-out", "test": "test"}
 
 
@@ -29,7 +28,8 @@ class Part:
 
     `figures` {stage: JSON of its figures}. Where labels and predictions could be read, `faces`,
     `points` {stage: [N, K, 2] pixels} and `face_nme` {stage: percent [N]} are there too, and with
-    both stages `change`: finetune minus preliminary as `evaluation.compare` gives it.
+    both stages `change`: finetune minus preliminary as `evaluation.compare` gives it. `ema` is the
+    same of the averaged weights, of those stages that kept some.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Part:
     faces: Annotations | None = None
     points: dict[str, np.ndarray] = field(default_factory=dict)
     change: dict[str, Any] | None = None
+    ema: "Part | None" = None
 
     @property
     def title(self) -> str:
@@ -150,19 +151,31 @@ def _read_part(
         for stage in COORDINATE_STAGES
         if results.get(stage, {}).get(name) is not None
     }
+    averaged = {stage: table["ema"] for stage, table in figures.items() if "ema" in table}
     if not figures:
         return None, None
     annotations = None if faces is None else getattr(faces, name)
-    if annotations is None:
-        return Part(name, figures), None
+    part, reason = _with_points(Part(name, figures), annotations, folder, False)
+    if averaged:
+        ema, its_reason = _with_points(Part(name, averaged), annotations, folder, True)
+        part, reason = replace(part, ema=ema), reason or its_reason
+    return part, reason
+
+
+def _with_points(
+    part: Part, faces: Annotations | None, folder: RunFolder, averaged: bool
+) -> tuple[Part, str | None]:
+    """The part with labels and predictions, if they are there; else why they are not."""
+    if faces is None:
+        return part, None
     try:
         points = {
-            stage: read_predictions(folder.predictions(stage, name), annotations)
-            for stage in figures
+            stage: read_predictions(folder.predictions(stage, part.name, averaged), faces)
+            for stage in part.figures
         }
     except (ValueError, OSError) as error:
-        return Part(name, figures), f"the predictions could not be read: {error}"
-    return Part(name, figures, annotations, points, _change(points, annotations)), None
+        return part, f"the predictions could not be read: {error}"
+    return replace(part, faces=faces, points=points, change=_change(points, faces)), None
 
 
 def _change(points: dict[str, np.ndarray], faces: Annotations) -> dict[str, Any] | None:

@@ -12,11 +12,12 @@ from markupsafe import Markup
 from sesame_hpc import __version__
 from sesame_hpc.config import STAGES
 from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart, readable
-from sesame_hpc.report.material import COORDINATE_STAGES, Material, Part
+from sesame_hpc.report.material import Material, Part
 from sesame_hpc.report.pictures import extreme_faces, reconstruction_strips
 from sesame_hpc.report.published import PUBLISHED, incomparable, placed
 from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, stage_rows
 from sesame_hpc.report.words import progress, verdict
+from sesame_hpc.stages.folder import COORDINATE_STAGES
 
 __all__ = ["render"]
 
@@ -106,7 +107,9 @@ def _part(material: Material, part: Part) -> dict[str, Any]:
         "last": last,
         "figures": part.figures,
         "change": part.change,
-        "regions": region_rows(material, part),
+        "regions": (regions := region_rows(material, part)),
+        "total": next(row for row in regions if row.is_total),
+        "ema": part.ema and _averaged(material, part.ema),
         "overall": overall_rows(part),
         "landmarks": landmarks,
         "landmark_chart": landmarks
@@ -115,6 +118,15 @@ def _part(material: Material, part: Part) -> dict[str, Any]:
         "ced": part.points and ced_chart(part.face_nme, f"Cumulative error distribution {what}"),
         "protocol": part.figures[last].get("protocol", {}),
         "normalised_by": part.figures[last].get("normalised_by", {}),
+    }
+
+
+def _averaged(material: Material, part: Part) -> dict[str, Any]:
+    return {
+        "title": part.title,
+        "count": part.count,
+        "change": part.change,
+        "regions": region_rows(material, part),
     }
 
 
@@ -130,10 +142,10 @@ def _published(material: Material) -> dict[str, Any]:
     figures = {} if tested is None else tested.figures
     last = list(figures.values())[-1] if figures else None
     reason = incomparable(material.scheme.name, last)
-    own = {stage: each["nme"] for stage, each in figures.items()}
+    averaged = tested.ema.figures if tested and tested.ema else {}
     return {
         "reason": reason,
-        "rows": placed(own, _crops(last)) if reason is None else list(PUBLISHED),
+        "rows": placed(figures, averaged, _crops(last)) if reason is None else list(PUBLISHED),
         "shown": material.scheme.name == "wflw98",
     }
 

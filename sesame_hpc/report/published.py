@@ -66,10 +66,17 @@ def incomparable(scheme: str, test: dict[str, Any] | None) -> str | None:
     return None
 
 
-def placed(own: dict[str, float], crops: str) -> list[Row]:
-    """The published rows and this run's ({stage: NME in percent} on `crops`), worst first."""
+def placed(own: dict[str, Any], averaged: dict[str, Any], crops: str) -> list[Row]:
+    """The published rows and this run's, worst first.
+
+    `own` and `averaged` (EMA weights) are {stage: JSON of its figures} on `crops`.
+    """
     mine = [
-        Row(f"This run, {stage}", f"{nme:.3f}", crops, "last epoch", stage)
-        for stage, nme in own.items()
+        Row(f"This run, {stage}{name}", f"{figures['nme']:.3f}", crops, checkpoint, stage)
+        for tables, name, checkpoint in (
+            (own, "", "last epoch"),
+            (averaged, ", EMA weights", "last epoch, averaged weights"),
+        )
+        for stage, figures in tables.items()
     ]
     return sorted([*PUBLISHED, *mine], key=lambda row: -float(row.nme))

@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from sesame_hpc.config import STAGES
 from sesame_hpc.report.charts import change_mark, readable, whiskers
-from sesame_hpc.report.material import COORDINATE_STAGES, Material, Part
+from sesame_hpc.report.material import Material, Part
 from sesame_hpc.report.svg import Scale
+from sesame_hpc.stages.folder import COORDINATE_STAGES
 
 __all__ = [
     "MaskingRow",
@@ -39,6 +40,7 @@ class RegionRow:
     change_interval: Sequence[float] | None
     mark: Markup | None
     masked: float | None
+    is_total: bool = False
 
     @property
     def rate(self) -> float | None:
@@ -48,17 +50,22 @@ class RegionRow:
 
 
 def region_rows(material: Material, part: Part) -> list[RegionRow]:
-    """One row a region and one of all points, with preliminary and finetune in this order."""
-    scale = None
-    if part.change is not None:
-        every = [part.change["nme"], *part.change["regions"].values()]
-        scale = whiskers([each["interval"] for each in every])
+    """One row a region and one of all points, with preliminary and finetune in this order.
+
+    A last one is of all points by the averaged weights, where there are some.
+    """
+    changes = [each.change for each in (part, part.ema) if each and each.change]
+    every = [row for each in changes for row in (each["nme"], *each["regions"].values())]
+    scale = whiskers([row["interval"] for row in every]) if every else None
     rows = []
     for name, points in material.scheme.regions.items():
         masked = None if material.masking is None else material.masking[name]
         rows.append(_region_row(part, name, readable(name), points, scale, masked))
     everything = range(material.scheme.num_landmarks)
-    return [*rows, _region_row(part, None, "all points", everything, scale, None)]
+    rows.append(_region_row(part, None, "all points", everything, scale, None))
+    if part.ema:
+        rows.append(_region_row(part.ema, None, "all points, EMA", everything, scale, None))
+    return rows
 
 
 def _region_row(
@@ -80,6 +87,7 @@ def _region_row(
         change_interval=None,
         mark=None,
         masked=masked,
+        is_total=region is None,
     )
     if part.change is None or scale is None:
         return row
@@ -116,12 +124,15 @@ class OverallRow:
 
 
 def overall_rows(part: Part) -> list[OverallRow]:
-    """All faces and each subset, with the finished stages in their order."""
+    """All faces, each subset, all faces by averaged weights; the finished stages in their order."""
     stages = list(part.figures.values())
     rows = [OverallRow("all faces", part.count, _rates(stages))]
     for name in stages[0].get("subsets", {}):
         chosen = [figures["subsets"][name] for figures in stages]
         rows.append(OverallRow(name, chosen[0]["faces"], _rates(chosen)))
+    if part.ema:
+        averaged = [part.ema.figures.get(stage, {}) for stage in part.figures]
+        rows.append(OverallRow("all faces, EMA", part.count, _rates(averaged)))
     return rows
 
 

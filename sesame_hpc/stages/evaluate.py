@@ -1,52 +1,116 @@
 """`evaluate_run` and `evaluate_file`: figures of a run's network, or of anybody's predictions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from sesame_hpc.config import BoxConfig
+from sesame_hpc.config import STAGES, BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import EvalLoader
-from sesame_hpc.data.readers import Format, Split, has_split, read_annotations
+from sesame_hpc.data.readers import Format, has_split, read_annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.schemes import Scheme, load_scheme
-from sesame_hpc.stages.faces import run_scheme
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.stages.faces import read_faces, run_scheme
+from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
 from sesame_hpc.training.checkpoint import load_weights
 from sesame_hpc.training.distributed import connect
 
-__all__ = ["Source", "crop_protocol", "evaluate_file", "evaluate_run"]
+__all__ = ["Part", "Source", "evaluate_file", "evaluate_run", "protocol"]
 
-_COORDINATE_STAGES = ("preliminary", "finetune")
+Part = Literal["train", "heldout", "test"]
+
+_PARTS = {
+    "train": "train, all of it: a run trained on these faces has seen them",
+    "heldout": "held-out faces of train",
+    "test": "test",
+}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Faces to evaluate on. `format` None takes the run's, `split` None test if there is one."""
+    """Faces to evaluate on. `format` None takes the run's, `part` None test if there is one.
+
+    The part heldout are those faces of train that a run has kept aside.
+    """
 
     root: Path
     format: Format | None = None
-    split: Split | None = None
+    part: Part | None = None
 
-    def read(self, format: Format, scheme: Scheme | None) -> Annotations:
+    def read(
+        self, format: Format, scheme: Scheme | None, run: RunFolder | None = None
+    ) -> tuple[Annotations, Part]:
+        """The faces and which part they are. Raises ValueError for heldout without a `run`."""
         chosen = self.format or format
         has_test = has_split(self.root, chosen, "test", scheme)
-        split = self.split or ("test" if has_test else "train")
-        return read_annotations(self.root, chosen, split, scheme)
+        part = self.part or ("test" if has_test else "train")
+        if part != "heldout":
+            return read_annotations(self.root, chosen, part, scheme), part
+        if run is None:
+            raise ValueError(
+                "--split heldout: are the faces that a run kept aside; give its folder"
+            )
+        config = run.config()
+        data = config.data.model_copy(update={"root": self.root, "format": chosen})
+        return read_faces(config.model_copy(update={"data": data}), run).heldout, part
 
 
-def crop_protocol(box: BoxConfig) -> dict[str, str]:
-    """How crops are made, for the record: figures under other protocols are not comparable."""
-    whose = "landmarks'" if box.protocol == "landmarks" else "data set's"
+@dataclass(frozen=True)
+class _Network:
+    """One network of a run: a stage's last weights, or with `averaged` their moving average."""
+
+    folder: RunFolder
+    stage: str
+    averaged: bool = False
+
+    @property
+    def has_average(self) -> bool:
+        return not self.averaged and self.folder.weights(self.stage, averaged=True).exists()
+
+    def predict(self, faces: Annotations, *, flip: bool = False) -> tuple[np.ndarray, Annotations]:
+        """[N, K, 2] in original pixels and the faces that could be read. Collective."""
+        config = self.folder.config()
+        scheme = run_scheme(config, self.folder)
+        if scheme.points != faces.scheme.points:
+            raise ValueError(
+                f"{self.folder.path} finds the landmarks of {scheme.name}, "
+                f"these faces are labelled with those of {faces.scheme.name}"
+            )
+        weights = load_weights(self.folder.weights(self.stage, self.averaged))
+        world = connect(config.runtime)
+        network = LandmarkNet(config.model, config.head, faces.scheme.num_landmarks)
+        network.load_state_dict(weights)
+        loader = EvalLoader(
+            faces,
+            config.data,
+            config.model.image_size,
+            batch_size=getattr(config.stages, self.stage).batch_size,
+            device=world.device,
+            rank=world.rank,
+            world_size=world.size,
+        )
+        return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
+
+
+def protocol(part: Part, box: BoxConfig | None) -> dict[str, str]:
+    """Which faces and how their crops are made, for the record: others are not comparable.
+
+    `box` None where that is not known.
+    """
+    return {"part": _PARTS[part], "box": "not known" if box is None else _crops(box)}
+
+
+def _crops(box: BoxConfig) -> str:
     if box.protocol == "letterbox":
-        return {"box": f"letterbox, {box.scale} x the data set's box"}
-    return {"box": f"square window, {box.scale} x the longer side of the {whose} box"}
+        return f"letterbox, {box.scale} x the data set's box"
+    whose = "landmarks'" if box.protocol == "landmarks" else "data set's"
+    return f"square window, {box.scale} x the longer side of the {whose} box"
 
 
 def evaluate_run(
@@ -59,62 +123,64 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Figures (`Figures.to_json`) of a stage's network on the faces of `source`. Collective.
 
-    `run` is a run folder, or a `weights.safetensors` in one, which then names the stage. With
-    `flip`, "flip_test" holds the figures of predictions averaged with the mirrored crop's; where
-    the stage kept averaged weights, "ema" holds theirs. With `other`, a second run, "compared"
-    holds the paired differences, other minus this.
+    `run` is a run folder, or a `weights.safetensors` or `weights-ema.safetensors` in one, which
+    then names the stage. With `flip`, "flip_test" holds the figures of predictions averaged with
+    the mirrored crop's; where the stage kept averaged weights, "ema" holds theirs, and
+    "ema_flip_test" those with the flip. With `other`, a second run, "compared" holds the paired
+    differences, other minus this.
 
     Raises FileNotFoundError for a folder that holds no run or no finished stage, ValueError for a
     stage without coordinates or faces of another scheme.
     """
-    folder, stage = _locate(run, stage)
-    config = folder.config()
-    faces = source.read(config.data.format, run_scheme(config, folder))
-    predicted, faces = _predict(folder, stage, faces)
-    protocol = crop_protocol(config.data.box)
-    result = figures(predicted, faces, protocol).to_json()
+    network = _locate(run, stage)
+    config = network.folder.config()
+    scheme = run_scheme(config, network.folder)
+    faces, part = source.read(config.data.format, scheme, network.folder)
+    predicted, faces = network.predict(faces)
+
+    def score(points: np.ndarray) -> dict[str, Any]:
+        return figures(points, faces, protocol(part, config.data.box)).to_json()
+
+    result = score(predicted)
     if flip:
-        with_flip, _ = _predict(folder, stage, faces, flip=True)
-        result["flip_test"] = figures(with_flip, faces, protocol).to_json()
-    if folder.weights(stage, averaged=True).exists():
-        averaged, _ = _predict(folder, stage, faces, averaged=True)
-        result["ema"] = figures(averaged, faces, protocol).to_json()
+        result["flip_test"] = score(network.predict(faces, flip=True)[0])
+    if network.has_average:
+        average = replace(network, averaged=True)
+        result["ema"] = score(average.predict(faces)[0])
+        if flip:
+            result["ema_flip_test"] = score(average.predict(faces, flip=True)[0])
     if other is not None:
-        theirs, _ = _predict(*_locate(other, stage), faces)
+        theirs, _ = _locate(other, stage).predict(faces)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
 
 
 def evaluate_file(predictions: Path, source: Source, scheme: str | None = None) -> dict[str, Any]:
     """The same figures for predictions in a file (see `read_predictions`)."""
-    faces = source.read("wflw", load_scheme(scheme) if scheme else None)
-    return figures(read_predictions(predictions, faces), faces, {"box": "not known"}).to_json()
+    faces, part = source.read("wflw", load_scheme(scheme) if scheme else None)
+    return figures(read_predictions(predictions, faces), faces, protocol(part, None)).to_json()
 
 
-def _locate(path: Path, stage: str) -> tuple[RunFolder, str]:
+def _locate(path: Path, stage: str) -> _Network:
+    """The network meant by a run folder and a stage, or by the file of its weights."""
+    averaged = False
     if path.is_file():
-        path, stage = path.parents[2], path.parent.name
-    if stage not in _COORDINATE_STAGES:
-        valid = " or ".join(_COORDINATE_STAGES)
+        path, stage, averaged = _of_file(path)
+    if stage not in COORDINATE_STAGES:
+        valid = " or ".join(COORDINATE_STAGES)
         raise ValueError(f"stage {stage!r} predicts no landmarks; {valid}")
-    return RunFolder(path), stage
+    return _Network(RunFolder(path), stage, averaged)
 
 
-def _predict(
-    folder: RunFolder, stage: str, faces: Annotations, *, flip: bool = False, averaged: bool = False
-) -> tuple[np.ndarray, Annotations]:
-    config = folder.config()
-    weights = load_weights(folder.weights(stage, averaged))
-    world = connect(config.runtime)
-    network = LandmarkNet(config.model, config.head, faces.scheme.num_landmarks)
-    network.load_state_dict(weights)
-    loader = EvalLoader(
-        faces,
-        config.data,
-        config.model.image_size,
-        batch_size=getattr(config.stages, stage).batch_size,
-        device=world.device,
-        rank=world.rank,
-        world_size=world.size,
+def _of_file(path: Path) -> tuple[Path, str, bool]:
+    """Run folder, stage, and whether it is the EMA."""
+    file = path.resolve()
+    for stage in STAGES:
+        for averaged in (False, True):
+            run = file.parents[min(2, len(file.parents) - 1)]
+            if RunFolder(run).weights(stage, averaged) == file:
+                return run, stage, averaged
+    raise ValueError(
+        f"{path} is not where a run keeps a network: "
+        "RUN/checkpoints/STAGE/weights.safetensors or weights-ema.safetensors"
     )
-    return predict(network.to(world.device), loader, faces, world.gather, flip=flip)

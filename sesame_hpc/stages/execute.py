@@ -7,21 +7,17 @@ import torch
 from rich.console import Console
 
 from sesame_hpc.config import Config
-from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.keyed import keyed_generator
-from sesame_hpc.evaluation.figures import figures
-from sesame_hpc.evaluation.predict import predict
-from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.models.transfer import transfer_backbone
 from sesame_hpc.report import report_line
 from sesame_hpc.stages.coordinates import CoordinateTask
-from sesame_hpc.stages.evaluate import crop_protocol
 from sesame_hpc.stages.faces import read_faces
 from sesame_hpc.stages.folder import RunFolder
 from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
+from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.stages.summary import print_distribution, print_summary, write_summary
 from sesame_hpc.training.average import WeightAverage
@@ -79,27 +75,11 @@ def _train_coordinates(session: Session, name: str) -> None:
     )
     decay = session.stage_config(name).ema
     average = WeightAverage(engine.module, decay) if decay else None
-    result = session.fit(name, task, engine, loader, average) | {"test": None}
-    result["heldout"] = _score(session, name, engine.module, faces.heldout, "heldout")
-    if faces.test is not None:
-        result["test"] = _score(session, name, engine.module, faces.test, "test")
-    if average and session.world.is_main:
-        save_weights(session.folder.weights(name, averaged=True), average.weights())
+    result = session.fit(name, task, engine, loader, average)
+    result |= score(session, name, engine.module, average)
     if name == "preliminary":
         _write_distribution(session, result["heldout"]["regions"])
     _finish(session, name, engine.module, result)
-
-
-def _score(
-    session: Session, name: str, network: torch.nn.Module, faces: Annotations, part: str
-) -> dict[str, Any]:
-    """Figures of a finished network on a part of the data; keeps its predictions."""
-    session.world.share_buffers(network)
-    loader = session.eval_loader(faces, session.stage_config(name).batch_size)
-    predicted, faces = predict(network, loader, faces, session.world.gather)
-    if session.world.is_main:
-        write_predictions(session.folder.predictions(name, part), predicted, faces)
-    return figures(predicted, faces, crop_protocol(session.config.data.box)).to_json()
 
 
 def _write_distribution(session: Session, regions: dict[str, float]) -> None:

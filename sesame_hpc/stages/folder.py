@@ -16,7 +16,9 @@ from typing import IO, Any
 from sesame_hpc.config import STAGES, Config, differences, dump_config, load_config
 from sesame_hpc.files import write_json_atomic, write_text_atomic
 
-__all__ = ["RunFolder"]
+__all__ = ["COORDINATE_STAGES", "RunFolder"]
+
+COORDINATE_STAGES = ("preliminary", "finetune")
 
 _MAY_CHANGE = (
     "runtime.",
@@ -54,9 +56,12 @@ class RunFolder:
         """The finished network; with `averaged` its EMA, where the stage kept one."""
         return self.stage(stage) / f"weights{'-ema' if averaged else ''}.safetensors"
 
-    def predictions(self, stage: str, part: str) -> Path:
-        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py)."""
-        return self.path / "predictions" / f"{stage}-{part}.npz"
+    def predictions(self, stage: str, part: str, averaged: bool = False) -> Path:
+        """A finished stage's predictions on a part, heldout or test (evaluation/predictions.py).
+
+        With `averaged` those of its EMA.
+        """
+        return self.path / "predictions" / f"{stage}-{part}{'-ema' if averaged else ''}.npz"
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage achieved; None while it is unfinished."""

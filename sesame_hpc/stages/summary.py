@@ -7,7 +7,7 @@ from rich.table import Table
 
 from sesame_hpc.config import STAGES
 from sesame_hpc.files import write_json_atomic
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
 
 __all__ = ["print_distribution", "print_summary", "write_summary"]
 
@@ -15,7 +15,7 @@ __all__ = ["print_distribution", "print_summary", "write_summary"]
 def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
     """Gather the finished stages' results into `summary.json`; NME in percent."""
     results = {stage: folder.result(stage) or {} for stage in STAGES}
-    coordinates = {stage: results[stage] for stage in ("preliminary", "finetune")}
+    coordinates = {stage: results[stage] for stage in COORDINATE_STAGES}
     summary: dict[str, Any] = {
         "scheme": scheme,
         "faces": results["finetune"]["heldout"]["faces"],
@@ -34,7 +34,9 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
 
 
 def _figures(table: dict[str, Any]) -> dict[str, Any]:
-    return {"nme": table["nme"], "regions": table["regions"]}
+    """NME and regions; under "ema" the same of the averaged weights, where the stage kept some."""
+    brief = {"nme": table["nme"], "regions": table["regions"]}
+    return brief | ({"ema": _figures(table["ema"])} if "ema" in table else {})
 
 
 def print_summary(folder: RunFolder, console: Console) -> None:
@@ -65,12 +67,22 @@ def _comparison(stages: dict[str, Any], faces: int, part: str, masking: dict[str
         table.add_row(region, *_change(before["regions"][region], after["regions"][region]), share)
     table.add_section()
     table.add_row("all points", *_change(before["nme"], after["nme"]), "")
+    averaged = [each["ema"]["nme"] if "ema" in each else None for each in (before, after)]
+    if averaged != [None, None]:
+        table.add_row("all points, EMA", *_change(*averaged), "")
     return table
 
 
-def _change(before: float, after: float) -> tuple[str, str, str, str]:
+def _change(before: float | None, after: float | None) -> tuple[str, str, str, str]:
+    """Both, the change and its rate, as they are printed; blank where there is none."""
+    if before is None or after is None:
+        return _printed(before), _printed(after), "", ""
     change = after - before
     return f"{before:.3f}", f"{after:.3f}", f"{change:+.3f}", f"{100 * change / before:+.1f}"
+
+
+def _printed(nme: float | None) -> str:
+    return "" if nme is None else f"{nme:.3f}"
 
 
 def print_distribution(

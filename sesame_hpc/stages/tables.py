@@ -12,7 +12,11 @@ from sesame_hpc.files import write_json_atomic, write_text_atomic
 
 __all__ = ["print_figures", "write_figures"]
 
-_EXTRA_ROWS = {"flip_test": "all, flip test", "ema": "all, EMA weights"}
+_EXTRA_ROWS = {
+    "flip_test": "all, flip test",
+    "ema": "all, EMA weights",
+    "ema_flip_test": "all, EMA and flip",
+}
 _RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
 
 
@@ -22,6 +26,8 @@ def print_figures(figures: dict[str, Any], what: str, console: Console) -> None:
     for key, value in figures["protocol"].items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
     console.print(_overall(figures))
+    others = [f"{name} {nme:.3f}" for name, nme in figures["normalised_by"].items()]
+    console.print("NME % by normaliser: " + ", ".join(others), highlight=False, soft_wrap=True)
     console.print(_regions(figures))
     if "compared" in figures:
         console.print(_compared(figures["compared"]))
@@ -41,8 +47,6 @@ def _overall(figures: dict[str, Any]) -> Table:
             for key in _RATES
         ]
         table.add_row(name, str(row["faces"]), *rates)
-    others = [f"{name} {nme:.3f}" for name, nme in figures["normalised_by"].items()]
-    table.caption = "NME % by normaliser: " + ", ".join(others)
     return table
 
 
@@ -65,6 +69,8 @@ def _compared(compared: dict[str, Any]) -> Table:
     table.add_column("difference", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, row in {**compared["regions"], "all points": compared["nme"]}.items():
+        if name == "all points":
+            table.add_section()
         table.add_row(name, f"{row['difference']:+.3f}", _interval(row["interval"], sign="+"))
     return table
 
@@ -74,7 +80,12 @@ def _interval(bounds: list[float], sign: str = "") -> str:
 
 
 def write_figures(figures: dict[str, Any], json_path: Path | None, csv_path: Path | None) -> None:
-    """The figures as JSON; as CSV with the columns kind, name, value, low, high."""
+    """The figures as JSON; as CSV with the columns kind, name, value, low, high.
+
+    Kinds: overall (of the flip test: overall_flip_test, and so on), nme_normalised_by,
+    nme_of_region, nme_of_landmark, faces_of_subset, nme_of_subset, ..., and where two runs are
+    compared difference and difference_of_region.
+    """
     if json_path is not None:
         write_json_atomic(json_path, figures)
     if csv_path is not None:
@@ -86,8 +97,9 @@ def _to_csv(figures: dict[str, Any]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["kind", "name", "value", "low", "high"])
     bounds = figures["intervals"]
-    for key in _RATES:
-        writer.writerow(["overall", key, figures[key], *bounds.get(key, ["", ""])])
+    writer.writerows(_overall_rows("overall", figures))
+    for extra in (key for key in _EXTRA_ROWS if key in figures):
+        writer.writerows(_overall_rows(f"overall_{extra}", figures[extra]))
     for name, nme in figures["normalised_by"].items():
         writer.writerow(["nme_normalised_by", name, nme, "", ""])
     for name, nme in figures["regions"].items():
@@ -97,4 +109,18 @@ def _to_csv(figures: dict[str, Any]) -> str:
     for name, row in figures["subsets"].items():
         for key, value in row.items():
             writer.writerow([f"{key}_of_subset", name, value, "", ""])
+    if "compared" in figures:
+        change = figures["compared"]
+        writer.writerow(["difference", "nme", *_difference(change["nme"])])
+        for name, row in change["regions"].items():
+            writer.writerow(["difference_of_region", name, *_difference(row)])
     return text.getvalue()
+
+
+def _overall_rows(kind: str, figures: dict[str, Any]) -> list[list[Any]]:
+    bounds = figures["intervals"]
+    return [[kind, key, figures[key], *bounds.get(key, ["", ""])] for key in _RATES]
+
+
+def _difference(row: dict[str, Any]) -> list[float]:
+    return [row["difference"], *row["interval"]]

@@ -107,6 +107,7 @@ def test_all_problems_come_together_without_pydantic_words(tmp_path):
         ("stages.pretrain.lr=1e-6", "final_lr (1e-05) must not be above lr (1e-06)"),
         ("stages.pretrain.lr=.inf", "must be a finite number"),
         ("stages.pretrain=5", "must be a section with the keys epochs"),
+        ("stages.pretrain.ema=0.9", "stages.pretrain.ema: must be None"),
         ("model.width", "write it as key.sub=value"),
         ("model..width=3", "write it as key.sub=value"),
         ("seed=[1", "override seed=[1: not valid YAML"),

@@ -1,5 +1,8 @@
 """Figures against implementations written here, one face and one threshold at a time."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +69,36 @@ def test_overall_figures_agree_with_those_by_hand(noise: float) -> None:
         assert getattr(result, f"fr{name}") == pytest.approx(failures, abs=1e-9)
         expected = auc_by_hand(by_hand, limit)
         assert getattr(result, f"auc{name}") == pytest.approx(expected, abs=1e-9)
+
+
+def test_areas_have_intervals_of_resampled_areas() -> None:
+    faces = annotations()
+    points = predicted(faces, 4.0)
+    by_hand = np.array(face_nme_by_hand(points, faces))
+    generator = np.random.default_rng(9)
+    resampled = [auc_by_hand(generator.choice(by_hand, len(by_hand)), 0.08) for _ in range(400)]
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    found = figures(points, faces).intervals["auc8"]
+    assert found[0] < figures(points, faces).auc8 < found[1]
+    assert found == pytest.approx([low, high], abs=0.2 * (high - low))
+
+
+def test_intervals_do_not_depend_on_the_number_of_threads() -> None:
+    program = (
+        "import numpy as np; from sesame_hpc.evaluation.bootstrap import intervals;"
+        "print(intervals(np.random.default_rng(3).exponential(size=(805, 13))))"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(told) == 1
 
 
 def test_subsets_are_the_faces_with_the_attribute() -> None:

@@ -29,14 +29,14 @@ def faces_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_run(faces_root: Path) -> Callable[[Path], RunFolder]:
-    """Makes a run folder whose stage finetune is finished; its maps are peaked and differ."""
+def make_run(faces_root: Path) -> Callable[..., RunFolder]:
+    """Makes a run folder whose stage finetune is finished, with an EMA; its maps are peaked."""
 
-    def make(path: Path) -> RunFolder:
+    def make(path: Path, *overrides: str) -> RunFolder:
         base = path.parent / "tiny.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         base.write_text(TINY)
-        config = load_config(base, [f"data.root={faces_root}", f"output={path}"])
+        config = load_config(base, [f"data.root={faces_root}", f"output={path}", *overrides])
         folder = RunFolder(path)
         folder.open(config, {"directory": str(path.parent)})
         landmarks = read_faces(config, folder).scheme.num_landmarks
@@ -45,8 +45,13 @@ def make_run(faces_root: Path) -> Callable[[Path], RunFolder]:
         for stack in network.backbone.stacks:
             torch.nn.init.normal_(stack.head.weight, std=2.0)
         save_weights(folder.weights("finetune"), network.state_dict())
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.05)
+        save_weights(folder.weights("finetune", averaged=True), network.state_dict())
         regions = {"outline": 1.0, "pupils": 2.0}
         table = {"nme": 12.345, "regions": regions, "faces": 12}
+        table |= {"ema": table | {"nme": 11.111}}
         folder.finish_stage("finetune", {"seconds": 1.0, "heldout": table, "test": None})
         return folder
 
@@ -54,7 +59,7 @@ def make_run(faces_root: Path) -> Callable[[Path], RunFolder]:
 
 
 @pytest.fixture(scope="session")
-def run(make_run: Callable[[Path], RunFolder], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(make_run: Callable[..., RunFolder], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder, calibrated; read it only."""
     from sesame_hpc import Landmarker
 

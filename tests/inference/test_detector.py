@@ -70,12 +70,30 @@ def test_a_tiny_picture_holds_no_face(tmp_path):
     assert YuNet(tmp_path / "yunet.onnx")(np.zeros((1, 1, 3), np.uint8)).shape == (0, 4)
 
 
-def test_missing_and_wrong_weights_say_what_to_do(tmp_path, monkeypatch):
+def test_weights_are_found_in_their_usual_place(tmp_path, monkeypatch):
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
-    with pytest.raises(FileNotFoundError, match="--detector-weights FILE or SESAME_YUNET=FILE"):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with pytest.raises(FileNotFoundError) as missing:
         YuNet(None)
-    with pytest.raises(FileNotFoundError, match="no YuNet weights at"):
+    command = next(line for line in str(missing.value).splitlines() if "curl" in line).split()
+    usual = Path(command[command.index("-o") + 1])
+    assert usual.is_relative_to(tmp_path / "data")
+    assert command[-1].startswith("https://")
+    assert command[-1].endswith(usual.name)
+    usual.parent.mkdir(parents=True)
+    write_detector(usual)
+    assert len(YuNet(None)(np.zeros((SIDE, SIDE, 3), np.uint8))) == 1
+
+
+def test_missing_and_wrong_weights_say_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "gone.onnx"))
+    with pytest.raises(FileNotFoundError, match=r"at .*gone\.onnx: .*\n  curl .*\nor name another"):
+        YuNet(None)
+    with pytest.raises(FileNotFoundError, match="--detector-weights FILE or SESAME_YUNET=FILE"):
         YuNet(tmp_path / "none.onnx")
     (tmp_path / "wrong.onnx").write_bytes(b"not a network")
     with pytest.raises(ValueError, match="no YuNet network"):
         YuNet(tmp_path / "wrong.onnx")
+    (tmp_path / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid ...")
+    with pytest.raises(ValueError, match="is a pointer of Git LFS"):
+        YuNet(tmp_path / "pointer.onnx")

@@ -62,6 +62,7 @@ def test_one_image_several_images_and_any_batch_size_agree(run, landmarker):
     np.testing.assert_allclose(alone.points, together.of_image(2).points, atol=1e-3)
     np.testing.assert_array_equal(landmarker(images[2], BOXES[2][0]).points, alone.points)
     assert len(landmarker(images[1], [])) == len(together.of_image(1)) == 0
+    assert repr(together) == "Landmarks(3 faces, points (3, 98, 2), scheme wflw98)"
 
 
 def test_without_boxes_the_whole_image_is_the_face(landmarker):

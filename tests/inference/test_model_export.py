@@ -98,3 +98,13 @@ def test_without_the_data_random_crops_check_it(make_run, tmp_path, capsys):
 def test_int8_is_for_onnx(run):
     with pytest.raises(ValueError, match="--int8 goes with --to onnx"):
         export_run(run, "safetensors", int8=True)
+
+
+def test_rounding_of_fp32_itself_is_no_difference(run, tmp_path, monkeypatch, capsys):
+    """As with maps so sharp that PyTorch in fp32 is further from float64 than the limit."""
+    monkeypatch.setattr(export, "_MOST_ERROR", 1e-9)
+    export_run(run, "onnx", tmp_path)
+    assert "against float64" in capsys.readouterr().out
+    found = json.loads((tmp_path / "export.json").read_text())["model.onnx"]
+    assert 0 < found["largest_error_px_float64"] <= 2 * found["pytorch_error_px_float64"] < 1e-3
+    assert "where PyTorch itself is" in (tmp_path / "README.md").read_text()

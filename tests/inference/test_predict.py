@@ -197,6 +197,7 @@ def test_boxes_of_single_frames(landmarker, video, tmp_path):
     outcome = predict(landmarker, [video], tmp_path / "o", boxes=boxes, draw=False)
     assert [(face.frame, face.box[2]) for face in outcome.faces] == [(3, 40), (7, 50)]
     assert outcome.faults == []
+    assert str(outcome) == "2 faces in 20 frames, 18 of them without a face"
 
 
 def test_a_broken_video_is_named_and_what_was_read_stays(landmarker, video, tmp_path):

@@ -57,9 +57,9 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_run(tmp_path: Path, data: Path) -> Callable[..., RunFolder]:
-    """Make `runs/<name>` with these stages finished."""
+    """Make `runs/<name>` with these stages finished; those in `averaged` kept an EMA."""
 
-    def make(*stages: str, name: str = "run") -> RunFolder:
+    def make(*stages: str, name: str = "run", averaged: tuple[str, ...] = ()) -> RunFolder:
         folder = RunFolder(tmp_path / "runs" / name)
         folder.path.mkdir(parents=True)
         base = tmp_path / "base.yaml"
@@ -68,7 +68,7 @@ def make_run(tmp_path: Path, data: Path) -> Callable[..., RunFolder]:
         folder.config_file.write_text(dump_config(config))
         write_json_atomic(folder.environment_file, {"starts": [STARTED]})
         for stage in stages:
-            _finish(folder, stage, data)
+            _finish(folder, stage, data, stage in averaged)
         if stages == STAGES:
             write_summary(folder, "ibug68")
         return folder
@@ -76,7 +76,7 @@ def make_run(tmp_path: Path, data: Path) -> Callable[..., RunFolder]:
     return make
 
 
-def _finish(folder: RunFolder, stage: str, data: Path) -> None:
+def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
     config = folder.config()
     with MetricsLog(folder.metrics_file) as log:
         for step in range(1, 61):
@@ -108,6 +108,10 @@ def _finish(folder: RunFolder, stage: str, data: Path) -> None:
         noise = np.random.default_rng(len(faces)).normal(0, NOISE[stage], faces.landmarks.shape)
         write_predictions(folder.predictions(stage, part), faces.landmarks + noise, faces)
         result[part] = figures(faces.landmarks + noise, faces, {"box": "square"}).to_json()
+        if averaged:
+            points = faces.landmarks + 0.9 * noise
+            write_predictions(folder.predictions(stage, part, averaged=True), points, faces)
+            result[part]["ema"] = figures(points, faces, {"box": "square"}).to_json()
     if stage == "preliminary":
         shares = masking_distribution(result["heldout"]["regions"], config.masking)
         write_json_atomic(folder.masking_file, shares)

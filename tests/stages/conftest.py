@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from training_process import TINY
+from training_process import TINY, train
 
 from sesame_hpc.config import dump_config, load_config
 from sesame_hpc.data.synth import synthesise
@@ -16,6 +16,16 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synth") / "faces"
     synthesise(root, train=48, test=10, seed=3, size=96, workers=1)
     return root
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, faces: Path) -> tuple[Path, Path, str]:
+    """(config, run folder, output) of a finished run that kept an EMA in finetune; read it only."""
+    folder = tmp_path_factory.mktemp("finished")
+    config, run = folder / "tiny.yaml", folder / "run"
+    text = f"output: {run}{TINY}".replace("{heldout", f"{{root: {faces}, heldout")
+    config.write_text(text.replace("finetune: {", "finetune: {ema: 0.5, "))
+    return config, run, train(config)
 
 
 @pytest.fixture

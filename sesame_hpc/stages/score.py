@@ -1,0 +1,57 @@
+"""What a finished landmark network achieves on the held-out and test faces, and its EMA."""
+
+from typing import Any
+
+from torch import nn
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.evaluation.figures import figures
+from sesame_hpc.evaluation.predict import predict
+from sesame_hpc.evaluation.predictions import write_predictions
+from sesame_hpc.models.heads import LandmarkNet
+from sesame_hpc.models.weights import save_weights
+from sesame_hpc.stages.evaluate import Part, protocol
+from sesame_hpc.stages.session import Session
+from sesame_hpc.training.average import WeightAverage
+
+__all__ = ["score"]
+
+_PARTS: tuple[Part, ...] = ("heldout", "test")
+
+
+def score(
+    session: Session, stage: str, network: nn.Module, average: WeightAverage | None
+) -> dict[str, Any]:
+    """{"heldout": figures, "test": figures, or None without such a part}. Collective.
+
+    Figures are `Figures.to_json`; of a stage with an `average` they hold those of the averaged
+    weights under "ema". Predictions are kept in the run folder, and so are averaged weights.
+    """
+    session.world.share_buffers(network)
+    result: dict[str, Any] = {part: _score(session, stage, network, part) for part in _PARTS}
+    if average is None:
+        return result
+    weights = average.weights()
+    if session.world.is_main:
+        save_weights(session.folder.weights(stage, averaged=True), weights)
+    config = session.config
+    averaged = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
+    averaged.load_state_dict(weights)
+    averaged.to(session.world.device)
+    for part in _PARTS:
+        if result[part] is not None:
+            result[part]["ema"] = _score(session, stage, averaged, part, averaged=True)
+    return result
+
+
+def _score(
+    session: Session, stage: str, network: nn.Module, part: Part, averaged: bool = False
+) -> dict[str, Any] | None:
+    faces: Annotations | None = getattr(session.faces, part)
+    if faces is None:
+        return None
+    loader = session.eval_loader(faces, session.stage_config(stage).batch_size)
+    predicted, faces = predict(network, loader, faces, session.world.gather)
+    if session.world.is_main:
+        write_predictions(session.folder.predictions(stage, part, averaged), predicted, faces)
+    return figures(predicted, faces, protocol(part, session.config.data.box)).to_json()
