@@ -1,7 +1,8 @@
 """Activation checkpointing: a stack's inner activations are made again for its backward pass."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
@@ -23,20 +24,21 @@ def checkpoint_stacks(network: nn.Module) -> None:
         if isinstance(module, StackedHourglass):
             for stack in module.stacks:
                 assert isinstance(stack, Stack)
-                stack.map_features = _recomputed(stack)  # type: ignore[assignment, method-assign]
+                inner = stack.map_features.__func__  # type: ignore[attr-defined]
+                stack.map_features = MethodType(_recomputed(inner), stack)  # type: ignore[method-assign]
 
 
-def _recomputed(stack: Stack) -> Callable[[Tensor], Tensor]:
-    inner = stack.map_features
-
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _same_buffers(stack)
-
-    def call(x: Tensor) -> Tensor:
-        if not stack.training:
-            return inner(x)
+def _recomputed(inner: Callable[[Stack, Tensor], Tensor]) -> Callable[[Stack, Tensor], Tensor]:
+    def call(self: Stack, x: Tensor) -> Tensor:
+        if not self.training:
+            return inner(self, x)
         features = checkpoint(
-            inner, x, use_reentrant=False, context_fn=contexts, preserve_rng_state=False
+            inner,
+            self,
+            x,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _same_buffers(self)),
+            preserve_rng_state=False,
         )
         assert isinstance(features, Tensor)
         return features

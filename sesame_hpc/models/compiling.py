@@ -1,6 +1,7 @@
 """`torch.compile` of a network's training: as a whole, or a region at a time."""
 
 from collections.abc import Callable, Iterator
+from types import MethodType
 from typing import Any, Literal
 
 import torch
@@ -24,10 +25,10 @@ def compile_training(network: nn.Module, unit: Unit) -> None:
     There are no graph breaks: what cannot be compiled in one piece raises at its first call.
     """
     mode = "reduce-overhead" if unit == "graphs" else None
-    for module, method in _parts(network, unit):
-        eager = getattr(module, method)
+    for module, name in _parts(network, unit):
+        eager = getattr(type(module), name)
         compiled = torch.compile(eager, fullgraph=True, dynamic=False, mode=mode)
-        setattr(module, method, _in_training(module, compiled, eager))
+        setattr(module, name, MethodType(_in_training(compiled, eager), module))
 
 
 def _parts(network: nn.Module, unit: Unit) -> Iterator[tuple[nn.Module, str]]:
@@ -42,10 +43,8 @@ def _parts(network: nn.Module, unit: Unit) -> Iterator[tuple[nn.Module, str]]:
             yield stack, "map_features"
 
 
-def _in_training(
-    module: nn.Module, compiled: Callable[..., Any], eager: Callable[..., Any]
-) -> Callable[..., Any]:
-    def call(*inputs: Any) -> Any:
-        return compiled(*inputs) if module.training else eager(*inputs)
+def _in_training(compiled: Callable[..., Any], eager: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: nn.Module, *inputs: Any) -> Any:
+        return compiled(self, *inputs) if self.training else eager(self, *inputs)
 
     return call

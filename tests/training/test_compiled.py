@@ -1,5 +1,6 @@
 """Compiled training: the same numbers up to rounding, the same bits twice, the same checkpoints."""
 
+import copy
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from torch._dynamo import explain, reset
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from sesame_hpc.config import HeadConfig, RuntimeConfig
+from sesame_hpc.models.checkpointing import checkpoint_stacks
 from sesame_hpc.models.compiling import compile_training
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.training.checkpoint import Checkpoints
@@ -71,6 +73,17 @@ def test_the_checkpoint_layout_is_the_same(unit) -> None:
     plain, compiled, fused = tiny_stage.network(), tiny_stage.network(), tiny_stage.network(FUSED)
     compile_training(compiled, unit)
     assert list(plain.state_dict()) == list(compiled.state_dict()) == list(fused.state_dict())
+
+
+def test_a_copy_computes_with_its_own_weights() -> None:
+    network = tiny_stage.network()
+    compile_training(network, "regions")
+    checkpoint_stacks(network)
+    zeroed = copy.deepcopy(network)
+    with torch.no_grad():
+        zeroed.backbone.stacks[0].features[0].weight.zero_()
+    network.eval(), zeroed.eval()
+    assert not network(images()).equal(zeroed(images()))
 
 
 def test_what_auto_is_and_where_graphs_are_refused() -> None:
