@@ -37,6 +37,7 @@ class Measured:
     revision: str
     turn: int
     epochs: str
+    settings: str
     seconds: float
     preliminary_s: float
     pretrain_s: float
@@ -92,12 +93,16 @@ def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
             for revision in order:
                 output = scratch / f"{preset}-{turn}-{revision}"
                 settings = [f"data.root={presets[preset]}", *shorter, *options.settings]
+                settings += options.now if revision == NOW else []
                 seconds, results = run(trees[revision], preset, settings, output)
                 yield Row(
                     preset=preset,
                     revision=revision,
                     turn=turn,
                     epochs=str(options.epochs or "as in the preset"),
+                    settings=" ".join(
+                        [*options.settings, *(options.now if revision == NOW else [])]
+                    ),
                     seconds=round(seconds, 2),
                     **{f"{s}_s": round(results[s]["seconds"], 2) for s in STAGES},
                     preliminary_nme=round(results["preliminary"]["heldout"]["nme"], 4),
@@ -127,6 +132,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of every stage; default: the preset's")
     parser.add_argument("--turns", type=int, default=3, help="runs of each revision")
     parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
+    parser.add_argument("--now", nargs="*", default=[], help="settings of the present code alone")
     default = Path(__file__).resolve().parent / "results/before_after_cpu.csv"
     parser.add_argument("--csv", type=Path, default=default)
     options = parser.parse_args()

@@ -72,12 +72,12 @@ def whole(rows: Sequence[end_to_end.Row]) -> str:
 
 
 def revisions(rows: Sequence[before_after.Row]) -> str:
-    heading = ("preset", "revision", "turn", "epochs", "seconds", "stages, s", "NME %")
+    heading = ("preset", "revision", "turn", "epochs", "settings", "seconds", "stages, s", "NME %")
     return _table(
         heading,
         [
             (
-                *(row.preset, row.revision, row.turn, row.epochs, row.seconds),
+                *(row.preset, row.revision, row.turn, row.epochs, row.settings, row.seconds),
                 f"{row.preliminary_s} + {row.pretrain_s} + {row.finetune_s}",
                 f"{row.preliminary_nme:.3f}, {row.finetune_nme:.3f}",
             )
