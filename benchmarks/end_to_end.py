@@ -90,7 +90,7 @@ class Setup:
         device, size = self.world.device, self.config.model.image_size
         work = train_work(faces, self.config.data, size, 0, "preliminary")
         pinned = device.type == "cuda"
-        loader = opencv_loader(work, self.batch, self.config.data.threads, False, pinned)
+        loader = opencv_loader(work, self.batch, self.config.data.threads, "area", pinned)
         landmarks = torch.rand(self.batch, faces.scheme.num_landmarks, 2, device=device)
         while True:
             for images in loader:

@@ -1,9 +1,10 @@
 """Time the loaders: `python benchmarks/loader.py [--data DIR --format F] [--csv FILE]`.
 
 The DALI graph against a torch DataLoader with OpenCV (and albumentations, where it is installed)
-that makes the same crops with as many workers; decoding alone, as the limit; single operators; and
-the training step of the CPU presets, which the loader has to keep fed. One row each; the median of
-`--repeat` measurements with the lowest and the highest. `loader_report.py` makes LOADER.md of it.
+that makes the same crops with as many workers (on the CPU alone); decoding alone, as the limit;
+single operators; and the training step of the device's presets, which the loader has to keep fed.
+One row each; the median of `--repeat` measurements with the lowest and the highest.
+`loader_report.py` makes LOADER.md of it. For a GPU: `--device cuda --csv results/loader_cuda.csv`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -39,7 +40,7 @@ __all__ = ["Row", "main"]
 SIZES = (64, 96, 128, 256)
 BATCH = 32
 SEED, STAGE = 0, "preliminary"
-PRESETS = ("demo", "lfpw_small")
+PRESETS = {"cpu": ("demo", "lfpw_small"), "cuda": ("wflw",)}
 Run = Callable[[], int]
 
 
@@ -72,6 +73,7 @@ class Meter:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
+        self.device = options.device
         self.rows: list[Row] = []
 
     def __call__(self, what: str, source: str, size: int, runs: dict[str, Run]) -> None:
@@ -166,8 +168,9 @@ def measure_loaders(
 
 def _peers(work: Work, workers: int) -> dict[str, Run]:
     loaders = {
-        "opencv": opencv_loader(work, BATCH, workers, aliased=False),
-        "opencv aliased": opencv_loader(work, BATCH, workers, aliased=True),
+        "opencv": opencv_loader(work, BATCH, workers, "area"),
+        "opencv reduced": opencv_loader(work, BATCH, workers, "reduced"),
+        "opencv aliased": opencv_loader(work, BATCH, workers, "aliased"),
     }
     if work.drawn is not None and package_version("albumentations"):
         loaders["albumentations"] = albumentations_loader(work, BATCH, workers)
@@ -175,18 +178,25 @@ def _peers(work: Work, workers: int) -> dict[str, Run]:
 
 
 def measure_step(meter: Meter, preset: str) -> None:
-    """Forward, backward and Adam of a preset's coordinate stage, on all cores."""
+    """Forward, backward and Adam of a preset's coordinate stage, in the preset's precision."""
     config = load_config(find_config(preset), ["data.root=."])
-    size = config.model.image_size
-    network = LandmarkNet(config.model, config.head, 98).to(memory_format=torch.channels_last)
+    size, device = config.model.image_size, torch.device(meter.device)
+    network = LandmarkNet(config.model, config.head, 98)
+    network = network.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters())
-    images = torch.rand(BATCH, 3, size, size).contiguous(memory_format=torch.channels_last)
-    landmarks = torch.rand(BATCH, 98, 2)
+    images = torch.rand(BATCH, 3, size, size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    landmarks = torch.rand(BATCH, 98, 2, device=device)
+    bf16 = config.runtime.precision == "bf16"
 
     def step() -> int:
         optimiser.zero_grad()
-        l1_coord(network(images), landmarks, config.head).backward()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            loss = l1_coord(network(images), landmarks, config.head)
+        loss.backward()
         optimiser.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         return BATCH
 
     meter("step", "memory", size, {preset: step})
@@ -209,10 +219,19 @@ def measure(options: argparse.Namespace, scratch: Path) -> list[Row]:
                     "decode", source, size, dict(decoders(faces, window, options.workers, on_gpu))
                 )
         meter("operator", "memory", size, dict(operators(size, options.workers, on_gpu)))
-    if not on_gpu:
-        for preset in PRESETS:
-            measure_step(meter, preset)
+    for preset in PRESETS[options.device]:
+        measure_step(meter, preset)
     return meter.rows
+
+
+def fed(rows: list[Row]) -> Iterator[str]:
+    """How often the loader makes the images of each preset's training step meanwhile."""
+    rates = {(row.what, row.provider, row.source, row.size): row.images_per_second for row in rows}
+    for (what, preset, _, size), step in rates.items():
+        for source in ("folder", f"pack of {size}"):
+            loaded = rates.get(("train", "ours", source, size))
+            if what == "step" and loaded is not None:
+                yield f"{preset} ({size} px): {loaded / step:.1f} x its step's rate from {source}"
 
 
 def _faces(options: argparse.Namespace, scratch: Path) -> Annotations:
@@ -243,8 +262,11 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="measurements of each row")
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: this machine has no CUDA device")
     with tempfile.TemporaryDirectory() as scratch:
         rows = measure(options, Path(scratch))
+    print(*fed(rows), sep="\n")
     if options.csv:
         write_csv(rows, options.csv)
 

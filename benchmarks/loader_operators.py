@@ -61,14 +61,14 @@ def operators(size: int, threads: int, on_gpu: bool) -> Iterator[tuple[str, Run]
     homography = np.concatenate([affine, [[0, 0, 1]]]).astype(np.float32)
     colour = np.concatenate([0.9 * np.eye(3), np.full((3, 1), 5)], axis=1).astype(np.float32)
     shape = {"size": (size, size), "fill_value": 0, "inverse_map": False}
-    shrink = {"scales": [0.7, 0.7], "axes": [0, 1], "alignment": 0.0}
+    shrink = {"scales": [0.5, 0.5], "axes": [0, 1], "antialias": False}
     graphs: dict[str, tuple[Callable, list]] = {
         "warp_affine, DALI": (lambda x, m: fn.warp_affine(x, matrix=m, **shape), [picture, affine]),
         "warp_perspective, DALI": (
             lambda x, m: fn.experimental.warp_perspective(x, m, **shape),
             [picture, homography],
         ),
-        "tensor_resize 0.7, DALI": (lambda x: fn.tensor_resize(x, **shrink), [picture]),
+        "tensor_resize 1/2, DALI": (lambda x: fn.tensor_resize(x, **shrink), [picture]),
         "coord_transform, DALI": (
             lambda x, m: fn.coord_transform(x, MT=m, dtype=DALIDataType.UINT8),
             [crop, colour],
@@ -90,7 +90,7 @@ def operators(size: int, threads: int, on_gpu: bool) -> Iterator[tuple[str, Run]
         return
     plain: dict[str, Callable[[int], object]] = {
         "warpAffine, OpenCV": lambda i: cv2.warpAffine(picture, affine, (size, size)),
-        "resize 0.7, OpenCV": lambda i: cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=3),
+        "resize 1/2, OpenCV": lambda i: cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=3),
         "transform, OpenCV": lambda i: cv2.transform(crop, colour),
         "JPEG, OpenCV": lambda i: cv2.imdecode(cv2.imencode(".jpg", crop, [1, 60])[1], 1),
     }

@@ -3,6 +3,7 @@
 from typing import Literal
 
 __all__ = [
+    "BoxProtocol",
     "Device",
     "EvaluatedPart",
     "ExportFormat",
@@ -16,6 +17,7 @@ __all__ = [
     "YesNo",
 ]
 
+BoxProtocol = Literal["square", "letterbox", "landmarks"]
 FileFormat = Literal["wflw", "pts", "coco", "csv"]
 Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]

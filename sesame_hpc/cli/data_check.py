@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.cli.choices import BoxProtocol, Format
 from sesame_hpc.cli.data_options import Root, SchemeName
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_HEIGHT_BESIDE_GROUPS = 9
+_HEIGHT_BESIDE_GROUPS = 11
 _LINES_OF_GROUP = 3
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -26,7 +26,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def check(
     root: Root,
     format: Annotated[
-        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+        Format | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
     scheme: SchemeName = None,
     json: Annotated[
@@ -36,9 +36,17 @@ def check(
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="Look into the image files.")
     ] = True,
+    box: Annotated[
+        BoxProtocol | None,
+        typer.Option(help="What crops are cut around. Default: square, or as packed."),
+    ] = None,
     crop_scale: Annotated[
-        float, typer.Option(help="Side of the crop over the longer side of a face's box.", min=0.01)
-    ] = 1.2,
+        float | None,
+        typer.Option(
+            help="Side of the crop over the box's longer side. Default: 1.2, or as packed.",
+            min=0.01,
+        ),
+    ] = None,
 ) -> None:
     """Check annotations and images, naming each fault by file and line.
 
@@ -60,6 +68,7 @@ def check(
             root,
             format,
             loaded,
+            protocol=box,
             crop_scale=crop_scale,
             threads=threads,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -81,6 +90,8 @@ def _print_report(console: "Console", report: "Report", strict: bool, json: Path
 
     console.print(Text(f"{report.root}: format {report.format}, scheme {report.scheme}"))
     console.print(_parts_table(report))
+    crops = f"least NME: of {report.box.protocol} crops of {report.box.scale:g} boxes"
+    console.print(Text(crops, style="dim"))
     groups = report.groups()
     room = max(3, (min(console.height, 40) - _HEIGHT_BESIDE_GROUPS) // _LINES_OF_GROUP)
     for group in groups[:room]:
@@ -88,6 +99,10 @@ def _print_report(console: "Console", report: "Report", strict: bool, json: Path
     if len(groups) > room:
         hidden = sum(map(len, groups[room:]))
         console.print(Text(f"and {len(groups) - room} more kinds with {hidden} findings"))
+    if report.unchecked:
+        console.print(
+            Text(f"not checked, as a pack has none: {', '.join(report.unchecked)}", style="dim")
+        )
     console.print(Text(_verdict(report, strict)))
     if report.findings:
         where = f"all in {json}" if json else "--json FILE lists all"

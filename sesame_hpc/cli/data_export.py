@@ -23,11 +23,11 @@ def export(
 ) -> None:
     """Write annotations in another format, with links to the images."""
     from sesame_hpc.data.export import export_annotations, left_out
-    from sesame_hpc.data.readers import detect_format
+    from sesame_hpc.data.readers import detect_file_format
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None
-    source = format or detect_format(root, loaded)
+    source = format or detect_file_format(root, loaded)
     parts = export_annotations(root, out, to, source, loaded, copy)
     for split, table in parts.items():
         typer.echo(f"{len(table)} {split} faces from {source} to {to} in {out}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["show"]
 
 _FACES, _FACES_IN_ROWS = 24, 4
+_SIDE = 192
 
 
 def show(
@@ -78,14 +79,19 @@ def _draw_rows(
     seed: int,
 ) -> None:
     from sesame_hpc.config import DataConfig
+    from sesame_hpc.data.pack import read_settings
 
-    data = DataConfig(root=root, format=source)
+    data, size = DataConfig(root=root, format=source), _SIDE
+    if source == "pack":
+        packed = read_settings(root)
+        data = data.model_copy(update={"box": packed.box, "augment": packed.augment})
+        size = min(size, packed.size or size)
     if masked:
         from sesame_hpc.stages.show_masked import masked_sheet, read_masking
 
         probabilities = read_masking(masking, shown.scheme) if masking else None
-        masked_sheet(shown, data, out, probabilities, seed=seed)
+        masked_sheet(shown, data, out, probabilities, size, seed)
     else:
         from sesame_hpc.data.show_augment import augmentation_sheet
 
-        augmentation_sheet(shown, data, out, seed=seed)
+        augmentation_sheet(shown, data, out, size, seed)

@@ -63,11 +63,11 @@ def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
 
 
 def _parts(root: Path, format: FileFormat | None, scheme: str | None) -> "dict[str, Annotations]":
-    from sesame_hpc.data.readers import detect_format, has_split, read_annotations
+    from sesame_hpc.data.readers import detect_file_format, has_split, read_annotations
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None
-    source = format or detect_format(root, loaded)
+    source = format or detect_file_format(root, loaded)
     parts = {"train": read_annotations(root, source, "train", loaded)}
     if has_split(root, source, "test", loaded):
         parts["test"] = read_annotations(root, source, "test", loaded)

@@ -91,15 +91,17 @@ class DataConfig(Strict):
 
     `scheme` is a name of a built-in scheme or the path of a YAML file; None takes the format's own
     (wflw: wflw98, pts: ibug68; coco and csv have none; a pack holds its own). `heldout` is the
-    number of training faces kept for validation. `threads` are DALI's CPU threads. A picture that
-    cannot be read or decoded stops the run (`on_error` fail) or is left out and counted (skip),
-    until more than the share `max_skipped` of the faces are.
+    number of training faces kept for validation; those of one image stay together, or
+    (`heldout_group` look_alike) those of all images that show one photograph. `threads` are DALI's
+    CPU threads. A picture that cannot be read or decoded stops the run (`on_error` fail) or is left
+    out and counted (skip), until more than the share `max_skipped` of the faces are.
     """
 
     root: UserPath
     format: Literal["wflw", "pts", "coco", "csv", "pack"] = "wflw"
     scheme: str | None = None
     heldout: PositiveInt = 500
+    heldout_group: Literal["image", "look_alike"] = "image"
     threads: PositiveInt = 2
     on_error: Literal["fail", "skip"] = "fail"
     max_skipped: Fraction = 0.01

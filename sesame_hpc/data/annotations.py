@@ -1,5 +1,6 @@
 """`Annotations`: a validated table of faces, and its division into training and held-out faces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,21 +97,23 @@ class Annotations:
 
 
 def split_heldout(
-    annotations: Annotations, count: int, seed: int
+    annotations: Annotations, count: int, seed: int, groups: Sequence[str] | None = None
 ) -> tuple[Annotations, Annotations]:
-    """Training faces and at least `count` held-out faces; all faces of an image stay together.
+    """Training faces and at least `count` held-out faces; all faces of a group stay together.
 
-    Images are held out in an order drawn from `seed` until `count` faces are reached. The draw
-    depends on the set of image names alone; both parts keep the order of the rows.
+    `groups` has the name of each face's group; None takes its image. Groups are held out in an
+    order drawn from `seed` until `count` faces are reached. The draw depends on the set of names
+    alone; both parts keep the order of the rows.
 
     Raises:
-        ValueError: `count` is not positive, or would leave no image to train on.
+        ValueError: `count` is not positive, or would leave no group to train on.
     """
     if count < 1:
         raise ValueError(f"heldout: {count} faces; takes at least 1")
-    names, image_of_row = np.unique(np.array(annotations.images), return_inverse=True)
+    named = np.array(annotations.images if groups is None else groups)
+    names, group_of_row = np.unique(named, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
-    reached = np.cumsum(np.bincount(image_of_row, minlength=len(names))[order])
+    reached = np.cumsum(np.bincount(group_of_row, minlength=len(names))[order])
     needed = int(np.searchsorted(reached, count)) + 1
     if needed >= len(names):
         most = int(reached[-2]) if len(names) > 1 else 0
@@ -118,5 +121,5 @@ def split_heldout(
             f"heldout: {count} of {len(annotations)} faces on {len(names)} images leaves none to "
             f"train on; at most {most} can be held out"
         )
-    is_heldout = np.isin(image_of_row, order[:needed])
+    is_heldout = np.isin(group_of_row, order[:needed])
     return annotations.select(~is_heldout), annotations.select(is_heldout)

@@ -180,14 +180,12 @@ def _draw_patches(
     corners = _integer_between(u[[_Draw.PATCH_TOP, _Draw.PATCH_LEFT]].T, 0, size - extents)
     colours = (256 * u[[_Draw.PATCH_RED, _Draw.PATCH_GREEN, _Draw.PATCH_BLUE]].T).astype(np.uint8)
     solid = u[_Draw.PATCH_SOLID] < 0.5
-    patches = []
-    for i, stream in enumerate(streams):
-        shape = (*extents[i], 3)
-        if not occlude[i]:
-            patches.append(NO_PATCH)
-        elif solid[i]:
-            patches.append(np.broadcast_to(colours[i], shape).copy())
+    patches = [NO_PATCH] * len(streams)
+    for i in np.flatnonzero(occlude).tolist():
+        height, width = extents[i].tolist()
+        if solid[i]:
+            patches[i] = np.full((height, width, 3), colours[i])
         else:
-            noise = np.frombuffer(stream.bytes(int(np.prod(shape))), dtype=np.uint8)
-            patches.append(noise.reshape(shape))
+            noise = np.frombuffer(streams[i].bytes(3 * height * width), dtype=np.uint8)
+            patches[i] = noise.reshape(height, width, 3)
     return occlude, corners, patches

@@ -7,7 +7,16 @@ from typing import Literal
 __all__ = ["Fault", "FaultKind", "folder_entries", "raise_faults", "read_lines", "read_text"]
 
 FaultKind = Literal[
-    "text", "layout", "fields", "number", "box", "normaliser", "attribute", "image", "empty"
+    "text",
+    "layout",
+    "fields",
+    "number",
+    "box",
+    "normaliser",
+    "attribute",
+    "image",
+    "empty",
+    "pack",
 ]
 
 

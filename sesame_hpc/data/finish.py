@@ -1,35 +1,108 @@
-"""The end of the CPU's graph: patches, colours, and bytes to floats.
+"""What the CPU does to decoded pictures: shrinking, warp, JPEG artefacts, patches, colours, floats.
 
-OpenCV's colour matrix on 8 bits takes a hundredth of the time of DALI's on the CPU.
+The same operations in the same order as the graph has on a GPU (`pipeline`), by OpenCV: DALI's own
+take up to ten times as long on a CPU (benchmarks/LOADER.md).
 """
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sesame_hpc.data.augment import Augmentation
+from sesame_hpc.data.geometry import HALF, DecodeWindow
 
-__all__ = ["finish"]
+__all__ = ["Finisher", "Looks"]
 
+Image = NDArray[np.uint8]
 
-def finish(crops: NDArray[np.uint8], drawn: Augmentation | None) -> NDArray[np.float32]:
-    """Crops [B, S, S, 3] in 0..255 -> float32 in [0, 1], with the drawn patches, then colours.
-
-    `crops` is only read. None leaves the pictures as they are. A colour is rounded to a whole
-    number and kept in 0..255, as DALI does on a GPU.
-    """
-    finished = np.empty(crops.shape, dtype=np.float32)
-    for i, crop in enumerate(crops):
-        if drawn is not None:
-            crop = cv2.transform(_covered(crop, drawn, i), drawn.colour[i])
-        np.divide(crop, np.float32(255), out=finished[i])
-    return finished
+_SHARES_PER_THREAD = 2
+"""Pictures differ in size, so threads take small shares, one after the other."""
 
 
-def _covered(crop: NDArray[np.uint8], drawn: Augmentation, i: int) -> NDArray[np.uint8]:
-    if not drawn.occlude[i]:
+@dataclass(frozen=True)
+class Looks:
+    """Which changes of appearance to make: colour matrix, JPEG artefacts, pasted patches."""
+
+    colour: bool = False
+    jpeg: bool = False
+    occlusion: bool = False
+
+
+class Finisher:
+    """Makes crops of `size` pixels of decoded regions, on `threads` threads."""
+
+    def __init__(self, size: int, threads: int, looks: Looks) -> None:
+        self._size, self._looks = size, looks
+        self._shares = threads * _SHARES_PER_THREAD
+        self._pool = ThreadPoolExecutor(threads, "sesame-crop")
+
+    def __call__(
+        self, regions: Sequence[Image], window: DecodeWindow, drawn: Augmentation | None
+    ) -> NDArray[np.float32]:
+        """Crops, float32 [B, S, S, 3] in [0, 1].
+
+        Args:
+            regions: uint8 [h, w, 3] each, what `window` says of the pictures; only read.
+            window: how to shrink and warp them.
+            drawn: JPEG artefacts, patches and colours; None where there are none.
+        """
+        crops = np.empty((len(regions), self._size, self._size, 3), dtype=np.float32)
+        matrices, halvings = _from_centres(window.matrix), -np.log2(window.shrink)
+
+        def finish(rows: range) -> None:
+            for row in rows:
+                crop = _warp(regions[row], int(halvings[row]), matrices[row], self._size)
+                if drawn is not None:
+                    crop = self._appearance(crop, drawn, row)
+                np.divide(crop, np.float32(255), out=crops[row])
+
+        step = -(-len(regions) // self._shares)
+        shares = [range(i, min(i + step, len(regions))) for i in range(0, len(regions), step)]
+        list(self._pool.map(finish, shares))
+        return crops
+
+    def _appearance(self, crop: Image, drawn: Augmentation, row: int) -> Image:
+        """A colour is rounded to a whole number and kept in 0..255, as DALI does on a GPU."""
+        if self._looks.jpeg and drawn.jpeg[row]:
+            crop = _compressed(crop, int(drawn.quality[row]))
+        if self._looks.occlusion and drawn.occlude[row]:
+            patch, (top, left) = drawn.patches[row], drawn.corners[row]
+            crop[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+        if self._looks.colour:
+            crop = cast(Image, cv2.transform(crop, drawn.colour[row]))
         return crop
-    patch, (top, left) = drawn.patches[i], drawn.corners[i]
-    covered = crop.copy()
-    covered[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
-    return covered
+
+
+def _from_centres(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Matrices [B, 2, 3] for OpenCV, which takes (0, 0) as the centre of the first pixel."""
+    half = np.float32(0.5)
+    centred = matrices.copy()
+    centred[:, :, 2] += matrices[:, :, :2].sum(axis=2) * half - half
+    return centred
+
+
+def _warp(region: Image, halvings: int, matrix: NDArray[np.float32], size: int) -> Image:
+    """Bilinear, black outside."""
+    for _ in range(halvings):
+        region = _halved(region)
+    return cast(Image, cv2.warpAffine(region, matrix, (size, size), flags=cv2.INTER_LINEAR))
+
+
+def _halved(region: Image) -> Image:
+    """Means of 2 x 2 pixels; a last row or column without a partner is taken twice."""
+    odd_rows, odd_columns = region.shape[0] % 2, region.shape[1] % 2
+    if odd_rows or odd_columns:
+        edge = cv2.BORDER_REPLICATE
+        region = cast(Image, cv2.copyMakeBorder(region, 0, odd_rows, 0, odd_columns, edge))
+    return cast(Image, cv2.resize(region, None, None, HALF, HALF, cv2.INTER_AREA))
+
+
+def _compressed(crop: Image, quality: int) -> Image:
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), parameters)[1]
+    return cast(Image, cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB))

@@ -132,8 +132,8 @@ class DecodeWindow:
     """What of each picture to decode, and what remains to be done to it.
 
     `start` and `end` are int32 [B, 2] (row, column), never negative, possibly beyond the picture
-    (whose size is not known here). The region is shrunk by `shrink` (float32 [B], at
-    most 1) with its first corner kept in place; `matrix` (float32 [B, 2, 3]) maps the result's
+    (whose size is not known here). The region is shrunk by `shrink` (float32 [B]: 1, 1/2, 1/4 and
+    so on) with its first corner kept in place; `matrix` (float32 [B, 2, 3]) maps the result's
     pixels to the crop.
     """
 
@@ -147,21 +147,23 @@ def decode_window(matrix: Float, size: int, limits: Float | None = None) -> Deco
     """Split picture-to-crop matrices [B, 2, 3] into region, antialiased shrinking and warp.
 
     The region covers the crop with a margin as wide as the filters, so the crop's pixels do not
-    depend on it. The split is exact: shrink and matrix compose to the given matrix. Nothing of the
-    picture beyond `limits` ([B, 4] x_min, y_min, x_max, y_max, rounded to pixels) is decoded, so
-    that the crop is black there.
+    depend on it; it has a whole number of the blocks that shrinking averages. The split is exact:
+    shrink and matrix compose to the given matrix. Nothing of the picture beyond `limits` ([B, 4]
+    x_min, y_min, x_max, y_max, rounded to pixels) is decoded, so that the crop is black there.
     """
     pixels_per_cell = 1 / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2])))
     corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=np.float64)
     seen = apply(invert(matrix), np.broadcast_to(corners, (len(matrix), 4, 2)))
     margin = (3 * pixels_per_cell + 2)[:, None]
+    shrink = _shrink(pixels_per_cell)
     first, last = np.floor(seen.min(axis=1) - margin), np.ceil(seen.max(axis=1) + margin)
     if limits is not None:
         first = np.maximum(first, limits[:, :2].round())
-        last = np.minimum(last, limits[:, 2:].round())
     start = np.clip(first, 0, FARTHEST_PIXEL)
+    last += (start - last) % (1 / shrink[:, None])
+    if limits is not None:
+        last = np.minimum(last, limits[:, 2:].round())
     end = np.clip(last, start + 1, FARTHEST_PIXEL + 1)
-    shrink = _shrink(pixels_per_cell)
     rest = matrix.copy()
     rest[:, :, 2] = apply(matrix, start[:, None])[:, 0]
     rest[:, :, :2] /= shrink.astype(np.float64)[:, None, None]
@@ -174,6 +176,6 @@ def decode_window(matrix: Float, size: int, limits: Float | None = None) -> Deco
 
 
 def _shrink(pixels_per_cell: Float) -> NDArray[np.float32]:
-    """1, a half, or what leaves `LARGEST_BILINEAR_SHRINK` to the warp: the first that suffices."""
-    needed = LARGEST_BILINEAR_SHRINK / pixels_per_cell
-    return np.where(needed >= 1, 1.0, np.where(needed >= HALF, HALF, needed)).astype(np.float32)
+    """The first of 1, 1/2, 1/4, ... that leaves at most `LARGEST_BILINEAR_SHRINK` to the warp."""
+    halvings = np.ceil(np.log2(pixels_per_cell / LARGEST_BILINEAR_SHRINK))
+    return np.exp2(-np.maximum(halvings, 0)).astype(np.float32)

@@ -3,9 +3,9 @@
 The graph holds no state and draws no random numbers: everything that varies comes in with the
 batch, so any batch can be computed at any time, by any rank.
 
-Both devices do the same operations in the same order. Three of them have an implementation of their
-own on the CPU, since DALI's there is the slowest part of the graph (benchmarks/LOADER.md): the warp
-is OpenCV's within DALI, patches and colours are applied by OpenCV to what the graph returns.
+On a GPU the graph does everything. On a CPU it decodes, and `finish` does the same operations in
+the same order, since DALI's are slow there (benchmarks/LOADER.md); the whole graph runs on a CPU as
+well, which proves it where there is no GPU.
 """
 
 from collections import deque
@@ -20,19 +20,10 @@ from nvidia.dali import Pipeline, fn, math, pipeline_def
 from nvidia.dali.types import DALIDataType, DALIImageType
 
 from sesame_hpc.data.augment import Augmentation
-from sesame_hpc.data.finish import finish
+from sesame_hpc.data.finish import Finisher, Looks
 from sesame_hpc.data.geometry import HALF, DecodeWindow
 
 __all__ = ["CropGraph", "Feed", "Looks", "can_decode"]
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Which optional operations a graph has: colour matrix, JPEG artefacts, pasted patches."""
-
-    colour: bool = False
-    jpeg: bool = False
-    occlusion: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,46 +38,34 @@ class Feed:
     window: DecodeWindow
     augmentation: Augmentation | None = None
 
-    def inputs(self, looks: Looks, on_gpu: bool) -> tuple[Any, ...]:
-        """What the graph with these looks asks of its source, in the order in which it does."""
+    def inputs(self, looks: Looks, whole: bool) -> tuple[Any, ...]:
+        """What the graph asks of its source, in the order in which it does."""
         window, drawn = self.window, self.augmentation
         parts: list[Any] = [self.encoded, window.start, window.end]
-        halved = window.shrink == HALF
-        scales = np.repeat(window.shrink[:, None], 2, axis=1)
-        parts += [halved, (window.shrink < 1) & ~halved, scales]
-        parts.append(window.matrix if on_gpu else _homogeneous(window.matrix))
-        if drawn is not None and looks.jpeg:
+        if whole:
+            halved = window.shrink == HALF
+            scales = np.repeat(window.shrink[:, None], 2, axis=1)
+            parts += [halved, (window.shrink < 1) & ~halved, scales, window.matrix]
+        if whole and drawn is not None and looks.jpeg:
             parts += [drawn.jpeg, drawn.quality]
-        if drawn is not None and looks.occlusion and on_gpu:
+        if whole and drawn is not None and looks.occlusion:
             anchors = np.stack([np.zeros_like(drawn.corners), drawn.corners], axis=1)
             parts += [drawn.occlude, anchors, drawn.patches]
-        if drawn is not None and looks.colour and on_gpu:
+        if whole and drawn is not None and looks.colour:
             parts.append(drawn.colour)
         return tuple(x if isinstance(x, list) else np.ascontiguousarray(x) for x in parts)
 
 
-def _homogeneous(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
-    last = np.broadcast_to(np.array([0, 0, 1], dtype=np.float32), (len(matrices), 1, 3))
-    return np.concatenate([matrices, last], axis=1)
+@pipeline_def
+def _regions(source: Any, on_gpu: bool) -> Any:
+    """The first part of `_crops` alone: uint8 [h, w, 3], of any size."""
+    encoded, start, end = fn.external_source(source, num_outputs=3, batch=True)
+    return _region(encoded, start, end, on_gpu)
 
 
-def _input_count(looks: Looks, on_gpu: bool) -> int:
-    return 7 + 2 * looks.jpeg + on_gpu * (3 * looks.occlusion + looks.colour)
-
-
-@pipeline_def(enable_conditionals=True)
-def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
-    """The graph: uint8 [size, size, 3]. An `if` on an input acts per sample.
-
-    Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
-    whatever the region's size rounds to, so the warp's matrix stays exact.
-    """
-    count = _input_count(looks, on_gpu)
-    inputs = list(fn.external_source(source, num_outputs=count, batch=True))
-    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
-    inputs = inputs[7:]
+def _region(encoded: Any, start: Any, end: Any, on_gpu: bool) -> Any:
     extent = fn.peek_image_shape(encoded, dtype=DALIDataType.INT32)[:2]
-    image = fn.decoders.image_slice(
+    return fn.decoders.image_slice(
         encoded,
         device="mixed" if on_gpu else "cpu",
         start=math.min(start, extent - 1),
@@ -94,40 +73,45 @@ def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
         axes=[0, 1],
         output_type=DALIImageType.RGB,
     )
+
+
+@pipeline_def(enable_conditionals=True)
+def _crops(source: Any, size: int, looks: Looks, on_gpu: bool) -> Any:
+    """The whole graph: uint8 [size, size, 3]. An `if` on an input acts per sample.
+
+    Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
+    whatever the region's size rounds to, so the warp's matrix stays exact.
+    """
+    count = 7 + 2 * looks.jpeg + 3 * looks.occlusion + looks.colour
+    inputs = list(fn.external_source(source, num_outputs=count, batch=True))
+    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
+    image = _region(encoded, start, end, on_gpu)
+    inputs = inputs[7:]
     shape: dict[str, Any] = {"axes": [0, 1], "alignment": 0.0, "size_rounding": "ceil"}
     if halved:
         image = fn.tensor_resize(image, scales=[HALF, HALF], antialias=False, **shape)
     elif shrinks:
         image = fn.tensor_resize(image, scales=scales, **shape)
-    image = _warp(image, matrix, size, on_gpu)
+    image = fn.warp_affine(image, matrix=matrix, size=(size, size), fill_value=0, inverse_map=False)
     if looks.jpeg:
         compressed, quality = inputs.pop(0), inputs.pop(0)
         if compressed:
             image = fn.jpeg_compression_distortion(image, quality=quality)
-    if looks.occlusion and on_gpu:
+    if looks.occlusion:
         occluded, anchors, patch = inputs.pop(0), inputs.pop(0), inputs.pop(0)
         if occluded:
-            image = fn.multi_paste(
-                image, patch.gpu(), out_anchors=anchors, output_size=(size, size)
-            )
-    if looks.colour and on_gpu:
+            patch = patch.gpu() if on_gpu else patch
+            image = fn.multi_paste(image, patch, out_anchors=anchors, output_size=(size, size))
+    if looks.colour:
         image = fn.coord_transform(image, MT=inputs.pop(0), dtype=DALIDataType.UINT8)
     return image
-
-
-def _warp(image: Any, matrix: Any, size: int, on_gpu: bool) -> Any:
-    """Bilinear; black outside. Both take (0, 0) as the corner of the first pixel."""
-    settings: dict[str, Any] = {"size": (size, size), "fill_value": 0, "inverse_map": False}
-    if on_gpu:
-        return fn.warp_affine(image, matrix=matrix, **settings)
-    return fn.experimental.warp_perspective(image, matrix, pixel_origin="corner", **settings)
 
 
 class _Inbox:
     """Where the graph asks for its next batch; StopIteration when there is none."""
 
-    def __init__(self, looks: Looks, on_gpu: bool) -> None:
-        self._looks, self._on_gpu = looks, on_gpu
+    def __init__(self, looks: Looks, whole: bool) -> None:
+        self._looks, self._whole = looks, whole
         self._feeds: Iterator[Feed] = iter(())
         self.under_way: deque[Feed] = deque()
 
@@ -138,7 +122,7 @@ class _Inbox:
     def __call__(self) -> tuple[Any, ...]:
         feed = next(self._feeds)
         self.under_way.append(feed)
-        return feed.inputs(self._looks, self._on_gpu)
+        return feed.inputs(self._looks, self._whole)
 
 
 class CropGraph:
@@ -147,26 +131,33 @@ class CropGraph:
     Args:
         size: side of the crops in pixels.
         batch_size: the largest batch that will be fed.
-        threads: DALI's CPU threads.
+        threads: DALI's CPU threads, and on the CPU as many more that finish crops.
         device: where the crops go; on CUDA, decoding and all the rest happen there as well.
         looks: the optional operations.
+        whole: whether DALI does more than to decode; None: on CUDA.
     """
 
     def __init__(
-        self, size: int, *, batch_size: int, threads: int, device: torch.device, looks: Looks
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        threads: int,
+        device: torch.device,
+        looks: Looks,
+        whole: bool | None = None,
     ) -> None:
         on_gpu = device.type == "cuda"
-        self._inbox = _Inbox(looks, on_gpu)
+        whole = on_gpu if whole is None else whole
+        self._inbox = _Inbox(looks, whole)
         self._stream = torch.cuda.Stream(device) if on_gpu else None
-        self._pipeline: Pipeline = _crops(
-            self._inbox,
-            size,
-            looks,
-            on_gpu,
-            batch_size=batch_size,
-            num_threads=threads,
-            device_id=_device_id(device),
-            prefetch_queue_depth=2,
+        self._finish = None if whole else Finisher(size, threads, looks)
+        settings: dict[str, Any] = {"batch_size": batch_size, "num_threads": threads}
+        settings |= {"device_id": _device_id(device), "prefetch_queue_depth": 2}
+        self._pipeline: Pipeline = (
+            _crops(self._inbox, size, looks, on_gpu, **settings)
+            if whole
+            else _regions(self._inbox, on_gpu, **settings)
         )
         self._pipeline.build()
 
@@ -184,7 +175,7 @@ class CropGraph:
         self._pipeline.reset()
         self._pipeline.schedule_run()
         while (outputs := self._take()) is not None:
-            images = self._finish(outputs.as_tensor(), self._inbox.under_way.popleft())
+            images = self._floats(outputs, self._inbox.under_way.popleft())
             self._pipeline.release_outputs()
             self._pipeline.schedule_run()
             yield images
@@ -203,12 +194,16 @@ class CropGraph:
             return None
         return crops
 
-    def _finish(self, crops: Any, feed: Feed) -> torch.Tensor:
+    def _floats(self, outputs: Any, feed: Feed) -> torch.Tensor:
         """A float copy; the caller's stream may use it, DALI may reuse its own buffer."""
+        if self._finish is not None:
+            regions = [np.asarray(region) for region in outputs]
+            return torch.from_numpy(self._finish(regions, feed.window, feed.augmentation))
         if self._stream is None:
-            return torch.from_numpy(finish(np.asarray(crops), feed.augmentation))
+            crops = torch.from_numpy(np.asarray(outputs.as_tensor()))
+            return crops.to(torch.float32).div_(255)
         with torch.cuda.stream(self._stream):
-            images = torch.from_dlpack(crops).to(torch.float32).div_(255)
+            images = torch.from_dlpack(outputs.as_tensor()).to(torch.float32).div_(255)
         self._stream.synchronize()
         images.record_stream(torch.cuda.current_stream(images.device))
         return images

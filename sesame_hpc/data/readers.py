@@ -6,7 +6,7 @@ from typing import Literal
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.coco import coco_path, parse_coco
 from sesame_hpc.data.csv_table import csv_path, parse_csv
-from sesame_hpc.data.pack.read import has_pack_split, read_pack
+from sesame_hpc.data.pack.read import has_pack, has_pack_split, read_pack
 from sesame_hpc.data.pts import has_pts_split, parse_pts_split
 from sesame_hpc.data.rows import Parsed
 from sesame_hpc.data.wflw import has_wflw_list, parse_wflw
@@ -18,6 +18,7 @@ __all__ = [
     "FileFormat",
     "Format",
     "Split",
+    "detect_file_format",
     "detect_format",
     "format_scheme",
     "has_split",
@@ -86,17 +87,31 @@ def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | N
     return has_wflw_list(Path(root), split, scheme or format_scheme(format))
 
 
-def detect_format(root: str | Path, scheme: Scheme | None = None) -> FileFormat:
+def detect_format(root: str | Path, scheme: Scheme | None = None) -> Format:
     """The format whose files lie in `root`; pts, whose messages say what was looked for, if none.
 
     `scheme` is the one that a WFLW list would be of.
     """
+    if has_pack(Path(root)):
+        return "pack"
     if any(has_split(root, "wflw", split, scheme) for split in SPLITS):
         return "wflw"
     for format in ("coco", "csv"):
         if any(has_split(root, format, split) for split in SPLITS):
             return format
     return "pts"
+
+
+def detect_file_format(root: str | Path, scheme: Scheme | None = None) -> FileFormat:
+    """As `detect_format`, for what needs the files themselves.
+
+    Raises:
+        ValueError: `root` is a pack.
+    """
+    format = detect_format(root, scheme)
+    if format == "pack":
+        raise ValueError(f"{root} is a pack: give the folder that it was made from")
+    return format
 
 
 def format_scheme(format: FileFormat) -> Scheme:

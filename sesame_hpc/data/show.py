@@ -7,9 +7,11 @@ import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.draw import crop_square, draw_box, draw_face
+from sesame_hpc.data.face_picture import face_picture
+from sesame_hpc.data.geometry import apply
 from sesame_hpc.data.sheet import arrange, captioned, write_png
 
-__all__ = ["contact_sheet", "read_rgb"]
+__all__ = ["contact_sheet"]
 
 _MARGIN = 1.2
 _SUPERSAMPLING = 2
@@ -40,36 +42,18 @@ def contact_sheet(
     return out
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """An image file as uint8 RGB [H, W, 3].
-
-    Raises:
-        ValueError: the file is missing or does not decode.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path} is no image that decodes")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
 def _tile(annotations: Annotations, row: int, size: int) -> np.ndarray:
-    try:
-        image = read_rgb(annotations.image_path(row))
-    except ValueError as error:
-        raise ValueError(f"{annotations.sources[row]}: {error}") from error
-    box, landmarks = annotations.boxes[row], annotations.landmarks[row]
+    image, to_stored = face_picture(annotations, row)
+    landmarks = apply(to_stored, annotations.landmarks[row])
+    box = apply(to_stored, annotations.boxes[row].reshape(2, 2)).reshape(4)
     low = np.minimum(box[:2], landmarks.min(axis=0))
     high = np.maximum(box[2:], landmarks.max(axis=0))
     side = _MARGIN * float((high - low).max())
     crop, matrix = crop_square(image, (low + high) / 2, side, size * _SUPERSAMPLING)
-    crop = draw_box(crop, _apply(matrix, box.reshape(2, 2)).reshape(4))
-    crop = draw_face(crop, _apply(matrix, landmarks), annotations.scheme)
+    crop = draw_box(crop, apply(matrix, box.reshape(2, 2)).reshape(4))
+    crop = draw_face(crop, apply(matrix, landmarks), annotations.scheme)
     crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
     return captioned(crop, _caption(annotations, row))
-
-
-def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def _caption(annotations: Annotations, row: int) -> list[str]:

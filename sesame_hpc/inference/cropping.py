@@ -2,18 +2,15 @@
 
 A crop is an axis-aligned resampling. Blocks of pixels are averaged until no more than
 `LARGEST_BILINEAR_SHRINK` of them fall on a crop pixel; then it is two small matrices of bilinear
-weights, one an axis. Up to blocks of 2 x 2 this is what DALI's graph does; beyond, where that has
-a triangle filter, it is close to it.
+weights, one an axis.
 """
-
-import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sesame_hpc.config import BoxConfig
-from sesame_hpc.data.geometry import LARGEST_BILINEAR_SHRINK, crop_matrix, decode_window
+from sesame_hpc.data.geometry import crop_matrix, decode_window
 from sesame_hpc.data.windows import content_limits
 
 __all__ = ["crop_faces", "crop_picture"]
@@ -64,7 +61,7 @@ def crop_picture(
     if (last <= first).any():
         return np.zeros((3, size, size), dtype=np.float32)
     region = image[first[0] : last[0], first[1] : last[1]]
-    block = max(1, math.ceil(1 / float(matrix[0, 0]) / LARGEST_BILINEAR_SHRINK))
+    block = round(1 / float(window.shrink[0]))
     region = _block_averages(region, block).astype(np.float32)
     zoom = np.diag(matrix)[::-1]
     offset = matrix[::-1, 2] + zoom * first

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.draw import crop_square
-from sesame_hpc.data.show import read_rgb
+from sesame_hpc.data.face_picture import face_picture, read_rgb
+from sesame_hpc.data.geometry import apply
 from sesame_hpc.report.material import Part
 
 __all__ = ["FacePicture", "Strip", "extreme_faces", "reconstruction_strips"]
@@ -66,25 +67,18 @@ def extreme_faces(
 
 
 def _face(faces: Annotations, row: int, predicted: np.ndarray, nme: float) -> FacePicture:
-    try:
-        image = read_rgb(faces.image_path(row))
-    except ValueError as error:
-        raise ValueError(f"{faces.sources[row]}: {error}") from error
-    truth = faces.landmarks[row]
+    image, to_stored = face_picture(faces, row)
+    truth, predicted = apply(to_stored, faces.landmarks[row]), apply(to_stored, predicted)
     low, high = truth.min(axis=0), truth.max(axis=0)
     side = _FACE_MARGIN * float((high - low).max())
     crop, matrix = crop_square(image, (low + high) / 2, side, _FACE_SIDE)
     name = faces.images[row]
     return FacePicture(
-        _overlay(crop, _apply(matrix, truth), _apply(matrix, predicted), f"{name}: {nme:.2f} %"),
+        _overlay(crop, apply(matrix, truth), apply(matrix, predicted), f"{name}: {nme:.2f} %"),
         Path(name).name,
         int(faces.sample_ids[row]),
         float(nme),
     )
-
-
-def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def _overlay(crop: np.ndarray, truth: np.ndarray, predicted: np.ndarray, what: str) -> Markup:

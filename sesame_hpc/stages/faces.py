@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations, split_heldout
+from sesame_hpc.data.look_alikes import image_groups
 from sesame_hpc.data.pack.read import SCHEME_FILE
 from sesame_hpc.data.readers import format_scheme, has_split, read_annotations
 from sesame_hpc.schemes import Scheme, load_scheme
@@ -38,7 +39,10 @@ def read_faces(config: Config, folder: RunFolder) -> Faces:
     """Read and split the data set of `config`; the held-out part is drawn by `config.seed`."""
     data, scheme = config.data, run_scheme(config, folder)
     everything = read_annotations(data.root, data.format, "train", scheme)
-    train, heldout = split_heldout(everything, data.heldout, config.seed)
+    groups = None
+    if data.heldout_group == "look_alike":
+        groups = image_groups(everything, folder.groups_file, data.threads)
+    train, heldout = split_heldout(everything, data.heldout, config.seed, groups)
     test = None
     if has_split(data.root, data.format, "test", scheme):
         test = read_annotations(data.root, data.format, "test", scheme)

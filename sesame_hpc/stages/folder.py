@@ -2,6 +2,7 @@
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
+    look_alikes.json (images that show one photograph; with data.heldout_group=look_alike)
     checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
     profile/ (with the setting `profile`)
 
@@ -44,6 +45,7 @@ class RunFolder:
         self.masking_file = path / "masking.json"
         self.summary_file = path / "summary.json"
         self.scheme_file = path / "scheme.yaml"
+        self.groups_file = path / "look_alikes.json"
         self.pictures = path / "pictures"
         self.profile = path / "profile"
         self.tensorboard = path / "tensorboard"

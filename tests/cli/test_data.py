@@ -77,6 +77,24 @@ def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
     assert "small holds another pack" in refused.stderr
 
 
+def test_packs_are_shown_and_checked_and_not_packed_again(sesame, tmp_path):
+    for number in range(2):
+        write_pts_face(tmp_path / "faces", f"face{number}")
+    sesame("data", "pack", "faces", "small", "--size", 32)
+    assert sesame("data", "show", "small", "--out", "sheet.png").stdout.startswith("2 of 2 faces")
+    rows = sesame("data", "show", "small", "--augment", "--out", "rows.png")
+    assert rows.stdout == "2 of 2 faces drawn in rows.png\n", rows.stderr
+    assert cv2.imread(str(tmp_path / "rows.png")).shape[1] == 10 * (32 + 4) + 4
+    checked = sesame("data", "check", "small", "--no-images", "--box", "letterbox")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "least NME: of letterbox crops of 1.2 boxes" in checked.stdout
+    assert "not checked, as a pack has none: annotation files" in checked.stdout
+    for command in (("pack", "small", "again"), ("export", "small", "again", "--to", "csv")):
+        refused = sesame("data", *command)
+        assert refused.returncode == 2
+        assert "small is a pack: give the folder that it was made from" in refused.stderr
+
+
 def test_show_draws_augmentations_and_masks_in_rows(sesame, tmp_path):
     for number in range(2):
         write_pts_face(tmp_path / "faces", f"face{number}")

@@ -37,8 +37,9 @@ def test_findings_are_summarised_and_listed(sesame, faces, tmp_path):
     lines = checked.stdout.splitlines()
     assert lines[0] == "faces: format csv, scheme trio"
     assert lines[2].split() == ["train", "2", "2", "1", "0", "0.000"]
-    assert "1 error: not a finite number" in lines[3]
-    assert "train.csv:3: x1 is 'word'" in lines[4]
+    assert lines[3] == "least NME: of square crops of 1.2 boxes"
+    assert "1 error: not a finite number" in lines[4]
+    assert "train.csv:3: x1 is 'word'" in lines[5]
     assert "found: 1 error" in lines
     content = json.loads((tmp_path / "out" / "all.json").read_text())
     assert content["findings"][0]["place"] == "faces/train.csv:3"

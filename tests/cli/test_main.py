@@ -9,6 +9,7 @@ import pytest
 
 from sesame_hpc.cli import choices
 from sesame_hpc.config import STAGES
+from sesame_hpc.config.schema import BoxProtocol
 
 HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
 
@@ -56,6 +57,7 @@ def test_choices_are_those_of_the_package():
     assert get_args(choices.Stage) == STAGES
     assert set(get_args(choices.ScoredStage)) == set(STAGES) - {"pretrain"}
     assert choices.Format == readers.Format
+    assert choices.BoxProtocol == BoxProtocol
     assert choices.Split == readers.Split
     assert choices.Device == backends.Device
     assert choices.OutputFormat == results.OutputFormat

@@ -161,12 +161,29 @@ def test_the_floor_is_what_the_crop_costs(root):
     (finding,) = report.findings
     assert (finding.level, finding.check) == ("warning", "outside-crop")
     assert finding.value == pytest.approx(100 * 10 / 3 / 24)
-    assert "1 landmark outside the crop of 1.2 boxes; no model can come below 13.889 %" in (
+    assert "1 landmark outside the square crop of 1.2 boxes; no model can come below 13.889 %" in (
         finding.message
     )
     assert report.parts[0].crop_floor == pytest.approx(100 * 10 / 3 / 24 / 2)
     assert report.parts[0].faces_outside_crop == 1
     assert found(check(root, threads=None, crop_scale=2)) == []
+
+
+def test_the_floor_is_that_of_the_box_protocol(root):
+    """Of a box twice as high as wide, letterbox leaves black what lies beside it."""
+    beside, beyond = (20, 20, 34, 20, 42, 32), (20, 20, 34, 20, 60, 32)
+    for points in (beside, beyond):
+        write_rows(root, row("0.png", box=(16, 10, 38, 54), points=points))
+        square, letterbox, landmarks = (
+            check(root, threads=None, protocol=name)
+            for name in ("square", "letterbox", "landmarks")
+        )
+        assert landmarks.parts[0].crop_floor == 0
+        assert square.parts[0].crop_floor == letterbox.parts[0].crop_floor
+        assert bool(square.parts[0].crop_floor) == (points == beyond)
+        black = [each for each in letterbox.findings if each.check == "in-black"]
+        assert [each.level for each in black] == ["note"] * (points == beside)
+        assert letterbox.to_json()["box"] == {"protocol": "letterbox", "scale": 1.2}
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,13 @@ def test_dots_move_with_their_landmarks(tmp_path, operation, magnification, devi
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_evaluation_crops_are_exact(tmp_path, device):
+@pytest.mark.parametrize("side", [150, 500])
+def test_evaluation_crops_are_exact(tmp_path, side, device):
     target = usable(device)
-    faces = dots(tmp_path, FACES, 150)
+    faces = dots(tmp_path, FACES, side)
     loader = EvalLoader(faces, DataConfig(root=tmp_path), SIZE, batch_size=FACES, device=target)
     (batch,) = loader
-    assert centroid_errors(batch, 150).max() < TOLERANCE
+    assert centroid_errors(batch, side).max() < TOLERANCE
 
 
 def test_mirrored_points_change_names(tmp_path):

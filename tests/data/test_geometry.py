@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from sesame_hpc.data.geometry import (
-    LARGEST_BILINEAR_SHRINK,
     apply,
     compose,
     crop_matrix,
@@ -105,7 +104,9 @@ def test_decode_window_composes_to_the_matrix_and_covers_the_crop():
 
 
 def test_only_strong_shrinking_is_done_ahead_of_the_warp():
-    boxes = np.array([[0, 0, side, side] for side in (50, 100, 149, 400)], dtype=float)
+    boxes = np.array([[0, 0, side, side] for side in (50, 100, 149, 399, 401, 801)], dtype=float)
     window = decode_window(crop_matrix(boxes, 100), 100)
     assert window.shrink[:3].tolist() == [1, 1, 1]
-    assert window.shrink[3] == pytest.approx(LARGEST_BILINEAR_SHRINK / 4)
+    assert window.shrink[3:].tolist() == [1 / 2, 1 / 4, 1 / 8]
+    blocks = (window.end - window.start) * window.shrink[:, None]
+    np.testing.assert_array_equal(blocks, np.rint(blocks))

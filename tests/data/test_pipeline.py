@@ -6,8 +6,12 @@ import pytest
 import torch
 from rendered_faces import plain, save, table, textures
 
-from sesame_hpc.config.schema import AugmentConfig, DataConfig
+from sesame_hpc.config.schema import AugmentConfig, BoxConfig, DataConfig
+from sesame_hpc.data.augment import draw_augmentation
+from sesame_hpc.data.finish import Looks
+from sesame_hpc.data.geometry import decode_window
 from sesame_hpc.data.loader import EvalLoader, TrainLoader
+from sesame_hpc.data.pipeline import CropGraph, Feed
 
 SIZE = 64
 NOTHING = {
@@ -149,6 +153,29 @@ def test_exif_orientation_grey_and_alpha_are_understood(tmp_path):
     assert torch.equal(plain_grey, alpha)
     assert (turned - plain_grey).abs().max() < 2 / 255
     assert turned.std() > 0.1
+
+
+@pytest.mark.parametrize("side", [60, 150, 300, 600], ids="{}px".format)
+def test_the_whole_graph_makes_the_crops_that_the_cpu_finishes(tmp_path, side):
+    """What a GPU runs, on the CPU; it shrinks by a wider filter from a quarter on."""
+    coarse = np.random.default_rng(5).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+    picture = cv2.resize(coarse, (2 * side, 2 * side), interpolation=cv2.INTER_CUBIC)
+    encoded = [cv2.imencode(".jpg", picture)[1].ravel()] * 8
+    boxes = np.tile([0.5, 0.5, 1.5, 1.5], (8, 1)) * side
+    seeds = {"seed": 1, "stage": "finetune", "epoch": 0}
+    drawn = draw_augmentation(boxes, np.arange(8), SIZE, AugmentConfig(), BoxConfig(), **seeds)
+    feed = Feed(encoded, decode_window(drawn.matrices, SIZE), drawn)
+    settings = {"batch_size": 8, "threads": 2, "device": torch.device("cpu")}
+    looks = Looks(colour=True, jpeg=True, occlusion=True)
+    whole, finished = (
+        next(CropGraph(SIZE, **settings, looks=looks, whole=whole).crops([feed]))
+        for whole in (True, False)
+    )
+    assert drawn.jpeg.any()
+    assert drawn.occlude.any()
+    difference = (whole - finished).abs()
+    assert difference.mean() < (0.004 if side < 300 else 0.02)
+    assert difference.amax(dim=(1, 2, 3)).median() < 0.2
 
 
 @pytest.mark.gpu

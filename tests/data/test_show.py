@@ -9,8 +9,9 @@ import pytest
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.draw import crop_square, draw_box, draw_face, region_colours
+from sesame_hpc.data.face_picture import read_rgb
 from sesame_hpc.data.readers import read_annotations
-from sesame_hpc.data.show import contact_sheet, read_rgb
+from sesame_hpc.data.show import contact_sheet
 from sesame_hpc.schemes import Scheme
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "wflw_sample"

@@ -6,10 +6,10 @@ import torch
 from rendered_faces import textures
 
 from sesame_hpc.config.schema import DataConfig
+from sesame_hpc.data.face_picture import read_rgb
 from sesame_hpc.data.geometry import crop_matrix
 from sesame_hpc.data.loader import Batch, EvalLoader, TrainLoader
 from sesame_hpc.data.sheet import arrange, captioned
-from sesame_hpc.data.show import read_rgb
 from sesame_hpc.data.show_augment import AUGMENTATIONS, augmentation_sheet, single_augmentation
 
 GEOMETRY = ("flip", "rotation", "translation", "scaling")

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.finding import Finding, Level
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.geometry import square_windows
+from sesame_hpc.data.windows import content_limits, face_boxes
 
 __all__ = [
     "check_boxes",
     "check_crops",
     "check_landmarks_in_images",
+    "check_letterbox",
     "check_normalisers",
     "crop_floor",
 ]
@@ -26,13 +29,15 @@ _SHORT_NORMALISER, _SMALL_NORMALISER = 0.1, 4.0
 Float = NDArray[np.float64]
 
 
-def crop_floor(table: Annotations, crop_scale: float) -> tuple[Float, NDArray[np.int64]]:
+def crop_floor(table: Annotations, box: BoxConfig) -> tuple[Float, NDArray[np.int64]]:
     """What no model can undo, as its output is confined to the crop.
 
     Returns for each face the NME in percent of its landmarks moved to the nearest place in the
-    evaluation crop (Eqs. 3 and 4 of the paper), float64 [N], and how many lie outside, int64 [N].
+    evaluation crop of `box` (Eqs. 3 and 4 of the paper), float64 [N], and how many lie outside of
+    it, int64 [N].
     """
-    centres, sides = square_windows(table.boxes, crop_scale)
+    boxes = face_boxes(table.boxes, table.landmarks, box.protocol)
+    centres, sides = square_windows(boxes, box.scale)
     half = sides[:, None, None] / 2
     offsets = table.landmarks - centres[:, None]
     moved = np.linalg.norm(offsets - np.clip(offsets, -half, half), axis=-1)
@@ -42,18 +47,34 @@ def crop_floor(table: Annotations, crop_scale: float) -> tuple[Float, NDArray[np
 
 def check_crops(inventory: Inventory) -> Iterator[Finding]:
     """Landmarks outside the crop that evaluation takes, and the error that this costs."""
+    box = inventory.box
     for _, table in inventory.tables():
-        floors, outside = crop_floor(table, inventory.crop_scale)
+        floors, outside = crop_floor(table, box)
         for row in np.flatnonzero(outside):
             level: Level = "warning" if floors[row] >= _HIGH_FLOOR else "note"
             count = _landmarks(int(outside[row]))
             message = (
-                f"{count} outside the crop of {inventory.crop_scale:g} boxes; "
+                f"{count} outside the {box.protocol} crop of {box.scale:g} boxes; "
                 f"no model can come below {floors[row]:.3f} % NME here"
             )
             yield Finding(
                 level, "outside-crop", table.sources[row], message, value=float(floors[row])
             )
+
+
+def check_letterbox(inventory: Inventory) -> Iterator[Finding]:
+    """Landmarks within a letterbox crop where it is black: a model has to guess them."""
+    box = inventory.box
+    for _, table in inventory.tables():
+        limits = content_limits(table.boxes, box.scale, box.protocol)
+        if limits is None:
+            continue
+        shown = (table.landmarks >= limits[:, None, :2]) & (table.landmarks <= limits[:, None, 2:])
+        black = (~shown.all(axis=2)).sum(axis=1) - crop_floor(table, box)[1]
+        for row in np.flatnonzero(black):
+            message = f"{_landmarks(int(black[row]))} in the black beside the letterbox's picture"
+            value = float(black[row])
+            yield Finding("note", "in-black", table.sources[row], message, value=value)
 
 
 def check_landmarks_in_images(inventory: Inventory) -> Iterator[Finding]:

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.pictures import Picture, probe_pictures
-from sesame_hpc.data.readers import SPLITS, FileFormat, Split, has_split, parse_annotations
-from sesame_hpc.data.rows import Parsed
+from sesame_hpc.data.check.pictures import Picture
+from sesame_hpc.data.check.probe import probe_tables
+from sesame_hpc.data.faults import Fault
+from sesame_hpc.data.pack.read import MANIFEST, read_pack
+from sesame_hpc.data.readers import SPLITS, Format, Split, has_split, parse_annotations
+from sesame_hpc.data.rows import Parsed, parse_result
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Face", "Inventory", "take_inventory"]
@@ -35,15 +39,15 @@ class Face:
 class Inventory:
     """The parsed parts of the data set in `root`, and its pictures by path (maybe none).
 
-    `crop_scale` is the side of the crop over the longer side of a face's box.
+    `box` says which crops evaluation takes.
     """
 
     root: Path
-    format: FileFormat
+    format: Format
     scheme: Scheme
     parts: dict[Split, Parsed]
     pictures: dict[Path, Picture]
-    crop_scale: float
+    box: BoxConfig
 
     def tables(self) -> Iterator[tuple[Split, Annotations]]:
         """The parts that have faces."""
@@ -68,10 +72,10 @@ class Inventory:
 
 def take_inventory(
     root: Path,
-    format: FileFormat,
+    format: Format,
     scheme: Scheme,
     *,
-    crop_scale: float,
+    box: BoxConfig,
     threads: int | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inventory:
@@ -82,12 +86,21 @@ def take_inventory(
         ValueError: it is not clear which file is a part.
     """
     found = [split for split in SPLITS if has_split(root, format, split, scheme)]
-    parts: dict[Split, Parsed] = {
-        split: parse_annotations(root, format, split, scheme) for split in found or SPLITS[:1]
-    }
-    faces: dict[Path, list[NDArray[np.float64]]] = {}
-    for parsed in parts.values():
-        for row, landmarks in enumerate(parsed.faces.landmarks):
-            faces.setdefault(parsed.faces.image_path(row), []).append(landmarks)
-    pictures = probe_pictures(faces, threads, progress) if threads is not None else {}
-    return Inventory(root, format, scheme, parts, pictures, crop_scale)
+    parts = {split: _parse(root, format, split, scheme) for split in found or SPLITS[:1]}
+    pictures: dict[Path, Picture] = {}
+    if threads is not None:
+        tables = [parsed.faces for parsed in parts.values() if len(parsed.faces)]
+        pictures = probe_tables(tables, threads, progress)
+    return Inventory(root, format, scheme, parts, pictures, box)
+
+
+def _parse(root: Path, format: Format, split: Split, scheme: Scheme) -> Parsed:
+    """A part; one of a pack that cannot be read is one fault."""
+    if format != "pack":
+        return parse_annotations(root, format, split, scheme)
+    what = f"faces of {root}, {split}"
+    try:
+        return Parsed(what, read_pack(root, split, scheme), ())
+    except (FileNotFoundError, ValueError) as error:
+        fault = Fault("pack", root / MANIFEST, f"the part {split} cannot be read: {error}")
+        return parse_result(what, scheme, root, (), (fault,))

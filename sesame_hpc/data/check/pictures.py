@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sesame_hpc.data.check.encoded import Header, image_kind, read_header
 from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
 
-__all__ = ["Picture", "probe_pictures"]
+__all__ = ["Encoded", "Picture", "probe_pictures"]
 
 MOST_PIXELS = 200_000_000
 _AT_ONCE = 64
@@ -32,12 +32,25 @@ Landmarks = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
+
+    `read` raises OSError or ValueError where there are no bytes.
+    """
+
+    path: Path
+    read: Callable[[], bytes]
+    faces: list[Landmarks]
+
+
+@dataclass(frozen=True)
 class Picture:
-    """An image file.
+    """An image file, or what a pack holds of it.
 
     `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but not
     without complaint. `digest` is a hash of its bytes. `header` is None where there is none.
-    `thumbnails` are those of its faces, in their order, float32 [D] or None.
+    `thumbnails` are those of its faces, in their order, float32 [D] or None. `cut_from` is the size
+    of the picture that a crop in a pack is of.
     """
 
     path: Path
@@ -46,63 +59,73 @@ class Picture:
     digest: bytes = b""
     header: Header | None = None
     thumbnails: list[NDArray[np.float32] | None] = field(default_factory=list)
+    cut_from: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int] | None:
         """Width and height in pixels as training sees them: turned upright by EXIF."""
+        if self.cut_from is not None:
+            return self.cut_from
         if self.problem is not None or self.header is None:
             return None
         return self.header.upright_size
 
 
 def probe_pictures(
-    faces: Mapping[Path, list[Landmarks]],
+    images: Sequence[Encoded],
     threads: int,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[Path, Picture]:
-    """A `Picture` of each path, with thumbnails of the faces at these landmarks ([K, 2] each).
+) -> list[Picture]:
+    """A `Picture` of each image.
 
     `progress` is called with the number of pictures done and of all. While this runs, what
     decoders write to the process's standard error is held back.
     """
-    pictures: dict[Path, Picture] = {}
+    pictures: list[Picture] = []
     with _held_back_errors() as written, ThreadPoolExecutor(threads) as pool:
-        paths = list(faces)
-        for start in range(0, len(paths), _AT_ONCE):
-            some, before = paths[start : start + _AT_ONCE], written()
-            pictures |= zip(some, pool.map(_probe, some, map(faces.__getitem__, some)), strict=True)
+        for start in range(0, len(images), _AT_ONCE):
+            some, before = images[start : start + _AT_ONCE], written()
+            probed = list(pool.map(_probe, some))
             if written() > before:
-                _mark_damaged(pictures, some, written)
+                probed = [
+                    _marked(picture, image, written)
+                    for picture, image in zip(probed, some, strict=True)
+                ]
+            pictures += probed
             if progress is not None:
-                progress(len(pictures), len(paths))
+                progress(len(pictures), len(images))
     return pictures
 
 
-def _mark_damaged(
-    pictures: dict[Path, Picture], paths: list[Path], written: Callable[[], int]
-) -> None:
-    """Find out which of these a decoder complained about, one at a time."""
-    for path in paths:
-        if pictures[path].problem is None and _complains(path, written):
-            pictures[path] = replace(pictures[path], damaged=True)
+def _marked(picture: Picture, image: Encoded, written: Callable[[], int]) -> Picture:
+    """The picture, as damaged if a decoder complains about this one."""
+    if picture.problem is not None or not _complains(image.read(), written):
+        return picture
+    return replace(picture, damaged=True)
 
 
-def _probe(path: Path, faces: list[Landmarks]) -> Picture:
+def _probe(image: Encoded) -> Picture:
+    nothing: list[NDArray[np.float32] | None] = [None] * len(image.faces)
     try:
-        content = path.read_bytes()
+        content = image.read()
     except OSError as error:
-        return Picture(path, f"cannot be read ({error.strerror or error})")
+        return Picture(
+            image.path, f"cannot be read ({error.strerror or error})", thumbnails=nothing
+        )
+    except ValueError as error:
+        return Picture(image.path, f"cannot be read: {error}", thumbnails=nothing)
     header = read_header(content)
     digest = hashlib.blake2b(content, digest_size=16).digest()
     problem = _header_problem(content, header)
     if problem is not None or header is None:
-        return Picture(path, problem, digest=digest, header=header)
-    divisor = _divisor(faces)
+        return Picture(image.path, problem, False, digest, header, nothing)
+    divisor = _divisor(image.faces)
     grey = _decode(content, divisor)
     if grey is None:
-        return Picture(path, f"is a {header.kind} that does not decode", False, digest, header)
-    thumbnails = [thumbnail(grey, landmarks / divisor) for landmarks in faces]
-    return Picture(path, None, False, digest, header, thumbnails)
+        problem = f"is a {header.kind} that does not decode"
+        return Picture(image.path, problem, False, digest, header, nothing)
+    thumbnails = [thumbnail(grey, landmarks / divisor) for landmarks in image.faces]
+    return Picture(image.path, None, False, digest, header, thumbnails)
 
 
 def _header_problem(content: bytes, header: Header | None) -> str | None:
@@ -135,9 +158,9 @@ def _decode(content: bytes, divisor: int) -> NDArray[np.uint8] | None:
     return None if grey is None else np.asarray(grey, np.uint8)
 
 
-def _complains(path: Path, written: Callable[[], int]) -> bool:
+def _complains(content: bytes, written: Callable[[], int]) -> bool:
     before = written()
-    _decode(path.read_bytes(), 1)
+    _decode(content, 1)
     return written() > before
 
 

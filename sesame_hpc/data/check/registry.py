@@ -13,10 +13,12 @@ from sesame_hpc.data.check.geometry import (
     check_boxes,
     check_crops,
     check_landmarks_in_images,
+    check_letterbox,
     check_normalisers,
 )
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.check.official import check_official_sizes, check_subset_lists
+from sesame_hpc.data.check.packs import check_pack_crops, check_pack_index, check_pack_reach
 
 __all__ = ["CHECKS", "TITLES", "Check"]
 
@@ -29,11 +31,15 @@ CHECKS: tuple[Check, ...] = (
     check_normalisers,
     check_landmarks_in_images,
     check_crops,
+    check_letterbox,
     check_repeated_faces,
     check_copies,
     check_look_alikes,
     check_official_sizes,
     check_subset_lists,
+    check_pack_index,
+    check_pack_crops,
+    check_pack_reach,
 )
 
 TITLES = {
@@ -58,6 +64,7 @@ TITLES = {
     "short-normaliser": "normaliser is very short",
     "outside-image": "landmarks outside the image",
     "outside-crop": "landmarks outside the crop",
+    "in-black": "landmarks in the letterbox's black",
     "same-face": "same line again",
     "same-image": "same image, other name",
     "image-in-both": "image in train and test",
@@ -66,4 +73,8 @@ TITLES = {
     "test-in-train": "test face in train",
     "official-size": "not the official size",
     "subset-list": "subset list differs",
+    "pack": "part of the pack cannot be read",
+    "pack-index": "index of the pack is wrong",
+    "pack-crop": "packed crop misses landmarks",
+    "pack-reach": "packed crops are too small",
 }

@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.config.schema import BoxConfig
+from sesame_hpc.config.schema import BoxConfig, BoxProtocol
 from sesame_hpc.data.check.finding import LEVELS, Finding, Level
 from sesame_hpc.data.check.geometry import crop_floor
 from sesame_hpc.data.check.inventory import Inventory, take_inventory
+from sesame_hpc.data.check.packs import unchecked_of_pack
 from sesame_hpc.data.check.registry import CHECKS, TITLES
-from sesame_hpc.data.readers import FileFormat, detect_format, format_scheme
-from sesame_hpc.schemes import Scheme
+from sesame_hpc.data.pack.read import SCHEME_FILE, read_settings
+from sesame_hpc.data.readers import Format, detect_format, format_scheme
+from sesame_hpc.schemes import Scheme, load_scheme
 
 __all__ = ["Part", "Report", "check_data"]
 
@@ -37,13 +39,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings, the gravest first, and the parts that were read."""
+    """All findings, the gravest first, and the parts that were read.
+
+    `box` says which crops `Part.crop_floor` is of; `unchecked` what such a data set does not have.
+    """
 
     root: Path
-    format: FileFormat
+    format: Format
     scheme: str
+    box: BoxConfig
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...]
+    unchecked: tuple[str, ...] = ()
 
     def count(self, level: Level) -> int:
         return sum(finding.level == level for finding in self.findings)
@@ -67,6 +74,8 @@ class Report:
             "root": str(self.root),
             "format": self.format,
             "scheme": self.scheme,
+            "box": {"protocol": self.box.protocol, "scale": self.box.scale},
+            "unchecked": list(self.unchecked),
             "parts": [asdict(part) for part in self.parts],
             "counts": {level: self.count(level) for level in LEVELS},
             "findings": [
@@ -77,10 +86,11 @@ class Report:
 
 def check_data(
     root: str | Path,
-    format: FileFormat | None = None,
+    format: Format | None = None,
     scheme: Scheme | None = None,
     *,
-    crop_scale: float = BoxConfig().scale,
+    protocol: BoxProtocol | None = None,
+    crop_scale: float | None = None,
     threads: int | None = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -89,37 +99,49 @@ def check_data(
     Args:
         root: the data set's folder.
         format: its format; None takes what is there.
-        scheme: the scheme of its landmarks; None takes the format's own.
-        crop_scale: side of the crop over the longer side of a face's box, for what falls outside.
+        scheme: the scheme of its landmarks; None takes the format's, or the pack's, own.
+        protocol: of the boxes that crops are cut around, for what falls outside of these; None
+            takes that of a pack of crops, else square.
+        crop_scale: side of the crop over the longer side of a face's box; None as `protocol`.
         threads: threads that decode images; None leaves images alone.
         progress: called with the number of images looked at and of all.
 
     Raises:
         FileNotFoundError: no such folder, or no part in it.
-        ValueError: no scheme, or it is not clear which file is a part.
+        ValueError: no scheme, it is not clear which file is a part, or a pack of no known version.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"data root {root} is no folder")
     format = format or detect_format(root, scheme)
+    box = read_settings(root).box if format == "pack" else BoxConfig()
+    asked = {"protocol": protocol or box.protocol, "scale": crop_scale or box.scale}
     inventory = take_inventory(
         root,
         format,
-        scheme or format_scheme(format),
-        crop_scale=crop_scale,
+        scheme or (load_scheme(root / SCHEME_FILE) if format == "pack" else format_scheme(format)),
+        box=box.model_copy(update=asked),
         threads=threads,
         progress=progress,
     )
     findings = [finding for check in CHECKS for finding in check(inventory)]
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
-    return Report(root, format, inventory.scheme.name, _parts(inventory), tuple(findings))
+    return Report(
+        root,
+        format,
+        inventory.scheme.name,
+        inventory.box,
+        _parts(inventory),
+        tuple(findings),
+        unchecked_of_pack(inventory),
+    )
 
 
 def _parts(inventory: Inventory) -> tuple[Part, ...]:
     parts = []
     for split, parsed in inventory.parts.items():
         faces = parsed.faces
-        floors, outside = crop_floor(faces, inventory.crop_scale) if len(faces) else (None, None)
+        floors, outside = crop_floor(faces, inventory.box) if len(faces) else (None, None)
         parts.append(
             Part(
                 split=split,

@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.faults import folder_entries
 from sesame_hpc.data.pack.layout import open_shard
+from sesame_hpc.data.pack.settings import PackSettings
 from sesame_hpc.data.pack.table import read_table
 from sesame_hpc.data.windows import face_boxes, reach
 from sesame_hpc.schemes import Scheme, load_scheme
@@ -23,6 +25,7 @@ __all__ = [
     "has_pack_split",
     "read_manifest",
     "read_pack",
+    "read_settings",
 ]
 
 MANIFEST = "pack.json"
@@ -30,6 +33,30 @@ SCHEME_FILE = "scheme.yaml"
 VERSION = 1
 
 _SPARE_PIXELS = 1.0
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    faces: int
+    attributes: list[str]
+    table_crc: int
+    shards: Annotated[list[str], Field(min_length=1)]
+
+
+class _Manifest(BaseModel):
+    """What `pack.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    version: int
+    made_from: dict[str, str]
+    settings: dict[str, Any]
+    parts: dict[Literal["train", "test"], _Part]
+
+    @field_validator("settings")
+    @classmethod
+    def _readable(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        PackSettings.from_json(settings)
+        return settings
 
 
 class PackedPictures:
@@ -50,19 +77,34 @@ class PackedPictures:
         numbers = np.repeat(np.arange(len(paths)), [len(shard.index) for shard in self._shards])
         order = np.argsort(records["sample_id"], kind="stable")
         self._records, self._shard_of = records[order], numbers[order]
+        self._position_of = {each: i for i, each in enumerate(self._records["sample_id"].tolist())}
 
     def encoded(self, sample_id: int) -> NDArray[np.uint8]:
         """The encoded picture of a face, uint8 [n], as a read-only view of the file.
 
         Raises:
-            ValueError: its checksum differs; names the shard and the sample.
+            ValueError: its checksum differs, by shard and sample, or it is not in the pack.
         """
-        position = int(self._positions(np.array([sample_id]))[0])
+        if (position := self._position_of.get(sample_id)) is None:
+            raise ValueError(f"sample {sample_id} is not in the pack")
         return self._shards[self._shard_of[position]].encoded(self._records[position])
+
+    @property
+    def sample_ids(self) -> NDArray[np.int64]:
+        """The sample ids of the index, ascending."""
+        return self._records["sample_id"].copy()
+
+    def records(self, sample_ids: NDArray[np.int64]) -> NDArray[np.void]:
+        """What the index says of these faces, `layout.RECORD` [B].
+
+        Raises:
+            ValueError: it says nothing of one of them.
+        """
+        return self._records[self._positions(sample_ids)]
 
     def matrices(self, sample_ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """From pixels of the whole pictures to pixels of the stored ones: [B, 2, 3]."""
-        records = self._records[self._positions(sample_ids)]
+        records = self.records(sample_ids)
         region = records["region"]
         scale = records["stored"] / np.maximum(region[:, 2:] - region[:, :2], 1)
         scale[records["original"]] = 1
@@ -86,7 +128,7 @@ class PackedPictures:
                 f"{annotations.root} is packed for crops of {self.size} pixels, but {size} are "
                 f"asked for: pack with --size {size}, or without --size"
             )
-        records = self._records[self._positions(annotations.sample_ids)]
+        records = self.records(annotations.sample_ids)
         boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
         wanted = reach(boxes, box, augment)
         region, extent = records["region"], np.tile(records["picture"], 2)
@@ -134,11 +176,17 @@ def read_manifest(root: Path) -> dict[str, Any]:
         )
     try:
         manifest = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: is damaged ({error}); pack the data set again") from error
-    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
-        raise ValueError(f"{path}: not a pack of version {VERSION}; pack the data set again")
-    return manifest
+        if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+            raise ValueError(f"{path}: not a pack of version {VERSION}; pack the data set again")
+        return _Manifest.model_validate(manifest).model_dump()
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ValueError(f"{path}: is damaged ({reason}); pack the data set again") from error
+
+
+def read_settings(root: Path) -> PackSettings:
+    """How a pack was made, as far as its pictures depend on it. Errors as for `read_manifest`."""
+    return PackSettings.from_json(read_manifest(root)["settings"])
 
 
 def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotations:

@@ -63,6 +63,19 @@ class PackSettings:
             **asked,
         }
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "PackSettings":
+        """The settings that `to_json` wrote; defaults for what it left out."""
+        own = {key: content[key] for key in ("size", "margin", "quality") if key in content}
+        box = {key: content[key] for key in ("protocol", "scale", "train_scale") if key in content}
+        augment = {key: content[key] for key in ("rotation", "translation") if key in content}
+        return cls(
+            **own,
+            faces_per_shard=content["faces_per_shard"],
+            box=BoxConfig(**box),
+            augment=AugmentConfig(**augment),
+        )
+
 
 def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
     """What to store for each face: all that augmentation can reach, and what filters read."""
