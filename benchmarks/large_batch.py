@@ -1,10 +1,10 @@
 """NME over the global batch: `python benchmarks/large_batch.py --data DIR [--csv FILE]`.
 
 The preliminary stage of a preset at several batch sizes and seeds, with as many samples as the
-first batch sees (`--samples` for multiples of it). The rate grows with the root of the batch
-(Malladi et al., "On the SDEs and scaling rules for adaptive gradient algorithms", 2022; `--power`
-for another one), after a warm-up over a tenth of the steps. Rows are written as they come; what
-the file holds already is not run again.
+first batch sees (`--samples` for multiples of it). The rate grows with the batch (Goyal et al.,
+"Accurate, large minibatch SGD", 2017), or with its root (`--power 0.5`; Malladi et al., "On the SDEs
+and scaling rules for adaptive gradient algorithms", 2022), after a warm-up over a tenth of the
+steps. Rows are written as they come; what the file holds already is not run again.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 64, 128, 256, 512])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--samples", type=float, default=1.0, help="multiple of the first's")
-    parser.add_argument("--power", type=float, default=0.5, help="of the batch, in the rate")
+    parser.add_argument("--power", type=float, default=1.0, help="of the batch, in the rate")
     parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
     here = Path(__file__).resolve().parent
     parser.add_argument("--csv", type=Path, default=here / "results/large_batch_cpu.csv")
