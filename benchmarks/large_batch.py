@@ -1,9 +1,9 @@
 """NME over the global batch: `python benchmarks/large_batch.py --data DIR [--csv FILE]`.
 
 The preliminary stage of a preset at several batch sizes and seeds, with as many samples as the
-first batch sees (`--samples` for multiples of it). The rate grows with the batch (Goyal et al.,
-"Accurate, large minibatch SGD", 2017), or with its root (`--power 0.5`; Malladi et al., "On the SDEs
-and scaling rules for adaptive gradient algorithms", 2022), after a warm-up over a tenth of the
+preset's batch sees (`--samples` for multiples of it). The rate grows with the batch (Goyal et al.,
+"Accurate, large minibatch SGD", 2017), or with its root (`--power 0.5`; Malladi et al., "On the
+SDEs and scaling rules for adaptive gradient algorithms", 2022), after a warm-up over a tenth of the
 steps. Rows are written as they come; what the file holds already is not run again.
 """
 
@@ -29,7 +29,7 @@ WARM_UP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Row:
-    """One run; NME in percent on the held-out faces, `samples` over those of the first batch."""
+    """One run; NME in percent on the held-out faces, `samples` over those of the preset."""
 
     preset: str
     settings: str
@@ -52,9 +52,9 @@ def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
     config = load_config(find_config(options.preset), [f"data.root={options.data}"])
     stage = config.stages.preliminary
     faces = len(read_annotations(options.data, config.data.format)) - config.data.heldout
-    first = options.batches[0]
+    own = stage.batch_size
     per_epoch = faces // batch
-    samples = stage.epochs * (faces // first) * first * options.samples
+    samples = stage.epochs * (faces // own) * own * options.samples
     epochs = round(samples / (per_epoch * batch))
     steps = epochs * per_epoch
     return Row(
@@ -64,8 +64,8 @@ def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
         samples=options.samples,
         seed=seed,
         steps=steps,
-        lr=round(stage.lr * (batch / stage.batch_size) ** options.power, 6),
-        warmup_steps=0 if batch == first else round(WARM_UP_SHARE * steps),
+        lr=round(stage.lr * (batch / own) ** options.power, 6),
+        warmup_steps=0 if batch == own else round(WARM_UP_SHARE * steps),
         heldout_nme=math.nan,
         seconds=math.nan,
     )
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--preset", default="lfpw_small")
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 64, 128, 256, 512])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--samples", type=float, default=1.0, help="multiple of the first's")
+    parser.add_argument("--samples", type=float, default=1.0, help="multiple of the preset's")
     parser.add_argument("--power", type=float, default=1.0, help="of the batch, in the rate")
     parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
     here = Path(__file__).resolve().parent
