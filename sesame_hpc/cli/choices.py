@@ -9,6 +9,7 @@ __all__ = [
     "ExportFormat",
     "FileFormat",
     "Format",
+    "Job",
     "OutputFormat",
     "ScoredStage",
     "Split",
@@ -23,6 +24,7 @@ Format = Literal["wflw", "pts", "coco", "csv", "pack"]
 Split = Literal["train", "test"]
 EvaluatedPart = Literal["train", "heldout", "test"]
 Stage = Literal["preliminary", "pretrain", "finetune"]
+Job = Literal["preliminary", "pretrain", "finetune", "report"]
 ScoredStage = Literal["preliminary", "finetune"]
 YesNo = Literal["yes", "no"]
 Weights = Literal["last", "ema"]

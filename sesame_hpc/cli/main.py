@@ -7,19 +7,31 @@ from typing import Annotated
 import typer
 
 from sesame_hpc import __version__
+from sesame_hpc.cli.cancel import cancel
 from sesame_hpc.cli.data import data_app
 from sesame_hpc.cli.demo import demo
 from sesame_hpc.cli.doctor import doctor
 from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.cli.export import export
+from sesame_hpc.cli.logs import logs
 from sesame_hpc.cli.pack import pack
 from sesame_hpc.cli.predict import predict
 from sesame_hpc.cli.report import report
+from sesame_hpc.cli.status import status
+from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
+from sesame_hpc.process import set_process_defaults
 
 __all__ = ["app", "main"]
 
-_USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, FloatingPointError)
+_USER_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    FloatingPointError,
+    ConnectionError,
+    TimeoutError,
+)
 _TRACEBACK = "--traceback"
 
 app = typer.Typer(
@@ -30,6 +42,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(train)
+app.command()(submit)
+app.command()(status)
+app.command()(logs)
+app.command()(cancel)
 app.command(name="eval")(evaluate)
 app.command()(report)
 data_app.command()(pack)
@@ -74,9 +90,7 @@ def _message(error: BaseException) -> str:
 
 def main() -> None:
     """Run the command line. What a user can put right ends as a message and exit code 2."""
-    # Threads that sleep at barriers instead of spinning: as fast on an idle machine, and several
-    # times faster where other processes want the same cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_process_defaults()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     show_traceback = (
         len(arguments) < len(sys.argv) - 1 or os.environ.get("SESAME_TRACEBACK", "0") != "0"

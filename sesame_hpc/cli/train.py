@@ -22,11 +22,18 @@ def train(
         typer.Option(metavar="STAGE", help="Only preliminary, pretrain or finetune."),
     ] = None,
 ) -> None:
-    """Train all three stages on this machine. The same command again goes on where it stopped."""
+    """Train all three stages on this machine. The same command again goes on where it stopped.
+
+    Started by srun or torchrun, each process is a rank. SIGUSR2 and SIGTERM save after the step;
+    then the job is requeued, or the exit code is 75.
+    """
     from sesame_hpc.config import find_config, load_config
 
     loaded = load_config(find_config(config), overrides or ())
 
+    from sesame_hpc.launch.ranks import join_slurm_step
+    from sesame_hpc.launch.requeue import run_interruptible
     from sesame_hpc.stages import run
 
-    run.train(loaded, only=stage)
+    join_slurm_step()
+    run_interruptible(lambda: run.train(loaded, only=stage), loaded.output)

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sesame_hpc.config.layers import KeyPath, Layer, dotted, merge, parse_override, read_layers
 from sesame_hpc.config.problems import describe_problems, sections
 from sesame_hpc.config.schema import Config
 
-__all__ = ["differences", "dump_config", "load_config"]
+__all__ = ["differences", "dump_config", "load_config", "validate"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-def _open_sections(values: dict[str, Any]) -> dict[str, Any]:
+def _open_sections(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     """Absent or empty sections as {}, so that a required key in one is named by its full path."""
-    for path in sections():
+    for path in sections(model):
         parent: Any = values
         for key in path[:-1]:
             parent = parent[key] if isinstance(parent, Mapping) else None
@@ -34,14 +36,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     layer = merge([*read_layers(path), *(parse_override(text) for text in overrides)])
-    return _validate(layer, str(path))
+    return validate(Config, layer, str(path))
 
 
-def _validate(layer: Layer, name: str) -> Config:
+def validate(model: type[_Model], layer: Layer, name: str) -> _Model:
+    """The layer as a model; ValueError lists every problem, for the file called `name`."""
     try:
-        return Config.model_validate(_open_sections(layer.values))
+        return model.model_validate(_open_sections(model, layer.values))
     except ValidationError as error:
-        raise ValueError(describe_problems(error, layer, name)) from None
+        raise ValueError(describe_problems(error, model, layer, name)) from None
 
 
 def dump_config(config: Config) -> str:

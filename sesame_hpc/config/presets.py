@@ -2,20 +2,16 @@
 
 from pathlib import Path
 
+from sesame_hpc.config.shipped import Shipped
+
 __all__ = ["find_config", "preset_names"]
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-
-
-def _folder() -> Path:
-    """The folder of presets: in a wheel inside the package, in a checkout beside it."""
-    installed = _PACKAGE / "presets"
-    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+_PRESETS = Shipped("configuration file", in_package="presets", in_checkout="configs")
 
 
 def preset_names() -> list[str]:
     """Names that `find_config` takes, sorted."""
-    return sorted(path.stem for path in _folder().glob("*.yaml"))
+    return _PRESETS.names()
 
 
 def find_config(name: str | Path) -> Path:
@@ -23,10 +19,4 @@ def find_config(name: str | Path) -> Path:
 
     FileNotFoundError, with the names of the presets, when there is neither.
     """
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    if str(name) in preset_names():
-        return _folder() / f"{name}.yaml"
-    known = ", ".join(preset_names()) or "none installed"
-    raise FileNotFoundError(f"no configuration file {name}, and no preset of that name ({known})")
+    return _PRESETS.find(name)

@@ -7,21 +7,19 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sesame_hpc.config.layers import KeyPath, Layer, dotted
-from sesame_hpc.config.schema import Config
 
 __all__ = ["describe_problems", "sections"]
 
 
-def sections(model: type[BaseModel] = Config, prefix: KeyPath = ()) -> Iterator[KeyPath]:
-    """The key path of every section of the configuration, outer ones first."""
+def sections(model: type[BaseModel], prefix: KeyPath = ()) -> Iterator[KeyPath]:
+    """The key path of every section of a model's file, outer ones first."""
     for name, info in model.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield (*prefix, name)
             yield from sections(info.annotation, (*prefix, name))
 
 
-def _keys_at(path: KeyPath) -> list[str]:
-    model: type[BaseModel] = Config
+def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
     for name in path:
         annotation = model.model_fields[name].annotation
         assert isinstance(annotation, type)
@@ -30,26 +28,30 @@ def _keys_at(path: KeyPath) -> list[str]:
     return list(model.model_fields)
 
 
-def _unknown_key(path: KeyPath) -> str:
-    valid = _keys_at(path[:-1])
+def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:
+    valid = _keys_at(model, path[:-1])
     here = f"{dotted(path[:-1])} has" if path[:-1] else "valid here:"
     listing = f"{here} {', '.join(valid)}"
     close = difflib.get_close_matches(path[-1], valid, n=1, cutoff=0.4)
     meant = [(*path[:-1], key) for key in close]
-    meant += [(*section, path[-1]) for section in sections() if path[-1] in _keys_at(section)]
+    meant += [
+        (*section, path[-1]) for section in sections(model) if path[-1] in _keys_at(model, section)
+    ]
     if not meant:
         return f"unknown key; {listing}"
     return f"unknown key; did you mean {' or '.join(map(dotted, meant))}? ({listing})"
 
 
-def _problem(kind: str, path: tuple[str | int, ...], message: str, value: Any) -> str:
+def _problem(
+    model: type[BaseModel], kind: str, path: tuple[str | int, ...], message: str, value: Any
+) -> str:
     keys = tuple(part for part in path if isinstance(part, str))
     if kind == "extra_forbidden":
-        return _unknown_key(keys)
+        return _unknown_key(model, keys)
     if kind == "missing":
         return f"missing; give it in the file or as {dotted(path)}=VALUE on the command line"
     if kind in ("model_type", "model_attributes_type"):
-        return f"must be a section with the keys {', '.join(_keys_at(keys))}, got {value!r}"
+        return f"must be a section with the keys {', '.join(_keys_at(model, keys))}, got {value!r}"
     text = message.removeprefix("Value error, ").replace("Input should be", "must be")
     text = text.partition(", unable to parse")[0]
     return text if isinstance(value, Mapping) else f"{text}, got {_plain(value)!r}"
@@ -64,11 +66,13 @@ def _origin(path: tuple[str | int, ...], layer: Layer) -> str:
     return f" ({layer.origins[keys]})" if keys in layer.origins else ""
 
 
-def describe_problems(error: ValidationError, layer: Layer, name: str) -> str:
-    """All problems of a configuration called `name`, one a line: `key path: problem (place)`."""
+def describe_problems(
+    error: ValidationError, model: type[BaseModel], layer: Layer, name: str
+) -> str:
+    """All problems of a file called `name`, read as `model`: `key path: problem (place)` a line."""
     lines = [
         f"{dotted(item['loc'])}: "
-        + _problem(item["type"], item["loc"], item["msg"], item["input"])
+        + _problem(model, item["type"], item["loc"], item["msg"], item["input"])
         + _origin(item["loc"], layer)
         for item in error.errors(include_url=False, include_context=False)
     ]

@@ -204,10 +204,11 @@ class RuntimeConfig(Strict):
     """The machine: what may change between a run and its continuation without changing the task.
 
     `precision` bf16 is DeepSpeed's torch_autocast; `threads` are torch's CPU threads per rank
-    (None: cores / local ranks). `compile` is what torch.compile takes at a time: regions (the stem,
-    a stack), the whole network, the whole network as CUDA graphs, or nothing (none); auto is
-    regions on CUDA and none on the CPU. `activation_checkpointing` computes each stack's inner
-    activations a second time instead of keeping them.
+    (None: cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the
+    start, `timeout_minutes` how long at any step. `compile` is what torch.compile takes at a time:
+    regions (the stem, a stack), the whole network, the whole network as CUDA graphs, or nothing
+    (none); auto is regions on CUDA and none on the CPU. `activation_checkpointing` computes each
+    stack's inner activations a second time instead of keeping them.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -219,6 +220,7 @@ class RuntimeConfig(Strict):
     compile: Literal["auto", "none", "regions", "whole", "graphs"] = "auto"
     activation_checkpointing: bool = False
     threads: PositiveInt | None = None
+    rendezvous_minutes: Positive = 5.0
     timeout_minutes: Positive = 10.0
 
     @model_validator(mode="after")

@@ -95,7 +95,8 @@ class _Network:
             rank=world.rank,
             world_size=world.size,
         )
-        return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
+        with world.answering():
+            return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
 
 
 def protocol(part: Part, box: BoxConfig | None) -> dict[str, str]:

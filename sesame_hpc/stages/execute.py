@@ -20,27 +20,38 @@ from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
 from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.stages.summary import print_distribution, print_summary, write_summary
+from sesame_hpc.training.agreement import Agreement
 from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import load_weights, save_weights
-from sesame_hpc.training.distributed import connect
+from sesame_hpc.training.distributed import World, connect
 from sesame_hpc.training.environment import environment
+from sesame_hpc.training.interruption import Interrupted
 from sesame_hpc.training.monitor import Monitor
 
 __all__ = ["execute"]
 
 
 def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
-    """Run the unfinished ones of `stages` on every rank; write summary and report at the end."""
+    """Run the unfinished ones of `stages` on every rank; write summary and report at the end.
+
+    Raises Interrupted where the ranks agree to stop, within a stage or before one.
+    """
     world = connect(config.runtime)
+    with world.answering():
+        _execute(config, folder, stages, world)
+
+
+def _execute(config: Config, folder: RunFolder, stages: Sequence[str], world: World) -> None:
     if world.is_main:
         folder.open(config, environment())
     world.barrier()
     faces = read_faces(config, folder)
     console = Console()
     with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
-        session = Session(config, folder, world, faces, monitor)
+        session = Session(config, folder, world, faces, monitor, Agreement(world))
         for name in stages:
             if folder.result(name) is None:
+                _stop_if_asked(session, name)
                 _RUNNERS[name](session, name)
                 world.barrier()
     if world.is_main and all(folder.result(name) for name in _RUNNERS):
@@ -48,6 +59,12 @@ def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
         print_summary(folder, console)
     if world.is_main:
         console.print(report_line(folder), markup=False, highlight=False, soft_wrap=True)
+
+
+def _stop_if_asked(session: Session, name: str) -> None:
+    stop = session.agreement.now()
+    if stop:
+        raise Interrupted(name, None, stop)
 
 
 def _seed_weights(session: Session, name: str) -> None:

@@ -95,6 +95,13 @@ class RunFolder:
         record = _read_json(self.environment_file) or {"starts": []}
         return Path(record["starts"][-1]["directory"]) if record["starts"] else None
 
+    def check_earlier(self, stage: str) -> None:
+        """Raise ValueError where a stage that `stage` builds on is unfinished."""
+        earlier = STAGES[: STAGES.index(stage)] if stage in STAGES else STAGES
+        for name in earlier:
+            if self.result(name) is None:
+                raise ValueError(f"stage {stage} needs {name}, which {self.path} has not finished")
+
     def check(self, config: Config) -> None:
         """Raise ValueError where `config` would train something else than this folder's run."""
         if not self.config_file.exists():
@@ -128,11 +135,18 @@ class RunFolder:
         for stage in STAGES:
             self.stage(stage).mkdir(parents=True, exist_ok=True)
         self.pictures.mkdir(exist_ok=True)
+        earlier = _read_json(self.environment_file) or {"starts": []}
+        write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
+        self.write_settings(config)
+
+    def write_settings(self, config: Config) -> None:
+        """Write down the config, and the user's own scheme, that the run is to have.
+
+        Call it after `check`.
+        """
         source = _scheme_source(config)
         if source.is_file():
             write_text_atomic(self.scheme_file, source.read_text("utf-8"))
-        earlier = _read_json(self.environment_file) or {"starts": []}
-        write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
         write_text_atomic(self.config_file, dump_config(config))
 
 

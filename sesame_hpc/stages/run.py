@@ -21,21 +21,15 @@ def train(config: Config, only: str | None = None) -> None:
     folder = RunFolder(config.output)
     folder.check(config)
     wanted = STAGES if only is None else (only,)
-    _check_predecessor(folder, wanted[0])
+    if wanted[0] not in STAGES:
+        raise ValueError(f"unknown stage {only!r}; the stages are {', '.join(STAGES)}")
+    folder.check_earlier(wanted[0])
     if folder.is_complete() or (only and folder.result(only)):
         _say_complete(folder, only)
         return
     from sesame_hpc.stages.execute import execute
 
     execute(config, folder, wanted)
-
-
-def _check_predecessor(folder: RunFolder, first: str) -> None:
-    if first not in STAGES:
-        raise ValueError(f"unknown stage {first!r}; the stages are {', '.join(STAGES)}")
-    for earlier in STAGES[: STAGES.index(first)]:
-        if folder.result(earlier) is None:
-            raise ValueError(f"stage {first} needs {earlier}, which {folder.path} has not finished")
 
 
 def _say_complete(folder: RunFolder, only: str | None) -> None:

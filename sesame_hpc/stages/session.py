@@ -11,6 +11,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Appearance, EvalLoader, TrainLoader
 from sesame_hpc.stages.faces import Faces
 from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.training.agreement import Agreement
 from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.distributed import World
@@ -37,6 +38,7 @@ class Session:
     world: World
     faces: Faces
     monitor: Monitor
+    agreement: Agreement
 
     def stage_config(self, name: str) -> StageConfig:
         return getattr(self.config.stages, name)
@@ -102,6 +104,7 @@ class Session:
             skipped=skipped,
             log=self.config.log,
             every=self.config.checkpoint,
+            agreement=self.agreement,
             average=average,
             profiler=self._profiler(name),
         )

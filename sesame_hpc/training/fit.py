@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
 from sesame_hpc.data.loader import Batch, TrainLoader
+from sesame_hpc.training.agreement import Agreement
 from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.interruption import Interrupted, Stop
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.profiling import NoProfiler
 from sesame_hpc.training.skipped import SkippedFaces
@@ -42,6 +44,7 @@ class Fit:
     skipped: SkippedFaces
     log: LogConfig
     every: CheckpointConfig
+    agreement: Agreement
     average: WeightAverage | None = None
     profiler: NoProfiler = field(default_factory=NoProfiler)
     _seconds_before: float = field(default=0.0, init=False)
@@ -55,6 +58,7 @@ class Fit:
         """Train to the end; seconds it took, without what an interruption threw away. Collective.
 
         Raises FloatingPointError where a loss is not finite; what was checkpointed before stays.
+        Raises Interrupted, after saving, where the ranks agree to stop.
         """
         step = self._resume()
         while step < self.steps_per_epoch * self.stage.epochs:
@@ -76,6 +80,8 @@ class Fit:
             if self.average:
                 self.average.restore(state["average"])
         self.monitor.start(self.name, self.stage.epochs, self.steps_per_epoch, step)
+        if state is not None and not state.get("looked_at", True):
+            self._look_at(step // self.steps_per_epoch - 1, step)
         return step
 
     def _train_epoch(self, epoch: int, within: int) -> None:
@@ -86,13 +92,24 @@ class Fit:
                 self._optimizer_step(batches, epoch)
             if index + 1 == self.steps_per_epoch:
                 return
-            step = epoch * self.steps_per_epoch + index + 1
-            save = self._step_save_is_due(step)
-            if save or step % self.log.every_steps == 0:
-                self._record(epoch, step)
-            if save:
-                self.skipped.collect(self.name, epoch, step)
-                self._save(step)
+            self._between_steps(epoch, epoch * self.steps_per_epoch + index + 1)
+
+    def _between_steps(self, epoch: int, step: int) -> None:
+        save = self._step_save_is_due(step)
+        record = save or step % self.log.every_steps == 0
+        # A record waits for the device. No rank does so before all have queued this step's work:
+        # one that does not come is then missed by the control messages, which can name it.
+        stop = self.agreement.now() if record else self.agreement.soon()
+        if record or stop:
+            self._record(epoch, step)
+        if save or stop:
+            self.skipped.collect(self.name, epoch, step)
+            self._save(step)
+        self._leave(stop, step)
+
+    def _leave(self, stop: Stop, step: int) -> None:
+        if stop:
+            raise Interrupted(self.name, step, stop)
 
     def _step_save_is_due(self, step: int) -> bool:
         return self.every.every_steps is not None and step % self.every.every_steps == 0
@@ -113,23 +130,41 @@ class Fit:
             self.average.update()
 
     def _end_epoch(self, epoch: int, step: int) -> None:
+        """To stop, time is short: the checkpoint comes first, and the validation on return."""
+        stop = self.agreement.now()
         self._record(epoch, step)
         self.skipped.collect(self.name, epoch, step)
-        number, last = epoch + 1, epoch + 1 == self.stage.epochs
+        if stop:
+            self._save(step, looked_at=False)
+        self._leave(stop, step)
+        self._look_at(epoch, step)
+        due = self._is_last(epoch) or (epoch + 1) % self.every.every_epochs == 0
+        if due or self._step_save_is_due(step):
+            self._save(step)
+
+    def _is_last(self, epoch: int) -> bool:
+        return epoch + 1 == self.stage.epochs
+
+    def _look_at(self, epoch: int, step: int) -> None:
+        """The validation and the pictures that are due at the end of `epoch`."""
+        number, last = epoch + 1, self._is_last(epoch)
         if last or (self.log.eval_epochs and number % self.log.eval_epochs == 0):
             self.monitor.validation(self.name, epoch, step, self.task.validate())
         if last or (self.log.pictures_epochs and number % self.log.pictures_epochs == 0):
             self.task.picture(epoch)
-        if last or number % self.every.every_epochs == 0 or self._step_save_is_due(step):
-            self._save(step)
 
     def _record(self, epoch: int, step: int) -> None:
         flushed = self.window.flush(f"stage {self.name}, epoch {epoch + 1}, step {step}")
         if flushed:
             self.monitor.step(self.name, epoch, step, self.engine.lr, *flushed)
 
-    def _save(self, step: int) -> None:
-        average = self.average.state() if self.average else None
-        state = {"step": step, "seconds": self._seconds(), "average": average}
-        self.checkpoints.save(self.engine, step, state | {"skipped": self.skipped.ids})
+    def _save(self, step: int, looked_at: bool = True) -> None:
+        state = {
+            "step": step,
+            "seconds": self._seconds(),
+            "average": self.average.state() if self.average else None,
+            "skipped": self.skipped.ids,
+            "looked_at": looked_at,
+        }
+        self.checkpoints.save(self.engine, step, state)
         self.window.restart_clock()

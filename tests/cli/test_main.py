@@ -18,6 +18,7 @@ def test_help_names_the_commands(sesame):
     shown = sesame("--help")
     assert shown.returncode == 0
     commands = ("train", "eval", "report", "predict", "export", "data", "demo", "doctor")
+    commands += ("submit", "status", "logs", "cancel")
     for command in commands:
         assert f"│ {command} " in shown.stdout
 
@@ -32,7 +33,8 @@ def test_help_is_quick(sesame):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["train", "--help"], ["submit", "--help"], ["status", "--help"], ["--version"]],
 )
 def test_help_imports_nothing_heavy(arguments):
     program = (
@@ -53,8 +55,10 @@ def test_help_imports_nothing_heavy(arguments):
 def test_choices_are_those_of_the_package():
     from sesame_hpc.data import readers
     from sesame_hpc.inference import backends, export, results
+    from sesame_hpc.launch.profile import JOBS
 
     assert get_args(choices.Stage) == STAGES
+    assert get_args(choices.Job) == JOBS
     assert set(get_args(choices.ScoredStage)) == set(STAGES) - {"pretrain"}
     assert choices.Format == readers.Format
     assert choices.BoxProtocol == BoxProtocol

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ log: {every_steps: 1, eval_epochs: 1, pictures_epochs: 1, tensorboard: false}
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without what a launcher or the interpreter tests may have set."""
-    drop = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TRITON_INTERPRET")
-    return {key: value for key, value in os.environ.items() if key not in drop}
+    drop = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "SESAME_", "SLURM_", "TRITON_INTERPRET")
+    return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
 
 
-def start_training(config: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """`sesame train` as a process of its own."""
+def start_training(
+    config: Path, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """`sesame train` as a process of its own, with `variables` in its environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "sesame_hpc", "train", str(config), *arguments],
-        env=clean_environment(),
+        env=clean_environment() | dict(variables or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

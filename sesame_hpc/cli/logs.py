@@ -1,0 +1,39 @@
+"""`sesame logs`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sesame_hpc.cli.choices import Job
+
+__all__ = ["logs"]
+
+
+def logs(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with jobs.")],
+    stage: Annotated[
+        Job | None,
+        typer.Option(metavar="STAGE", help="Default: the latest that has begun."),
+    ] = None,
+    rank: Annotated[int, typer.Option(help="Whose log.", min=0)] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+    ] = False,
+) -> None:
+    """What a job of the run has written, over all its restarts."""
+    from sesame_hpc.launch.logs import find_log
+    from sesame_hpc.launch.logs import follow as read_on
+
+    log = find_log(run, stage, rank)
+    typer.echo(f"# {log.stage}, job {log.job}, rank {rank}: {log.path}", err=True)
+    if follow:
+        try:
+            for text in read_on(log):
+                typer.echo(text, nl=False)
+        except KeyboardInterrupt:
+            return
+    elif log.path.exists():
+        typer.echo(log.path.read_text(encoding="utf-8", errors="replace"), nl=False)
+    else:
+        typer.echo("# nothing yet: the job has not begun to write", err=True)

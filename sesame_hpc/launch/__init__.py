@@ -1,0 +1,1 @@
+"""Runs as chains of SLURM jobs. Imports no torch."""

@@ -1,0 +1,53 @@
+"""End the jobs of runs."""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sesame_hpc.launch import slurm
+from sesame_hpc.launch.ledger import Ledger
+from sesame_hpc.launch.processes import is_alive
+from sesame_hpc.launch.profile import JOBS
+from sesame_hpc.launch.standing import Standing, active_jobs, standings_of
+
+__all__ = ["Cancelled", "cancel_jobs"]
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    run: Path
+    stage: str
+    job: str
+    state: str
+
+
+def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelled]:
+    """End what is queued or running of `runs`, of stage `first` and those after it, or of all.
+
+    A running stage saves at the end of its step where SLURM leaves it the time. A chain on this
+    machine ends as a whole. Raises ValueError where SLURM cannot be asked, or refuses.
+    """
+    wanted = JOBS[JOBS.index(first) :] if first else JOBS
+    ended = []
+    ids: list[str] = []
+    for standing in standings_of([Ledger(run) for run in runs]):
+        for stage, job in active_jobs(standing).items():
+            if stage not in wanted:
+                continue
+            ended.append(Cancelled(standing.run, stage, job, standing.states[stage].state))
+            if standing.submissions[stage].executor == "local":
+                _stop_chain(standing, stage)
+            else:
+                ids.append(job)
+    if ids:
+        slurm.cancel(ids)
+    return ended
+
+
+def _stop_chain(standing: Standing, stage: str) -> None:
+    process = standing.submissions[stage].process
+    assert process is not None
+    if is_alive(process):
+        os.kill(process["pid"], signal.SIGTERM)

@@ -1,0 +1,103 @@
+"""Why a job failed: what its ranks wrote down, else what their logs say."""
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sesame_hpc.files import write_json_atomic
+from sesame_hpc.launch.ledger import JobRecord
+from sesame_hpc.launch.slurm_job import SlurmJob
+
+__all__ = ["cause_of", "last_words", "recorded"]
+
+_FOLDER = "failures"
+_TAIL_BYTES = 65_536
+_MOST_RANKS = 64
+_ERROR = re.compile(
+    r"^(\[rank\d+\]: )?(sesame( \(rank \d+\))?: "
+    r"|(srun|slurmstepd|sbatch): (error|fatal)"
+    r"|[\w.]*(Error|Exception|Interrupt|Exit)\b(: |$)"
+    r"|\S*(bash|sh): .*(not found|No such file|Permission denied))"
+)
+_OF_SLURM = re.compile(r"^(srun|slurmstepd): (error|fatal): ")
+_WORDS = re.compile(r"^sesame( \(rank \d+\))?: ")
+
+
+@contextmanager
+def recorded(run: Path, stage: str) -> Iterator[None]:
+    """Write down, in the run folder, the exception that ends this rank; it goes on."""
+    try:
+        yield
+    except Exception as error:
+        rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")
+        job = SlurmJob.current()
+        failure = {
+            "time": time.time(),
+            "job": job.name if job else os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""),
+            "restarts": job.restarts if job else 0,
+            "rank": int(rank),
+            "node": os.environ.get("SESAME_NODE", platform.node()),
+            "error": _one_line(error),
+            "lost_others": isinstance(error, ConnectionError | TimeoutError),
+        }
+        write_json_atomic(run / _FOLDER / f"{stage}-{rank}.json", failure)
+        raise
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    named = text if type(error) is ValueError else f"{type(error).__name__}: {text}"
+    return named.removesuffix(": ")
+
+
+def cause_of(run: Path, record: JobRecord) -> str | None:
+    """One line on why a failed job failed; None where nothing tells.
+
+    Of the ranks' exceptions the earliest that is not a lost connection, which follows from others.
+    """
+    written = _written(run, record)
+    if written:
+        first = min(written, key=lambda failure: (failure["lost_others"], failure["time"]))
+        return f"rank {first['rank']} on {first['node']}: {first['error']}"
+    lines = [line for rank in _ranks(record) for line in _tail(record.log(run, rank))]
+    errors = [line for line in lines if _ERROR.match(line)]
+    own = [line for line in errors if not _OF_SLURM.match(line)]
+    return _WORDS.sub("", (own or errors)[-1]) if errors else None
+
+
+def last_words(run: Path, record: JobRecord) -> str | None:
+    """The last that sesame itself said in the log of rank 0, as on a requeue."""
+    words = [line for line in _tail(record.log(run, 0)) if _WORDS.match(line)]
+    return _WORDS.sub("", words[-1]) if words else None
+
+
+def _written(run: Path, record: JobRecord) -> list[dict[str, Any]]:
+    """Exceptions of the job's last attempt."""
+    found = []
+    for path in (run / _FOLDER).glob(f"{record.stage}-*.json"):
+        failure = json.loads(path.read_text(encoding="utf-8"))
+        if failure["job"] == record.job:
+            found.append(failure)
+    last = max((failure["restarts"] for failure in found), default=0)
+    return [failure for failure in found if failure["restarts"] == last]
+
+
+def _ranks(record: JobRecord) -> range:
+    return range(min(record.ranks, _MOST_RANKS))
+
+
+def _tail(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []

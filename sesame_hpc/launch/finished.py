@@ -1,0 +1,19 @@
+"""Which jobs of a run have left their result in its folder."""
+
+from sesame_hpc.stages.folder import RunFolder
+
+__all__ = ["EVALUATION", "is_finished"]
+
+EVALUATION = "evaluation.json"
+
+
+def is_finished(folder: RunFolder, job: str) -> bool:
+    """Whether a stage is finished, or the report made of the network that finetune left."""
+    return _is_evaluated(folder) if job == "report" else folder.result(job) is not None
+
+
+def _is_evaluated(folder: RunFolder) -> bool:
+    evaluation, weights = folder.path / EVALUATION, folder.weights("finetune")
+    if not (evaluation.exists() and weights.exists()):
+        return False
+    return evaluation.stat().st_mtime >= weights.stat().st_mtime

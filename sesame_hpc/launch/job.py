@@ -1,0 +1,41 @@
+"""What a job does on each of its ranks. Picklable by its import path, and small."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sesame_hpc.process import set_process_defaults
+
+__all__ = ["StageJob"]
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One stage of the run in the folder `run`, or its report; both as text."""
+
+    run: str
+    stage: str
+
+    def __call__(self) -> None:
+        """Join the other ranks, and do the stage so that a signal saves and requeues it."""
+        from sesame_hpc.launch.failures import recorded
+        from sesame_hpc.launch.ranks import join_slurm_step
+        from sesame_hpc.launch.requeue import run_interruptible
+        from sesame_hpc.launch.slurm import local_rank_environment
+
+        set_process_defaults()
+        os.environ.update(local_rank_environment(os.environ))
+        with recorded(Path(self.run), self.stage):
+            join_slurm_step(os.environ)
+            run_interruptible(self._run, Path(self.run))
+
+    def _run(self) -> None:
+        from sesame_hpc.launch.evaluation import evaluate_and_report
+        from sesame_hpc.stages import run
+        from sesame_hpc.stages.folder import RunFolder
+
+        folder = RunFolder(Path(self.run))
+        if self.stage == "report":
+            evaluate_and_report(folder)
+        else:
+            run.train(folder.config(), only=self.stage)

@@ -1,0 +1,118 @@
+"""`jobs.json` of a run: what was submitted for it, when and how."""
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sesame_hpc.files import write_json_atomic
+
+__all__ = ["LEDGER", "JobRecord", "Ledger", "Submission"]
+
+LEDGER = "jobs.json"
+
+Executor = Literal["slurm", "local"]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job: `job` is its id, "12" or "12_3" in an array, None while a local one waits.
+
+    `name` is what SLURM calls it: another job may have the id one day, on a cluster made anew.
+
+    `logs` is the path of a rank's log with %t for the rank, relative to the run folder. `end` is
+    how a local job ended, in SLURM's words; SLURM knows its own.
+    """
+
+    stage: str
+    job: str | None
+    nodes: int
+    ranks: int
+    logs: str | None
+    dependency: str | None = None
+    name: str | None = None
+    end: str | None = None
+
+    def log(self, run: Path, rank: int) -> Path | None:
+        return None if self.logs is None else run / self.logs.replace("%t", str(rank))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Jobs that were submitted together. `directory` is where, which jobs run in.
+
+    `process` is who runs a local chain, as `processes.identity` gives it.
+    """
+
+    executor: Executor
+    profile: str | None
+    directory: str
+    command: str
+    jobs: tuple[JobRecord, ...]
+    time: str
+    process: dict[str, Any] | None = None
+
+    @classmethod
+    def now(
+        cls,
+        executor: Executor,
+        profile: str | None,
+        jobs: tuple[JobRecord, ...],
+        process: dict[str, Any] | None = None,
+    ) -> "Submission":
+        """By the command that this process was started with."""
+        time = datetime.now().astimezone().isoformat("T", "seconds")
+        directory, command = str(Path.cwd()), shlex.join(sys.argv)
+        return cls(executor, profile, directory, command, jobs, time, process)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Submission":
+        jobs = tuple(JobRecord(**job) for job in value["jobs"])
+        return cls(**{**value, "jobs": jobs})
+
+
+class Ledger:
+    """The submissions of one run folder, oldest first."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.path = run / LEDGER
+
+    def submissions(self) -> list[Submission]:
+        """ValueError for a file that is none of ours; [] where nothing was submitted."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        try:
+            return [Submission.from_json(value) for value in json.loads(text)["submissions"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.path}: not a list of jobs: {error!r}") from None
+
+    def add(self, submission: Submission) -> None:
+        self._write([*self.submissions(), submission])
+
+    def set_job(self, record: JobRecord) -> None:
+        """Replace the stage's record in the latest submission."""
+        *earlier, last = self.submissions()
+        jobs = tuple(record if job.stage == record.stage else job for job in last.jobs)
+        self._write([*earlier, replace(last, jobs=jobs)])
+
+    def latest(self) -> dict[str, tuple[Submission, JobRecord]]:
+        """For each stage that was ever submitted, the last submission of it."""
+        return {
+            job.stage: (submission, job)
+            for submission in self.submissions()
+            for job in submission.jobs
+        }
+
+    def relative(self, path: Path) -> str:
+        """A log's path as records hold it."""
+        return os.path.relpath(path, self.run)
+
+    def _write(self, submissions: list[Submission]) -> None:
+        write_json_atomic(self.path, {"submissions": [asdict(each) for each in submissions]})

@@ -1,0 +1,204 @@
+"""Cluster profiles: what a site's SLURM wants to be asked, apart from what is trained.
+
+One YAML file a site, strictly validated. `stages:` says what differs from the rest for one of the
+jobs of a run: preliminary, pretrain, finetune, report.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from sesame_hpc.config import STAGES
+from sesame_hpc.config.layers import merge, read_layers
+from sesame_hpc.config.load import validate
+from sesame_hpc.config.schema import Strict
+from sesame_hpc.config.shipped import Shipped
+
+__all__ = [
+    "JOBS",
+    "PROFILE_VARIABLE",
+    "Container",
+    "Profile",
+    "Resources",
+    "load_profile",
+    "profile_names",
+]
+
+JOBS = (*STAGES, "report")
+PROFILE_VARIABLE = "SESAME_PROFILE"
+
+_SHIPPED = Shipped("cluster profile", in_package="profiles", in_checkout="slurm/profiles")
+_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})$")
+_OURS = {
+    "array": "give sesame submit --array",
+    "dependency": "the chain sets it",
+    "error": "logs lie in the run folder",
+    "job-name": "it names run and stage",
+    "kill-on-invalid-dep": "the chain sets it",
+    "open-mode": "logs are appended to",
+    "output": "logs lie in the run folder",
+    "requeue": "jobs are requeued",
+    "signal": "give signal_delay",
+}
+
+
+def _minutes(value: Any) -> Any:
+    """Minutes, rounded up, of a time as sbatch takes it; numbers are minutes."""
+    if not isinstance(value, str):
+        return value
+    match = _TIME.match(value.strip())
+    if match is None:
+        raise ValueError(
+            "must be minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
+            "days-hours:minutes or days-hours:minutes:seconds"
+        )
+    parts = [int(part) for part in match["parts"].split(":")]
+    if match["days"] is not None:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, (minutes, seconds) = 0, (*parts, 0)[:2]
+    total = ((int(match["days"] or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
+    return -(-total // 60)
+
+
+def _sbatch_options(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        key = name.replace("_", "-")
+        if key in _OURS:
+            raise ValueError(f"{name} cannot be given here: {_OURS[key]}")
+        field = key.replace("-", "_")
+        if field in Resources.model_fields:
+            raise ValueError(f"{name} is a field of its own: write {field}: beside extra:")
+        if not isinstance(value, str | int | float) or value is False:
+            raise ValueError(f"{name} must be text, a number or true (an option without value)")
+    return options
+
+
+Minutes = Annotated[PositiveInt, BeforeValidator(_minutes)]
+Memory = Annotated[
+    str, BeforeValidator(str), StringConstraints(pattern=r"^\d+(\.\d+)?([KMGT]B?)?$")
+]
+
+
+class Resources(Strict):
+    """What one job asks for. None leaves the choice to the cluster's own defaults.
+
+    `tasks_per_node` are ranks: one a GPU, or one on a node without GPUs, unless given. `time` is a
+    limit in minutes or as sbatch takes it, `mem` a node's memory as sbatch takes it (MB without a
+    unit). `extra` are further options of sbatch; true for one without a value.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    nodes: PositiveInt = 1
+    gpus_per_node: Annotated[int, Field(ge=0)] = 0
+    gpu_type: str | None = None
+    tasks_per_node: PositiveInt | None = None
+    cpus_per_task: PositiveInt | None = None
+    mem: Memory | None = None
+    time: Minutes | None = None
+    extra: Annotated[dict[str, Any], AfterValidator(_sbatch_options)] = Field(default_factory=dict)
+
+    @property
+    def ranks_per_node(self) -> int:
+        return self.tasks_per_node or max(1, self.gpus_per_node)
+
+    @property
+    def ranks(self) -> int:
+        return self.nodes * self.ranks_per_node
+
+
+class Container(Strict):
+    """Where the jobs' Python runs: `image` and `mounts` by pyxis (srun --container-image), or
+    behind a command `prefix` such as `apptainer exec --nv sesame.sif`."""
+
+    image: str | None = None
+    mounts: list[str] = Field(default_factory=list)
+    prefix: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Container":
+        if self.image and self.prefix:
+            raise ValueError("give image (pyxis) or prefix (a command), not both")
+        if self.mounts and not self.image:
+            raise ValueError("mounts are pyxis': give image too, or write them into prefix")
+        return self
+
+
+class JobResources(Strict):
+    """What differs for one job of a run; only the keys that are given count.
+
+    The report needs one rank: one task on one node, with one GPU where the stages have some.
+    """
+
+    preliminary: Resources = Resources()
+    pretrain: Resources = Resources()
+    finetune: Resources = Resources()
+    report: Resources = Resources()
+
+
+class Profile(Resources):
+    """A site. `signal_delay` is how many seconds before a time limit the job is told to save.
+
+    A job goes back into the queue `max_requeues` times at most. `setup` are shell lines before the
+    job (modules, exports); `python` is the command of the interpreter that has sesame-hpc, by
+    default the one that submits, or `python` in a container. `array_parallelism` is how many points
+    of a sweep run at once.
+    """
+
+    signal_delay: PositiveInt = 120
+    max_requeues: Annotated[int, Field(ge=0)] = 100
+    setup: list[str] = Field(default_factory=list)
+    container: Container = Container()
+    python: str | None = None
+    array_parallelism: PositiveInt = 8
+    stages: JobResources = JobResources()
+
+    def resources(self, job: str) -> Resources:
+        """What `job`, one of JOBS, asks for."""
+        shared = {name: getattr(self, name) for name in Resources.model_fields}
+        if job == "report":
+            one_gpu = min(1, self.gpus_per_node)
+            shared |= {"nodes": 1, "gpus_per_node": one_gpu, "tasks_per_node": None}
+        own = getattr(self.stages, job)
+        given = {name: getattr(own, name) for name in own.model_fields_set}
+        extra = {**self.extra, **own.extra}
+        return Resources.model_validate(shared | given | {"extra": extra})
+
+
+def profile_names() -> list[str]:
+    """Names of the shipped profiles, sorted."""
+    return _SHIPPED.names()
+
+
+def load_profile(name: str | Path | None, required: bool = True) -> tuple[str | None, Profile]:
+    """What a profile is called, and the profile in that YAML file or of that shipped name.
+
+    None takes what SESAME_PROFILE says, or if not `required` an empty one. ValueError lists every
+    problem with its key path and line, or says how to name a profile; FileNotFoundError for one
+    that is not there.
+    """
+    chosen = name or os.environ.get(PROFILE_VARIABLE)
+    if not chosen and not required:
+        return None, Profile()
+    if not chosen:
+        raise ValueError(
+            "no cluster profile: give --profile NAME or FILE, or set SESAME_PROFILE; "
+            f"shipped: {', '.join(profile_names())}"
+        )
+    path = _SHIPPED.find(chosen)
+    return str(chosen), validate(Profile, merge(list(read_layers(path))), str(path))

@@ -1,0 +1,76 @@
+"""How far a stage is, from the records of a run's metrics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sesame_hpc.training.records import MetricsLog
+
+__all__ = ["Progress", "read_records", "stage_progress"]
+
+_RECENT = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of a stage: the epoch under way, from 1, its loss and rate; `eta` in seconds.
+
+    `eta` is None until one epoch is complete. `time` is when that was so, in seconds since 1970.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    images_per_second: float | None
+    eta: float | None
+    time: float
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """A run's metrics; [] where it has not begun."""
+    try:
+        return MetricsLog.read(path)
+    except FileNotFoundError:
+        return []
+
+
+def stage_progress(records: Sequence[dict[str, Any]], stage: str, epochs: int) -> Progress | None:
+    """None where the stage has recorded nothing yet. `epochs` are those of the whole stage."""
+    own = [record for record in records if record["stage"] == stage]
+    if not own:
+        return None
+    steps = [record for record in own if "loss" in record]
+    last = steps[-1] if steps else {}
+    return Progress(
+        epoch=own[-1]["epoch"],
+        epochs=epochs,
+        loss=last.get("loss"),
+        images_per_second=last.get("images_per_second"),
+        eta=_eta(steps, epochs),
+        time=own[-1]["time"],
+    )
+
+
+def _eta(steps: Sequence[dict[str, Any]], epochs: int) -> float | None:
+    """Steps that are left times the usual pace, which a break between two records does not move."""
+    per_epoch = _steps_per_epoch(steps)
+    recent = steps[-_RECENT:]
+    paces = [
+        (after["time"] - before["time"]) / (after["step"] - before["step"])
+        for before, after in pairwise(recent)
+        if after["step"] > before["step"]
+    ]
+    if per_epoch is None or not paces:
+        return None
+    return max(0.0, median(paces) * (per_epoch * epochs - steps[-1]["step"]))
+
+
+def _steps_per_epoch(steps: Sequence[dict[str, Any]]) -> int | None:
+    """The last record of an epoch that another follows stands at its end."""
+    for before, after in pairwise(steps):
+        if after["epoch"] == before["epoch"] + 1:
+            return int(before["step"] // before["epoch"])
+    return None

@@ -1,0 +1,227 @@
+"""Jobs through submitit: to SLURM, to this machine, or as the text of their sbatch scripts."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.helpers import clean_env
+
+from sesame_hpc.launch.job import StageJob
+from sesame_hpc.launch.profile import Profile, Resources
+
+__all__ = [
+    "Request",
+    "cancel",
+    "local_rank_environment",
+    "log_pattern",
+    "require_slurm",
+    "run_here",
+    "script",
+    "submit",
+]
+
+_YEAR_MIN = 525_600
+_FIRST_LOCAL_PORT, _LOCAL_PORTS = 30_000, 2_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job to submit, or with several `jobs` an array of them; logs and pickles go to `folder`.
+
+    `parallel` is how many of an array run at once.
+    """
+
+    name: str
+    folder: Path
+    profile: Profile
+    resources: Resources
+    jobs: Sequence[StageJob]
+    dependency: str | None = None
+    parallel: int | None = None
+
+
+class _Executor(submitit.SlurmExecutor):
+    """submitit's, which also writes scripts where there is no SLURM."""
+
+    @classmethod
+    def affinity(cls) -> int:
+        return 2
+
+    def script(self, jobs: int) -> str:
+        array = {"map_count": jobs} if jobs > 1 else {}
+        self.parameters.update(array)
+        return self._make_submission_file_text(self._submitit_command_str, uid="")
+
+
+def script(request: Request) -> str:
+    """The sbatch script that `submit` would write. Touches no disk and needs no SLURM."""
+    return _executor(request).script(len(request.jobs)).rstrip() + "\n"
+
+
+def submit(request: Request) -> list[str]:
+    """Submit, and return the id of each of `request.jobs`: "12", or "12_0", "12_1" in an array.
+
+    Raises ValueError with what sbatch said, and with the valid partitions for a wrong one.
+    """
+    executor = _executor(request)
+    try:
+        with _outside_of_jobs(), redirect_stderr(StringIO()):
+            jobs = executor.submit_array(list(request.jobs))
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise ValueError(_refusal(request, str(error))) from None
+    return [str(job.job_id) for job in jobs]
+
+
+def cancel(jobs: Sequence[str]) -> None:
+    """End queued and running jobs. Raises ValueError with what scancel says."""
+    ended = subprocess.run(["scancel", *jobs], capture_output=True, text=True)
+    if ended.returncode:
+        raise ValueError(f"scancel: {ended.stderr.strip()}")
+
+
+def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> Any:
+    """Start a job as `ranks` processes of this machine; submitit's job, with `job_id` and `wait`.
+
+    `gpus` are the devices that its processes see.
+    """
+    executor = submitit.LocalExecutor(folder)
+    executor.update_parameters(
+        tasks_per_node=ranks,
+        gpus_per_node=len(gpus),
+        visible_gpus=list(gpus),
+        timeout_min=_YEAR_MIN,
+        stderr_to_stdout=True,
+    )
+    with _outside_of_jobs():
+        return executor.submit(job)
+
+
+def local_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What torch.distributed wants to know in a process of `run_here`; {} in any other."""
+    if environ.get("SUBMITIT_EXECUTOR") != "local":
+        return {}
+    port = _FIRST_LOCAL_PORT + int(environ["SUBMITIT_LOCAL_JOB_ID"]) % _LOCAL_PORTS
+    return {
+        "RANK": environ["SUBMITIT_LOCAL_GLOBALID"],
+        "WORLD_SIZE": environ["SUBMITIT_LOCAL_NTASKS"],
+        "LOCAL_RANK": environ["SUBMITIT_LOCAL_LOCALID"],
+        "LOCAL_WORLD_SIZE": environ["SUBMITIT_LOCAL_NTASKS"],
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def log_pattern(folder: Path, job: str) -> Path:
+    """Where the ranks of a job write, %t for the rank."""
+    return folder / f"{job}_%t_log.out"
+
+
+def require_slurm() -> None:
+    """Raise ValueError where jobs cannot be submitted from."""
+    missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
+    if missing:
+        raise ValueError(
+            f"{missing[0]} is not on this machine: submit where your cluster's SLURM is "
+            "installed, or give --local to run the same jobs here"
+        )
+
+
+def _executor(request: Request) -> _Executor:
+    profile, wants = request.profile, request.resources
+    executor = _Executor(request.folder, python=_python(profile))
+    executor.update_parameters(
+        job_name=request.name,
+        partition=wants.partition,
+        account=wants.account,
+        qos=wants.qos,
+        constraint=wants.constraint,
+        nodes=wants.nodes,
+        ntasks_per_node=wants.ranks_per_node,
+        gpus_per_node=_gpus(wants),
+        cpus_per_task=wants.cpus_per_task,
+        mem=wants.mem,
+        time=wants.time,
+        signal_delay_s=profile.signal_delay,
+        dependency=request.dependency,
+        setup=[*profile.setup, f"export SESAME_MAX_REQUEUES={profile.max_requeues}"],
+        array_parallelism=request.parallel or profile.array_parallelism,
+        wckey=None,
+        stderr_to_stdout=True,
+        srun_args=_srun_options(profile, wants),
+        additional_parameters=_options(wants, request.dependency),
+    )
+    return executor
+
+
+def _gpus(wants: Resources) -> str | int | None:
+    if wants.gpu_type and wants.gpus_per_node:
+        return f"{wants.gpu_type}:{wants.gpus_per_node}"
+    return wants.gpus_per_node or None
+
+
+def _options(wants: Resources, dependency: str | None) -> dict[str, Any]:
+    """A dependent of a job that failed is to end too, and not to wait for ever."""
+    link = {"kill-on-invalid-dep": "yes"} if dependency else {}
+    extra = {name.replace("_", "-"): value for name, value in wants.extra.items()}
+    return {"requeue": True, **extra, **link}
+
+
+def _srun_options(profile: Profile, wants: Resources) -> list[str]:
+    """srun does not take --cpus-per-task over from sbatch; a dead rank is to end its fellows."""
+    options = ["--kill-on-bad-exit=1"]
+    if wants.cpus_per_task:
+        options.append(f"--cpus-per-task={wants.cpus_per_task}")
+    if profile.container.image:
+        options.append(f"--container-image={profile.container.image}")
+    if profile.container.mounts:
+        options.append(f"--container-mounts={','.join(profile.container.mounts)}")
+    return options
+
+
+def _python(profile: Profile) -> str:
+    contained = profile.container.image or profile.container.prefix
+    python = profile.python or ("python" if contained else shlex.quote(sys.executable))
+    return " ".join(filter(None, [profile.container.prefix, python]))
+
+
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Submit from within a job as from a login node: without its variables, on its cluster."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    configuration = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
+    with clean_env():
+        os.environ.update(configuration)
+        yield
+
+
+def _refusal(request: Request, said: str) -> str:
+    """sbatch's first line is the cause, its last the same in general terms."""
+    lines = [line.partition("error: ")[2] or line for line in said.splitlines() if line.strip()]
+    cause = lines[0] if lines else "it did not say why"
+    message = f"sbatch refused job {request.name}: {cause}"
+    if "partition" in said.lower():
+        message += _valid_partitions()
+    return message
+
+
+def _valid_partitions() -> str:
+    try:
+        shown = subprocess.run(
+            ["sinfo", "--noheader", "--format=%R"], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    names = sorted(set(shown.stdout.split()))
+    return f". This cluster's partitions: {', '.join(names)}" if names else ""

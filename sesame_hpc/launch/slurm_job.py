@@ -1,0 +1,65 @@
+"""The SLURM job that this process is part of."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Self
+
+__all__ = ["SlurmJob"]
+
+_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """`name` is what scontrol takes: 17, or 17_3 for a task of an array."""
+
+    name: str
+    restarts: int
+
+    @classmethod
+    def current(cls) -> Self | None:
+        """None outside SLURM."""
+        if "SLURM_JOB_ID" not in os.environ:
+            return None
+        array, task = (os.environ.get(f"SLURM_ARRAY_{part}_ID") for part in ("JOB", "TASK"))
+        name = f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
+        return cls(name, int(os.environ.get("SLURM_RESTART_COUNT", "0")))
+
+    def requeue(self) -> str | None:
+        """Ask SLURM to run the job again; why not, where it will not.
+
+        A job that SLURM is requeueing or ending already is left to it, and so is one that it has
+        started again, as it does where it misses a node whose tasks still run.
+        """
+        is_over = self.state() not in ("RUNNING", "")
+        if is_over or self._field("Restarts") not in ("", str(self.restarts)):
+            return None
+        refusal = _scontrol("requeue", self.name)[1]
+        return refusal if refusal and self.state() == "RUNNING" else None
+
+    def state(self) -> str:
+        """Such as RUNNING or CANCELLED; empty where SLURM does not say."""
+        return self._field("JobState")
+
+    def is_being_preempted(self) -> bool:
+        """It runs still, in its grace time."""
+        preempted = self._field("PreemptTime") not in ("", "None", "N/A")
+        return preempted and self.state() == "RUNNING"
+
+    def _field(self, name: str) -> str:
+        """Of `scontrol show job`; empty where there is none."""
+        found = re.search(rf"\b{name}=(\S+)", _scontrol("show", "job", self.name, "-o")[0])
+        return found[1] if found else ""
+
+
+def _scontrol(*arguments: str) -> tuple[str, str]:
+    """What it printed, and why it failed: empty where it did not."""
+    try:
+        done = subprocess.run(
+            ["scontrol", *arguments], capture_output=True, text=True, timeout=_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return "", str(error)
+    return done.stdout, (done.stderr.strip() or "unknown") if done.returncode else ""

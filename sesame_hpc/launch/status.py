@@ -1,0 +1,197 @@
+"""The state of runs: their jobs, how far each stage is, and what went wrong."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sesame_hpc.launch.failures import cause_of, last_words
+from sesame_hpc.launch.finished import is_finished
+from sesame_hpc.launch.ledger import LEDGER, JobRecord, Ledger
+from sesame_hpc.launch.profile import JOBS
+from sesame_hpc.launch.progress import Progress, read_records, stage_progress
+from sesame_hpc.launch.queue import JobState
+from sesame_hpc.launch.standing import Standing, standings_of
+from sesame_hpc.launch.sweep import SWEEP, read_sweep
+from sesame_hpc.stages.folder import RunFolder
+
+__all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
+
+_NEVER = "DependencyNeverSatisfied"
+_GOOD = ("COMPLETED", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage; None where it is not known, or there is nothing of the kind.
+
+    `state` is SLURM's word; None where nothing was submitted and nothing is finished. `words` are
+    why it failed or waits, or the last that it said of itself.
+    """
+
+    stage: str
+    job: str | None
+    state: str | None
+    nodes: str | None
+    restarts: int | None
+    progress: Progress | None
+    words: str | None
+    log: str | None
+
+    @property
+    def is_bad(self) -> bool:
+        return self.state is not None and self.state not in (*_GOOD, "UNKNOWN")
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is not None and JobState("", self.state).is_active
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """`unknown` are sentences on what could not be found out."""
+
+    run: Path
+    stages: tuple[StageStatus, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def current(self) -> StageStatus:
+        """The stage to look at: one that runs or failed, else the next, else the last."""
+        for wanted in (
+            lambda stage: stage.state == "RUNNING",
+            lambda stage: stage.is_bad,
+            lambda stage: stage.state != "COMPLETED",
+        ):
+            for stage in self.stages:
+                if wanted(stage):
+                    return stage
+        return self.stages[-1]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything of it is queued or running, so that looking again may show more."""
+        return any(stage.is_active and stage.state != "UNKNOWN" for stage in self.stages)
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The run folders of a sweep's folder, or the run folder itself.
+
+    Raises FileNotFoundError where it is neither.
+    """
+    points = read_sweep(path)
+    if points:
+        return [path / point.name for point in points]
+    if not ((path / LEDGER).exists() or RunFolder(path).config_file.exists()):
+        raise FileNotFoundError(
+            f"{path} is not a run folder: it has no {LEDGER}, no {SWEEP} and no config.yaml"
+        )
+    return [path]
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Run folders below `root`, and in sweeps below it, that have jobs; in alphabetic order."""
+    ledgers = [*root.glob(f"*/{LEDGER}"), *root.glob(f"*/*/{LEDGER}")]
+    return sorted(path.parent for path in ledgers)
+
+
+def status_of(runs: Sequence[Path]) -> list[RunStatus]:
+    """SLURM is asked once for all of them."""
+    standings = standings_of([Ledger(run) for run in runs])
+    return [_run_status(standing) for standing in standings]
+
+
+def _run_status(standing: Standing) -> RunStatus:
+    folder = RunFolder(standing.run)
+    records = read_records(folder.metrics_file)
+    stages = folder.config().stages if folder.config_file.exists() else None
+    statuses = []
+    for name in JOBS:
+        epochs = getattr(stages, name).epochs if hasattr(stages, name) else 0
+        progress = stage_progress(records, name, epochs)
+        if name in standing.states:
+            statuses.append(_submitted(standing, name, progress))
+        else:
+            state = "COMPLETED" if is_finished(folder, name) else None
+            statuses.append(StageStatus(name, None, state, None, None, progress, None, None))
+    return RunStatus(standing.run, tuple(statuses), standing.unknown)
+
+
+def _submitted(standing: Standing, name: str, progress: Progress | None) -> StageStatus:
+    state, record = standing.states[name], standing.records[name]
+    log = record.log(standing.run, 0)
+    restarts = state.restarts
+    return StageStatus(
+        stage=name,
+        job=record.job,
+        state=state.state,
+        nodes=state.nodes or None,
+        restarts=_restarts(standing.run, record) if restarts is None else restarts,
+        progress=progress,
+        words=_words(standing, name, state, record),
+        log=str(log) if log else None,
+    )
+
+
+def _words(standing: Standing, name: str, state: JobState, record: JobRecord) -> str | None:
+    if state.state == "COMPLETED":
+        return None
+    if state.state == "PENDING" and not state.restarts:
+        return _why_waiting(standing, state, record)
+    if state.state in _GOOD:
+        return last_words(standing.run, record)
+    before = _failed_before(standing, name)
+    if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
+        return f"cancelled, since {before} did not complete"
+    return cause_of(standing.run, record) or _WITHOUT_WORDS.get(state.state)
+
+
+_WITHOUT_WORDS = {
+    "CANCELLED": "cancelled",
+    "NODE_FAIL": "a node of it died",
+    "OUT_OF_MEMORY": "it took more memory than it asked for (mem)",
+    "TIMEOUT": "it reached its time limit before it could save (time, signal_delay)",
+}
+
+
+def _failed_before(standing: Standing, name: str) -> str | None:
+    """The stage of the same chain that made this one impossible."""
+    chain = [
+        stage for stage, own in standing.submissions.items() if own == standing.submissions[name]
+    ]
+    for stage in chain[: chain.index(name)]:
+        if standing.states[stage].state not in (*_GOOD, "UNKNOWN"):
+            return stage
+    return None
+
+
+def _why_waiting(standing: Standing, state: JobState, record: JobRecord) -> str | None:
+    if state.reason == "Dependency" and record.dependency:
+        awaited = record.dependency.partition(":")[2]
+        stages = [
+            stage
+            for stage, own in standing.records.items()
+            if own.job and own.job.split("_")[0] == awaited
+        ]
+        return f"waits for {stages[0]}" if stages else f"waits for job {awaited}"
+    start = f", expected to start at {state.start}" if state.start else ""
+    return f"waits: {state.reason}{start}" if state.reason else None
+
+
+def _restarts(run: Path, record: JobRecord) -> int | None:
+    """As the run folder remembers it, where SLURM does not."""
+    path = RunFolder(run).environment_file
+    if record.job is None or not path.exists():
+        return None
+    counts = [
+        int(start["slurm"].get("SLURM_RESTART_COUNT", 0))
+        for start in json.loads(path.read_text(encoding="utf-8"))["starts"]
+        if _job_of(start["slurm"]) == record.job
+    ]
+    return max(counts, default=None)
+
+
+def _job_of(slurm: dict[str, str]) -> str | None:
+    if "SLURM_ARRAY_TASK_ID" in slurm:
+        return f"{slurm['SLURM_ARRAY_JOB_ID']}_{slurm['SLURM_ARRAY_TASK_ID']}"
+    return slurm.get("SLURM_JOB_ID")

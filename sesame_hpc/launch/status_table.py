@@ -1,0 +1,142 @@
+"""Statuses as tables of at most 80 columns, and as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sesame_hpc.launch.nodes import expand_nodes
+from sesame_hpc.launch.progress import Progress
+from sesame_hpc.launch.status import RunStatus, StageStatus
+
+__all__ = ["overview_table", "run_table", "to_json"]
+
+_LONGEST, _LONGEST_NODES = 220, 10
+_STYLES = {
+    "COMPLETED": "green",
+    "COMPLETING": "cyan",
+    "PENDING": "yellow",
+    "RUNNING": "bold cyan",
+    "UNKNOWN": "dim",
+}
+
+
+def run_table(status: RunStatus) -> RenderableType:
+    """The stages of one run, and below them what went wrong, waits, or is not known."""
+    table = _table("stage", "job", "state", "nodes", "restarts", "epoch", "loss", "img/s", "ETA")
+    for stage in status.stages:
+        progress = stage.progress
+        restarts = "" if stage.restarts is None else str(stage.restarts)
+        table.add_row(
+            stage.stage,
+            stage.job or "",
+            _state(stage),
+            _nodes(stage.nodes),
+            restarts,
+            *_progress(progress, running=stage.state == "RUNNING"),
+        )
+    spoken = [stage for stage in status.stages if stage.words]
+    words = [
+        _line(", ".join(stage.stage for stage in group), text, bad=any(s.is_bad for s in group))
+        for text, group in _grouped(spoken).items()
+    ]
+    return Group(Text(str(status.run), style="bold"), table, *words, *_unknown([status]))
+
+
+def _grouped(stages: Sequence[StageStatus]) -> dict[str, list[StageStatus]]:
+    groups: dict[str, list[StageStatus]] = {}
+    for stage in stages:
+        groups.setdefault(stage.words or "", []).append(stage)
+    return groups
+
+
+def overview_table(title: str, statuses: Sequence[RunStatus], root: Path) -> RenderableType:
+    """A run a row, each by its current stage; names are relative to `root`."""
+    table = _table("run", "stage", "job", "state", "restarts", "epoch", "loss", "ETA")
+    words = []
+    for status in statuses:
+        stage, name = status.current, _name(status.run, root)
+        epoch, loss, _, eta = _progress(stage.progress, running=stage.state == "RUNNING")
+        restarts = "" if stage.restarts is None else str(stage.restarts)
+        table.add_row(name, stage.stage, stage.job or "", _state(stage), restarts, epoch, loss, eta)
+        if stage.words and stage.is_bad:
+            words.append(_line(f"{name}, {stage.stage}", stage.words, bad=True))
+    return Group(Text(title, style="bold"), table, *words, *_unknown(statuses))
+
+
+def to_json(status: RunStatus) -> dict[str, Any]:
+    """{"run", "stages": [{"stage", "job", "state", ..., "progress"}], "unknown"}."""
+    return {
+        "run": str(status.run),
+        "stages": [asdict(stage) for stage in status.stages],
+        "unknown": list(status.unknown),
+    }
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    numbers = ("restarts", "epoch", "loss", "img/s", "ETA")
+    for heading in headings:
+        right = heading in numbers
+        wraps = heading in ("run", "nodes", "state")
+        table.add_column(
+            heading,
+            justify="right" if right else "left",
+            no_wrap=not wraps,
+            overflow="fold" if wraps else "ellipsis",
+            min_width=len("completed") if heading == "state" else None,
+        )
+    return table
+
+
+def _state(stage: StageStatus) -> Text:
+    if stage.state is None:
+        return Text("-", style="dim")
+    style = "bold red" if stage.is_bad else _STYLES.get(stage.state, "")
+    return Text(stage.state.lower().replace("_", " "), style=style)
+
+
+def _nodes(nodes: str | None) -> str:
+    """The list of them, or how many where that is long."""
+    if nodes is None or len(nodes) <= _LONGEST_NODES:
+        return nodes or ""
+    return f"{len(expand_nodes(nodes))} nodes"
+
+
+def _progress(progress: Progress | None, running: bool) -> tuple[str, str, str, str]:
+    if progress is None:
+        return "", "", "", ""
+    loss, rate = progress.loss, progress.images_per_second
+    return (
+        f"{progress.epoch}/{progress.epochs}",
+        "" if loss is None else f"{loss:.5f}",
+        "" if rate is None else f"{rate:.0f}",
+        _duration(progress.eta) if running else "",
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes = round(seconds) // 60
+    if minutes >= 24 * 60:
+        return f"{minutes // 1440}d{minutes % 1440 // 60:02}h"
+    return f"{minutes // 60}:{minutes % 60:02}:{round(seconds) % 60:02}"
+
+
+def _line(what: str, words: str, bad: bool) -> Text:
+    shown = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1].rstrip()}…"
+    return Text.assemble((f"{what}: ", "bold red" if bad else "bold"), shown)
+
+
+def _unknown(statuses: Sequence[RunStatus]) -> list[Text]:
+    sentences = dict.fromkeys(text for status in statuses for text in status.unknown)
+    return [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
+
+
+def _name(run: Path, root: Path) -> str:
+    return str(run.relative_to(root)) if run.is_relative_to(root) else str(run)

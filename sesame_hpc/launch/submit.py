@@ -1,0 +1,112 @@
+"""A plan's jobs as a chain in SLURM's queue, or as the scripts that it would get."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sesame_hpc.launch.job import StageJob
+from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
+from sesame_hpc.launch.plan import Plan
+from sesame_hpc.launch.profile import Profile
+from sesame_hpc.launch.slurm import Request, cancel, log_pattern, require_slurm, script, submit
+from sesame_hpc.launch.sweep import write_sweep
+
+__all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
+
+LOGS = "logs"
+_LONGEST_NAME = 80
+
+
+def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
+    """(stage, sbatch script) of each job; in dependencies names stand for the ids to come."""
+    before: str | None = None
+    for stage in plan.jobs:
+        request = _request(plan, profile, stage, before, parallel)
+        yield stage, script(request)
+        before = f"ID_OF_{stage.upper()}"
+
+
+def submit_plan(
+    plan: Plan,
+    name: str | None,
+    profile: Profile,
+    parallel: int | None,
+    tell: Callable[[str, str], None],
+) -> None:
+    """Submit the chain, and note it in each run's jobs.json; `tell(stage, id)` after each job.
+
+    Where sbatch refuses one, those before it are cancelled, and ValueError says why.
+    """
+    require_slurm()
+    created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
+    write_runs(plan)
+    records: list[list[JobRecord]] = [[] for _ in plan.runs]
+    ids: list[str] = []
+    for stage in plan.jobs:
+        request = _request(plan, profile, stage, ids[-1] if ids else None, parallel)
+        try:
+            jobs = submit(request)
+        except ValueError as error:
+            raise ValueError(f"{error}{_take_back(ids, created)}") from None
+        ids.append(jobs[0].split("_")[0])
+        for run, own, job in zip(_folders(plan), records, jobs, strict=True):
+            own.append(_record(request, stage, job, run))
+        tell(stage, jobs[0] if len(jobs) == 1 else f"{ids[-1]}_[0-{len(jobs) - 1}]")
+    for run, own in zip(_folders(plan), records, strict=True):
+        Ledger(run).add(Submission.now("slurm", name, tuple(own)))
+
+
+def write_runs(plan: Plan) -> None:
+    """The settings that the jobs will read: later changes of the config file do not count."""
+    for run in plan.runs:
+        run.folder.path.mkdir(parents=True, exist_ok=True)
+        run.folder.write_settings(run.config)
+    if plan.is_sweep:
+        write_sweep(plan.output, plan.points)
+
+
+def _request(
+    plan: Plan, profile: Profile, stage: str, before: str | None, parallel: int | None
+) -> Request:
+    several = len(plan.runs) > 1
+    return Request(
+        name=f"sesame-{_plain(plan.output.name)}-{stage}",
+        folder=plan.output / LOGS,
+        profile=profile,
+        resources=profile.resources(stage),
+        jobs=[StageJob(str(run.folder.path), stage) for run in plan.runs],
+        dependency=before and f"{'aftercorr' if several else 'afterok'}:{before}",
+        parallel=parallel,
+    )
+
+
+def _plain(name: str) -> str:
+    """What every SLURM takes in a job's name, and its tables have room for."""
+    return re.sub(r"[^A-Za-z0-9._=,+-]", "_", name)[:_LONGEST_NAME]
+
+
+def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
+    return JobRecord(
+        stage=stage,
+        job=job,
+        nodes=request.resources.nodes,
+        ranks=request.resources.ranks,
+        logs=Ledger(run).relative(log_pattern(request.folder, job)),
+        dependency=request.dependency,
+        name=request.name,
+    )
+
+
+def _folders(plan: Plan) -> list[Path]:
+    return [run.folder.path for run in plan.runs]
+
+
+def _take_back(ids: list[str], created: list[Path]) -> str:
+    """Leave no half of a chain behind, nor folders of a run of which nothing was submitted."""
+    if not ids:
+        for path in created:
+            shutil.rmtree(path, ignore_errors=True)
+        return ""
+    cancel(ids)
+    return f". Cancelled again: {', '.join(ids)}"

@@ -1,0 +1,99 @@
+"""The key-value store of a job's ranks: rank 0 holds it, all find it, and none takes another's.
+
+MASTER_ADDR and MASTER_PORT say where. A port that SLURM's numbers gave (`launch/ranks.py`) may be
+taken by another program, even by another job's store. SESAME_MEETING then tells them apart: rank 0
+takes the first free one of a few ports, and the others look for the store that bears that name.
+"""
+
+import os
+import socket
+import time
+from datetime import timedelta
+
+import torch.distributed as dist
+
+__all__ = ["find_store", "hold_store"]
+
+_PORTS_TO_TRY = 10
+_SECONDS_TO_CONNECT = 3.0
+_SECONDS_TO_NAME = 1.0
+_SECONDS_BETWEEN_ROUNDS = 0.2
+_HELD = "held"
+_FOR_OPERATIONS = timedelta(minutes=5)
+
+
+def hold_store() -> dist.Store:
+    """Rank 0's client of the store that it holds in this process, or that torchrun holds for it.
+
+    Raises ConnectionError where no port is free, ValueError where the variables are not set.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return find_store(_FOR_OPERATIONS.total_seconds())
+    host, ports = _places()
+    problem = ""
+    for port in ports:
+        try:
+            held = dist.TCPStore(
+                host, port, is_master=True, wait_for_workers=False, timeout=_FOR_OPERATIONS
+            )
+        except dist.DistNetworkError as error:
+            problem = str(error).splitlines()[0]
+            continue
+        os.environ["MASTER_PORT"] = str(port)
+        store = _named(held)
+        store.set(_HELD, "")
+        return store
+    raise ConnectionError(
+        f"rank 0 cannot listen on port {', '.join(map(str, ports))} of {socket.gethostname()}: "
+        f"{problem}; set MASTER_PORT to a free one"
+    )
+
+
+def find_store(seconds: float) -> dist.Store:
+    """Another client of the store. Raises TimeoutError where it is not there within `seconds`."""
+    host, ports = _places()
+    deadline = time.monotonic() + seconds
+    while True:
+        for port in ports:
+            store = _look_for(host, port)
+            if store is not None:
+                os.environ["MASTER_PORT"] = str(port)
+                return store
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody holds the ranks' store at {host}:{ports[0]}")
+        time.sleep(_SECONDS_BETWEEN_ROUNDS)
+
+
+def _places() -> tuple[str, list[int]]:
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise ValueError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {' and '.join(missing)} is not set: "
+            "start the ranks by srun or torchrun"
+        )
+    first = int(os.environ["MASTER_PORT"])
+    count = _PORTS_TO_TRY if _meeting() else 1
+    return os.environ["MASTER_ADDR"], [first + offset for offset in range(count)]
+
+
+def _meeting() -> str:
+    return os.environ.get("SESAME_MEETING", "")
+
+
+def _named(store: dist.Store) -> dist.Store:
+    return dist.PrefixStore(f"sesame {_meeting()}", store)
+
+
+def _look_for(host: str, port: int) -> dist.Store | None:
+    """The store at a port, if it is that of this job."""
+    seconds = timedelta(seconds=_SECONDS_TO_CONNECT)
+    try:
+        socket.create_connection((host, port), _SECONDS_TO_CONNECT).close()
+        client = dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=seconds)
+        store = _named(client)
+        if _meeting():
+            store.wait([_HELD], timedelta(seconds=_SECONDS_TO_NAME))
+    except (OSError, dist.DistError):
+        return None
+    client.set_timeout(_FOR_OPERATIONS)
+    return store

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# One job per stage, each waiting for the one before:
+#
+#   slurm/chain.sh [SBATCH OPTION ...] -- CONFIG [KEY=VALUE ...]
+#   slurm/chain.sh --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 -- configs/wflw.yaml
+#
+# A stage that fails cancels those after it. Say it again: what is finished is not repeated.
+set -euo pipefail
+
+options=(--parsable --kill-on-invalid-dep=yes)
+while (($# > 0)) && [[ $1 != -- ]]; do
+  options+=("$1")
+  shift
+done
+if (($# < 2)); then
+  echo "usage: $0 [SBATCH OPTION ...] -- CONFIG [KEY=VALUE ...]" >&2
+  exit 2
+fi
+shift
+
+script=$(dirname "$(realpath "$0")")/train.sbatch
+job=
+for stage in preliminary pretrain finetune; do
+  job=$(sbatch --job-name="sesame-$stage" ${job:+--dependency=afterok:$job} \
+    "${options[@]}" "$script" "$@" --stage "$stage")
+  job=${job%%;*}
+  echo "$stage: job $job"
+done

@@ -1,0 +1,218 @@
+"""Start the daemons of a cluster in order, wait until its nodes are idle, and end everything."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+from folder import Cluster
+from processes import (
+    Process,
+    descendants,
+    end,
+    running,
+    send,
+    spawn,
+    with_environment,
+)
+from programs import find
+
+__all__ = ["ask", "fail_node", "is_up", "restore_node", "start", "stop"]
+
+_PATIENCE = 90.0
+_STATE, _NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
+
+
+def ask(cluster: Cluster, *command: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+    """Run a client command of SLURM, such as squeue, against the cluster."""
+    return subprocess.run(
+        [find(command[0]), *command[1:]],
+        env=os.environ | {"SLURM_CONF": str(cluster.slurm_conf)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def is_up(cluster: Cluster) -> bool:
+    """Whether every daemon that was started is still there."""
+    return bool(cluster.processes) and all(map(running, cluster.processes))
+
+
+def start(cluster: Cluster) -> None:
+    """Start all daemons and wait for idle nodes. Raises RuntimeError with a failed one's log.
+
+    Each process is written down at once, so that `stop` finds what an interruption leaves.
+    """
+    _spawn_munged(cluster)
+    if cluster.settings.accounting:
+        _spawn_accounting(cluster)
+    _spawn(cluster, "slurmctld", [find("slurmctld"), "-D", "-f", str(cluster.slurm_conf)])
+    for node in cluster.settings.node_names:
+        _spawn_slurmd(cluster, node)
+    _wait(cluster, "the nodes to be idle", lambda: _all_idle(cluster))
+
+
+def _environment(cluster: Cluster) -> dict[str, str]:
+    """The least that daemons need; the mark finds them and the slurmstepd that they start."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+    return kept | {
+        "SLURM_CONF": str(cluster.slurm_conf),
+        "MYSQL_UNIX_PORT": str(cluster.database_socket),
+        _STATE: str(cluster.state),
+    }
+
+
+def _spawn(cluster: Cluster, name: str, command: list[str], **variables: str) -> Process:
+    environment = _environment(cluster) | variables
+    process = spawn(name, command, cluster.log(f"{name}-output"), environment)
+    cluster.processes = [each for each in cluster.processes if each.name != name] + [process]
+    cluster.save()
+    return process
+
+
+def _spawn_munged(cluster: Cluster) -> None:
+    munge = cluster.state / "munge"
+    # --force: home folders that a group may write to are common, and this one is closed.
+    command = [find("munged"), "--foreground", "--force", "--num-threads=2"]
+    command += [f"--key-file={munge}/key", f"--seed-file={munge}/seed", f"--pid-file={munge}/pid"]
+    command += [f"--log-file={munge}/log", f"--socket={cluster.munge_socket}"]
+    _spawn(cluster, "munged", command)
+    _wait(cluster, "munge", cluster.munge_socket.is_socket)
+
+
+def _spawn_accounting(cluster: Cluster) -> None:
+    """A database on a socket that only this user reaches, and slurmdbd in front of it."""
+    command = [find("mariadbd"), "--no-defaults", "--skip-grant-tables", "--skip-networking"]
+    command += [f"--datadir={cluster.state}/database", f"--socket={cluster.database_socket}"]
+    command += [f"--pid-file={cluster.state}/mariadbd.pid", "--innodb-buffer-pool-size=64M"]
+    command += ["--user=root"] if os.getuid() == 0 else []
+    _spawn(cluster, "mariadbd", command)
+    _wait(cluster, "the database", cluster.database_socket.is_socket)
+    _spawn(cluster, "slurmdbd", [find("slurmdbd"), "-D"])
+    _wait(cluster, "slurmdbd", lambda: _listens(cluster.accounting_port))
+
+
+def _spawn_slurmd(cluster: Cluster, node: str) -> None:
+    command = [find("slurmd"), "-D", "-N", node, "-f", str(cluster.slurm_conf)]
+    _spawn(cluster, node, command, **{_NODE: node})
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _states(cluster: Cluster) -> dict[str, str]:
+    """Node names and their states, as n0 -> idle; empty while the controller does not answer."""
+    answer = ask(cluster, "sinfo", "--noheader", "--Node", "--format=%N %T")
+    return dict(line.split() for line in answer.stdout.splitlines())
+
+
+def _all_idle(cluster: Cluster) -> bool:
+    states = _states(cluster)
+    return set(states) == set(cluster.settings.node_names) and set(states.values()) == {"idle"}
+
+
+def _wait_for(what: str, ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {_PATIENCE:.0f} s for {what}")
+        time.sleep(0.1)
+
+
+def _wait(cluster: Cluster, what: str, ready: Callable[[], bool]) -> None:
+    """Wait for daemons that are starting; one that ended is the answer at once."""
+
+    def ready_or_failed() -> bool:
+        for process in cluster.processes:
+            if not running(process):
+                raise RuntimeError(f"{process.name} ended\n{_tail(cluster, process.name)}")
+        return ready()
+
+    try:
+        _wait_for(what, ready_or_failed)
+    except TimeoutError as error:
+        raise RuntimeError(f"{error}\n{_tail(cluster, cluster.processes[-1].name)}") from None
+
+
+def _tail(cluster: Cluster, name: str) -> str:
+    """The last lines that a daemon wrote, with the files they are in."""
+    parts = []
+    for path in (cluster.log(name), cluster.log(f"{name}-output")):
+        if path.exists() and (lines := path.read_text(errors="replace").splitlines()):
+            parts += [f"{path}:", *(f"  {line}" for line in lines[-12:])]
+    return "\n".join(parts)
+
+
+def stop(cluster: Cluster) -> None:
+    """Cancel all jobs, end all daemons, and kill whatever jobs have left behind."""
+    controller = cluster.process("slurmctld")
+    if controller and running(controller):
+        _cancel_jobs(cluster)
+    for process in reversed(cluster.processes):
+        end(process)
+    strays = with_environment(f"{_STATE}={cluster.state}")
+    strays |= with_environment(f"SLURM_CONF={cluster.slurm_conf}", "SLURM_JOB_ID=")
+    send(signal.SIGKILL, descendants(strays))
+    cluster.processes = []
+    cluster.save()
+
+
+def _cancel_jobs(cluster: Cluster, patience: float = 10.0) -> None:
+    try:
+        ask(cluster, "scancel", "--me", timeout=patience)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and ask(cluster, "squeue", "--noheader").stdout.strip():
+            time.sleep(0.2)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def fail_node(cluster: Cluster, node: str, daemon_only: bool) -> None:
+    """Cut a node's power, or with `daemon_only` crash its slurmd; wait until SLURM calls it down.
+
+    Without power a node falls silent: no connection to it is closed. So its processes are frozen
+    first, and killed when nobody waits for them any more.
+    """
+    process = _slurmd(cluster, node)
+    if daemon_only:
+        send(signal.SIGKILL, [process.pid] if running(process) else [])
+    else:
+        _send_until_none_new(signal.SIGSTOP, cluster, node)
+    _wait_for(f"SLURM to call {node} down", lambda: _states(cluster)[node].startswith("down"))
+    if not daemon_only:
+        _send_until_none_new(signal.SIGKILL, cluster, node)
+
+
+def _send_until_none_new(number: signal.Signals, cluster: Cluster, node: str) -> None:
+    """Send to slurmd, slurmstepd and tasks of a node, and to what they start meanwhile."""
+    daemons = (f"{_STATE}={cluster.state}", f"{_NODE}={node}")
+    tasks = (f"SLURM_CONF={cluster.slurm_conf}", f"SLURMD_NODENAME={node}")
+    done: set[int] = set()
+    while new := descendants(with_environment(*daemons) | with_environment(*tasks)) - done:
+        send(number, new)
+        done |= new
+
+
+def restore_node(cluster: Cluster, node: str) -> None:
+    """Start a node's slurmd again and wait until the controller has it back."""
+    if running(_slurmd(cluster, node)):
+        raise ValueError(f"{node} is running")
+    _spawn_slurmd(cluster, node)
+
+    def is_back() -> bool:
+        state = _states(cluster)[node]
+        return not state.endswith("*") and not state.startswith(("down", "unknown"))
+
+    _wait_for(f"{node} to be back", is_back)
+
+
+def _slurmd(cluster: Cluster, node: str) -> Process:
+    process = cluster.process(node) if node in cluster.settings.node_names else None
+    if process is None:
+        raise ValueError(f"no node {node}; there are {', '.join(cluster.settings.node_names)}")
+    return process

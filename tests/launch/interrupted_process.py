@@ -1,0 +1,26 @@
+"""A run that is interrupted at once: python interrupted_process.py RUN STEP PAUSE|END|LOST."""
+
+import json
+import sys
+from pathlib import Path
+
+from sesame_hpc.launch.requeue import run_interruptible
+from sesame_hpc.training.interruption import Interrupted, RanksLost, Stop
+
+
+def main() -> None:
+    run, step, why = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+
+    def train() -> None:
+        folder = run / "checkpoints" / "pretrain"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "latest.json").write_text(json.dumps({"tag": f"step-{step:08d}"}))
+        if why == "LOST":
+            raise RanksLost("rank 1 (node n1) is gone without a word", leads=True)
+        raise Interrupted("pretrain", step, Stop[why])
+
+    run_interruptible(train, run)
+
+
+if __name__ == "__main__":
+    main()

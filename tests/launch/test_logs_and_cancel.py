@@ -1,0 +1,95 @@
+"""`sesame logs` and `sesame cancel`, on runs whose jobs SLURM's commands speak of."""
+
+from pathlib import Path
+
+import pytest
+from launched_runs import answering, sacct_line, squeue_line, submitted
+
+from sesame_hpc.launch.cancel import cancel_jobs
+from sesame_hpc.launch.logs import find_log, follow
+from sesame_hpc.launch.sweep import sweep_points, write_sweep
+
+
+@pytest.fixture
+def run(tmp_path: Path, commands: Path) -> Path:
+    folder = tmp_path / "run"
+    submitted(folder)
+    (folder / "logs").mkdir()
+    (folder / "logs/11_0_log.out").write_text("of preliminary\n", encoding="utf-8")
+    (folder / "logs/12_0_log.out").write_text("of pretrain\n", encoding="utf-8")
+    standing(commands, "RUNNING")
+    answering(commands, "scancel")
+    return folder
+
+
+def standing(commands: Path, pretrain: str) -> None:
+    lines = [squeue_line("11", "COMPLETED"), squeue_line("12", pretrain)]
+    answering(
+        commands, "squeue", [*lines, squeue_line("13", "PENDING"), squeue_line("14", "PENDING")]
+    )
+
+
+def test_the_log_is_that_of_the_latest_stage_that_began(run):
+    assert find_log(run).path == run / "logs/12_0_log.out"
+    assert find_log(run, "preliminary").path.read_text() == "of preliminary\n"
+    assert find_log(run, rank=1).path == run / "logs/12_1_log.out"
+
+
+def test_logs_that_there_are_not_are_named(run, tmp_path):
+    with pytest.raises(ValueError, match="--rank 2: pretrain has the ranks 0 to 1"):
+        find_log(run, rank=2)
+    with pytest.raises(ValueError, match="has no jobs"):
+        find_log(tmp_path)
+    write_sweep(tmp_path, sweep_points(["seed=1,2"]))
+    with pytest.raises(ValueError, match=r"is a sweep; name one of its runs, such as .*seed=1"):
+        find_log(tmp_path)
+
+
+def test_following_ends_with_the_job(run, commands):
+    """More comes while nobody looks; then the job ends, and what it wrote last is shown."""
+    log = find_log(run)
+
+    def write(text: str) -> None:
+        with log.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def end() -> None:
+        standing(commands, "COMPLETED")
+        write("the end\n")
+
+    events = iter([(0, int), (10, lambda: write("more\n")), (20, end)])
+
+    def clock() -> float:
+        now, happens = next(events)
+        happens()
+        return now
+
+    assert "".join(follow(log, clock)) == "of pretrain\nmore\nthe end\n"
+
+
+def test_cancel_ends_what_is_active_and_says_which(run, commands):
+    ended = [(each.stage, each.job, each.state) for each in cancel_jobs([run])]
+    assert ended == [
+        ("pretrain", "12", "RUNNING"),
+        ("finetune", "13", "PENDING"),
+        ("report", "14", "PENDING"),
+    ]
+    assert (commands / "bin/scancel.asked").read_text() == "12 13 14\n"
+
+
+def test_cancelling_a_stage_ends_those_that_wait_for_it(run, commands):
+    assert [each.stage for each in cancel_jobs([run], "finetune")] == ["finetune", "report"]
+    assert (commands / "bin/scancel.asked").read_text() == "13 14\n"
+
+
+def test_nothing_active_nothing_cancelled(run, commands):
+    answering(commands, "squeue")
+    answering(commands, "sacct", [sacct_line(str(job), "FAILED") for job in range(11, 15)])
+    assert cancel_jobs([run]) == []
+    assert not (commands / "bin/scancel.asked").exists()
+
+
+def test_a_refusal_of_scancel_is_told(run, commands):
+    answering(commands, "scancel", error="scancel: error: Access/permission denied", code=1)
+    with pytest.raises(ValueError, match=r"scancel: .*denied"):
+        cancel_jobs([run])

@@ -1,0 +1,66 @@
+"""What SLURM 22.05 printed, read again."""
+
+from pathlib import Path
+
+import pytest
+from launched_runs import answering, sacct_line, squeue_line
+
+from sesame_hpc.launch.queue import QueueError, ask_sacct, ask_squeue, read_sacct, read_squeue
+
+
+def test_squeue_is_read_by_its_columns():
+    text = "\n".join(
+        [
+            squeue_line("25", "RUNNING", "n[0-1]", "None", 1, "2026-11-22T14:12:41"),
+            squeue_line("9_3", "FAILED", "n[0-1]", "NonZeroExitCode"),
+            squeue_line("10_2", "PENDING", reason="Dependency", start="2026-11-23T01:00:00"),
+            squeue_line("11", "PENDING", reason="launch failed requeued held"),
+        ]
+    )
+    found = read_squeue(text)
+    running = found["25"]
+    assert (running.state, running.nodes, running.restarts) == ("RUNNING", "n[0-1]", 1)
+    assert running.reason == ""
+    assert found["9_3"].nodes == "n[0-1]"
+    assert found["10_2"].reason == "Dependency"
+    assert found["10_2"].start == "2026-11-23T01:00:00"
+    assert found["11"].reason == "launch failed requeued held"
+    assert [job for job, state in found.items() if state.is_active] == ["25", "10_2", "11"]
+
+
+def test_sacct_is_read_by_its_fields():
+    lines = [
+        sacct_line("3", "CANCELLED by 0", "n0"),
+        sacct_line("2_1", "CANCELLED"),
+        sacct_line("8_[0-1,3%2]", "CANCELLED by 0"),
+        sacct_line("12_[4]", "PENDING"),
+        "slurm_load: a warning",
+    ]
+    found = read_sacct("\n".join(lines))
+    assert sorted(found) == ["12_4", "2_1", "3", "8_0", "8_1", "8_3"]
+    assert (found["3"].state, found["3"].nodes) == ("CANCELLED", "n0")
+    assert found["2_1"].nodes == ""
+
+
+def test_all_jobs_are_asked_for_at_once(commands: Path):
+    answering(commands, "squeue", [squeue_line("12_1", "RUNNING")])
+    assert set(ask_squeue(["12_1", "12_0", "9"])) == {"12_1"}
+    asked = (commands / "bin/squeue.asked").read_text().splitlines()
+    assert len(asked) == 1
+    assert "--jobs=9,12 " in asked[0]
+    assert ask_squeue([]) == {}
+
+
+def test_forgotten_jobs_are_no_error(commands: Path):
+    error = "slurm_load_jobs error: Invalid job id specified\n"
+    answering(commands, "squeue", error=error, code=1)
+    assert ask_squeue(["9"]) == {}
+
+
+def test_a_command_that_fails_says_what_it_said(commands: Path):
+    with pytest.raises(QueueError, match="squeue is not on this machine"):
+        ask_squeue(["9"])
+    error = "sacct: error: one\nSlurm accounting storage is disabled\n"
+    answering(commands, "sacct", error=error, code=1)
+    with pytest.raises(QueueError, match=r"^sacct: Slurm accounting storage is disabled$"):
+        ask_sacct(["9"])

@@ -1,0 +1,148 @@
+"""The scripts that SLURM would get, and that asking for them changes nothing."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from launched_runs import finish_stage, tiny_config
+
+from sesame_hpc.launch.plan import make_plan
+from sesame_hpc.launch.profile import load_profile
+from sesame_hpc.launch.submit import scripts
+
+SITE = """
+partition: gpu
+account: mine
+qos: high
+constraint: a100
+nodes: 2
+gpus_per_node: 4
+gpu_type: a100
+cpus_per_task: 8
+mem: 64G
+time: 1-00
+signal_delay: 77
+max_requeues: 5
+setup: [module load cuda]
+extra: {mail-type: FAIL, exclusive: true}
+"""
+
+
+def texts(folder: Path, site: str = SITE, **options) -> dict[str, str]:
+    (folder / "site.yaml").write_text(site, encoding="utf-8")
+    plan = make_plan(str(tiny_config(folder)), (), **options)
+    return dict(scripts(plan, load_profile(folder / "site.yaml")[1]))
+
+
+def flags(text: str) -> dict[str, str]:
+    lines = [shlex.split(line)[1] for line in text.splitlines() if line.startswith("#SBATCH")]
+    return {name: value for name, _, value in (line[2:].partition("=") for line in lines)}
+
+
+def command(text: str) -> list[str]:
+    return shlex.split(text.strip().splitlines()[-1])
+
+
+def test_a_script_says_all_that_the_profile_says(tmp_path):
+    text = texts(tmp_path)["preliminary"]
+    said = flags(text)
+    expected = {
+        "partition": "gpu",
+        "account": "mine",
+        "qos": "high",
+        "constraint": "a100",
+        "nodes": "2",
+        "gpus-per-node": "a100:4",
+        "ntasks-per-node": "4",
+        "cpus-per-task": "8",
+        "mem": "64G",
+        "time": "1440",
+        "signal": "USR2@77",
+        "mail-type": "FAIL",
+        "exclusive": "",
+        "requeue": "",
+        "open-mode": "append",
+        "job-name": "sesame-tiny-preliminary",
+        "output": str(tmp_path / "runs/tiny/logs/%j_0_log.out"),
+    }
+    assert said == expected
+    assert "module load cuda\nexport SESAME_MAX_REQUEUES=5\n" in text
+    run = command(text)
+    assert run[0] == "srun"
+    assert {"--kill-on-bad-exit=1", "--cpus-per-task=8"} <= set(run)
+    assert sys.executable in run
+
+
+def test_each_stage_waits_for_the_one_before(tmp_path):
+    chain = texts(tmp_path)
+    assert list(chain) == ["preliminary", "pretrain", "finetune", "report"]
+    assert "dependency" not in flags(chain["preliminary"])
+    assert "kill-on-invalid-dep" not in flags(chain["preliminary"])
+    for stage, before in (("pretrain", "PRELIMINARY"), ("report", "FINETUNE")):
+        assert flags(chain[stage])["dependency"] == f"afterok:ID_OF_{before}"
+        assert flags(chain[stage])["kill-on-invalid-dep"] == "yes"
+    assert flags(chain["report"])["nodes"] == "1"
+
+
+def test_finished_stages_are_left_out(tmp_path):
+    finish_stage(tmp_path / "runs/tiny", "preliminary")
+    chain = texts(tmp_path)
+    assert list(chain) == ["pretrain", "finetune", "report"]
+    assert "dependency" not in flags(chain["pretrain"])
+
+
+def test_stages_can_be_chosen(tmp_path):
+    assert list(texts(tmp_path, only="preliminary")) == ["preliminary"]
+    with pytest.raises(ValueError, match="stage pretrain needs preliminary"):
+        texts(tmp_path, only="pretrain")
+    finish_stage(tmp_path / "runs/tiny", "preliminary")
+    assert list(texts(tmp_path, first="pretrain")) == ["pretrain", "finetune", "report"]
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        ("container: {image: 'group/a:1', mounts: ['/a:/a', '/b']}", "python"),
+        ("container: {prefix: apptainer exec --nv /s.sif}", "apptainer exec --nv /s.sif python"),
+        ("python: /shared/bin/python3", "/shared/bin/python3"),
+    ],
+)
+def test_python_may_be_elsewhere(tmp_path, container, expected):
+    run = command(texts(tmp_path, SITE + container)["preliminary"])
+    own = expected.split()
+    start = run.index(own[0])
+    assert run[start : start + len(own) + 2] == [*own, "-u", "-m"]
+    pyxis = [word for word in run if word.startswith("--container")]
+    wanted = ["--container-image=group/a:1", "--container-mounts=/a:/a,/b"]
+    assert pyxis == (wanted if "image" in container else [])
+
+
+def test_a_sweep_is_an_array_a_stage(tmp_path):
+    chain = texts(tmp_path, arrays=["seed=1,2,3", "model.width=8,16"])
+    said = flags(chain["pretrain"])
+    assert said["array"] == "0-5%6"
+    assert said["dependency"] == "aftercorr:ID_OF_PRELIMINARY"
+    assert said["kill-on-invalid-dep"] == "yes"
+    assert said["output"] == str(tmp_path / "runs/tiny/logs/%A_%a_0_log.out")
+
+
+def test_a_sweep_runs_as_many_at_once_as_it_may(tmp_path):
+    plan = make_plan(str(tiny_config(tmp_path)), (), ["seed=1,2,3"])
+    text = dict(scripts(plan, load_profile("local")[1], parallel=1))["preliminary"]
+    assert flags(text)["array"] == "0-2%1"
+
+
+def test_a_path_with_spaces_stays_one_word(tmp_path):
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    text = texts(folder)["preliminary"]
+    assert flags(text)["output"].endswith("/my runs/runs/tiny/logs/%j_0_log.out")
+    assert str(folder / "runs/tiny/logs") in command(text)
+
+
+def test_a_jobs_name_is_plain_and_short(tmp_path):
+    run = tmp_path / ("grö ße" + "x" * 200)
+    plan = make_plan(str(tiny_config(tmp_path)), [f"output={run}"])
+    name = flags(dict(scripts(plan, load_profile("local")[1]))["pretrain"])["job-name"]
+    assert name == "sesame-gr___e" + "x" * 74 + "-pretrain"

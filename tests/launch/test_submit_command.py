@@ -1,0 +1,167 @@
+"""`sesame submit` as a process: what it prints, imports, writes, and how it fails."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from launched_runs import answering, squeue_line, tiny_config
+
+from sesame_hpc.launch.profile import JOBS
+
+CODE = (
+    "import sys\n"
+    "from sesame_hpc.cli.main import main\n"
+    "try: main()\n"
+    "finally: print('MODULES', *sys.modules)"
+)
+
+
+@pytest.fixture
+def sesame(tmp_path: Path):
+    """Runs the command line where SLURM has only the commands in tmp_path/bin."""
+
+    def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("S")}
+        return subprocess.run(
+            [sys.executable, "-c", CODE, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**clean, "PATH": str(tmp_path / "bin"), "COLUMNS": "80", **variables},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*")}
+
+
+def test_a_dry_run_needs_no_slurm_writes_nothing_and_imports_no_torch(sesame, tmp_path):
+    config = tiny_config(tmp_path)
+    before = files(tmp_path)
+    shown = sesame("submit", config, "--profile", "local", "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("#!/bin/bash") == 4
+    assert files(tmp_path) == before
+    modules = shown.stdout.split("MODULES")[1].split()
+    assert "submitit" in modules
+    assert not {"torch", "deepspeed", "nvidia"} & set(modules)
+
+
+def test_without_slurm_it_says_so_and_names_the_way_around(sesame, tmp_path):
+    failed = sesame("submit", tiny_config(tmp_path), "--profile", "local")
+    assert failed.returncode == 2
+    assert "sbatch is not on this machine" in failed.stderr
+    assert "--local" in failed.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def slurm(folder: Path, sbatch_error: str = "") -> None:
+    """An sbatch that numbers its jobs from 11, or refuses those of the stage pretrain."""
+    for name in ("srun", "scancel"):
+        answering(folder, name)
+    answering(folder, "sinfo", ["gpu", "debug"])
+    queued = zip(("11", "12", "13", "14"), JOBS, strict=True)
+    lines = [squeue_line(job, "PENDING", name=f"sesame-tiny-{stage}") for job, stage in queued]
+    answering(folder, "squeue", lines)
+    count = folder / "bin/count"
+    script = f"""#!/bin/sh
+if [ -n "{sbatch_error}" ] && /bin/grep -q "name={sbatch_error}" "$1"; then
+  echo "sbatch: error: invalid partition specified: gpuu" >&2
+  echo "sbatch: error: Batch job submission failed: Invalid partition name specified" >&2
+  exit 1
+fi
+echo x >> "{count}"
+echo "Submitted batch job $((10 + $(/usr/bin/wc -l < "{count}")))"
+"""
+    (folder / "bin/sbatch").write_text(script, encoding="utf-8")
+    (folder / "bin/sbatch").chmod(0o755)
+
+
+def test_a_submission_leaves_its_ids_and_settings_in_the_run(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    config, run = tiny_config(tmp_path), tmp_path / "runs/tiny"
+    done = sesame("submit", config, "seed=5", "--profile", "local")
+    assert done.returncode == 0, done.stderr
+    assert "finetune     job 13" in done.stdout
+    assert not {"torch", "deepspeed"} & set(done.stdout.split("MODULES")[1].split())
+    jobs = json.loads((run / "jobs.json").read_text())["submissions"][0]["jobs"]
+    assert [(job["stage"], job["job"], job["dependency"]) for job in jobs] == [
+        ("preliminary", "11", None),
+        ("pretrain", "12", "afterok:11"),
+        ("finetune", "13", "afterok:12"),
+        ("report", "14", "afterok:13"),
+    ]
+    assert jobs[0]["logs"] == "logs/11_%t_log.out"
+    assert (run / "logs/12_submitted.pkl").exists()
+    assert "seed: 5" in (run / "config.yaml").read_text()
+    again = sesame("submit", config, "seed=5", "--profile", "local")
+    assert again.returncode == 2
+    assert "11 (preliminary), 12 (pretrain), 13 (finetune), 14 (report)" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("stage", "cancelled"), [("sesame-tiny-preliminary", False), ("sesame-tiny-pretrain", True)]
+)
+def test_a_refusal_is_one_line_and_leaves_no_half_chain(sesame, tmp_path, stage, cancelled):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path, stage)
+    failed = sesame("submit", tiny_config(tmp_path), "--profile", "local")
+    assert failed.returncode == 2
+    expected = f"sesame: sbatch refused job {stage}: invalid partition specified: gpuu. "
+    assert failed.stderr.startswith(expected + "This cluster's partitions: debug, gpu")
+    assert failed.stderr.count("\n") == 1
+    assert (tmp_path / "bin/scancel.asked").exists() == cancelled
+    assert (tmp_path / "runs/tiny").exists() == cancelled
+    assert not (tmp_path / "runs/tiny/jobs.json").exists()
+
+
+def test_a_sweep_notes_its_points_and_their_tasks(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    config, output = tiny_config(tmp_path), tmp_path / "runs/tiny"
+    done = sesame("submit", config, "--profile", "local", "--array", "seed=1,2")
+    assert done.returncode == 0, done.stderr
+    assert "pretrain     job 12_[0-1]" in done.stdout
+    jobs = json.loads((output / "seed=2/jobs.json").read_text())["submissions"][0]["jobs"]
+    assert [job["job"] for job in jobs] == ["11_1", "12_1", "13_1", "14_1"]
+    assert (output / "seed=2" / jobs[0]["logs"]).resolve() == output / "logs/11_1_%t_log.out"
+    assert "seed: 2" in (output / "seed=2/config.yaml").read_text()
+    assert len(json.loads((output / "sweep.json").read_text())["points"]) == 2
+
+
+def test_a_submission_from_within_a_job_is_as_from_outside(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.write_text(
+        sbatch.read_text().replace("#!/bin/sh", f"#!/bin/sh\n/usr/bin/env > {tmp_path}/seen"),
+        encoding="utf-8",
+    )
+    variables = {"SLURM_JOB_ID": "7", "SLURM_CPU_BIND": "x", "RANK": "0", "SLURM_CONF": "/etc/s"}
+    done = sesame("submit", tiny_config(tmp_path), "--profile", "local", **variables)
+    assert done.returncode == 0, done.stderr
+    seen = dict(line.split("=", 1) for line in (tmp_path / "seen").read_text().splitlines())
+    assert seen["SLURM_CONF"] == "/etc/s"
+    assert not {"SLURM_JOB_ID", "SLURM_CPU_BIND", "RANK"} & set(seen)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--parallel", "2"], "--parallel is for --array"),
+        (["--local", "--dry-run"], "--local sends it nothing"),
+        (["--stage", "pretrain", "--from-stage", "pretrain"], "give --stage for one"),
+    ],
+)
+def test_options_that_do_not_go_together(sesame, tmp_path, options, message):
+    failed = sesame("submit", tiny_config(tmp_path), "--profile", "local", *options)
+    assert failed.returncode == 2
+    assert message in failed.stderr
+    assert not (tmp_path / "runs").exists()

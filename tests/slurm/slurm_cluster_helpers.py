@@ -1,0 +1,98 @@
+"""A local cluster as tests use it: through its command line and SLURM's own programs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["CLUSTER", "LocalCluster", "local_cluster", "until"]
+
+CLUSTER = Path(__file__).resolve().parents[2] / "slurm" / "local_cluster" / "cluster.py"
+_LAUNCHERS = re.compile(
+    r"SLURM|SBATCH|SRUN|RANK$|WORLD_SIZE|LOCAL_RANK|MASTER_(ADDR|PORT)|TRITON_INTERPRET"
+)
+
+
+def until(condition: Callable[[], bool], seconds: float, what: str | Callable[[], str]) -> None:
+    """Wait for `condition`; an AssertionError that says `what` was awaited after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            text = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {seconds:.0f} s for {text}")
+        time.sleep(0.1)
+
+
+class LocalCluster:
+    """A cluster in `folder`, started with the options given."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.manage("start", *options)
+        conf = self.manage("env").strip().removeprefix("export SLURM_CONF=")
+        inherited = {key: text for key, text in os.environ.items() if not _LAUNCHERS.match(key)}
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"
+        self.environment = inherited | {"SLURM_CONF": conf.strip("'"), "PATH": programs}
+
+    def manage(self, command: str, *arguments: str) -> str:
+        """Run a command of cluster.py on this cluster."""
+        finished = subprocess.run(
+            [sys.executable, str(CLUSTER), command, str(self.folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished.stdout
+
+    def run(self, *command: str, seconds: float = 60) -> str:
+        """What a program prints that is run against this cluster."""
+        finished = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=seconds
+        )
+        assert finished.returncode == 0, f"{command}: {finished.stdout}{finished.stderr}"
+        return finished.stdout
+
+    def batch(self, *arguments: str) -> int:
+        """Submit with sbatch; the job's id."""
+        return int(self.run("sbatch", "--parsable", *arguments).strip())
+
+    def job(self, number: int) -> dict[str, str]:
+        """Everything that scontrol says of a job."""
+        shown = self.run("scontrol", "--oneliner", "show", "job", str(number))
+        return dict(re.findall(r"(\S+?)=(\S*)", shown))
+
+    def state(self, number: int) -> str:
+        return self.job(number)["JobState"]
+
+    def wait(self, number: int, *states: str, seconds: float = 60) -> dict[str, str]:
+        """Wait until a job is in one of `states`; the job then."""
+
+        def seen() -> str:
+            job = self.job(number)
+            output = Path(job.get("StdOut", "/nonexistent"))
+            tail = output.read_text(errors="replace")[-3000:] if output.is_file() else ""
+            return f"job {number} to be {' or '.join(states)}; it is {job}\n{tail}"
+
+        until(lambda: self.state(number) in states, seconds, seen)
+        return self.job(number)
+
+
+@contextmanager
+def local_cluster(*options: str, name: str = "cluster") -> Iterator[LocalCluster]:
+    """A cluster in a new folder `name` with a short path, stopped and removed in the end."""
+    parent = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    folder = parent / name
+    try:
+        yield LocalCluster(folder, *options)
+    finally:
+        if (folder / "cluster.json").exists():
+            command = [sys.executable, str(CLUSTER), "stop", str(folder), "--remove"]
+            subprocess.run(command, timeout=120, check=True)
+        shutil.rmtree(parent)

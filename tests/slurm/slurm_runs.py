@@ -1,0 +1,106 @@
+"""Tiny runs on the cluster: their settings, how far they are, and what they end with."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from sesame_hpc.config import STAGES
+
+__all__ = ["TrainingRun", "assert_same_end", "resumed_steps", "task_processes"]
+
+_TINY = """
+output: {output}
+data: {{root: {faces}, heldout: 8, threads: 1}}
+model: {{stacks: 1, width: 8, levels: 2, image_size: 32, map_size: 8}}
+stages:
+  preliminary: {{epochs: 60, batch_size: 8}}
+  pretrain: {{epochs: 60, batch_size: 8}}
+  finetune: {{epochs: 60, batch_size: 8}}
+runtime: {{device: cpu, threads: 1}}
+checkpoint: {{every_epochs: 4, every_steps: {every_steps}}}
+log: {{every_steps: 1, eval_epochs: 0, pictures_epochs: 0, tensorboard: false}}
+"""
+
+
+class TrainingRun:
+    """A run folder and the config file beside it; each stage takes 300 steps."""
+
+    every_steps = 20
+
+    def __init__(self, folder: Path, faces: Path) -> None:
+        self.folder = folder
+        self.config = folder.parent / f"{folder.name}.yaml"
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        paths = {"output": json.dumps(str(folder)), "faces": json.dumps(str(faces))}
+        self.config.write_text(_TINY.format(**paths, every_steps=self.every_steps))
+
+    def last_step(self, stage: str) -> int:
+        """The last step that has been recorded of a stage; 0 before the first."""
+        try:
+            lines = (self.folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return 0
+        records = [record for record in map(json.loads, lines) if "loss" in record]
+        return max((record["step"] for record in records if record["stage"] == stage), default=0)
+
+    def wait_for_step(self, stage: str, step: int, seconds: float = 150) -> int:
+        """Wait until a stage has recorded `step`, which it must not have ended; the step it is at.
+
+        Fails where the stage has ended meanwhile: then it could not be disturbed any more.
+        """
+        deadline = time.monotonic() + seconds
+        while (now := self.last_step(stage)) < step:
+            assert time.monotonic() < deadline, f"{stage} is at step {now} of {step}"
+            time.sleep(0.02)
+        assert not (self.folder / "checkpoints" / stage / "result.json").exists()
+        return now
+
+    def weights(self) -> dict[str, Any]:
+        return {
+            f"{stage}/{key}": value
+            for stage in STAGES
+            for key, value in load_file(
+                self.folder / "checkpoints" / stage / "weights.safetensors"
+            ).items()
+        }
+
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.folder / "summary.json").read_text())
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What environment.json says of each process that opened the folder."""
+        return json.loads((self.folder / "environment.json").read_text())["starts"]
+
+
+def resumed_steps(log: str, stage: str) -> list[int]:
+    """Where a stage went on, at each of its starts that found a checkpoint."""
+    return [int(step) for step in re.findall(rf"{stage}: 60 epochs .* from step (\d+)", log)]
+
+
+def assert_same_end(run: TrainingRun, undisturbed: TrainingRun) -> None:
+    """Both have finished, with the same bits and the same figures."""
+    one, other = run.weights(), undisturbed.weights()
+    assert one.keys() == other.keys()
+    assert [key for key in one if not one[key].equal(other[key])] == []
+    for part in ("stages", "test", "masking"):
+        assert run.summary()[part] == undisturbed.summary()[part]
+
+
+def task_processes(job: int) -> dict[int, dict[str, str]]:
+    """The training processes of a job that run now: pid -> environment."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            texts = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        environment = dict(text.split("=", 1) for text in texts if "=" in text)
+        is_task = "SLURM_STEP_NUM_TASKS" in environment and b"python" in command
+        if is_task and environment.get("SLURM_JOB_ID") == str(job):
+            found[int(entry.name)] = environment
+    return found
