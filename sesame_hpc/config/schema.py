@@ -230,6 +230,11 @@ class RuntimeConfig(Strict):
                 f"activation_checkpointing works stack by stack, and compile is {self.compile}: "
                 "use regions or none"
             )
+        if self.compile == "graphs" and self.accumulation > 1:
+            raise ValueError(
+                f"accumulation is {self.accumulation}, and compile is graphs, whose replays would "
+                "overwrite the gradients: use regions or whole"
+            )
         return self
 
 

@@ -96,6 +96,8 @@ def test_what_auto_is_and_where_graphs_are_refused() -> None:
         compiled_unit(RuntimeConfig(compile="graphs"), cpu)
     with pytest.raises(ValueError, match="use regions or none"):
         RuntimeConfig(compile="whole", activation_checkpointing=True)
+    with pytest.raises(ValueError, match="overwrite the gradients"):
+        RuntimeConfig(compile="graphs", accumulation=2)
 
 
 def losses(world: World, stage: str, **runtime) -> torch.Tensor:
