@@ -8,12 +8,13 @@ STAMP := $(VENV)/.installed
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench bench-training lint clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
 	@echo "make test    the test suite"
 	@echo "make bench   tests and timings of the kernels, on the GPU if there is one: benchmarks/REPORT.md"
+	@echo "make bench-training  training steps and whole training, likewise: benchmarks/STEP.md"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove .venv, builds and caches; runs/ stays"
 
@@ -28,6 +29,11 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest tests/kernels
 	$(BIN)/python benchmarks/run.py --csv benchmarks/results/kernels_$(DEVICE).csv
 	$(BIN)/python benchmarks/report.py
+
+bench-training: $(STAMP)
+	$(BIN)/python benchmarks/train_step.py --device $(DEVICE)
+	$(BIN)/python benchmarks/end_to_end.py --device $(DEVICE)
+	$(BIN)/python benchmarks/step_report.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

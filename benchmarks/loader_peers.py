@@ -71,8 +71,10 @@ def eval_work(faces: Annotations, data: DataConfig, size: int) -> Work:
     return Work(faces, rows, decode_plan(faces, rows, matrices, size, None), None, size)
 
 
-def opencv_loader(work: Work, batch_size: int, workers: int, shrinking: Shrinking) -> DataLoader:
-    return _loader(_OpenCv(work, shrinking), batch_size, workers)
+def opencv_loader(
+    work: Work, batch_size: int, workers: int, shrinking: Shrinking, pinned: bool = False
+) -> DataLoader:
+    return _loader(_OpenCv(work, shrinking), batch_size, workers, pinned)
 
 
 def albumentations_loader(work: Work, batch_size: int, workers: int) -> DataLoader:
@@ -80,13 +82,14 @@ def albumentations_loader(work: Work, batch_size: int, workers: int) -> DataLoad
     return _loader(_Albumentations(work), batch_size, workers)
 
 
-def _loader(dataset: Dataset, batch_size: int, workers: int) -> DataLoader:
+def _loader(dataset: Dataset, batch_size: int, workers: int, pinned: bool = False) -> DataLoader:
     return DataLoader(
         dataset,
         batch_size=batch_size,
         num_workers=workers,
         persistent_workers=True,
         worker_init_fn=_one_thread,
+        pin_memory=pinned,
     )
 
 

@@ -205,7 +205,10 @@ class RuntimeConfig(Strict):
 
     `precision` bf16 is DeepSpeed's torch_autocast; `threads` are torch's CPU threads per rank
     (None: cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the
-    start, `timeout_minutes` how long at any step.
+    start, `timeout_minutes` how long at any step. `compile` is what torch.compile takes at a time:
+    regions (the stem, a stack), the whole network, the whole network as CUDA graphs, or nothing
+    (none); auto is regions on CUDA and none on the CPU. `activation_checkpointing` computes each
+    stack's inner activations a second time instead of keeping them.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -214,9 +217,25 @@ class RuntimeConfig(Strict):
     accumulation: PositiveInt = 1
     clip: Annotated[float, Field(ge=0.0)] = 0.0
     channels_last: bool = True
+    compile: Literal["auto", "none", "regions", "whole", "graphs"] = "auto"
+    activation_checkpointing: bool = False
     threads: PositiveInt | None = None
     rendezvous_minutes: Positive = 5.0
     timeout_minutes: Positive = 10.0
+
+    @model_validator(mode="after")
+    def _compiles(self) -> "RuntimeConfig":
+        if self.activation_checkpointing and self.compile in ("whole", "graphs"):
+            raise ValueError(
+                f"activation_checkpointing works stack by stack, and compile is {self.compile}: "
+                "use regions or none"
+            )
+        if self.compile == "graphs" and self.accumulation > 1:
+            raise ValueError(
+                f"accumulation is {self.accumulation}, and compile is graphs, whose replays would "
+                "overwrite the gradients: use regions or whole"
+            )
+        return self
 
 
 class CheckpointConfig(Strict):
@@ -237,10 +256,11 @@ class LogConfig(Strict):
 
 
 class Config(Strict):
-    """A whole run. `output` is the run folder."""
+    """A whole run. `output` is the run folder; `profile` traces some steps of each stage."""
 
     output: UserPath
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    profile: bool = False
     data: DataConfig
     model: ModelConfig = ModelConfig()
     head: HeadConfig = HeadConfig()

@@ -126,9 +126,11 @@ class CropRunner:
 
     def _batch(self, images: torch.Tensor, prepared: PreparedBatch) -> Batch:
         landmarks = torch.from_numpy(prepared.landmarks.astype(np.float32))
+        if self._device.type == "cuda":  # a copy from other memory would await all work under way
+            landmarks = landmarks.pin_memory()
         return Batch(
             images=images.permute(0, 3, 1, 2),
-            landmarks=landmarks.to(self._device),
+            landmarks=landmarks.to(self._device, non_blocking=True),
             sample_ids=torch.from_numpy(self._annotations.sample_ids[prepared.rows]),
             matrices=torch.from_numpy(prepared.matrices),
         )

@@ -10,6 +10,7 @@ __all__ = ["Bottleneck", "ConvNormAct", "Hourglass"]
 class Bottleneck(nn.Module):
     """Pre-activation residual bottleneck, 1x1 - 3x3 - 1x1, with half the output channels inside.
 
+    ReLUs overwrite what batch norm gave, which its backward pass does not need.
     [B, C_in, H, W] -> [B, C_out, H, W].
     """
 
@@ -29,9 +30,9 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.relu(self.norm1(x)))
-        y = self.conv2(F.relu(self.norm2(y)))
-        y = self.conv3(F.relu(self.norm3(y)))
+        y = self.conv1(F.relu(self.norm1(x), inplace=True))
+        y = self.conv2(F.relu(self.norm2(y), inplace=True))
+        y = self.conv3(F.relu(self.norm3(y), inplace=True))
         return self.project(x) + y
 
 
@@ -42,7 +43,7 @@ class ConvNormAct(nn.Sequential):
         super().__init__(
             nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2),
             nn.BatchNorm2d(channels_out),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
 

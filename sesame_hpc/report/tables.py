@@ -173,6 +173,9 @@ class StageRow:
     batch_size: int
     seconds: float | None
     images_per_second: float | None
+    data_wait: str
+    mfu: str
+    peak_memory: str
     figure: str
 
 
@@ -193,8 +196,16 @@ def _stage_row(material: Material, stage: str) -> StageRow:
         batch_size=settings.batch_size,
         seconds=result["seconds"] if result else None,
         images_per_second=median(rate for _, rate in rates) if rates else None,
+        data_wait=_median(material, stage, "data_wait", "{:.1%}"),
+        mfu=_median(material, stage, "mfu", "{:.1%}"),
+        peak_memory=_median(material, stage, "peak_memory_gib", "{:.2f} GiB"),
         figure=_last_figure(material, stage),
     )
+
+
+def _median(material: Material, stage: str, key: str, text: str) -> str:
+    values = [value for _, value in material.of_stage(stage, key)]
+    return text.format(median(values)).replace("%", "\u00a0%") if values else "–"
 
 
 def _last_figure(material: Material, stage: str) -> str:

@@ -4,6 +4,7 @@
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
     look_alikes.json (images that show one photograph; with data.heldout_group=look_alike)
     checkpoints/<stage>/ (see training/checkpoint.py)   pictures/   predictions/   tensorboard/
+    profile/ (with the setting `profile`)
 
 Imports no torch: a finished run answers at once.
 """
@@ -22,6 +23,7 @@ COORDINATE_STAGES = ("preliminary", "finetune")
 
 _MAY_CHANGE = (
     "runtime.",
+    "profile",
     "log.",
     "checkpoint.",
     "data.threads",
@@ -45,6 +47,7 @@ class RunFolder:
         self.scheme_file = path / "scheme.yaml"
         self.groups_file = path / "look_alikes.json"
         self.pictures = path / "pictures"
+        self.profile = path / "profile"
         self.tensorboard = path / "tensorboard"
         self._lock: IO[str] | None = None
 

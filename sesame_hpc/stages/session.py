@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from sesame_hpc.config import Config, StageConfig
@@ -17,9 +18,12 @@ from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.fit import Fit
 from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.prepare import prepare_network
+from sesame_hpc.training.profiling import NoProfiler, StepProfiler
 from sesame_hpc.training.schedule import micro_batch_size
 from sesame_hpc.training.skipped import SkippedFaces
 from sesame_hpc.training.task import Task
+from sesame_hpc.training.throughput import matmul_rate, reset_peak_memory, training_flops
 from sesame_hpc.training.window import LossWindow
 
 __all__ = ["Session"]
@@ -68,6 +72,7 @@ class Session:
     def engine(self, name: str, network: nn.Module, loader: TrainLoader) -> Engine:
         stage, runtime = self.stage_config(name), self.config.runtime
         total_steps = loader.steps_per_epoch // runtime.accumulation * stage.epochs
+        prepare_network(network, runtime, self.world.device)
         return Engine(network, stage, runtime, self.world, total_steps)
 
     def fit(
@@ -95,11 +100,25 @@ class Session:
                 self.folder.stage(name), self.config.checkpoint.keep, self.world
             ),
             monitor=self.monitor,
-            window=LossWindow(self.world),
+            window=LossWindow(self.world, self._images_at_full_rate(engine.module)),
             skipped=skipped,
             log=self.config.log,
             every=self.config.checkpoint,
             agreement=self.agreement,
             average=average,
+            profiler=self._profiler(name),
         )
+        reset_peak_memory(self.world.device)
         return {"seconds": fit.run(), "skipped": skipped.ids}
+
+    def _images_at_full_rate(self, network: nn.Module) -> float:
+        """Images a second that one rank would train at the rate of a matrix product."""
+        dtype = torch.bfloat16 if self.config.runtime.precision == "bf16" else torch.float32
+        flops = training_flops(network, self.config.model.image_size)
+        return matmul_rate(self.world.device, dtype) / flops
+
+    def _profiler(self, name: str) -> NoProfiler:
+        if not self.config.profile or not self.world.is_main:
+            return NoProfiler()
+        trace = self.folder.profile / f"{name}.json.gz"
+        return StepProfiler(name, trace, self.world.device, self.monitor.show)

@@ -14,13 +14,13 @@ class WeightAverage:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._network = network
+        self._weights: list[Tensor] = list(network.parameters())
         self._decay = decay
-        self._average = [p.detach().clone() for p in network.parameters()]
+        self._average = [weight.detach().clone() for weight in self._weights]
 
     @torch.no_grad()
     def update(self) -> None:
-        weights = [p.detach() for p in self._network.parameters()]
-        torch._foreach_lerp_(self._average, weights, 1.0 - self._decay)
+        torch._foreach_lerp_(self._average, self._weights, 1.0 - self._decay)
 
     def state(self) -> list[Tensor]:
         """What a checkpoint keeps."""

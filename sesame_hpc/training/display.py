@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sesame_hpc.training.throughput import Throughput
+
 __all__ = ["Display"]
 
 _BETWEEN_EPOCH_LINES = 5.0
@@ -66,7 +68,7 @@ class Display:
         self._console = console or Console(highlight=False)
         self._clock = clock
         self._last_line = clock()
-        self._rates = ""
+        self._rates = self._machine = ""
         self._plain = enabled and not self._console.is_terminal
         self._live: Live | None = None
         if enabled and self._console.is_terminal:
@@ -93,7 +95,7 @@ class Display:
 
     def stage(self, name: str, epochs: int, steps_per_epoch: int, first_step: int = 0) -> None:
         """Begin a stage of `epochs` x `steps_per_epoch` steps, `first_step` of them done before."""
-        self._rates = ""
+        self._rates = self._machine = ""
         self._current = self._stages[name] = _Stage(
             name, epochs, steps_per_epoch, first_step, first_step, started=self._clock()
         )
@@ -101,17 +103,18 @@ class Display:
             resumed = f", from step {first_step}" if first_step else ""
             self._line(f"{name}: {epochs} epochs of {steps_per_epoch} steps{resumed}")
 
-    def update(
-        self, epoch: int, step: int, loss: float, lr: float, images_per_second: float
-    ) -> None:
+    def update(self, epoch: int, step: int, loss: float, lr: float, throughput: Throughput) -> None:
         """After a step. `epoch` counts from 0; `step` is the number of the stage's steps done."""
         stage = self._running()
         stage.step, stage.loss = step, loss
         stage.seconds = self._clock() - stage.started
-        self._rates = f"loss {loss:.5f}  lr {lr:.1e}  {images_per_second:.0f} images/s"
+        self._rates = f"loss {loss:.5f}  lr {lr:.1e}  {throughput.images_per_second:.0f} images/s"
+        self._machine = _of_the_machine(throughput)
         if self._plain and self._line_is_due(stage):
             position = f"{stage.name}  epoch {epoch + 1}/{stage.epochs}"
             self._line(f"{position}  {self._rates}  ETA {_duration(stage.remaining)}")
+            if stage.step == stage.total:
+                self._line(f"{stage.name}  {self._machine}")
 
     def heldout(self, nme: float) -> None:
         """The NME on the held-out faces, in percent."""
@@ -157,12 +160,13 @@ class Display:
             table.add_row(*_row(stage, stage is self._current, idle))
             if stage is self._current:
                 idle = "waiting"
-        return Group(table, Text(self._footer(), overflow="ellipsis", no_wrap=True))
+        footer = (Text(line, overflow="ellipsis", no_wrap=True) for line in self._footer())
+        return Group(table, *footer)
 
-    def _footer(self) -> str:
+    def _footer(self) -> tuple[str, ...]:
         if self._current is None or not self._rates:
-            return ""
-        return f"{self._rates}  ETA {_duration(self._current.remaining)}"
+            return ("",)
+        return f"{self._rates}  ETA {_duration(self._current.remaining)}", self._machine
 
 
 def _row(stage: _Stage, current: bool, idle: str) -> tuple[RenderableType, ...]:
@@ -176,6 +180,11 @@ def _row(stage: _Stage, current: bool, idle: str) -> tuple[RenderableType, ...]:
         _duration(stage.seconds),
         "" if stage.nme is None else f"NME {stage.nme:.2f} %",
     )
+
+
+def _of_the_machine(throughput: Throughput) -> str:
+    wait, mfu, peak = throughput.data_wait, throughput.mfu, throughput.peak_memory_gib
+    return f"waited {100 * wait:.0f} % for data, MFU {100 * mfu:.0f} %, peak {peak:.1f} GiB"
 
 
 def _duration(seconds: float | None) -> str:

@@ -2,7 +2,7 @@
 
 The same engine trains one CPU process and many GPU ranks: a client Adam, the learning rate advanced
 at every optimizer step, gradient accumulation, clipping, torch_autocast, ZeRO 0 or 1, and
-checkpoints that are read with `weights_only=True`.
+checkpoints that are read with `weights_only=True`. With ZeRO 0, no step waits for the device.
 """
 
 import logging
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
+from sesame_hpc.training.allocator import keep_freed_memory
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.schedule import lr_factor, micro_batch_size
 
@@ -40,11 +41,12 @@ def _deepspeed_config(stage: StageConfig, runtime: RuntimeConfig, world: World) 
         "train_batch_size": stage.batch_size,
         "train_micro_batch_size_per_gpu": micro_batch_size(stage, runtime, world.size),
         "gradient_accumulation_steps": runtime.accumulation,
-        "gradient_clipping": runtime.clip,
+        "gradient_clipping": runtime.clip if runtime.zero_stage else 0.0,
         "zero_optimization": {"stage": runtime.zero_stage},
         "zero_allow_untested_optimizer": True,
         "torch_autocast": {"enabled": runtime.precision == "bf16", "dtype": "bfloat16"},
         "steps_per_print": 2**62,
+        "timers": {"throughput": {"enabled": False}},  # it awaits the device twice a step
     }
 
 
@@ -60,6 +62,8 @@ class Engine:
         total_steps: int,
     ) -> None:
         deepspeed = _import_deepspeed(world.device)
+        if world.device.type == "cpu":
+            keep_freed_memory()
         module.to(world.device)
         optimizer = torch.optim.Adam(
             module.parameters(), lr=stage.lr, betas=_BETAS, eps=_EPS, fused=True
@@ -74,6 +78,9 @@ class Engine:
             config=_deepspeed_config(stage, runtime, world),
         )
         self._engine.checkpoint_engine.load = _load_weights_only
+        # With ZeRO 0 its clipping awaits the device, and its reduction copies all gradients twice.
+        self._clip = runtime.clip if runtime.zero_stage == 0 else 0.0
+        self._engine.enable_backward_allreduce = world.size > 1 or runtime.zero_stage > 0
         if runtime.channels_last and runtime.zero_stage == 0:
             # After `initialize`, whose broadcasts take contiguous parameters only, as ZeRO 1 does.
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -93,7 +100,17 @@ class Engine:
 
     def step(self, loss: Tensor) -> None:
         """Backward of one micro-step's mean loss; at the accumulation boundary also the update."""
+        self.backward(loss)
+        self.update()
+
+    def backward(self, loss: Tensor) -> None:
+        """The gradients of one micro-step's mean loss, over all ranks where it is the last."""
         self._engine.backward(loss)
+
+    def update(self) -> None:
+        """The end of a micro-step: at the accumulation boundary, clipping and a step of Adam."""
+        if self._clip and self._engine.is_gradient_accumulation_boundary():
+            nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
         self._engine.step()
 
     def save(self, folder: Path, tag: str, state: dict[str, Any]) -> None:

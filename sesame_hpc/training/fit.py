@@ -7,7 +7,6 @@ Progress is one number, the optimizer step. Everything random is keyed by what t
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from sesame_hpc.config import CheckpointConfig, LogConfig, StageConfig
 from sesame_hpc.data.loader import Batch, TrainLoader
@@ -17,6 +16,7 @@ from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.interruption import Interrupted, Stop
 from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.profiling import NoProfiler
 from sesame_hpc.training.skipped import SkippedFaces
 from sesame_hpc.training.task import Task
 from sesame_hpc.training.window import LossWindow
@@ -46,6 +46,7 @@ class Fit:
     every: CheckpointConfig
     agreement: Agreement
     average: WeightAverage | None = None
+    profiler: NoProfiler = field(default_factory=NoProfiler)
     _seconds_before: float = field(default=0.0, init=False)
     _started: float = field(default_factory=time.perf_counter, init=False)
 
@@ -84,10 +85,11 @@ class Fit:
         return step
 
     def _train_epoch(self, epoch: int, within: int) -> None:
-        batches = self.loader.epoch(epoch, within * self.accumulation)
+        batches = self.window.watch(self.loader.epoch(epoch, within * self.accumulation))
         self.window.restart_clock()
         for index in range(within, self.steps_per_epoch):
-            self._optimizer_step(batches, epoch)
+            with self.profiler.step():
+                self._optimizer_step(batches, epoch)
             if index + 1 == self.steps_per_epoch:
                 return
             self._between_steps(epoch, epoch * self.steps_per_epoch + index + 1)
@@ -113,10 +115,17 @@ class Fit:
         return self.every.every_steps is not None and step % self.every.every_steps == 0
 
     def _optimizer_step(self, batches: Iterator[Batch], epoch: int) -> None:
-        for batch in islice(batches, self.accumulation):
-            loss = self.task.loss(self.engine.forward, batch, epoch)
+        phase = self.profiler.phase
+        for _ in range(self.accumulation):
+            with phase("data wait"):
+                batch = next(batches)
+            with phase("forward"):
+                loss = self.task.loss(self.engine.forward, batch, epoch)
             self.window.add(loss, batch.sample_ids)
-            self.engine.step(loss)
+            with phase("backward"):
+                self.engine.backward(loss)
+            with phase("optimizer"):
+                self.engine.update()
         if self.average:
             self.average.update()
 
@@ -147,8 +156,7 @@ class Fit:
     def _record(self, epoch: int, step: int) -> None:
         flushed = self.window.flush(f"stage {self.name}, epoch {epoch + 1}, step {step}")
         if flushed:
-            loss, images_per_second = flushed
-            self.monitor.step(self.name, epoch, step, loss, self.engine.lr, images_per_second)
+            self.monitor.step(self.name, epoch, step, self.engine.lr, *flushed)
 
     def _save(self, step: int, looked_at: bool = True) -> None:
         state = {

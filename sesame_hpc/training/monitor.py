@@ -1,6 +1,7 @@
 """What rank 0 tells of the training: the live display, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from sesame_hpc.config import STAGES, Config
 from sesame_hpc.training.display import Display
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.records import MetricsLog
+from sesame_hpc.training.throughput import Throughput
 
 __all__ = ["Monitor"]
 
@@ -51,13 +53,11 @@ class Monitor:
             self._log.truncate(stage, first_step)
 
     def step(
-        self, stage: str, epoch: int, step: int, loss: float, lr: float, images_per_second: float
+        self, stage: str, epoch: int, step: int, lr: float, loss: float, throughput: Throughput
     ) -> None:
-        """Mean loss since the last record, the next learning rate, and the rate of all ranks."""
-        self._display.update(epoch, step, loss, lr, images_per_second)
-        self._write(
-            stage, epoch, step, {"loss": loss, "lr": lr, "images_per_second": images_per_second}
-        )
+        """The next learning rate; mean loss and throughput since the last record."""
+        self._display.update(epoch, step, loss, lr, throughput)
+        self._write(stage, epoch, step, {"loss": loss, "lr": lr} | asdict(throughput))
 
     def validation(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:
         """Held-out figures by name."""

@@ -88,6 +88,8 @@ def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
                 loss=loss,
                 lr=0.01 / step,
                 images_per_second=50.0 + step,
+                **({} if stage == "pretrain" else {"data_wait": 0.02, "mfu": step / 100}),
+                peak_memory_gib=1.5,
             )
             if step % 20 == 0 and stage != "pretrain":
                 log.append(stage, step // 20, step, heldout_nme=10.0 - step / 20)

@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 from sesame_hpc.training.display import Display
+from sesame_hpc.training.throughput import Throughput
 
 STAGES = ("preliminary", "pretrain", "finetune")
+FAST = Throughput(12345.6, data_wait=0.034, mfu=0.412, peak_memory_gib=101.26)
 
 
 class Clock:
@@ -26,7 +28,7 @@ def run(display: Display, clock: Clock, seconds_per_step: float, first_step: int
     display.stage("pretrain", 300, 10, first_step)
     for step in range(first_step + 1, 31):
         clock.now += seconds_per_step
-        display.update((step - 1) // 10, step, 0.25, 1e-3, 12345.6)
+        display.update((step - 1) // 10, step, 0.25, 1e-3, FAST)
 
 
 def lines_of(seconds_per_step: float) -> list[str]:
@@ -67,9 +69,11 @@ def test_a_stage_ends_with_a_line():
     out = io.StringIO()
     with Display(STAGES, Console(file=out, width=80), clock=Clock()) as display:
         display.stage("finetune", 1, 2)
-        display.update(0, 1, 0.5, 1e-3, 1.0)
-        display.update(0, 2, 0.4, 1e-3, 1.0)
-    assert out.getvalue().splitlines()[-1].startswith("finetune  epoch 1/1  loss 0.40000")
+        display.update(0, 1, 0.5, 1e-3, FAST)
+        display.update(0, 2, 0.4, 1e-3, FAST)
+    *_, last, machine = out.getvalue().splitlines()
+    assert last.startswith("finetune  epoch 1/1  loss 0.40000")
+    assert machine == "finetune  waited 3 % for data, MFU 41 %, peak 101.3 GiB"
 
 
 def terminal_screen(width: int) -> list[str]:
@@ -83,13 +87,14 @@ def terminal_screen(width: int) -> list[str]:
 
 
 def test_a_terminal_shows_every_stage_and_the_numbers_at_80_columns():
-    *_, preliminary, pretrain, finetune, footer = terminal_screen(80)
+    *_, preliminary, pretrain, finetune, footer, machine = terminal_screen(80)
     assert preliminary.split() == ["preliminary", "done", "before"]
     assert "epoch 3/300" in pretrain
     assert pretrain.endswith("NME 7.46 %")
     assert finetune.split() == ["finetune", "waiting"]
     assert footer == "loss 0.25000  lr 1.0e-03  12346 images/s  ETA 0:49:30"
-    assert max(map(len, (preliminary, pretrain, finetune, footer))) <= 80
+    assert machine == "waited 3 % for data, MFU 41 %, peak 101.3 GiB"
+    assert max(map(len, (preliminary, pretrain, finetune, footer, machine))) <= 80
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -98,7 +103,7 @@ def test_other_ranks_show_nothing(terminal):
     console = Console(file=out, width=80, force_terminal=terminal)
     with Display(STAGES, console, enabled=False) as display:
         display.stage("pretrain", 1, 1)
-        display.update(0, 1, 0.5, 1e-3, 1.0)
+        display.update(0, 1, 0.5, 1e-3, FAST)
         display.heldout(1.0)
         display.message("hello")
     assert out.getvalue() == ""

@@ -1,0 +1,50 @@
+"""`torch.compile` of a network's training: as a whole, or a region at a time."""
+
+from collections.abc import Callable, Iterator
+from types import MethodType
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from sesame_hpc.models.hourglass import StackedHourglass
+
+__all__ = ["Unit", "compile_training"]
+
+Unit = Literal["regions", "whole", "graphs"]
+
+
+def compile_training(network: nn.Module, unit: Unit) -> None:
+    """Compile what `network` computes in training mode, in place; the work is done at first use.
+
+    The state dict stays as it is, and so does evaluation, whose last batch may be smaller. Regions
+    are the stem and each stack up to its features: stacks share one piece of compiled code, so the
+    time to compile does not grow with their number. `graphs` is the whole network, replayed as
+    CUDA graphs.
+
+    There are no graph breaks: what cannot be compiled in one piece raises at its first call.
+    """
+    mode = "reduce-overhead" if unit == "graphs" else None
+    for module, name in _parts(network, unit):
+        eager = getattr(type(module), name)
+        compiled = torch.compile(eager, fullgraph=True, dynamic=False, mode=mode)
+        setattr(module, name, MethodType(_in_training(compiled, eager), module))
+
+
+def _parts(network: nn.Module, unit: Unit) -> Iterator[tuple[nn.Module, str]]:
+    """Modules with the name of the method to compile."""
+    backbones = [each for each in network.modules() if isinstance(each, StackedHourglass)]
+    if unit != "regions" or not backbones:
+        yield network, "forward"
+        return
+    for backbone in backbones:
+        yield backbone.stem, "forward"
+        for stack in backbone.stacks:
+            yield stack, "map_features"
+
+
+def _in_training(compiled: Callable[..., Any], eager: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: nn.Module, *inputs: Any) -> Any:
+        return compiled(self, *inputs) if self.training else eager(self, *inputs)
+
+    return call
