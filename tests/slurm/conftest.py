@@ -1,6 +1,5 @@
-"""One cluster for all tests that only use it."""
+"""What all tests of the cluster use: one that they leave as it was, and a few faces."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,20 +7,6 @@ import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster
 
 from sesame_hpc.data.synth import synthesise
-
-_DAEMONS = ("slurmctld", "slurmd", "munged")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin"
-    missing = [name for name in _DAEMONS if not shutil.which(name, path=path)]
-    if missing:
-        reason = (
-            f"no {', '.join(missing)} here: apt-get install slurmctld slurmd slurm-client munge"
-        )
-        for item in items:
-            if item.get_closest_marker("slurm"):
-                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
