@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import torch
 import torch._functorch.config
 from harness import COMPILED
 from torch import Tensor
 
-__all__ = ["compiled", "grid", "soft_argmax_peers"]
+__all__ = ["compiled", "copy_alone", "grid", "soft_argmax_peers", "softmax_alone"]
 
 Function = Callable[..., Tensor]
 
@@ -35,6 +36,37 @@ def grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> T
     y = (torch.arange(height, device=device, dtype=dtype) + 0.5) / height
     rows, columns = torch.meshgrid(y, x, indexing="ij")
     return torch.stack((columns.flatten(), rows.flatten()), 1)
+
+
+class _CopyAlone(torch.autograd.Function):
+    """What must move at the least: one read of the logits, then their copy as the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        ctx.logits = logits
+        return logits.sum((2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return ctx.logits.clone()
+
+
+class _SoftmaxAlone(torch.autograd.Function):
+    """PyTorch's softmax, then one product of it in place: neither coordinates nor slopes."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        ctx.shape, ctx.softmax = logits.shape, logits.flatten(2).softmax(2)
+        return ctx.softmax[:, :, 0].clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        ones = grad[:, :, None].expand_as(ctx.softmax)
+        return ctx.softmax.mul_(ones).view(ctx.shape)
+
+
+copy_alone: Function = _CopyAlone.apply
+softmax_alone: Function = _SoftmaxAlone.apply
 
 
 def soft_argmax_peers() -> dict[str, Function]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness import DIRECTIONS, Row
 from run import OPS, read_csv
+from targets import target_lines
 
 __all__ = ["main"]
 
@@ -26,6 +27,7 @@ def sections(rows: Sequence[Row], with_plots: bool) -> list[str]:
             f"{first.threads} CPU threads. Medians in ms, in brackets the 20 % and 80 % quantiles;",
             "`x ours` is the provider's time over ours: above 1, ours is faster.",
             "",
+            *target_lines(table),
         ]
         for (op, shape, dtype), of_case in groupby(
             table, lambda row: (row.op, row.shape, row.dtype)

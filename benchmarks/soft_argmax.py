@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from harness import Case
-from peers import compiled, grid, soft_argmax_peers
+from peers import compiled, copy_alone, grid, soft_argmax_peers, softmax_alone
 from sesame_kernels import soft_argmax
 from torch import Tensor
 
@@ -32,11 +32,12 @@ def cases(device: torch.device) -> Iterator[Case]:
             logits = torch.randn(size, device=device).to(dtype)
             peers = soft_argmax_peers()
             providers = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
+            floors = {"copy alone": copy_alone, "softmax alone": softmax_alone}
             yield Case(
                 "soft_argmax",
                 "x".join(map(str, size)),
                 (logits,),
-                providers | compiled(eager, device) | peers,
+                providers | compiled(eager, device) | peers | floors,
                 forward_bytes=logits.nbytes,
                 backward_bytes=2 * logits.nbytes,
                 equal=("eager", "matmul", *(peers if dtype == torch.float32 else ())),

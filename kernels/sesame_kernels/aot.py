@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from sesame_kernels.dispatch import implementation
 from sesame_kernels.machine_code import SHARED_LIMITS, Resources, resources_of
 
 __all__ = ["Launch", "Report", "compile_launch", "fault_of", "main", "recorded_launches"]
@@ -78,7 +79,8 @@ def recorded_launches(arch: str) -> list[Launch]:
 
 
 def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
-    fused = import_module("sesame_kernels.fused")
+    def fused(name: str, *args: Any) -> Any:
+        return implementation(name, "cuda")(*args)
 
     def images(*shape: int) -> torch.Tensor:
         tensor = torch.empty(shape, dtype=dtype, device="meta")
@@ -88,24 +90,24 @@ def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
         return torch.empty(shape, dtype=dtype, device="meta")
 
     logits = images(32, 98, 64, 64)
-    saved = fused.soft_argmax(logits, 1.0, True)
-    fused.soft_argmax_backward(saved[0], logits, *saved, 1.0)
-    saved = fused.soft_argmax_moments(logits, 1.0)
-    fused.soft_argmax_moments_backward(*saved[:2], logits, *saved, 1.0)
-    loss, _, unit = fused.soft_argmax_l1(logits, saved[0], empty(32, 98), 1.0, True, True)
-    fused.soft_argmax_l1_backward(loss, unit, dtype)
-    fused.soft_argmax_l1_rescale_(loss, unit)
+    saved = fused("soft_argmax", logits, 1.0, True)
+    fused("soft_argmax_backward", saved[0], logits, *saved, 1.0)
+    saved = fused("soft_argmax_moments", logits, 1.0)
+    fused("soft_argmax_moments_backward", *saved[:2], logits, *saved, 1.0)
+    loss, _, unit = fused("soft_argmax_l1", logits, saved[0], empty(32, 98), 1.0, True, True)
+    fused("soft_argmax_l1_backward", loss, unit, dtype)
+    fused("soft_argmax_l1_rescale_", loss, unit)
     features, weight = images(32, 256, 64, 64), empty(98, 256, dtype=dtype)
-    saved = fused.linear_soft_argmax(features, weight, 1.0)
-    fused.linear_soft_argmax_backward(saved[0], features, weight, *saved, 1.0)
+    saved = fused("linear_soft_argmax", features, weight, 1.0, True)
+    fused("linear_soft_argmax_backward", saved[0], features, weight, *saved, 1.0)
     prediction, mask = images(32, 3, 64, 64), empty(32, 1, 64, 64)
-    loss = fused.masked_mse(prediction, prediction, mask, 0.01)
-    fused.masked_mse_backward(loss, prediction, prediction, mask, 0.01)
+    loss = fused("masked_mse", prediction, prediction, mask, 0.01)
+    fused("masked_mse_backward", loss, prediction, prediction, mask, 0.01)
     ids = empty(32, dtype=torch.int64)
-    masked, coverage = fused.noise_mask(
-        images(32, 3, 256, 256), empty(32, 9, 2), empty(32, 9), ids, 0, ids, 0.5, 0.25
+    masked, coverage = fused(
+        "noise_mask", images(32, 3, 256, 256), empty(32, 9, 2), empty(32, 9), ids, 0, ids, 0.5, 0.25
     )
-    fused.noise_mask_backward(masked, coverage)
+    fused("noise_mask_backward", masked, coverage)
 
 
 def _without_repeats(launches: list[Launch]) -> list[Launch]:

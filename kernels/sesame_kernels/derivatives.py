@@ -25,7 +25,7 @@ def _soft_argmax_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | 
         return None, None, None
     logits, coordinates, statistics = ctx.saved_tensors
     is_softmax = statistics.shape == logits.shape and statistics.dtype == logits.dtype
-    if is_softmax and logits.is_contiguous() and _may_overwrite(ctx, statistics):
+    if is_softmax and _may_overwrite(ctx, statistics):
         turn = implementation("soft_argmax_backward_", "cpu")
         return turn(grad, coordinates, statistics, ctx.beta), None, None
     op = _OPS.soft_argmax_backward
@@ -84,7 +84,7 @@ def _may_overwrite(ctx: Any, saved: Tensor) -> bool:
 
 
 def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    features, weight, ctx.beta = inputs
+    features, weight, ctx.beta, ctx.reuse = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(features, weight, *output)
@@ -92,10 +92,15 @@ def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tenso
 
 def _linear_grad(
     ctx: Any, grad: Tensor | None, _: None
-) -> tuple[Tensor | None, Tensor | None, None]:
+) -> tuple[Tensor | None, Tensor | None, None, None]:
     if grad is None:
-        return None, None, None
-    return *_OPS.linear_soft_argmax_backward(grad, *ctx.saved_tensors, ctx.beta), None
+        return None, None, None, None
+    statistics = ctx.saved_tensors[3]
+    if statistics.ndim == 4 and _may_overwrite(ctx, statistics):
+        op = implementation("linear_soft_argmax_backward_", "cpu")
+    else:
+        op = _OPS.linear_soft_argmax_backward
+    return *op(grad, *ctx.saved_tensors, ctx.beta), None, None
 
 
 def _masked_mse_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -37,4 +38,10 @@ def implementation(name: str, device: str) -> Callable[..., Any]:
 
 @cache
 def _function(package: str, name: str) -> Callable[..., Any]:
-    return getattr(import_module(f"sesame_kernels.{package}"), name)
+    """Out of the file with the op's name, or with as much of its beginning as a file has."""
+    words = name.split("_")
+    for count in range(len(words), 0, -1):
+        module = f"sesame_kernels.{package}.{'_'.join(words[:count])}"
+        if find_spec(module) is not None:
+            return getattr(import_module(module), name)
+    raise ImportError(f"sesame_kernels.{package} has no file for {name}")

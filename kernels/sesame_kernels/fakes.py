@@ -4,7 +4,12 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.dispatch import runs_reference
-from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
+from sesame_kernels.layout import (
+    accumulation_dtype,
+    empty_gradient,
+    empty_maps,
+    empty_unit_gradient,
+)
 
 __all__ = [
     "linear_soft_argmax",
@@ -27,11 +32,16 @@ def _per_map(tensor: Tensor, maps: int, *size: int) -> Tensor:
     return tensor.new_empty((tensor.shape[0], maps, *size), dtype=accumulation_dtype(tensor.dtype))
 
 
-def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
+def _coordinates_and_statistics(inputs: Tensor, maps: int) -> tuple[Tensor, Tensor]:
     """The second result is (maximum, sum), of the reference the softmax."""
-    kept = logits.shape[2:] if runs_reference(logits.device) else (2,)
-    maps = logits.shape[1]
-    return _per_map(logits, maps, 2), _per_map(logits, maps, *kept)
+    coordinates = _per_map(inputs, maps, 2)
+    if runs_reference(inputs.device):
+        return coordinates, empty_maps(inputs, maps, coordinates.dtype)
+    return coordinates, _per_map(inputs, maps, 2)
+
+
+def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
+    return _coordinates_and_statistics(logits, logits.shape[1])
 
 
 def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,9 +88,10 @@ def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
     return None
 
 
-def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    maps = weight.shape[0]
-    return _per_map(features, maps, 2), _per_map(features, maps, 2)
+def linear_soft_argmax(
+    features: Tensor, weight: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor]:
+    return _coordinates_and_statistics(features, weight.shape[0])
 
 
 def linear_soft_argmax_backward(

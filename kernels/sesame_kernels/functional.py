@@ -132,7 +132,7 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> T
         features, weight = features.to(dtype), weight.to(dtype)
     if weight.dtype != features.dtype:
         raise ValueError(f"weight is {weight.dtype}, features are {features.dtype}: cast one")
-    return _OPS.linear_soft_argmax(features, weight, beta)[0]
+    return _OPS.linear_soft_argmax(features, weight, beta, True)[0]
 
 
 def masked_mse(

@@ -3,7 +3,14 @@
 import torch
 from torch import Tensor
 
-__all__ = ["accumulation_dtype", "empty_gradient", "empty_unit_gradient", "flat_pixels"]
+__all__ = [
+    "accumulation_dtype",
+    "empty_gradient",
+    "empty_maps",
+    "empty_unit_gradient",
+    "flat_pixels",
+    "is_channels_last",
+]
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -11,18 +18,29 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+def is_channels_last(tensor: Tensor) -> bool:
+    """Whether [B, C, H, W] is channels-last, and not contiguous as well."""
+    channels_last = tensor.is_contiguous(memory_format=torch.channels_last)
+    return channels_last and not tensor.is_contiguous()
+
+
+def _memory_format(tensor: Tensor) -> torch.memory_format:
+    return torch.channels_last if is_channels_last(tensor) else torch.contiguous_format
+
+
 def empty_gradient(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Uninitialised [B, C, H, W] like `tensor`: channels-last if it is, else contiguous.
 
     Both formats keep rows and columns collapsible, so `flat_pixels` of the result is a view.
     """
-    channels_last = not tensor.is_contiguous() and tensor.is_contiguous(
-        memory_format=torch.channels_last
-    )
-    return torch.empty_like(
-        tensor,
-        dtype=dtype,
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+    return torch.empty_like(tensor, dtype=dtype, memory_format=_memory_format(tensor))
+
+
+def empty_maps(features: Tensor, maps: int, dtype: torch.dtype) -> Tensor:
+    """Uninitialised [B, maps, H, W] on the device and in the memory format of the features."""
+    shape = (features.shape[0], maps, *features.shape[2:])
+    return torch.empty(
+        shape, dtype=dtype, device=features.device, memory_format=_memory_format(features)
     )
 
 

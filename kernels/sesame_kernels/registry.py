@@ -27,7 +27,8 @@ _SCHEMAS = (
     "bool reuse) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_l1_backward(Tensor grad_loss, Tensor unit_gradient, ScalarType dtype) -> Tensor",
     "soft_argmax_l1_rescale_(Tensor grad_loss, Tensor(a!) unit_gradient) -> ()",
-    "linear_soft_argmax(Tensor features, Tensor weight, float beta) -> (Tensor, Tensor)",
+    "linear_soft_argmax(Tensor features, Tensor weight, float beta, bool reuse) "
+    "-> (Tensor, Tensor)",
     "linear_soft_argmax_backward(Tensor grad_coordinates, Tensor features, Tensor weight, "
     "Tensor coordinates, Tensor statistics, float beta) -> (Tensor, Tensor)",
     "masked_mse(Tensor prediction, Tensor target, Tensor mask, float outside_weight) -> Tensor",

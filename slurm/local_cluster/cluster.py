@@ -12,6 +12,7 @@ import os
 import pwd
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from configuration import write_configuration
 from folder import Cluster, Settings, load, prepare, remove
 from processes import running
 from programs import missing_packages
+
+_Command = Callable[[argparse.Namespace], int]
 
 
 def _start(arguments: argparse.Namespace) -> int:
@@ -58,7 +61,7 @@ def _check_machine(settings: Settings) -> None:
 def _introduce(cluster: Cluster) -> None:
     settings = cluster.settings
     partitions = "main (the default), low and high" if settings.preemption else "main"
-    command = f"python {shlex.quote(os.path.relpath(__file__))}"
+    command = f"python {shlex.quote(min(__file__, os.path.relpath(__file__), key=len))}"
     folder = shlex.quote(str(cluster.folder))
     print(f"SLURM is up in {cluster.folder}: nodes {', '.join(settings.node_names)},")
     print(f"each with {settings.cpus} CPUs and {settings.gpus} GPUs that it invents; ", end="")
@@ -105,7 +108,7 @@ def _restore(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _count(least: int):
+def _count(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         number = int(text)
         if number < least:
@@ -121,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: _Command, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         added.add_argument("folder", metavar="DIR", type=lambda path: Path(path).resolve())
         added.set_defaults(run=run)
@@ -165,7 +168,8 @@ def _add_settings(start: argparse.ArgumentParser) -> None:
 def main() -> int:
     arguments = _parser().parse_args()
     try:
-        return arguments.run(arguments)
+        command: _Command = arguments.run
+        return command(arguments)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 2

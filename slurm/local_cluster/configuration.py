@@ -94,7 +94,8 @@ def _quick_decisions(cluster: Cluster) -> list[str]:
         "SchedulerType=sched/backfill",
         "SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0",
         "KillWait=2",
-        "MinJobAge=3600",
+        # When the controller forgets a job that has ended, nobody else knows it without accounting.
+        f"MinJobAge={10 if cluster.settings.accounting else 86_400}",
         "InactiveLimit=0",
         "MessageTimeout=15",
         "ReturnToService=2",

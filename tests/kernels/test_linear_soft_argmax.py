@@ -116,7 +116,8 @@ def test_a_maximum_that_grows_from_part_to_part(device, rise):
     weight = randn((2, 3), device).abs()
     actual = with_gradients(linear_soft_argmax, features, weight)
     expected = with_gradients(composition, features.double(), weight.double())
-    assert_agrees(actual, expected, (40, 33), pixels=1e-3, error=1e-4)
+    # The weight's gradient cancels: features of 40 magnify how float32 rounds the coordinates.
+    assert_agrees(actual, expected, (40, 33), pixels=1e-3, error=3e-4)
 
 
 def test_equal_features_give_the_centre(device):
@@ -164,6 +165,23 @@ def test_gradcheck(device):
     weight.requires_grad_()
     function = linear_soft_argmax
     assert torch.autograd.gradcheck(lambda f, w: function(f, w, 0.7), (features, weight))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_retained_graph_gives_the_same_gradient_again(device, memory_format):
+    features, weight = inputs((3, 20, 6, 10, 9), device)
+    features = features.contiguous(memory_format=memory_format).requires_grad_()
+    coordinates = linear_soft_argmax(features, weight.requires_grad_())
+    kept = coordinates.detach().clone()
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        gradients = [
+            torch.autograd.grad(coordinates.square().sum(), (features, weight), retain_graph=retain)
+            for retain in (True, True, False)
+        ]
+    for first, second, last in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        torch.testing.assert_close(first, last, rtol=1e-5, atol=1e-7)
+    assert torch.equal(coordinates, kept)
 
 
 def test_module_and_errors():

@@ -125,6 +125,18 @@ def test_channels_last_and_half_precision(device, dtype):
     torch.testing.assert_close(masked.double(), expected, atol=tolerance, rtol=tolerance)
 
 
+def test_pixels_are_counted_through_a_large_image():
+    from sesame_kernels.reference.philox import normals, philox
+
+    last, ids = torch.arange(520 * 520 - 999, 520 * 520), torch.tensor([7])
+    covering = torch.full((1, 1), 1e9)
+    images, centre = torch.zeros(1, 1, 520, 520), torch.full((1, 1, 2), 0.5)
+    masked, _ = noise_mask(images, centre, covering, ids, SEED, ids, noise_mean=0.0, noise_std=1.0)
+    zero = torch.tensor([0])
+    expected = normals(philox(SEED, last, zero, ids, zero), 1)[0]
+    torch.testing.assert_close(masked.flatten()[last], expected, atol=1e-6, rtol=0)
+
+
 def test_padding_anchors_may_hold_anything(device):
     tensors = inputs(device)
     expected = noise_mask(**tensors, seed=SEED)

@@ -95,12 +95,12 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
         "soft_argmax_l1": lambda: (trained, pairs, sigma, 1.5, True, False),
         "soft_argmax_l1_backward": lambda: (mask.sum(), last, torch.bfloat16),
         "soft_argmax_l1_rescale_": lambda: (mask.sum(), last),
-        "linear_soft_argmax": lambda: (trained, weight.requires_grad_(), 1.5),
+        "linear_soft_argmax": lambda: (trained, weight.requires_grad_(), 1.5, False),
         "linear_soft_argmax_backward": lambda: (
             rand(device, 2, 4, 2),
             last,
             weight,
-            *ops.linear_soft_argmax(last, weight, 1.5),
+            *ops.linear_soft_argmax(last, weight, 1.5, False),
             1.5,
         ),
         "masked_mse": lambda: (last.requires_grad_(), image, mask, 0.01),
@@ -121,6 +121,13 @@ def registered_names() -> list[str]:
 @pytest.mark.parametrize("name", registered_names())
 def test_opcheck(device, name):
     opcheck(getattr(torch.ops.sesame_kernels, name).default, raw_arguments(name, device))
+
+
+@pytest.mark.parametrize("name", [name for name in OPS if name != "masked_mse"])
+def test_opcheck_of_channels_last_inputs(device, name):
+    first, *others = raw_arguments(name, device)
+    last = first.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    opcheck(getattr(torch.ops.sesame_kernels, name).default, (last, *others))
 
 
 def test_compiled_without_a_graph_break_equals_eager(device, op):

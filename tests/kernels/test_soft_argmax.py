@@ -69,8 +69,9 @@ def test_expanded(device):
 
 
 @pytest.mark.parametrize("peak", [1e4, -1e4])
-def test_large_logits(device, peak):
-    logits = torch.full((1, 2, 5, 4), -peak, device=device)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_large_logits(device, peak, memory_format):
+    logits = torch.full((1, 2, 5, 4), -peak, device=device).contiguous(memory_format=memory_format)
     logits[0, :, 3, 1] = 1e4
     expected = textbook(logits).float()
     torch.testing.assert_close(soft_argmax(logits), expected, atol=1e-6, rtol=0)

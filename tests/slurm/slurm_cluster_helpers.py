@@ -60,8 +60,8 @@ class LocalCluster:
         return finished.stdout
 
     def batch(self, *arguments: str) -> int:
-        """Submit with sbatch; the job's id."""
-        return int(self.run("sbatch", "--parsable", *arguments).strip())
+        """Submit with sbatch; the job's id. It writes nothing without an --output of its own."""
+        return int(self.run("sbatch", "--parsable", "--output=/dev/null", *arguments).strip())
 
     def job(self, number: int) -> dict[str, str]:
         """Everything that scontrol says of a job."""

@@ -81,6 +81,8 @@ def test_a_chain_survives_everything_with_the_same_bits(
         cluster, TrainingRun(tmp_path / "struck", faces), f"{PROFILE}partition: low\n"
     )
     assert_arrived(cluster, quiet.jobs["preliminary"])
+    shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))
+    assert re.search(rf"preliminary {quiet.jobs['preliminary']} +running +n\[0-1\]", shown)
 
     def send_usr2(job: int) -> None:
         cluster.run("scancel", "--signal=USR2", str(job))
@@ -112,4 +114,9 @@ def test_a_chain_survives_everything_with_the_same_bits(
     struck.disturb("finetune", cut_power, loses=TrainingRun.every_steps)
     struck.wait()
     assert_same_end(struck.run, quiet.run)
-    assert quiet.run.summary()["faces"] == 8
+    summary = quiet.run.summary()
+    assert (summary["faces"], summary["test"]["faces"]) == (8, 10)
+    assert set(quiet.run.result("finetune")) >= {"heldout", "test", "seconds"}
+    assert summary["stages"]["finetune"]["nme"] == quiet.run.result("finetune")["heldout"]["nme"]
+    assert sum(summary["masking"].values()) == pytest.approx(1.0)
+    assert "This run is not finished" not in (quiet.run.folder / "report.html").read_text()

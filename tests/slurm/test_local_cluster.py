@@ -75,31 +75,17 @@ def test_a_higher_partition_sends_usr2_and_requeues(cluster: LocalCluster, tmp_p
     cluster.wait(job, "CANCELLED")
 
 
-def test_a_dead_node_requeues_its_job_and_comes_back(cluster: LocalCluster, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    job = cluster.batch(
-        *("--nodelist=n1", "--requeue", "--open-mode=append", f"--output={log}"),
-        '--wrap=echo start $SLURM_RESTART_COUNT; test -n "$SLURM_RESTART_COUNT" || sleep 100',
-    )
-    until(lambda: lines(log) == ["start"], 20, "the first start")
-    cluster.manage("fail", "n1")
-    until(lambda: cluster.state(job) == "PENDING", 60, "the job to be back in the queue")
-    cluster.manage("restore", "n1")
-    cluster.wait(job, "COMPLETED", seconds=40)
-    assert lines(log) == ["start", "start 1"]
-
-
 def test_a_second_cluster_with_accounting_in_a_folder_with_spaces(cluster: LocalCluster) -> None:
     options = ("--nodes=1", "--gpus=0", "--accounting")
     with local_cluster(*options, name="a second cluster") as second:
-        job = second.batch("--wrap=true", "--output=/dev/null")
+        job = second.batch("--wrap=true")
         second.wait(job, "COMPLETED")
         until(lambda: "COMPLETED" in second.run("sacct", "-n", "-j", str(job)), 20, "sacct")
         assert second.run("squeue", "--noheader", "--states=all") != cluster.run(
             "squeue", "--noheader", "--states=all"
         )
         state = Path(second.environment["SLURM_CONF"]).parent
-        second.batch("--wrap=setsid sleep 1000 & sleep 1000", "--output=/dev/null")
+        second.batch("--wrap=setsid sleep 1000 & sleep 1000")
         until(lambda: any("sleep 1000" in each for each in processes_of(state)), 20, "the job")
         assert len([each for each in processes_of(state) if "mariadbd" in each]) == 1
         second.manage("stop")

@@ -2,13 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["TRITON_DTYPE", "MatmulTiles", "is_amd", "map_tile", "matmul_tiles"]
+__all__ = ["TRITON_DTYPE", "MatmulTiles", "is_amd", "map_tile", "matmul_tiles", "pixel_tiles"]
 
 TRITON_DTYPE = {
     torch.float16: tl.float16,
@@ -37,7 +38,19 @@ class MatmulTiles:
     pixels: int
     part_pixels: int
     out_channels: int
-    stages: int
+
+    def constants(self, accumulation: torch.dtype) -> dict[str, Any]:
+        """Keyword arguments that every kernel of products is launched with."""
+        return {
+            "ACC": TRITON_DTYPE[accumulation],
+            "DOT": self.dot,
+            "PRECISION": self.precision,
+            "MAPS": self.maps,
+            "CHANNELS": self.channels,
+            "PIXELS": self.pixels,
+            "num_warps": 8,
+            "num_stages": 2,
+        }
 
 
 def map_tile(rows: Tensor) -> tuple[int, int, int]:
@@ -47,6 +60,12 @@ def map_tile(rows: Tensor) -> tuple[int, int, int]:
         return 16, min(pixels, 256), 8
     pixels = min(pixels, 4096)
     return 1, pixels, min(8, max(1, pixels // 256))
+
+
+def pixel_tiles(batch: int, num_pixels: int, most: int) -> tuple[int, int]:
+    """(programs, pixels of each) where a program takes up to `most` pixels of one sample."""
+    pixels = min(most, triton.next_power_of_2(num_pixels))
+    return batch * triton.cdiv(num_pixels, pixels), pixels
 
 
 def matmul_tiles(
@@ -70,5 +89,4 @@ def matmul_tiles(
         pixels=pixels,
         part_pixels=max(pixels, 512),
         out_channels=side(num_channels, 128 if is_half else 64),
-        stages=2,
     )

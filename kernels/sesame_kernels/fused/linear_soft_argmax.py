@@ -10,7 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, MatmulTiles, matmul_tiles
+from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles
+from sesame_kernels.fused.tiles import cell_centres, rescaled, running_softmax, store_pairs
 from sesame_kernels.layout import accumulation_dtype, flat_pixels
 
 __all__ = ["linear_soft_argmax", "logits_tile", "weight_tile"]
@@ -24,10 +25,9 @@ def weight_tile(weight, maps, channels, num_maps, num_channels, DOT: tl.constexp
 
 
 @triton.jit
-def _feature_tile(
-    rows, channels, pixels, num_channels, num_pixels, stride_c, stride_p, DOT: tl.constexpr
-):
+def _feature_tile(rows, channels, pixels, num_channels, num_pixels, strides, DOT: tl.constexpr):
     """[CHANNELS, PIXELS] of one sample's features."""
+    stride_c, stride_p = strides
     valid = (channels < num_channels)[:, None] & (pixels < num_pixels)[None, :]
     offsets = channels.to(tl.int64)[:, None] * stride_c + pixels.to(tl.int64)[None, :] * stride_p
     return tl.load(rows + offsets, valid, 0.0).to(DOT)
@@ -40,32 +40,29 @@ def logits_tile(
     whole_weight,
     maps,
     pixels,
-    num_maps,
-    num_channels,
-    num_pixels,
-    stride_c,
-    stride_p,
+    shape,
+    strides,
     ACC: tl.constexpr,
     DOT: tl.constexpr,
     PRECISION: tl.constexpr,
-    MAPS: tl.constexpr,
     CHANNELS: tl.constexpr,
-    PIXELS: tl.constexpr,
     WHOLE: tl.constexpr,
 ):
-    """weight @ features, [MAPS, PIXELS]; with WHOLE all channels are one tile, loaded before."""
-    z = tl.zeros([MAPS, PIXELS], ACC)
+    """weight @ features, [MAPS, PIXELS]; with WHOLE all channels are one tile, loaded before.
+
+    `shape` is (K, C, H * W), `strides` those of channels and pixels.
+    """
+    num_maps, num_channels, num_pixels = shape
+    z = tl.zeros([maps.shape[0], pixels.shape[0]], ACC)
     if WHOLE:
         channels = tl.arange(0, CHANNELS)
-        f = _feature_tile(rows, channels, pixels, num_channels, num_pixels, stride_c, stride_p, DOT)
+        f = _feature_tile(rows, channels, pixels, num_channels, num_pixels, strides, DOT)
         z = tl.dot(whole_weight, f, z, input_precision=PRECISION, out_dtype=ACC)
     else:
         for start in range(0, num_channels, CHANNELS):
             channels = start + tl.arange(0, CHANNELS)
             w = weight_tile(weight, maps, channels, num_maps, num_channels, DOT)
-            f = _feature_tile(
-                rows, channels, pixels, num_channels, num_pixels, stride_c, stride_p, DOT
-            )
+            f = _feature_tile(rows, channels, pixels, num_channels, num_pixels, strides, DOT)
             z = tl.dot(w, f, z, input_precision=PRECISION, out_dtype=ACC)
     return z
 
@@ -101,6 +98,8 @@ def linear_soft_argmax_kernel(
     last = tl.minimum(first + part_pixels, num_pixels)
     scale = tl.cast(beta, ACC)
     whole_weight = weight_tile(weight, maps, tl.arange(0, CHANNELS), num_maps, num_channels, DOT)
+    shape = (num_maps, num_channels, num_pixels)
+    strides = (stride_c, stride_p)
 
     peak = tl.full([MAPS], float("-inf"), ACC)
     total = tl.zeros([MAPS], ACC)
@@ -114,37 +113,24 @@ def linear_soft_argmax_kernel(
             whole_weight,
             maps,
             pixels,
-            num_maps,
-            num_channels,
-            num_pixels,
-            stride_c,
-            stride_p,
+            shape,
+            strides,
             ACC,
             DOT,
             PRECISION,
-            MAPS,
             CHANNELS,
-            PIXELS,
             WHOLE,
         )
         z = tl.where((pixels < last)[None, :], z * scale, float("-inf"))
-        new_peak = tl.maximum(peak, tl.max(z, axis=1))
-        shift = tl.where(new_peak == float("-inf"), 0.0, new_peak)
-        e = tl.exp(z - shift[:, None])
-        decay = tl.exp(peak - shift)
-        column = (pixels % width).to(ACC) + 0.5
-        row = (pixels // width).to(ACC) + 0.5
+        peak, e, decay = running_softmax(peak, z)
+        column, row = cell_centres(pixels, width, ACC)
         total = total * decay + tl.sum(e, axis=1)
         total_x = total_x * decay + tl.sum(e * column[None, :], axis=1)
         total_y = total_y * decay + tl.sum(e * row[None, :], axis=1)
-        peak = new_peak
 
-    is_map = maps < num_maps
-    result = partials + (part.to(tl.int64) * num_maps + maps) * 4
-    tl.store(result, peak, mask=is_map)
-    tl.store(result + 1, total, mask=is_map)
-    tl.store(result + 2, total_x, mask=is_map)
-    tl.store(result + 3, total_y, mask=is_map)
+    pairs = 2 * (part.to(tl.int64) * num_maps + maps)
+    store_pairs(partials, pairs, peak, total, maps < num_maps)
+    store_pairs(partials, pairs + 1, total_x, total_y, maps < num_maps)
 
 
 @triton.jit
@@ -170,8 +156,7 @@ def merge_parts_kernel(
     total_y = tl.zeros([ROWS], ACC)
     for _part in range(num_parts):
         part_peak = tl.load(source, mask=valid, other=0.0)
-        new_peak = tl.maximum(peak, part_peak)
-        shift = tl.where(new_peak == float("-inf"), 0.0, new_peak)
+        new_peak, shift = rescaled(peak, part_peak)
         decay = tl.exp(peak - shift)
         share = tl.exp(part_peak - shift)
         total = total * decay + tl.load(source + 1, mask=valid, other=1.0) * share
@@ -179,13 +164,13 @@ def merge_parts_kernel(
         total_y = total_y * decay + tl.load(source + 3, mask=valid, other=0.0) * share
         peak = new_peak
         source += num_maps * 4
-    tl.store(coordinates + 2 * rows, total_x / (total * width), mask=valid)
-    tl.store(coordinates + 2 * rows + 1, total_y / (total * height), mask=valid)
-    tl.store(statistics + 2 * rows, peak, mask=valid)
-    tl.store(statistics + 2 * rows + 1, total, mask=valid)
+    store_pairs(coordinates, rows, total_x / (total * width), total_y / (total * height), valid)
+    store_pairs(statistics, rows, peak, total, valid)
 
 
-def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def linear_soft_argmax(
+    features: Tensor, weight: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
     batch, num_channels, height, width = features.shape
     num_maps, dtype = weight.shape[0], accumulation_dtype(features.dtype)
@@ -194,7 +179,7 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[T
     if coordinates.numel() == 0:
         return coordinates, statistics
     rows = flat_pixels(features)
-    tiles: MatmulTiles = matmul_tiles(features.dtype, num_maps, num_channels, height * width)
+    tiles = matmul_tiles(features.dtype, num_maps, num_channels, height * width)
     parts = triton.cdiv(height * width, tiles.part_pixels)
     partials = features.new_empty((batch * parts, num_maps, 4), dtype=dtype)
     linear_soft_argmax_kernel[(batch * parts * triton.cdiv(num_maps, tiles.maps),)](
@@ -209,15 +194,8 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[T
         tiles.part_pixels,
         *rows.stride(),
         beta,
-        ACC=TRITON_DTYPE[dtype],
-        DOT=tiles.dot,
-        PRECISION=tiles.precision,
-        MAPS=tiles.maps,
-        CHANNELS=tiles.channels,
-        PIXELS=tiles.pixels,
         WHOLE=tiles.channels >= num_channels,
-        num_warps=8,
-        num_stages=tiles.stages,
+        **tiles.constants(dtype),
     )
     merge_parts_kernel[(triton.cdiv(batch * num_maps, 128),)](
         partials,

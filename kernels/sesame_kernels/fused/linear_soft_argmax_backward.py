@@ -8,9 +8,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles
+from sesame_kernels.fused.launch import matmul_tiles
 from sesame_kernels.fused.linear_soft_argmax import logits_tile, weight_tile
 from sesame_kernels.fused.sums import sum_of_parts
+from sesame_kernels.fused.tiles import load_pairs, softmax_and_offsets
 from sesame_kernels.layout import empty_gradient, flat_pixels
 
 __all__ = ["linear_soft_argmax_backward"]
@@ -20,34 +21,41 @@ _MOST_PARTS = 256
 
 @triton.jit
 def _logits_gradient(
-    z,
-    grad_coordinates,
-    coordinates,
-    statistics,
+    saved,
+    rows,
+    weight,
     sample,
     maps,
     pixels,
-    num_maps,
-    num_pixels,
-    height,
-    width,
+    shape,
+    size,
+    strides,
     scale,
     ACC: tl.constexpr,
+    DOT: tl.constexpr,
+    PRECISION: tl.constexpr,
+    CHANNELS: tl.constexpr,
 ):
-    """beta p (g_x (c_x - x) + g_y (c_y - y)), [MAPS, PIXELS]; 0 outside the maps."""
+    """beta p (g_x (c_x - x) + g_y (c_y - y)), [MAPS, PIXELS]; 0 outside the maps.
+
+    `saved` is (gradient of the coordinates, coordinates, statistics), `size` (H, W).
+    """
+    grad_coordinates, coordinates, statistics = saved
+    num_maps, _num_channels, num_pixels = shape
+    height, width = size
+    z = logits_tile(
+        rows, weight, None, maps, pixels, shape, strides, ACC, DOT, PRECISION, CHANNELS, False
+    )
     is_map = maps < num_maps
-    pairs = (sample * num_maps + maps) * 2
-    x = tl.load(coordinates + pairs, mask=is_map, other=0.0)
-    y = tl.load(coordinates + pairs + 1, mask=is_map, other=0.0)
-    peak = tl.load(statistics + pairs, mask=is_map, other=0.0)
-    total = tl.load(statistics + pairs + 1, mask=is_map, other=1.0)
-    grad_x = tl.load(grad_coordinates + pairs, mask=is_map, other=0.0) * scale
-    grad_y = tl.load(grad_coordinates + pairs + 1, mask=is_map, other=0.0) * scale
-    probability = tl.exp(z * scale - peak[:, None]) / total[:, None]
-    away_x = ((pixels % width).to(ACC) + 0.5)[None, :] / width - x[:, None]
-    away_y = ((pixels // width).to(ACC) + 0.5)[None, :] / height - y[:, None]
-    grad = probability * (grad_x[:, None] * away_x + grad_y[:, None] * away_y)
-    return tl.where(is_map[:, None] & (pixels < num_pixels)[None, :], grad, 0.0)
+    index = sample * num_maps + maps
+    x, y = load_pairs(coordinates, index, is_map, ACC)
+    peak, total = load_pairs(statistics, index, is_map, ACC)
+    grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
+    probability, away_x, away_y = softmax_and_offsets(
+        z * scale, peak, total, x, y, pixels, height, width, ACC
+    )
+    slope = (grad_x * scale)[:, None] * away_x + (grad_y * scale)[:, None] * away_y
+    return tl.where(is_map[:, None] & (pixels < num_pixels)[None, :], probability * slope, 0.0)
 
 
 @triton.jit
@@ -84,44 +92,24 @@ def features_gradient_kernel(
     tiles = tl.cdiv(num_pixels, PIXELS)
     sample = (tile // tiles).to(tl.int64)
     pixels = tile % tiles * PIXELS + tl.arange(0, PIXELS)
-    rows = features + sample * stride_b
-    scale = tl.cast(beta, ACC)
     result = tl.zeros([OUT_CHANNELS, PIXELS], ACC)
     for first_map in range(0, num_maps, MAPS):
         maps = first_map + tl.arange(0, MAPS)
-        z = logits_tile(
-            rows,
-            weight,
-            None,
-            maps,
-            pixels,
-            num_maps,
-            num_channels,
-            num_pixels,
-            stride_c,
-            stride_p,
-            ACC,
-            DOT,
-            PRECISION,
-            MAPS,
-            CHANNELS,
-            PIXELS,
-            False,
-        )
         grad = _logits_gradient(
-            z,
-            grad_coordinates,
-            coordinates,
-            statistics,
+            (grad_coordinates, coordinates, statistics),
+            features + sample * stride_b,
+            weight,
             sample,
             maps,
             pixels,
-            num_maps,
-            num_pixels,
-            height,
-            width,
-            scale,
+            (num_maps, num_channels, num_pixels),
+            (height, width),
+            (stride_c, stride_p),
+            tl.cast(beta, ACC),
             ACC,
+            DOT,
+            PRECISION,
+            CHANNELS,
         )
         columns = weight_tile(weight, maps, outputs, num_maps, num_channels, DOT)
         result = tl.dot(
@@ -166,45 +154,26 @@ def weight_gradient_kernel(
     maps = tl.program_id(0) // channel_groups % map_groups * MAPS + tl.arange(0, MAPS)
     part = tl.program_id(0) // (channel_groups * map_groups)
     sample_tiles = tl.cdiv(num_pixels, PIXELS)
-    scale = tl.cast(beta, ACC)
     result = tl.zeros([MAPS, OUT_CHANNELS], ACC)
     for tile in range(part * part_tiles, tl.minimum((part + 1) * part_tiles, num_tiles)):
         sample = tl.cast(tile // sample_tiles, tl.int64)
         pixels = tile % sample_tiles * PIXELS + tl.arange(0, PIXELS)
         rows = features + sample * stride_b
-        z = logits_tile(
+        grad = _logits_gradient(
+            (grad_coordinates, coordinates, statistics),
             rows,
             weight,
-            None,
-            maps,
-            pixels,
-            num_maps,
-            num_channels,
-            num_pixels,
-            stride_c,
-            stride_p,
-            ACC,
-            DOT,
-            PRECISION,
-            MAPS,
-            CHANNELS,
-            PIXELS,
-            False,
-        )
-        grad = _logits_gradient(
-            z,
-            grad_coordinates,
-            coordinates,
-            statistics,
             sample,
             maps,
             pixels,
-            num_maps,
-            num_pixels,
-            height,
-            width,
-            scale,
+            (num_maps, num_channels, num_pixels),
+            (height, width),
+            (stride_c, stride_p),
+            tl.cast(beta, ACC),
             ACC,
+            DOT,
+            PRECISION,
+            CHANNELS,
         )
         valid = (pixels < num_pixels)[:, None] & (outputs < num_channels)[None, :]
         offsets = pixels.to(tl.int64)[:, None] * stride_p
@@ -232,17 +201,7 @@ def linear_soft_argmax_backward(
         return grad_features.zero_(), grad_weight.zero_()
     rows, grad_rows = flat_pixels(features), flat_pixels(grad_features)
     tiles = matmul_tiles(features.dtype, num_maps, num_channels, num_pixels, backward=True)
-    constants = {
-        "ACC": TRITON_DTYPE[coordinates.dtype],
-        "DOT": tiles.dot,
-        "PRECISION": tiles.precision,
-        "MAPS": tiles.maps,
-        "CHANNELS": tiles.channels,
-        "PIXELS": tiles.pixels,
-        "OUT_CHANNELS": tiles.out_channels,
-        "num_warps": 8,
-        "num_stages": tiles.stages,
-    }
+    constants = tiles.constants(coordinates.dtype) | {"OUT_CHANNELS": tiles.out_channels}
     inputs = (
         grad_coordinates.contiguous(),
         rows,

@@ -4,13 +4,30 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE
+from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles
 from sesame_kernels.fused.sums import mean
+from sesame_kernels.fused.tiles import pixel_addresses, pixels_of_program
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = ["masked_mse", "masked_mse_backward"]
 
 _PIXELS = 1024
+
+
+@triton.jit
+def _weight(mask, sample, pixels, valid, stride_b, stride_p, outside_weight, ACC: tl.constexpr):
+    inside = tl.load(
+        pixel_addresses(mask, sample, pixels, stride_b, stride_p), mask=valid, other=0.0
+    )
+    outside = tl.cast(outside_weight, ACC)
+    return inside.to(ACC) * (1.0 - outside) + outside
+
+
+@triton.jit
+def _difference(predictions, targets, valid, ACC: tl.constexpr):
+    """Prediction minus target, 0 where not valid."""
+    prediction = tl.load(predictions, mask=valid, other=0.0).to(ACC)
+    return prediction - tl.load(targets, mask=valid, other=0.0).to(ACC)
 
 
 @triton.jit
@@ -33,21 +50,16 @@ def partial_sums_kernel(
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
 ):
-    tiles = tl.cdiv(num_pixels, PIXELS)
-    sample = (tl.program_id(0) // tiles).to(tl.int64)
-    pixels = (tl.program_id(0) % tiles * PIXELS + tl.arange(0, PIXELS)).to(tl.int64)
-    valid = pixels < num_pixels
-    outside = tl.cast(outside_weight, ACC)
-
-    inside = tl.load(mask + sample * mask_stride_b + pixels * mask_stride_p, mask=valid, other=0.0)
-    weight = inside.to(ACC) * (1.0 - outside) + outside
-    predictions = prediction + sample * prediction_stride_b + pixels * prediction_stride_p
-    targets = target + sample * target_stride_b + pixels * target_stride_p
+    sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
+    weight = _weight(mask, sample, pixels, valid, mask_stride_b, mask_stride_p, outside_weight, ACC)
+    predictions = pixel_addresses(
+        prediction, sample, pixels, prediction_stride_b, prediction_stride_p
+    )
+    targets = pixel_addresses(target, sample, pixels, target_stride_b, target_stride_p)
     total = tl.zeros([PIXELS], ACC)
     for _channel in range(channels):
-        p = tl.load(predictions, mask=valid, other=0.0).to(ACC)
-        t = tl.load(targets, mask=valid, other=0.0).to(ACC)
-        total += (t - p) * (t - p)
+        difference = _difference(predictions, targets, valid, ACC)
+        total += difference * difference
         predictions += prediction_stride_c
         targets += target_stride_c
     tl.store(partials + tl.program_id(0), tl.sum(tl.where(valid, total * weight, 0.0)))
@@ -78,22 +90,16 @@ def masked_mse_backward_kernel(
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
 ):
-    tiles = tl.cdiv(num_pixels, PIXELS)
-    sample = (tl.program_id(0) // tiles).to(tl.int64)
-    pixels = (tl.program_id(0) % tiles * PIXELS + tl.arange(0, PIXELS)).to(tl.int64)
-    valid = pixels < num_pixels
-    outside = tl.cast(outside_weight, ACC)
-
-    inside = tl.load(mask + sample * mask_stride_b + pixels * mask_stride_p, mask=valid, other=0.0)
-    weight = inside.to(ACC) * (1.0 - outside) + outside
+    sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
+    weight = _weight(mask, sample, pixels, valid, mask_stride_b, mask_stride_p, outside_weight, ACC)
     factor = weight * (tl.load(grad_loss).to(ACC) * 2.0 / numel)
-    predictions = prediction + sample * prediction_stride_b + pixels * prediction_stride_p
-    targets = target + sample * target_stride_b + pixels * target_stride_p
-    grads = grad_prediction + sample * grad_stride_b + pixels * grad_stride_p
+    predictions = pixel_addresses(
+        prediction, sample, pixels, prediction_stride_b, prediction_stride_p
+    )
+    targets = pixel_addresses(target, sample, pixels, target_stride_b, target_stride_p)
+    grads = pixel_addresses(grad_prediction, sample, pixels, grad_stride_b, grad_stride_p)
     for _channel in range(channels):
-        p = tl.load(predictions, mask=valid, other=0.0).to(ACC)
-        t = tl.load(targets, mask=valid, other=0.0).to(ACC)
-        tl.store(grads, factor * (p - t), mask=valid)
+        tl.store(grads, factor * _difference(predictions, targets, valid, ACC), mask=valid)
         predictions += prediction_stride_c
         targets += target_stride_c
         grads += grad_stride_c
@@ -106,10 +112,9 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
     if prediction.numel() == 0:
         return prediction.new_full((), float("nan"), dtype=dtype)
     predictions, targets, masks = map(flat_pixels, (prediction, target, mask))
-    pixels = min(_PIXELS, triton.next_power_of_2(height * width))
-    num_partials = batch * triton.cdiv(height * width, pixels)
-    partials = prediction.new_empty((num_partials,), dtype=dtype)
-    partial_sums_kernel[(num_partials,)](
+    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
+    partials = prediction.new_empty((programs,), dtype=dtype)
+    partial_sums_kernel[(programs,)](
         predictions,
         targets,
         masks,
@@ -133,14 +138,14 @@ def masked_mse_backward(
 ) -> Tensor:
     """The gradient of the prediction, in its dtype and memory format."""
     batch, channels, height, width = prediction.shape
-    dtype = accumulation_dtype(prediction.dtype)
     grad_prediction = empty_gradient(prediction)
     if prediction.numel() == 0:
         return grad_prediction
-    predictions, targets, masks = map(flat_pixels, (prediction, target, mask))
-    grads = flat_pixels(grad_prediction)
-    pixels = min(_PIXELS, triton.next_power_of_2(height * width))
-    masked_mse_backward_kernel[(batch * triton.cdiv(height * width, pixels),)](
+    predictions, targets, masks, grads = map(
+        flat_pixels, (prediction, target, mask, grad_prediction)
+    )
+    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
+    masked_mse_backward_kernel[(programs,)](
         grad_loss,
         predictions,
         targets,
@@ -155,7 +160,7 @@ def masked_mse_backward(
         masks.stride(2),
         *grads.stride(),
         outside_weight,
-        ACC=TRITON_DTYPE[dtype],
+        ACC=TRITON_DTYPE[accumulation_dtype(prediction.dtype)],
         PIXELS=pixels,
         num_warps=4,
     )

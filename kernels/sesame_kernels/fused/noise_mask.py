@@ -5,7 +5,8 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
-from sesame_kernels.fused.launch import TRITON_DTYPE
+from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles
+from sesame_kernels.fused.tiles import cell_centres, pixel_addresses, pixels_of_program
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = ["noise_mask", "noise_mask_backward"]
@@ -73,14 +74,10 @@ def noise_mask_kernel(
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
 ):
-    tiles = tl.cdiv(num_pixels, PIXELS)
-    sample = (tl.program_id(0) // tiles).to(tl.int64)
-    pixels = tl.program_id(0) % tiles * PIXELS + tl.arange(0, PIXELS)
-    valid = pixels < num_pixels
-    x = ((pixels % width).to(ACC) + 0.5) / width
-    y = ((pixels // width).to(ACC) + 0.5) / height
+    sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
+    column, row = cell_centres(pixels, width, ACC)
     count = tl.minimum(tl.load(counts + sample).to(tl.int32), num_anchors)
-    lam = _coverage(anchors, sigma, count, num_anchors, sample, x, y, ACC)
+    lam = _coverage(anchors, sigma, count, num_anchors, sample, column / width, row / height, ACC)
     tl.store(coverage + sample * num_pixels + pixels, lam, mask=valid)
 
     sample_id = tl.load(sample_ids + sample).to(tl.int64)
@@ -88,8 +85,8 @@ def noise_mask_kernel(
     id_high = ((sample_id >> 32) & 0xFFFFFFFF).to(tl.uint32)
     mean = tl.cast(noise_mean, ACC)
     std = tl.cast(noise_std, ACC)
-    source = images + sample * images_stride_b + pixels.to(tl.int64) * images_stride_p
-    result = masked + sample * masked_stride_b + pixels.to(tl.int64) * masked_stride_p
+    source = pixel_addresses(images, sample, pixels, images_stride_b, images_stride_p)
+    result = pixel_addresses(masked, sample, pixels, masked_stride_b, masked_stride_p)
     zero = pixels.to(tl.uint32) * 0
     is_covered = tl.max((lam != 0.0).to(tl.int32), axis=0) > 0
     for group in range(0, tl.cdiv(channels, 4)):
@@ -130,13 +127,10 @@ def noise_mask_backward_kernel(
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
 ):
-    tiles = tl.cdiv(num_pixels, PIXELS)
-    sample = (tl.program_id(0) // tiles).to(tl.int64)
-    pixels = (tl.program_id(0) % tiles * PIXELS + tl.arange(0, PIXELS)).to(tl.int64)
-    valid = pixels < num_pixels
+    sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
     kept = 1.0 - tl.load(coverage + sample * num_pixels + pixels, mask=valid, other=1.0)
-    source = grad_masked + sample * stride_b + pixels * stride_p
-    result = grad_images + sample * grad_stride_b + pixels * grad_stride_p
+    source = pixel_addresses(grad_masked, sample, pixels, stride_b, stride_p)
+    result = pixel_addresses(grad_images, sample, pixels, grad_stride_b, grad_stride_p)
     for _channel in range(channels):
         grad = tl.load(source, mask=valid, other=0.0).to(ACC)
         tl.store(result, kept * grad, mask=valid)
@@ -162,8 +156,8 @@ def noise_mask(
     if coverage.numel() == 0:
         return masked, coverage
     source, result = flat_pixels(images), flat_pixels(masked)
-    pixels = min(_PIXELS, triton.next_power_of_2(height * width))
-    noise_mask_kernel[(batch * triton.cdiv(height * width, pixels),)](
+    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
+    noise_mask_kernel[(programs,)](
         source,
         anchors.contiguous(),
         sigma.contiguous(),
@@ -195,8 +189,8 @@ def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     if grad_images.numel() == 0:
         return grad_images
     source, result = flat_pixels(grad_masked), flat_pixels(grad_images)
-    pixels = min(_PIXELS, triton.next_power_of_2(height * width))
-    noise_mask_backward_kernel[(batch * triton.cdiv(height * width, pixels),)](
+    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
+    noise_mask_backward_kernel[(programs,)](
         source,
         coverage.contiguous(),
         result,

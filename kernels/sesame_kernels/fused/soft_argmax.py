@@ -11,6 +11,14 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE, map_tile
+from sesame_kernels.fused.tiles import (
+    cell_centres,
+    load_pairs,
+    maps_of_program,
+    running_softmax,
+    softmax_and_offsets,
+    store_pairs,
+)
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = [
@@ -58,13 +66,8 @@ def expectation(
         valid = is_map[:, None] & (pixels < num_pixels)[None, :]
         addresses = rows[:, None] + pixels.to(tl.int64)[None, :] * stride_p
         z = tl.load(addresses, mask=valid, other=float("-inf")).to(ACC) * scale
-        new_peak = tl.maximum(peak, tl.max(z, axis=1))
-        # A tile of -inf alone must add nothing, where -inf - -inf would be NaN.
-        shift = tl.where(new_peak == float("-inf"), 0.0, new_peak)
-        e = tl.exp(z - shift[:, None])
-        decay = tl.exp(peak - shift)
-        column = (pixels % width).to(ACC) + 0.5
-        row = (pixels // width).to(ACC) + 0.5
+        peak, e, decay = running_softmax(peak, z)
+        column, row = cell_centres(pixels, width, ACC)
         tile = tl.sum(e, axis=1)
         tile_x = tl.sum(e * column[None, :], axis=1)
         tile_y = tl.sum(e * row[None, :], axis=1)
@@ -85,7 +88,6 @@ def expectation(
         total = total * decay + tile
         total_x = total_x * decay + tile_x
         total_y = total_y * decay + tile_y
-        peak = new_peak
     return peak, total, total_x, total_y, total_xx, total_yy, total_xy
 
 
@@ -108,26 +110,26 @@ def soft_argmax_kernel(
     PIXELS: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
-    groups = tl.cdiv(num_maps, MAPS)
-    sample = (tl.program_id(0) // groups).to(tl.int64)
-    maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
-    is_map = maps < num_maps
+    sample, maps, is_map = maps_of_program(num_maps, MAPS)
     rows = logits + sample * stride_b + maps.to(tl.int64) * stride_k
-    scale = tl.cast(beta, ACC)
-
     peak, total, total_x, total_y, total_xx, total_yy, total_xy = expectation(
-        rows, is_map, num_pixels, width, stride_p, scale, ACC, MAPS, PIXELS, MOMENTS
+        rows, is_map, num_pixels, width, stride_p, tl.cast(beta, ACC), ACC, MAPS, PIXELS, MOMENTS
     )
-    pairs = (sample * num_maps + maps) * 2
-    tl.store(coordinates + pairs, total_x / (total * width), mask=is_map)
-    tl.store(coordinates + pairs + 1, total_y / (total * height), mask=is_map)
-    tl.store(statistics + pairs, peak, mask=is_map)
-    tl.store(statistics + pairs + 1, total, mask=is_map)
+    index = sample * num_maps + maps
+    x, y = total_x / (total * width), total_y / (total * height)
+    store_pairs(coordinates, index, x, y, is_map)
+    store_pairs(statistics, index, peak, total, is_map)
     if MOMENTS:
-        triples = (sample * num_maps + maps) * 3
-        tl.store(moments + triples, total_xx / (total * width) / width, mask=is_map)
-        tl.store(moments + triples + 1, total_yy / (total * height) / height, mask=is_map)
-        tl.store(moments + triples + 2, total_xy / (total * width) / height, mask=is_map)
+        tl.store(moments + 3 * index, total_xx / (total * width) / width, mask=is_map)
+        tl.store(moments + 3 * index + 1, total_yy / (total * height) / height, mask=is_map)
+        tl.store(moments + 3 * index + 2, total_xy / (total * width) / height, mask=is_map)
+
+
+@triton.jit
+def _load_triples(triples, index, valid):
+    first = tl.load(triples + 3 * index, mask=valid, other=0.0)
+    second = tl.load(triples + 3 * index + 1, mask=valid, other=0.0)
+    return first, second, tl.load(triples + 3 * index + 2, mask=valid, other=0.0)
 
 
 @triton.jit
@@ -155,90 +157,77 @@ def soft_argmax_backward_kernel(
     PIXELS: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
-    groups = tl.cdiv(num_maps, MAPS)
-    sample = (tl.program_id(0) // groups).to(tl.int64)
-    maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
+    sample, maps, is_map = maps_of_program(num_maps, MAPS)
     pixels = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
-    is_map = maps < num_maps
     valid = is_map[:, None] & (pixels < num_pixels)[None, :]
     scale = tl.cast(beta, ACC)
 
-    pairs = (sample * num_maps + maps) * 2
-    x = tl.load(coordinates + pairs, mask=is_map, other=0.0)
-    y = tl.load(coordinates + pairs + 1, mask=is_map, other=0.0)
-    peak = tl.load(statistics + pairs, mask=is_map, other=0.0)
-    total = tl.load(statistics + pairs + 1, mask=is_map, other=1.0)
-    grad_x = tl.load(grad_coordinates + pairs, mask=is_map, other=0.0) * scale
-    grad_y = tl.load(grad_coordinates + pairs + 1, mask=is_map, other=0.0) * scale
+    index = sample * num_maps + maps
+    x, y = load_pairs(coordinates, index, is_map, ACC)
+    peak, total = load_pairs(statistics, index, is_map, ACC)
+    grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
 
     addresses = sample * stride_b + maps.to(tl.int64)[:, None] * stride_k
     addresses += pixels.to(tl.int64)[None, :] * stride_p
     z = tl.load(logits + addresses, mask=valid, other=0.0).to(ACC) * scale
-    probability = tl.exp(z - peak[:, None]) / total[:, None]
-    away_x = ((pixels % width).to(ACC) + 0.5)[None, :] / width - x[:, None]
-    away_y = ((pixels // width).to(ACC) + 0.5)[None, :] / height - y[:, None]
+    probability, away_x, away_y = softmax_and_offsets(
+        z, peak, total, x, y, pixels, height, width, ACC
+    )
     slope = grad_x[:, None] * away_x + grad_y[:, None] * away_y
     if MOMENTS:
-        triples = (sample * num_maps + maps) * 3
-        variance_x = tl.load(moments + triples, mask=is_map, other=0.0)
-        variance_y = tl.load(moments + triples + 1, mask=is_map, other=0.0)
-        covariance = tl.load(moments + triples + 2, mask=is_map, other=0.0)
-        grad_xx = tl.load(grad_moments + triples, mask=is_map, other=0.0) * scale
-        grad_yy = tl.load(grad_moments + triples + 1, mask=is_map, other=0.0) * scale
-        grad_xy = tl.load(grad_moments + triples + 2, mask=is_map, other=0.0) * scale
+        grad_xx, grad_yy, grad_xy = _load_triples(grad_moments, index, is_map)
+        variance_x, variance_y, covariance = _load_triples(moments, index, is_map)
         slope += grad_xx[:, None] * (away_x * away_x - variance_x[:, None])
         slope += grad_yy[:, None] * (away_y * away_y - variance_y[:, None])
         slope += grad_xy[:, None] * (away_x * away_y - covariance[:, None])
 
     addresses = sample * grad_stride_b + maps.to(tl.int64)[:, None] * grad_stride_k
     addresses += pixels.to(tl.int64)[None, :] * grad_stride_p
-    tl.store(grad_logits + addresses, probability * slope, mask=valid)
+    tl.store(grad_logits + addresses, probability * (scale * slope), mask=valid)
 
 
 def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
-    shape, dtype = logits.shape, accumulation_dtype(logits.dtype)
-    coordinates = logits.new_empty((shape[0], shape[1], 2), dtype=dtype)
-    statistics = torch.empty_like(coordinates)
-    _launch_forward(logits, beta, coordinates, None, statistics)
+    coordinates, statistics, _ = _forward(logits, beta, with_moments=False)
     return coordinates, statistics
 
 
 def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
     """(coordinates [B, K, 2], moments [B, K, 3], statistics [B, K, 2])."""
-    shape, dtype = logits.shape, accumulation_dtype(logits.dtype)
-    coordinates = logits.new_empty((shape[0], shape[1], 2), dtype=dtype)
-    moments = logits.new_empty((shape[0], shape[1], 3), dtype=dtype)
-    statistics = torch.empty_like(coordinates)
-    _launch_forward(logits, beta, coordinates, moments, statistics)
+    coordinates, statistics, moments = _forward(logits, beta, with_moments=True)
+    assert moments is not None
     return coordinates, moments, statistics
 
 
-def _launch_forward(
-    logits: Tensor, beta: float, coordinates: Tensor, moments: Tensor | None, statistics: Tensor
-) -> None:
+def _forward(
+    logits: Tensor, beta: float, with_moments: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
     batch, num_maps, height, width = logits.shape
-    if coordinates.numel() == 0:
-        return
-    rows = flat_pixels(logits)
-    maps, pixels, warps = map_tile(rows)
-    soft_argmax_kernel[(batch * triton.cdiv(num_maps, maps),)](
-        rows,
-        coordinates,
-        moments,
-        statistics,
-        num_maps,
-        height * width,
-        height,
-        width,
-        *rows.stride(),
-        beta,
-        ACC=TRITON_DTYPE[coordinates.dtype],
-        MAPS=maps,
-        PIXELS=pixels,
-        MOMENTS=moments is not None,
-        num_warps=warps,
-    )
+    dtype = accumulation_dtype(logits.dtype)
+    coordinates = logits.new_empty((batch, num_maps, 2), dtype=dtype)
+    statistics = torch.empty_like(coordinates)
+    moments = logits.new_empty((batch, num_maps, 3), dtype=dtype) if with_moments else None
+    if coordinates.numel() > 0:
+        rows = flat_pixels(logits)
+        maps, pixels, warps = map_tile(rows)
+        soft_argmax_kernel[(batch * triton.cdiv(num_maps, maps),)](
+            rows,
+            coordinates,
+            moments,
+            statistics,
+            num_maps,
+            height * width,
+            height,
+            width,
+            *rows.stride(),
+            beta,
+            ACC=TRITON_DTYPE[dtype],
+            MAPS=maps,
+            PIXELS=pixels,
+            MOMENTS=with_moments,
+            num_warps=warps,
+        )
+    return coordinates, statistics, moments
 
 
 def soft_argmax_backward(
@@ -258,15 +247,8 @@ def soft_argmax_moments_backward(
     beta: float,
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
-    return _backward(
-        grad_coordinates,
-        grad_moments.contiguous(),
-        logits,
-        coordinates,
-        moments.contiguous(),
-        statistics,
-        beta,
-    )
+    grad_moments, moments = grad_moments.contiguous(), moments.contiguous()
+    return _backward(grad_coordinates, grad_moments, logits, coordinates, moments, statistics, beta)
 
 
 def _backward(

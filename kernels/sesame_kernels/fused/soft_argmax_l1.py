@@ -12,6 +12,12 @@ from torch import Tensor
 from sesame_kernels.fused.launch import TRITON_DTYPE, map_tile
 from sesame_kernels.fused.soft_argmax import expectation
 from sesame_kernels.fused.sums import mean
+from sesame_kernels.fused.tiles import (
+    load_pairs,
+    maps_of_program,
+    softmax_and_offsets,
+    store_pairs,
+)
 from sesame_kernels.layout import (
     accumulation_dtype,
     empty_gradient,
@@ -53,23 +59,18 @@ def soft_argmax_l1_kernel(
     MAPS: tl.constexpr,
     PIXELS: tl.constexpr,
 ):
-    groups = tl.cdiv(num_maps, MAPS)
-    sample = (tl.program_id(0) // groups).to(tl.int64)
-    maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
-    is_map = maps < num_maps
+    sample, maps, is_map = maps_of_program(num_maps, MAPS)
     rows = logits + sample * stride_b + maps.to(tl.int64) * stride_k
     scale = tl.cast(beta, ACC)
     peak, total, total_x, total_y, _xx, _yy, _xy = expectation(
         rows, is_map, num_pixels, width, stride_p, scale, ACC, MAPS, PIXELS, False
     )
-    x = total_x / (total * width)
-    y = total_y / (total * height)
+    x, y = total_x / (total * width), total_y / (total * height)
     index = sample * num_maps + maps
-    tl.store(coordinates + 2 * index, x, mask=is_map)
-    tl.store(coordinates + 2 * index + 1, y, mask=is_map)
+    store_pairs(coordinates, index, x, y, is_map)
 
-    error_x = x - tl.load(target + 2 * index, mask=is_map, other=0.0).to(ACC)
-    error_y = y - tl.load(target + 2 * index + 1, mask=is_map, other=0.0).to(ACC)
+    target_x, target_y = load_pairs(target, index, is_map, ACC)
+    error_x, error_y = x - target_x, y - target_y
     importance = tl.full([MAPS], 1.0, ACC)
     if weight is not None:
         importance = tl.load(weight + index, mask=is_map, other=0.0).to(ACC)
@@ -85,9 +86,9 @@ def soft_argmax_l1_kernel(
             valid = is_map[:, None] & (pixels < num_pixels)[None, :]
             offsets = pixels.to(tl.int64)[None, :]
             z = tl.load(rows[:, None] + offsets * stride_p, mask=valid, other=0.0).to(ACC) * scale
-            probability = tl.exp(z - peak[:, None]) / total[:, None]
-            away_x = ((pixels % width).to(ACC) + 0.5)[None, :] / width - x[:, None]
-            away_y = ((pixels // width).to(ACC) + 0.5)[None, :] / height - y[:, None]
+            probability, away_x, away_y = softmax_and_offsets(
+                z, peak, total, x, y, pixels, height, width, ACC
+            )
             slope = grad_x[:, None] * away_x + grad_y[:, None] * away_y
             tl.store(grad_rows[:, None] + offsets * grad_stride_p, probability * slope, mask=valid)
 

@@ -1,56 +1,48 @@
-"""A 1x1 convolution and its soft-argmax in plain PyTorch, a sample's heat-maps at a time.
+"""A 1x1 convolution and its soft-argmax in plain PyTorch.
 
-Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's.
+Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's. The
+softmax is kept for backward: a third product would cost more than reading it.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
-from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.layout import (
+    accumulation_dtype,
+    empty_gradient,
+    empty_maps,
+    is_channels_last,
+)
 from sesame_kernels.reference.pieces import pieces
-from sesame_kernels.reference.soft_argmax import axes_from, expectation, probability_of
+from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
 
-__all__ = ["linear_soft_argmax", "linear_soft_argmax_backward"]
-
-
-def _probability(features: Tensor, weight: Tensor, beta: float) -> Tensor:
-    """The softmax [S, K, H, W] of the features of S samples under weight [K, C]."""
-    logits = F.conv2d(features, weight[:, :, None, None])
-    return probability_of(logits.contiguous(), beta)
+__all__ = [
+    "linear_soft_argmax",
+    "linear_soft_argmax_backward",
+    "linear_soft_argmax_backward_",
+]
 
 
-def _is_channels_last(features: Tensor) -> bool:
-    channels_last = features.is_contiguous(memory_format=torch.channels_last)
-    return channels_last and not features.is_contiguous()
+def _parts(maps: Tensor) -> list[slice]:
+    """The samples of one product: on channels-last tensors oneDNN is best with all of them."""
+    return [slice(None)] if is_channels_last(maps) else pieces(maps)
 
 
-def _features_gradient(grad_logits: Tensor, weight: Tensor, channels_last: bool) -> Tensor:
-    """weight.T @ grad_logits, [S, C, H, W], in the memory format of the features."""
-    if channels_last:
-        pixels = torch.matmul(grad_logits.flatten(2).transpose(1, 2), weight)
-        return pixels.view(len(pixels), *grad_logits.shape[2:], -1).permute(0, 3, 1, 2)
-    return F.conv2d(grad_logits, weight.t().contiguous()[:, :, None, None])
-
-
-def _weight_gradient(grad_logits: Tensor, features: Tensor, channels_last: bool) -> Tensor:
-    """grad_logits @ features.T of one sample, [K, P] and [C, P] -> [K, C]."""
-    if channels_last:
-        return grad_logits @ features.t()
-    pixels = grad_logits.view(1, len(grad_logits), 1, -1).permute(0, 3, 1, 2)
-    return F.conv2d(pixels, features[:, :, None, None])[0, :, :, 0].t()
-
-
-def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], zeros [B, K, 2]): backward repeats the softmax, kernels keep sums."""
-    dtype = accumulation_dtype(features.dtype)
-    coordinates = features.new_zeros((len(features), len(weight), 2), dtype=dtype)
-    weight = weight.to(dtype)
-    if coordinates.numel() == 0:
-        return coordinates, torch.zeros_like(coordinates)
-    for rows in pieces(features, len(weight)):
-        coordinates[rows] = expectation(_probability(features[rows].to(dtype), weight, beta))
-    return coordinates, torch.zeros_like(coordinates)
+def linear_soft_argmax(
+    features: Tensor, weight: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor]:
+    """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features)."""
+    dtype, maps = accumulation_dtype(features.dtype), len(weight)
+    probability = empty_maps(features, maps, dtype)
+    coordinates = features.new_empty((len(features), maps, 2), dtype=dtype)
+    if coordinates.numel() > 0:
+        kernel = weight.to(dtype)[:, :, None, None]
+        for rows in _parts(probability):
+            logits = F.conv2d(features[rows].to(dtype), kernel)
+            fill_softmax(logits, beta, probability[rows], coordinates[rows])
+    return coordinates, probability
 
 
 def linear_soft_argmax_backward(
@@ -62,20 +54,51 @@ def linear_soft_argmax_backward(
     beta: float,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of features (in their memory format) and weight, each in its dtype."""
-    height, width = features.shape[2:]
-    grad_features, factors = empty_gradient(features), weight.to(coordinates.dtype)
-    grad_weight = torch.zeros_like(factors)
+    return _gradients(
+        grad_coordinates * beta, features, weight, coordinates, statistics, in_place=False
+    )
+
+
+def linear_soft_argmax_backward_(
+    grad_coordinates: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    coordinates: Tensor,
+    statistics: Tensor,
+    beta: float,
+) -> tuple[Tensor, Tensor]:
+    """As `linear_soft_argmax_backward`; the softmax becomes the gradient of the logits in place.
+
+    Not a registered op: of use only where autograd is about to free the softmax.
+    """
+    with torch.autocast("cpu", enabled=False):
+        return _gradients(
+            grad_coordinates * beta, features, weight, coordinates, statistics, in_place=True
+        )
+
+
+def _gradients(
+    grad_coordinates: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    coordinates: Tensor,
+    probability: Tensor,
+    in_place: bool,
+) -> tuple[Tensor, Tensor]:
+    dtype = coordinates.dtype
+    grad_features = empty_gradient(features)
+    grad_weight = torch.zeros_like(weight, dtype=dtype)[:, :, None, None]
     if coordinates.numel() == 0:
-        return grad_features.zero_(), grad_weight.to(weight.dtype)
-    away_x, away_y = axes_from(coordinates, height, width)
-    along_x = grad_coordinates[:, :, 0, None] * beta * away_x
-    along_y = grad_coordinates[:, :, 1, None] * beta * away_y
-    for rows in pieces(features, len(weight)):
-        part = features[rows].to(factors.dtype)
-        channels_last = _is_channels_last(part)
-        grad_logits = _probability(part, factors, beta)
-        grad_logits.mul_(along_x[rows, :, None, :] + along_y[rows, :, :, None])
-        grad_features[rows] = _features_gradient(grad_logits, factors, channels_last)
-        for grad, sample in zip(grad_logits.flatten(2), part.flatten(2), strict=True):
-            grad_weight += _weight_gradient(grad, sample, channels_last)
-    return grad_features, grad_weight.to(weight.dtype)
+        return grad_features.zero_(), grad_weight.flatten(1).to(weight.dtype)
+    transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
+    for rows in _parts(probability):
+        grad_logits = probability[rows] if in_place else torch.empty_like(probability[rows])
+        turn_softmax(probability[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
+        grad_weight += conv2d_weight(features[rows].to(dtype), grad_weight.shape, grad_logits)
+        part = F.conv2d(grad_logits, transposed)
+        is_whole = part.shape == features.shape and part.stride() == grad_features.stride()
+        if is_whole and part.dtype == features.dtype:
+            grad_features = part
+        else:
+            grad_features[rows] = part
+    return grad_features, grad_weight.flatten(1).to(weight.dtype)

@@ -6,12 +6,12 @@ from torch import Tensor
 from sesame_kernels.constants import CUTOFF
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
 from sesame_kernels.reference.philox import normals, philox
+from sesame_kernels.reference.pieces import pieces
 
 __all__ = ["noise_mask", "noise_mask_backward"]
 
-_CHUNK = 32768
-"""Elements of a piece. PyTorch works on so few with one thread, so the loop's many short operations
-do not each wait for a busy second core."""
+_CHUNK = 1 << 18
+"""Pixels of a piece: enough for several threads, few enough for the cache."""
 
 
 def _coverage(
@@ -30,10 +30,11 @@ def _coverage(
     along_x.masked_fill_((absent | (sigma <= 0.0))[:, :, None], torch.inf)
     along_y.masked_fill_((absent | (sigma <= 0.0))[:, :, None], torch.inf)
     least = torch.full((batch, height, width), torch.inf, dtype=dtype, device=sigma.device)
+    distance = torch.empty_like(least)
     for anchor in range(num_anchors):
-        distance = along_y[:, anchor, :, None] + along_x[:, anchor, None, :]
+        torch.add(along_y[:, anchor, :, None], along_x[:, anchor, None, :], out=distance)
         torch.minimum(least, distance, out=least)
-    return least.neg().exp_().masked_fill_(least > CUTOFF, 0.0)
+    return torch.neg(least, out=distance).exp_().masked_fill_(least > CUTOFF, 0.0)
 
 
 def _blend(
@@ -54,9 +55,9 @@ def _blend(
         group = torch.full_like(low, start // 4)
         words = philox(seed, pixels[None, :], group, low, high)
         for lane, normal in enumerate(normals(words, lanes)):
-            noise_value = normal.mul_(std).add_(mean).to(coverage.dtype)
+            blend = normal.mul_(std).add_(mean).to(coverage.dtype)
             image = images[:, start + lane].to(coverage.dtype)
-            masked[:, start + lane] = torch.lerp(image, noise_value, coverage)
+            masked[:, start + lane] = torch.lerp(image, blend, coverage, out=blend)
 
 
 def noise_mask(
@@ -72,13 +73,14 @@ def noise_mask(
     """(masked images [B, C, H, W] in the images' dtype and format, lambda [B, 1, H, W])."""
     batch, _, height, width = images.shape
     dtype = accumulation_dtype(images.dtype)
-    coverage = _coverage(anchors, sigma, counts, (height, width), dtype)
+    coverage = images.new_empty((batch, height, width), dtype=dtype)
     masked = empty_gradient(images)
     source, result, weights = images.flatten(2), masked.flatten(2), coverage.flatten(1)
     num_pixels = height * width
     samples, span = max(1, _CHUNK // max(1, num_pixels)), min(_CHUNK, max(1, num_pixels))
     for sample in range(0, batch, samples):
         rows = slice(sample, sample + samples)
+        coverage[rows] = _coverage(anchors[rows], sigma[rows], counts[rows], (height, width), dtype)
         for pixel in range(0, num_pixels, span):
             part = slice(pixel, pixel + span)
             _blend(
@@ -96,4 +98,6 @@ def noise_mask(
 def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     """The gradient of the images: (1 - lambda) times that of the masked images."""
     result = empty_gradient(grad_masked)
-    return torch.mul(grad_masked, 1.0 - coverage, out=result)
+    for rows in pieces(grad_masked):
+        torch.mul(grad_masked[rows], 1.0 - coverage[rows], out=result[rows])
+    return result

@@ -18,10 +18,6 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _ROUNDS = 10
 
 
-def _high_mixed(product: Tensor, word: Tensor, key: int) -> Tensor:
-    return (product >> 32).bitwise_xor(word).bitwise_xor_(key).bitwise_and_(_WORD)
-
-
 def philox(
     seed: int, c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -29,29 +25,48 @@ def philox(
 
     The counters are int64 of [0, 2^32) and broadcast; the high halves of the result are arbitrary.
     """
-    key0, key1 = seed & _WORD, seed >> 32 & _WORD
-    for _ in range(_ROUNDS):
-        even = c0 * _MULTIPLIERS[0]
-        odd = c2 * _MULTIPLIERS[1]
-        c0, c2 = _high_mixed(odd, c1, key0), _high_mixed(even, c3, key1)
+    high = c0.new_empty(torch.broadcast_shapes(c0.shape, c1.shape, c2.shape, c3.shape))
+    for turn in range(_ROUNDS):
+        # The first round leaves no word that is the caller's, the next ones none that broadcasts.
+        in_place = turn > 0 and all(word.shape == high.shape for word in (c0, c1, c2, c3))
+        keys = [
+            key + turn * step & _WORD
+            for key, step in zip((seed, seed >> 32), _KEY_STEPS, strict=True)
+        ]
+        even = c0.mul_(_MULTIPLIERS[0]) if in_place else c0 * _MULTIPLIERS[0]
+        odd = c2.mul_(_MULTIPLIERS[1]) if in_place else c2 * _MULTIPLIERS[1]
+        if in_place:
+            c1.bitwise_xor_(torch.bitwise_right_shift(odd, 32, out=high))
+            c3.bitwise_xor_(torch.bitwise_right_shift(even, 32, out=high))
+        else:
+            c1, c3 = c1 ^ odd >> 32, c3 ^ even >> 32
+        c0, c2 = (
+            word.bitwise_xor_(key).bitwise_and_(_WORD)
+            for word, key in zip((c1, c3), keys, strict=True)
+        )
         c1, c3 = odd, even
-        key0, key1 = key0 + _KEY_STEPS[0] & _WORD, key1 + _KEY_STEPS[1] & _WORD
     return c0, c1, c2, c3
 
 
-def _uniform(word: Tensor) -> Tensor:
-    """float32 in [0, 1): the word as int32, folded at 0, as `tl.uint_to_uniform_float`."""
-    signed = word.to(torch.int32)
-    return (signed >> 31).bitwise_xor_(signed).to(torch.float32).mul_(4.6566127342e-10)
+def _uniform_(uniform: Tensor, word: Tensor, signed: Tensor, sign: Tensor) -> Tensor:
+    """float32 in [0, 1): the word as int32, folded at 0, as `tl.uint_to_uniform_float`.
+
+    `signed` and `sign` are int32 to work in.
+    """
+    torch.bitwise_right_shift(signed.copy_(word), 31, out=sign)
+    return uniform.copy_(signed.bitwise_xor_(sign)).mul_(4.6566127342e-10)
 
 
 def normals(words: tuple[Tensor, Tensor, Tensor, Tensor], count: int) -> list[Tensor]:
     """The first `count` (1 to 4) of the standard normals that Box-Muller makes of four words."""
-    result = []
-    for first, second in (words[:2], words[2:])[: (count + 1) // 2]:
-        radius = _uniform(first).clamp_(min=1e-7).log_().mul_(-2.0).sqrt_()
-        angle = _uniform(second).mul_(2.0 * math.pi)
-        result.append(angle.cos().mul_(radius))
-        if len(result) < count:
-            result.append(angle.sin_().mul_(radius))
-    return result
+    size = words[0].shape
+    signed, sign = words[0].new_empty((2, *size), dtype=torch.int32)
+    radius, *result = words[0].new_empty((5, *size), dtype=torch.float32)
+    for cosine in range(0, count, 2):
+        _uniform_(radius, words[cosine], signed, sign)
+        radius.clamp_(min=1e-7).log_().mul_(-2.0).sqrt_()
+        angle = _uniform_(result[cosine + 1], words[cosine + 1], signed, sign).mul_(2.0 * math.pi)
+        torch.cos(angle, out=result[cosine]).mul_(radius)
+        if cosine + 1 < count:
+            angle.sin_().mul_(radius)
+    return result[:count]

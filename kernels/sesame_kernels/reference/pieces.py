@@ -4,16 +4,18 @@ from torch import Tensor
 
 __all__ = ["pieces"]
 
-_ELEMENTS = 1 << 20
 
+def pieces(batch: Tensor, elements: int = 1 << 20) -> list[slice]:
+    """The samples of [B, ...] in slices of equal length, of at most `elements` or one sample.
 
-def pieces(batch: Tensor, channels: int | None = None) -> list[slice]:
-    """The samples of [B, C, H, W] in slices of at least one, of about 2^20 elements.
-
-    `channels` is what intermediate results have instead of C.
+    A batch of up to four times as many stays whole: starting more operations would cost more.
+    One without elements has no pieces.
     """
-    size = batch[:1].numel()
-    if channels is not None:
-        size = size // max(1, batch.shape[1]) * channels
-    samples = max(1, _ELEMENTS // max(1, size))
-    return [slice(first, first + samples) for first in range(0, len(batch), samples)]
+    if batch.numel() == 0:
+        return []
+    if batch.numel() <= 4 * elements:
+        return [slice(0, len(batch))]
+    most = max(1, elements // batch[:1].numel())
+    count = -(-len(batch) // most)
+    length = -(-len(batch) // count)
+    return [slice(first, first + length) for first in range(0, len(batch), length)]

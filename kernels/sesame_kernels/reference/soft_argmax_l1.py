@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
 from sesame_kernels.reference.pieces import pieces
-from sesame_kernels.reference.soft_argmax import axes_from, expectation, probability_of
+from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
 
 __all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_"]
 
@@ -24,22 +24,25 @@ def soft_argmax_l1(
     gradient = empty_unit_gradient(logits) if with_gradient else logits.new_empty(0)
     target = target.to(dtype)
     factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
+    unit = factor * (beta / max(1, coordinates.numel()))
     for rows in pieces(logits):
-        probability = probability_of(logits[rows], beta)
-        part = coordinates[rows] = expectation(probability)
+        in_place = gradient.dtype == dtype and with_gradient
+        probability = gradient[rows] if in_place else empty_gradient(logits[rows], dtype)
+        fill_softmax(logits[rows], beta, probability, coordinates[rows])
         if with_gradient:
-            error = part - target[rows]
-            sign = error.sign().where(error == error, error)
-            slope = sign * factor[rows] * (beta / coordinates.numel())
-            away_x, away_y = axes_from(part, *logits.shape[2:])
-            along_x, along_y = slope[:, :, :1] * away_x, slope[:, :, 1:] * away_y
-            torch.mul(probability, along_x[:, :, None] + along_y[:, :, :, None], out=gradient[rows])
+            slope = _sign(coordinates[rows] - target[rows]).mul_(unit[rows])
+            turn_softmax(probability, slope, coordinates[rows], gradient[rows])
     return (factor * (coordinates - target).abs()).mean(), coordinates, gradient
+
+
+def _sign(error: Tensor) -> Tensor:
+    """-1, 0 or 1; NaN of NaN, where torch.sign has 0."""
+    return error.sign().where(error == error, error)
 
 
 def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:
     """The unit gradient times the loss's, as a new tensor of `dtype`."""
-    return empty_gradient(unit_gradient, dtype).copy_(unit_gradient * grad_loss)
+    return torch.mul(unit_gradient, grad_loss, out=empty_gradient(unit_gradient, dtype))
 
 
 def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:

@@ -1,0 +1,127 @@
+"""A cluster with accounting: a stage that fails, a sweep, and what is known of them afterwards."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_cluster_helpers import LocalCluster, local_cluster, until
+from slurm_runs import TrainingRun
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+PROFILE = "time: 60\nsignal_delay: 30\n"
+SHORT = [f"stages.{stage}.epochs=4" for stage in ("preliminary", "finetune")]
+
+
+@pytest.fixture(scope="module")
+def accounted() -> Iterator[LocalCluster]:
+    with local_cluster("--accounting", "--gpus=0") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("profile") / "profile.yaml"
+    path.write_text(PROFILE)
+    return str(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cancelled_early(
+    accounted: LocalCluster,
+    faces: Path,
+    profile: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[TrainingRun, int]:
+    """A run whose job was cancelled so early that, for the last test, squeue has forgotten it."""
+    run = TrainingRun(tmp_path_factory.mktemp("early") / "cancelled", faces)
+    jobs = submit(accounted, str(run.config), "--profile", profile, "--stage", "preliminary")
+    accounted.run("sesame", "cancel", str(run.folder))
+    return run, jobs["preliminary"]
+
+
+def submit(cluster: LocalCluster, *arguments: str) -> dict[str, int]:
+    shown = cluster.run("sesame", "submit", *arguments)
+    return {stage: int(job) for stage, job in re.findall(r"(\w+) +job (\d+)", shown)}
+
+
+def status(cluster: LocalCluster, run: Path) -> dict[str, dict[str, Any]]:
+    """What `sesame status` knows of each stage of a run."""
+    (found,) = json.loads(cluster.run("sesame", "status", "--json", str(run)))["runs"]
+    return {stage["stage"]: stage for stage in found["stages"]}
+
+
+def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
+    accounted: LocalCluster, faces: Path, tmp_path: Path, profile: str
+) -> None:
+    own = Path(shutil.copytree(faces, tmp_path / "faces"))
+    run = TrainingRun(tmp_path / "failing", own)
+    submission = (str(run.config), "--profile", profile, *SHORT)
+    jobs = submit(accounted, *submission)
+    result = run.folder / "checkpoints" / "preliminary" / "result.json"
+    until(result.exists, 120, "preliminary")
+    pictures = own / "WFLW_images"
+    pictures.rename(own / "hidden")
+
+    accounted.wait(jobs["pretrain"], "FAILED", seconds=90)
+    failed = time.monotonic()
+    for stage in ("finetune", "report"):
+        accounted.wait(jobs[stage], "CANCELLED", seconds=20)
+    assert time.monotonic() - failed < 10
+    states = status(accounted, run.folder)
+    assert states["pretrain"]["state"] == "FAILED"
+    assert "WFLW_images" in states["pretrain"]["words"]
+    assert states["preliminary"]["state"] == "COMPLETED"
+
+    (own / "hidden").rename(pictures)
+    again = submit(accounted, *submission)
+    assert list(again) == ["pretrain", "finetune", "report"]
+    run.wait_for_step("pretrain", 10)
+    assert status(accounted, run.folder)["pretrain"]["state"] == "RUNNING"
+    assert "pretrain: 40 epochs" in accounted.run("sesame", "logs", str(run.folder))
+    assert accounted.run("sesame", "cancel", str(run.folder)).count("cancelled") == 3
+    for job in again.values():
+        accounted.wait(job, "CANCELLED", seconds=30)
+
+
+def test_a_sweep_is_a_job_array(
+    accounted: LocalCluster, faces: Path, tmp_path: Path, profile: str
+) -> None:
+    run = TrainingRun(tmp_path / "sweep", faces)
+    options = ("--array", "seed=1,2", "--parallel", "1", "--stage", "preliminary")
+    jobs = submit(accounted, str(run.config), "--profile", profile, *options, *SHORT)
+    assert list(jobs) == ["preliminary"]
+    points = [run.folder / f"seed={seed}" for seed in (1, 2)]
+    most = 0
+
+    def finished() -> bool:
+        nonlocal most
+        running = accounted.run("squeue", "--noheader", "--states=running").splitlines()
+        most = max(most, len(running))
+        return all((each / "checkpoints/preliminary/result.json").exists() for each in points)
+
+    until(finished, 180, "both points")
+    assert most == 1
+    shown = json.loads(accounted.run("sesame", "status", "--json", str(run.folder)))["runs"]
+    assert [Path(each["run"]).name for each in shown] == ["seed=1", "seed=2"]
+    assert [each["stages"][0]["job"] for each in shown] == [
+        f"{jobs['preliminary']}_0",
+        f"{jobs['preliminary']}_1",
+    ]
+
+
+def test_accounting_remembers_what_the_queue_has_forgotten(
+    accounted: LocalCluster, cancelled_early: tuple[TrainingRun, int]
+) -> None:
+    run, job = cancelled_early
+
+    def forgotten() -> bool:
+        return str(job) not in accounted.run("squeue", "--noheader", "--states=all").split()
+
+    until(forgotten, 90, "the queue to forget")
+    assert status(accounted, run.folder)["preliminary"]["state"] == "CANCELLED"
