@@ -84,7 +84,7 @@ def run(tree: Path, preset: str, settings: list[str], output: Path) -> tuple[flo
 def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     trees = {options.base: unpack(options.base, scratch / "base"), NOW: ROOT}
     faces = scratch / "faces"
-    synthesise(faces, train=2000, test=0, seed=0, size=128)
+    synthesise(faces, train=2000, test=400, seed=0, size=128)
     presets = {"demo": faces} | ({"lfpw_small": options.data} if options.data else {})
     shorter = [f"stages.{s}.epochs={options.epochs}" for s in STAGES] if options.epochs else []
     for preset in [each for each in presets if each in options.presets]:
