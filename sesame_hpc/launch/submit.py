@@ -36,7 +36,8 @@ def submit_plan(
 ) -> None:
     """Submit the chain, and note it in each run's jobs.json; `tell(stage, id)` after each job.
 
-    Where sbatch refuses one, those before it are cancelled, and ValueError says why.
+    Where sbatch refuses one, those before it are cancelled, and ValueError says why. They are
+    cancelled, too, where the user interrupts.
     """
     require_slurm()
     created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
@@ -49,6 +50,9 @@ def submit_plan(
             jobs = submit(request)
         except ValueError as error:
             raise ValueError(f"{error}{_take_back(ids, created)}") from None
+        except KeyboardInterrupt:
+            _take_back(ids, created)
+            raise
         ids.append(jobs[0].split("_")[0])
         for run, own, job in zip(_folders(plan), records, jobs, strict=True):
             own.append(_record(request, stage, job, run))

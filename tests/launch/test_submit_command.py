@@ -122,6 +122,17 @@ def test_a_refusal_is_one_line_and_leaves_no_half_chain(sesame, tmp_path, stage,
     assert not (tmp_path / "runs/tiny/jobs.json").exists()
 
 
+def test_an_interrupt_leaves_no_half_chain(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    sbatch = tmp_path / "bin/sbatch"
+    interrupt = 'if /bin/grep -q "name=sesame-tiny-finetune" "$1"; then kill -INT $PPID; fi'
+    sbatch.write_text(sbatch.read_text().replace("#!/bin/sh", f"#!/bin/sh\n{interrupt}"))
+    assert sesame("submit", tiny_config(tmp_path), "--profile", "local").returncode != 0
+    assert (tmp_path / "bin/scancel.asked").read_text().split()[-2:] == ["11", "12"]
+    assert not (tmp_path / "runs/tiny/jobs.json").exists()
+
+
 def test_a_sweep_notes_its_points_and_their_tasks(sesame, tmp_path):
     (tmp_path / "bin").mkdir()
     slurm(tmp_path)

@@ -98,6 +98,7 @@ def test_the_watch_sees_what_it_is_there_for() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("stage", "runtime"), [*CASES, ("coordinates", {"compile": "regions"})])
 def test_no_step_waits_for_the_gpu(stage: str, runtime: dict) -> None:
+    """torch raises at the call that waits."""
     world = connect(RuntimeConfig(device="cuda"))
     running = steps(world, stage, **runtime)
     for _ in range(WARM_UP):
