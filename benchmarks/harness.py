@@ -1,9 +1,11 @@
 """Timing of one op by several providers, forward, backward and both."""
 
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from ctypes import CDLL
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -73,8 +75,9 @@ class Row:
 def measure(case: Case, device: torch.device) -> Iterator[Row]:
     """Time every provider in every direction.
 
-    On the CPU providers take turns, to share disturbances; what torch.compile made has its turn
-    alone, since its threads, of another OpenMP, would hold the cores that others wait for.
+    On the CPU providers take turns, to share disturbances, in an order that is drawn anew for each
+    round, and none finds memory that another one left. What torch.compile made has its turn alone,
+    since its threads, of another OpenMP, would hold the cores that others wait for.
     """
     _require_equal(case)
     on_cuda = device.type == "cuda"
@@ -165,13 +168,29 @@ def _cpu_quantiles(
         run()
     deadline = time.perf_counter() + _BUDGET_SECONDS * len(runs)
     rounds = 0
+    order, shuffle, release = list(runs), random.Random(0).shuffle, _releaser()
     while rounds < _LEAST_ROUNDS or time.perf_counter() < deadline:
         rounds += 1
-        for name, run in runs.items():
+        shuffle(order)
+        for name in order:
+            release()
             start = time.perf_counter()
-            run()
+            runs[name]()
             times[name].append((time.perf_counter() - start) * 1e3)
     return {name: _quantiles(values) for name, values in times.items()}
+
+
+def _releaser() -> Callable[[], object]:
+    """Gives glibc's freed memory back to the kernel, as do_bench clears a GPU's cache.
+
+    What glibc keeps of tensors of tens of MB depends on all that was freed before: the same code
+    takes half or twice the time, by the page faults that it meets.
+    """
+    try:
+        malloc_trim = CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return lambda: None
+    return lambda: malloc_trim(0)
 
 
 def _quantiles(values: list[float]) -> tuple[float, float, float]:

@@ -1,7 +1,8 @@
 """A 1x1 convolution and its soft-argmax in plain PyTorch.
 
 Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's. The
-softmax is kept for backward: a third product would cost more than reading it.
+softmax is kept for backward: a third product would cost more than reading it. Where one product
+gives all logits, they become the softmax in place.
 """
 
 import torch
@@ -30,18 +31,35 @@ def _parts(maps: Tensor) -> list[slice]:
     return [slice(None)] if is_channels_last(maps) else pieces(maps)
 
 
+def _itself_or_empty(part: Tensor, expected: Tensor) -> Tensor:
+    """The part of a result where it is the whole one, else memory for that.
+
+    `expected` is the whole result on the meta device. Fresh memory costs as much as the arithmetic
+    on CPUs, so none is asked for before it is known to be needed.
+    """
+    is_whole = part.shape == expected.shape and part.stride() == expected.stride()
+    if is_whole and part.dtype == expected.dtype:
+        return part
+    return torch.empty_like(expected, device=part.device)
+
+
 def linear_soft_argmax(
     features: Tensor, weight: Tensor, beta: float, reuse: bool
 ) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features)."""
     dtype, maps = accumulation_dtype(features.dtype), len(weight)
-    probability = empty_maps(features, maps, dtype)
     coordinates = features.new_empty((len(features), maps, 2), dtype=dtype)
-    if coordinates.numel() > 0:
-        kernel = weight.to(dtype)[:, :, None, None]
-        for rows in _parts(probability):
-            logits = F.conv2d(features[rows].to(dtype), kernel)
-            fill_softmax(logits, beta, probability[rows], coordinates[rows])
+    if coordinates.numel() == 0:
+        return coordinates, empty_maps(features, maps, dtype)
+    kernel = weight.to(dtype)[:, :, None, None]
+    expected = empty_maps(features.to("meta"), maps, dtype)
+    probability = None
+    for rows in _parts(expected):
+        logits = F.conv2d(features[rows].to(dtype), kernel)
+        if probability is None:
+            probability = _itself_or_empty(logits, expected)
+        fill_softmax(logits, beta, probability[rows], coordinates[rows])
+    assert probability is not None
     return coordinates, probability
 
 
@@ -85,20 +103,21 @@ def _gradients(
     probability: Tensor,
     in_place: bool,
 ) -> tuple[Tensor, Tensor]:
-    dtype = coordinates.dtype
-    grad_features = empty_gradient(features)
-    grad_weight = torch.zeros_like(weight, dtype=dtype)[:, :, None, None]
     if coordinates.numel() == 0:
-        return grad_features.zero_(), grad_weight.flatten(1).to(weight.dtype)
+        return empty_gradient(features).zero_(), torch.zeros_like(weight)
+    dtype = coordinates.dtype
+    expected = empty_gradient(features.to("meta"))
+    grad_features = None
+    grad_weight = torch.zeros_like(weight, dtype=dtype)[:, :, None, None]
     transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
     for rows in _parts(probability):
         grad_logits = probability[rows] if in_place else torch.empty_like(probability[rows])
         turn_softmax(probability[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
         grad_weight += conv2d_weight(features[rows].to(dtype), grad_weight.shape, grad_logits)
         part = F.conv2d(grad_logits, transposed)
-        is_whole = part.shape == features.shape and part.stride() == grad_features.stride()
-        if is_whole and part.dtype == features.dtype:
-            grad_features = part
-        else:
+        if grad_features is None:
+            grad_features = _itself_or_empty(part, expected)
+        if part is not grad_features:
             grad_features[rows] = part
+    assert grad_features is not None
     return grad_features, grad_weight.flatten(1).to(weight.dtype)

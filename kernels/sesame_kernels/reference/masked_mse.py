@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.reference.difference import twice_difference_times
 from sesame_kernels.reference.pieces import pieces
 
 __all__ = ["masked_mse", "masked_mse_backward"]
@@ -31,11 +32,8 @@ def masked_mse_backward(
     grad_loss: Tensor, prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float
 ) -> Tensor:
     """The gradient of the prediction, in its dtype and memory format."""
-    dtype = accumulation_dtype(prediction.dtype)
     result = empty_gradient(prediction)
-    for rows in pieces(prediction):
-        factor = _weight(mask[rows], outside_weight, dtype)
-        factor *= grad_loss * (2.0 / prediction.numel())
-        difference = _difference(prediction[rows], target[rows], dtype)
-        torch.mul(difference, factor, out=result[rows])
+    factor = _weight(mask, outside_weight, accumulation_dtype(prediction.dtype))
+    factor *= grad_loss / max(1, prediction.numel())
+    twice_difference_times(prediction, target, factor, result)
     return result

@@ -5,6 +5,7 @@ repeating it.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,9 +16,11 @@ from sesame_kernels.layout import (
     flat_pixels,
     is_channels_last,
 )
+from sesame_kernels.reference.difference import twice_difference_times
 from sesame_kernels.reference.pieces import pieces
 
 __all__ = [
+    "PIECE",
     "fill_softmax",
     "soft_argmax",
     "soft_argmax_backward",
@@ -27,6 +30,9 @@ __all__ = [
     "turn_softmax",
 ]
 
+PIECE = 1 << 21
+"""Logits of a piece: with fewer, waking the threads would cost more than the cache saves."""
+
 
 def _centres(count: int, like: Tensor) -> Tensor:
     return torch.arange(0.5, count, dtype=like.dtype, device=like.device).div_(count)
@@ -35,10 +41,11 @@ def _centres(count: int, like: Tensor) -> Tensor:
 def fill_softmax(logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor) -> None:
     """Fill the softmax [B, K, H, W] and the coordinates [B, K, 2].
 
-    Both are of the dtype of accumulation, the softmax as `empty_gradient` makes it of the logits.
+    Both are of the dtype of accumulation, the softmax as `empty_gradient` makes it of the logits,
+    or the logits themselves.
     """
     fill = _fill_channels_last if is_channels_last(probability) else _fill_contiguous
-    for rows in pieces(logits):
+    for rows in pieces(logits, PIECE):
         fill(logits[rows], beta, probability[rows], coordinates[rows])
 
 
@@ -47,11 +54,20 @@ def _fill_contiguous(logits: Tensor, beta: float, probability: Tensor, coordinat
     maps, result = flat_pixels(logits), flat_pixels(probability)
     scaled = maps if beta == 1.0 else maps.to(result.dtype) * beta
     torch.softmax(scaled, 2, dtype=result.dtype, out=result)
-    x, y = _centres(width, result), _centres(height, result)[:, None]
-    # BLAS is slow on a product with both columns at once.
-    for axis, centres in enumerate((x, y)):
-        pixels = centres.expand(height, width).flatten()
-        coordinates[:, :, axis] = torch.mv(result.flatten(0, 1), pixels).view(result.shape[:2])
+    centres = _pixel_centres(height, width, result.dtype, result.device)
+    torch.mm(result.flatten(0, 1), centres, out=coordinates.flatten(0, 1))
+
+
+@lru_cache(maxsize=16)
+def _pixel_centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(x, y) of each pixel, [H * W, 2], only to be read.
+
+    All x lie before all y: BLAS takes four times as long where the two of a pixel lie side by side.
+    """
+    like = torch.empty(0, dtype=dtype, device=device)
+    x = _centres(width, like).expand(height, width)
+    y = _centres(height, like)[:, None].expand(height, width)
+    return torch.stack((x, y)).flatten(1).t()
 
 
 def _fill_channels_last(
@@ -110,13 +126,11 @@ def turn_softmax(
 ) -> None:
     """result = the gradient of the logits under beta = 1; it may be the softmax itself."""
     away_x, away_y = _offsets(coordinates, *probability.shape[2:])
-    along_x = away_x.mul_(grad_coordinates[:, :, :1])
-    along_y = away_y.mul_(grad_coordinates[:, :, 1:])
+    along_x = away_x.mul_(grad_coordinates[:, :, :1] * 0.5)
+    along_y = away_y.mul_(grad_coordinates[:, :, 1:] * -0.5)
     if is_channels_last(probability):
         along_x, along_y = (along.mT.contiguous().mT for along in (along_x, along_y))
-    for rows in pieces(probability):
-        slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
-        torch.mul(probability[rows], slope, out=result[rows])
+    twice_difference_times(along_x[:, :, None, :], along_y[:, :, :, None], probability, result)
 
 
 def soft_argmax_backward(

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
 from sesame_kernels.reference.pieces import pieces
-from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
+from sesame_kernels.reference.soft_argmax import PIECE, fill_softmax, turn_softmax
 
 __all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_"]
 
@@ -25,7 +25,7 @@ def soft_argmax_l1(
     target = target.to(dtype)
     factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
     unit = factor * (beta / max(1, coordinates.numel()))
-    for rows in pieces(logits):
+    for rows in pieces(logits, PIECE):
         in_place = gradient.dtype == dtype and with_gradient
         probability = gradient[rows] if in_place else empty_gradient(logits[rows], dtype)
         fill_softmax(logits[rows], beta, probability, coordinates[rows])
