@@ -86,17 +86,17 @@ class Setup:
             epoch += 1
 
     def peer_batches(self, faces: Annotations) -> Iterator[Batch]:
-        """What the DataLoader makes; its landmarks are made up, since they cost nothing."""
+        """What the DataLoader makes, as far as it fills batches."""
         device, size = self.world.device, self.config.model.image_size
         work = train_work(faces, self.config.data, size, 0, "preliminary")
         pinned = device.type == "cuda"
         loader = opencv_loader(work, self.batch, self.config.data.threads, "area", pinned)
-        landmarks = torch.rand(self.batch, faces.scheme.num_landmarks, 2, device=device)
         while True:
-            for images in loader:
+            for images, landmarks in loader:
                 if len(images) == self.batch:
                     crops = images.to(device, non_blocking=True).permute(0, 3, 1, 2)
-                    yield Batch(crops, landmarks, torch.arange(self.batch), torch.zeros(0))
+                    points = landmarks.to(device, non_blocking=True)
+                    yield Batch(crops, points, torch.arange(self.batch), torch.zeros(0))
 
 
 def providers(setup: Setup, faces: Annotations) -> dict[str, Run]:

@@ -28,12 +28,13 @@ from loader_peers import Work, albumentations_loader, eval_work, opencv_loader, 
 
 from sesame_hpc.config import DataConfig, find_config, load_config
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.loader import EvalLoader, TrainLoader
+from sesame_hpc.data.loader import Batch, EvalLoader, TrainLoader
 from sesame_hpc.data.pack import PackSettings, read_pack, write_pack
 from sesame_hpc.data.readers import read_annotations
 from sesame_hpc.data.synth import synthesise
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.stages.coordinates import l1_coord
+from sesame_hpc.training.allocator import keep_freed_memory
 
 __all__ = ["Row", "main"]
 
@@ -145,7 +146,11 @@ def _cpu_seconds() -> float:
 
 
 def _epoch(batches: Callable[[], Iterable]) -> Run:
-    return lambda: sum(len(getattr(batch, "images", batch)) for batch in batches())
+    return lambda: sum(_images(batch) for batch in batches())
+
+
+def _images(batch: Batch | tuple[torch.Tensor, torch.Tensor]) -> int:
+    return len(batch.images if isinstance(batch, Batch) else batch[0])
 
 
 def measure_loaders(
@@ -172,7 +177,7 @@ def _peers(work: Work, workers: int) -> dict[str, Run]:
         "opencv reduced": opencv_loader(work, BATCH, workers, "reduced"),
         "opencv aliased": opencv_loader(work, BATCH, workers, "aliased"),
     }
-    if work.drawn is not None and package_version("albumentations"):
+    if work.stream is not None and package_version("albumentations"):
         loaders["albumentations"] = albumentations_loader(work, BATCH, workers)
     return {name: _epoch(lambda batches=batches: batches) for name, batches in loaders.items()}
 
@@ -214,7 +219,8 @@ def measure(options: argparse.Namespace, scratch: Path) -> list[Row]:
         for source, faces in sized.items():
             measure_loaders(meter, faces, source, size, options)
             if source != "pack":
-                window = eval_work(faces, DataConfig(root=faces.root), size).window
+                work = eval_work(faces, DataConfig(root=faces.root), size)
+                window = work.part(list(range(len(faces)))).window
                 meter(
                     "decode", source, size, dict(decoders(faces, window, options.workers, on_gpu))
                 )
@@ -264,6 +270,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this machine has no CUDA device")
+    keep_freed_memory()  # as training does; workers inherit it
     with tempfile.TemporaryDirectory() as scratch:
         rows = measure(options, Path(scratch))
     print(*fed(rows), sep="\n")

@@ -1,9 +1,9 @@
 """What others do: a torch DataLoader whose workers crop and augment with OpenCV or albumentations.
 
-The OpenCV peer makes the same crops as ours: same windows, same draws, in the same order. It gets
-both ready-made, so it spends no time on random numbers, and it leaves landmarks alone. Where ours
-shrinks before it warps, to keep fine detail from aliasing, so does the peer: `area` by averaging,
-`reduced` by decoding at a half or a quarter, `aliased` not at all, as most loaders do.
+The OpenCV peer does the same work as ours: same crops and landmarks, in the same order, of draws
+that its workers make a batch at a time, as ours. Where ours shrinks before it warps, to keep fine
+detail from aliasing, so does the peer: `area` by averaging, `reduced` by decoding at a half or a
+quarter, `aliased` not at all, as most loaders do.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from sesame_hpc.config.schema import DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.augment import Augmentation, draw_augmentation
-from sesame_hpc.data.geometry import DecodeWindow, crop_matrix
+from sesame_hpc.data.geometry import DecodeWindow, apply, crop_matrix
 from sesame_hpc.data.keyed import epoch_permutation
 from sesame_hpc.data.loader import decode_plan
 
@@ -38,37 +38,62 @@ REDUCED = {
 
 
 @dataclass(frozen=True)
-class Work:
-    """An epoch's crops: rows in order, what to decode of each, and the draws (None: evaluation)."""
+class Part:
+    """B samples: rows, what to decode of each, landmarks in the crop, draws (None: evaluation)."""
 
     faces: Annotations
     rows: NDArray[np.int64]
     window: DecodeWindow
+    landmarks: torch.Tensor
     drawn: Augmentation | None
     size: int
 
 
+@dataclass(frozen=True)
+class Work:
+    """An epoch's rows in order, and the (seed, stage) of what is drawn (None: nothing is)."""
+
+    faces: Annotations
+    data: DataConfig
+    rows: NDArray[np.int64]
+    size: int
+    stream: tuple[int, str] | None
+
+    def part(self, places: list[int]) -> Part:
+        """Samples at these places of the epoch, as `TrainLoader` and `EvalLoader` prepare them."""
+        faces, rows, box = self.faces, self.rows[places], self.data.box
+        drawn = None
+        if self.stream is None:
+            matrices = crop_matrix(faces.boxes[rows], self.size, scale=box.scale)
+        else:
+            drawn = draw_augmentation(
+                faces.boxes[rows],
+                faces.sample_ids[rows],
+                self.size,
+                self.data.augment,
+                box,
+                seed=self.stream[0],
+                stage=self.stream[1],
+                epoch=0,
+            )
+            matrices = drawn.matrices
+        landmarks = apply(matrices, faces.landmarks[rows]) / self.size
+        if drawn is not None:
+            mirrored = landmarks[:, list(faces.scheme.mirror)]
+            landmarks = np.where(drawn.flip[:, None, None], mirrored, landmarks)
+        window = decode_plan(faces, rows, matrices, self.size, None)
+        found = torch.from_numpy(landmarks.astype(np.float32))
+        return Part(faces, rows, window, found, drawn, self.size)
+
+
 def train_work(faces: Annotations, data: DataConfig, size: int, seed: int, stage: str) -> Work:
     """The first epoch of a `TrainLoader` with these arguments."""
-    rows = epoch_permutation(seed, stage, 0, len(faces))
-    drawn = draw_augmentation(
-        faces.boxes[rows],
-        faces.sample_ids[rows],
-        size,
-        data.augment,
-        data.box,
-        seed=seed,
-        stage=stage,
-        epoch=0,
-    )
-    return Work(faces, rows, decode_plan(faces, rows, drawn.matrices, size, None), drawn, size)
+    return Work(faces, data, epoch_permutation(seed, stage, 0, len(faces)), size, (seed, stage))
 
 
 def eval_work(faces: Annotations, data: DataConfig, size: int) -> Work:
     """What an `EvalLoader` shows."""
-    rows = np.arange(len(faces))
-    matrices = crop_matrix(faces.boxes, size, scale=data.box.scale)
-    return Work(faces, rows, decode_plan(faces, rows, matrices, size, None), None, size)
+    return Work(faces, data, np.arange(len(faces)), size, None)
 
 
 def opencv_loader(
@@ -97,35 +122,47 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-class _OpenCv(Dataset):
-    def __init__(self, work: Work, shrinking: Shrinking) -> None:
-        self.work, self.shrinking = work, shrinking
-
-    def __len__(self) -> int:
-        return len(self.work.rows)
-
-    def __getitem__(self, i: int) -> torch.Tensor:
-        crop = _warped(self.work, i, self.shrinking)
-        if self.work.drawn is not None:
-            crop = _appearance(crop, self.work.drawn, i)
-        return torch.from_numpy(crop.astype(np.float32) / 255)
-
-
-class _Albumentations(Dataset):
-    """The crop by OpenCV, all the rest by albumentations' own draws, with the same chances."""
+class _Crops(Dataset):
+    """(image, landmarks) of the samples at some places of the epoch."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.change = _composed(importlib.import_module("albumentations"), work.size)
 
     def __len__(self) -> int:
         return len(self.work.rows)
 
-    def __getitem__(self, i: int) -> torch.Tensor:
-        crop = _warped(self.work, i, "aliased")
-        points = self.work.faces.landmarks[self.work.rows[i]]
-        changed = self.change(image=crop, keypoints=points)
-        return torch.from_numpy(changed["image"].astype(np.float32) / 255)
+    def __getitems__(self, places: list[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        part = self.work.part(places)
+        images = (self.crop(part, i).astype(np.float32) for i in range(len(places)))
+        return [
+            (torch.from_numpy(image / 255), points)
+            for image, points in zip(images, part.landmarks, strict=True)
+        ]
+
+    def crop(self, part: Part, i: int) -> Image:
+        raise NotImplementedError
+
+
+class _OpenCv(_Crops):
+    def __init__(self, work: Work, shrinking: Shrinking) -> None:
+        super().__init__(work)
+        self.shrinking = shrinking
+
+    def crop(self, part: Part, i: int) -> Image:
+        crop = _warped(part, i, self.shrinking)
+        return crop if part.drawn is None else _appearance(crop, part.drawn, i)
+
+
+class _Albumentations(_Crops):
+    """The crop by OpenCV, all the rest by albumentations' own draws, with the same chances."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        self.change = _composed(importlib.import_module("albumentations"), work.size)
+
+    def crop(self, part: Part, i: int) -> Image:
+        points = part.faces.landmarks[part.rows[i]]
+        return self.change(image=_warped(part, i, "aliased"), keypoints=points)["image"]
 
 
 def _composed(library: Any, size: int) -> Callable[..., dict[str, Any]]:
@@ -148,12 +185,12 @@ def _composed(library: Any, size: int) -> Callable[..., dict[str, Any]]:
     )  # fmt: skip
 
 
-def _warped(work: Work, i: int, shrinking: Shrinking) -> Image:
+def _warped(part: Part, i: int, shrinking: Shrinking) -> Image:
     """RGB [S, S, 3]; OpenCV counts from the centre of the first pixel, hence the halves."""
-    encoded = _encoded(work, i)
-    start, end = work.window.start[i], work.window.end[i]
-    matrix = work.window.matrix[i].astype(np.float64)
-    shrink = float(work.window.shrink[i])
+    encoded = _encoded(part, i)
+    start, end = part.window.start[i], part.window.end[i]
+    matrix = part.window.matrix[i].astype(np.float64)
+    shrink = float(part.window.shrink[i])
     if shrinking == "reduced":
         at = max(shrink, min(REDUCED))
         region = cv2.imdecode(encoded, REDUCED[at])
@@ -167,7 +204,7 @@ def _warped(work: Work, i: int, shrinking: Shrinking) -> Image:
         elif shrink < 1:
             region = cv2.resize(region, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     matrix[:, 2] += matrix[:, :2] @ (HALF, HALF) - HALF
-    return cv2.cvtColor(cv2.warpAffine(region, matrix, (work.size,) * 2), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(cv2.warpAffine(region, matrix, (part.size,) * 2), cv2.COLOR_BGR2RGB)
 
 
 def _appearance(crop: Image, drawn: Augmentation, i: int) -> Image:
@@ -181,8 +218,8 @@ def _appearance(crop: Image, drawn: Augmentation, i: int) -> Image:
     return cv2.transform(crop, drawn.colour[i])
 
 
-def _encoded(work: Work, i: int) -> Image:
-    faces, row = work.faces, int(work.rows[i])
+def _encoded(part: Part, i: int) -> Image:
+    faces, row = part.faces, int(part.rows[i])
     if faces.pack is not None:
         return faces.pack.encoded(int(faces.sample_ids[row]))
     return np.fromfile(faces.image_path(row), dtype=np.uint8)

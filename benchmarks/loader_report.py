@@ -19,8 +19,8 @@ DALI {dali}, OpenCV {opencv}, torch {torch}, albumentations {albumentations}, Py
 Images per second, the median of several measurements; the CSV has their spread.
 
 * **ours**: `TrainLoader` and `EvalLoader`, from bytes on disk to float tensors.
-* **opencv**: a torch `DataLoader` that makes the same crops, in as many worker processes. It gets
-  its random draws ready-made, leaves landmarks alone, and shrinks before it warps where ours does.
+* **opencv**: a torch `DataLoader` that does the same work in as many worker processes: the same
+  draws (a batch at a time), crops and landmarks. It shrinks before it warps where ours does.
 * **reduced**: the same, but pictures that are to shrink are decoded at a half or a quarter: the
   quickest that OpenCV has, which DALI has not.
 * **aliased**: the same without any shrinking, as most loaders do it; fine detail aliases.

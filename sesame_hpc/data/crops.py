@@ -16,7 +16,7 @@ from sesame_hpc.data.pipeline import CropGraph, Feed, Looks, can_decode
 
 __all__ = ["Batch", "CropRunner", "PreparedBatch"]
 
-BATCHES_READ_AHEAD = 2
+BATCHES_READ_AHEAD = 4
 
 Rows = NDArray[np.int64]
 Prepare = Callable[[Rows], "PreparedBatch | None"]

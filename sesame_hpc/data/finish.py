@@ -4,8 +4,8 @@ The same operations in the same order as the graph has on a GPU (`pipeline`), by
 take up to ten times as long on a CPU (benchmarks/LOADER.md).
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import cast
 
@@ -41,13 +41,14 @@ class Finisher:
         self._shares = threads * _SHARES_PER_THREAD
         self._pool = ThreadPoolExecutor(threads, "sesame-crop")
 
-    def __call__(
+    def start(
         self, regions: Sequence[Image], window: DecodeWindow, drawn: Augmentation | None
-    ) -> NDArray[np.float32]:
-        """Crops, float32 [B, S, S, 3] in [0, 1].
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Begin to make crops; what is returned waits for them: float32 [B, S, S, 3] in [0, 1].
 
         Args:
-            regions: uint8 [h, w, 3] each, what `window` says of the pictures; only read.
+            regions: uint8 [h, w, 3] each, what `window` says of the pictures; only read, but until
+                the crops have been waited for.
             window: how to shrink and warp them.
             drawn: JPEG artefacts, patches and colours; None where there are none.
         """
@@ -63,8 +64,15 @@ class Finisher:
 
         step = -(-len(regions) // self._shares)
         shares = [range(i, min(i + step, len(regions))) for i in range(0, len(regions), step)]
-        list(self._pool.map(finish, shares))
-        return crops
+        under_way = [self._pool.submit(finish, share) for share in shares]
+
+        def finished() -> NDArray[np.float32]:
+            wait(under_way)
+            for share in under_way:
+                share.result()
+            return crops
+
+        return finished
 
     def _appearance(self, crop: Image, drawn: Augmentation, row: int) -> Image:
         """A colour is rounded to a whole number and kept in 0..255, as DALI does on a GPU."""

@@ -9,7 +9,8 @@ well, which proves it where there is no GPU.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,9 +152,11 @@ class CropGraph:
         whole = on_gpu if whole is None else whole
         self._inbox = _Inbox(looks, whole)
         self._stream = torch.cuda.Stream(device) if on_gpu else None
-        self._finish = None if whole else Finisher(size, threads, looks)
+        self._finisher = None if whole else Finisher(size, threads, looks)
+        self._ahead = 0 if whole else 1
+        self._unfinished: deque[Callable[[], torch.Tensor]] = deque()
         settings: dict[str, Any] = {"batch_size": batch_size, "num_threads": threads}
-        settings |= {"device_id": _device_id(device), "prefetch_queue_depth": 2}
+        settings |= {"device_id": _device_id(device), "prefetch_queue_depth": 2 if whole else 4}
         self._pipeline: Pipeline = (
             _crops(self._inbox, size, looks, on_gpu, **settings)
             if whole
@@ -162,7 +165,7 @@ class CropGraph:
         self._pipeline.build()
 
     def crops(self, feeds: Iterable[Feed]) -> Iterator[torch.Tensor]:
-        """Crops of each feed, in order, computed up to two batches ahead of what was taken.
+        """Crops of each feed, in order, computed up to three batches ahead of what was taken.
 
         Yields float32 [B, size, size, 3] RGB in [0, 1], in memory that DALI does not touch again.
         A new call ends the one before, whose iterator must not be used any more.
@@ -174,14 +177,35 @@ class CropGraph:
         self._inbox.refill(feeds)
         self._pipeline.reset()
         self._pipeline.schedule_run()
-        while (outputs := self._take()) is not None:
-            images = self._floats(outputs, self._inbox.under_way.popleft())
-            self._pipeline.release_outputs()
-            self._pipeline.schedule_run()
-            yield images
+        unfinished = self._unfinished = deque()
+        try:
+            while (outputs := self._take()) is not None:
+                unfinished.append(self._finishing(outputs, self._inbox.under_way.popleft()))
+                if len(unfinished) > self._ahead:
+                    yield self._finished(unfinished)
+                else:
+                    self._pipeline.schedule_run()
+            while unfinished:
+                yield self._finished(unfinished)
+        finally:
+            for finish in unfinished:  # none must read DALI's buffers any more
+                with suppress(Exception):
+                    finish()
+
+    def _finished(self, unfinished: deque[Callable[[], torch.Tensor]]) -> torch.Tensor:
+        """The first unfinished crops; DALI gets their buffer back, and the next batch to do."""
+        images = unfinished[0]()
+        unfinished.popleft()
+        self._pipeline.release_outputs()
+        self._pipeline.schedule_run()
+        return images
 
     def _drain(self) -> None:
         """Let go of the batches that an abandoned iteration left on their way."""
+        while self._unfinished:
+            with suppress(Exception):
+                self._unfinished.popleft()()
+            self._pipeline.release_outputs()
         self._inbox.refill(())
         while self._take() is not None:
             self._pipeline.release_outputs()
@@ -194,11 +218,17 @@ class CropGraph:
             return None
         return crops
 
-    def _floats(self, outputs: Any, feed: Feed) -> torch.Tensor:
+    def _finishing(self, outputs: Any, feed: Feed) -> Callable[[], torch.Tensor]:
+        """Begins a float copy that the caller may keep; what is returned waits for it."""
+        if self._finisher is None:
+            images = self._floats(outputs)
+            return lambda: images
+        regions = [np.asarray(region) for region in outputs]
+        finished = self._finisher.start(regions, feed.window, feed.augmentation)
+        return lambda: torch.from_numpy(finished())
+
+    def _floats(self, outputs: Any) -> torch.Tensor:
         """A float copy; the caller's stream may use it, DALI may reuse its own buffer."""
-        if self._finish is not None:
-            regions = [np.asarray(region) for region in outputs]
-            return torch.from_numpy(self._finish(regions, feed.window, feed.augmentation))
         if self._stream is None:
             crops = torch.from_numpy(np.asarray(outputs.as_tensor()))
             return crops.to(torch.float32).div_(255)

@@ -107,15 +107,15 @@ def test_an_abandoned_epoch_leaves_no_trace(faces):
 
 
 def test_letting_go_of_an_epoch_does_not_wait_for_its_readers(faces, monkeypatch):
-    loader, gate, asked = train(faces), threading.Event(), itertools.count()
+    loader, gate, asked = train(faces, 1), threading.Event(), itertools.count()
     prepare = loader._prepare
 
-    def slow_from_the_fourth(epoch, rows):
-        if next(asked) >= 3:
+    def slow_from_the_eighth(epoch, rows):
+        if next(asked) >= 7:
             gate.wait(60)
         return prepare(epoch, rows)
 
-    monkeypatch.setattr(loader, "_prepare", slow_from_the_fourth)
+    monkeypatch.setattr(loader, "_prepare", slow_from_the_eighth)
     batches = loader.epoch(0)
     next(batches)
     closing = threading.Thread(target=batches.close, daemon=True)
