@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
+from sesame_hpc.process import set_process_defaults
+
+set_process_defaults()
 
 import torch
 from loader_peers import opencv_loader, train_work
@@ -34,7 +36,7 @@ __all__ = ["Row", "main"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STAGE_SAMPLES = 300 * 7500
-LEAD = 6
+LEAD = 10
 """Batches that loaders may have ready when their turn comes."""
 
 TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]

@@ -10,7 +10,6 @@ steps. Rows are written as they come; what the file holds already is not run aga
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from table import Table
 
 from sesame_hpc.config import find_config, load_config
 from sesame_hpc.data.readers import read_annotations
+from sesame_hpc.process import set_process_defaults
 
 __all__ = ["main"]
 
@@ -112,7 +112,7 @@ def main() -> None:
     here = Path(__file__).resolve().parent
     parser.add_argument("--csv", type=Path, default=here / "results/large_batch_cpu.csv")
     options = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_process_defaults()
     table = Table(options.csv, Row)
     for seed in options.seeds:
         for batch in options.batches:

@@ -8,13 +8,14 @@ Each row is written as soon as it is measured. `python benchmarks/step_report.py
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
+from sesame_hpc.process import set_process_defaults
+
+set_process_defaults()
 
 import torch
 from paired import Machine, Timing, machine, timed

@@ -132,7 +132,8 @@ class CropGraph:
     Args:
         size: side of the crops in pixels.
         batch_size: the largest batch that will be fed.
-        threads: DALI's CPU threads, and on the CPU as many more that finish crops.
+        threads: DALI's CPU threads. On the CPU as many more finish crops, and DALI has another one,
+            for the time that those wait for the interpreter.
         device: where the crops go; on CUDA, decoding and all the rest happen there as well.
         looks: the optional operations.
         whole: whether DALI does more than to decode; None: on CUDA.
@@ -155,8 +156,9 @@ class CropGraph:
         self._finisher = None if whole else Finisher(size, threads, looks)
         self._ahead = 0 if whole else 1
         self._unfinished: deque[Callable[[], torch.Tensor]] = deque()
-        settings: dict[str, Any] = {"batch_size": batch_size, "num_threads": threads}
-        settings |= {"device_id": _device_id(device), "prefetch_queue_depth": 2 if whole else 4}
+        settings: dict[str, Any] = {"batch_size": batch_size, "device_id": _device_id(device)}
+        settings |= {"num_threads": threads if whole else threads + 1}
+        settings |= {"prefetch_queue_depth": 2 if whole else 4}
         self._pipeline: Pipeline = (
             _crops(self._inbox, size, looks, on_gpu, **settings)
             if whole
@@ -165,7 +167,7 @@ class CropGraph:
         self._pipeline.build()
 
     def crops(self, feeds: Iterable[Feed]) -> Iterator[torch.Tensor]:
-        """Crops of each feed, in order, computed up to three batches ahead of what was taken.
+        """Crops of each feed, in order, computed a few batches ahead of what was taken.
 
         Yields float32 [B, size, size, 3] RGB in [0, 1], in memory that DALI does not touch again.
         A new call ends the one before, whose iterator must not be used any more.
