@@ -158,13 +158,21 @@ SECTIONS = (
     ("Many GPUs, on paper", "scaling", scaling.Row, on_paper, "scaling.py"),
     (
         "The model against gloo",
-        "scaling_check",
+        "gloo",
         scaling_check.CheckRow,
         checked,
         "scaling.py --check",
     ),
     ("Large batches", "large_batch", large_batch.Row, batches, "large_batch.py"),
 )
+
+
+def profiles() -> Iterable[str]:
+    """What `profile=true` printed, as it is; the first line of a file says of what command."""
+    for path in sorted(RESULTS.glob("profile_*.txt")):
+        command, _, table = path.read_text().partition("\n")
+        yield f"## Where the time goes: {path.stem}\n"
+        yield f"`{command}`\n\n```text\n{table.rstrip()}\n```\n"
 
 
 def main() -> None:
@@ -176,6 +184,7 @@ def main() -> None:
                 parts.append(f"## {title}: {path.stem}\n")
                 parts.append(f"`python benchmarks/{command}`; {_where(rows[0])}\n")
                 parts.append(render(rows))  # type: ignore[operator]
+    parts += profiles()
     if not list(RESULTS.glob("step_cuda*.csv")):
         parts.append(
             "No GPU has been measured yet: `make bench-training` on a machine with one does it.\n"
