@@ -61,6 +61,8 @@ class _Source:
             self.node = self._loader.get_single_node()
         except yaml.YAMLError as error:
             raise self._broken(error) from None
+        except RecursionError:
+            raise ValueError(f"{name}: not valid YAML: nested too deeply") from None
 
     def _place(self, mark: yaml.Mark | None) -> str:
         return f"{self._name}:{mark.line + 1}" if self._has_lines and mark else self._name

@@ -55,6 +55,8 @@ def _axis(text: str) -> tuple[str, list[str]]:
         node = yaml.compose(f"[{raw}]")
     except yaml.YAMLError as error:
         raise ValueError(f"--array {text!r}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise ValueError(f"--array {key}=...: not valid YAML: nested too deeply") from None
     source = f"[{raw}]"
     values = [source[item.start_mark.index : item.end_mark.index] for item in node.value]
     if not all(values):

@@ -73,6 +73,8 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
+    except RecursionError:
+        raise ValueError("nested too deeply; a scheme has lists of names at the deepest") from None
     return _checked_mapping(content, "the file", _KEYS, required=_KEYS)
 
 

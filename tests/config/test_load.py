@@ -129,6 +129,13 @@ def test_yaml_merge_keys_may_be_overridden(tmp_path):
     assert (stages.finetune.epochs, stages.finetune.lr) == (4, 0.1)
 
 
+def test_brackets_without_end_name_the_file(tmp_path):
+    path = tmp_path / "deep.yaml"
+    path.write_text("model: " + "[" * 5000)
+    with pytest.raises(ValueError, match=r"deep\.yaml: not valid YAML: nested too deeply"):
+        load_config(path)
+
+
 def test_broken_yaml_and_a_list_name_the_file(tmp_path):
     assert "a.yaml:2: not valid YAML" in error_of(write(tmp_path, "a.yaml", "seed: 1\n  x: 2\n"))
     assert "is a mapping of keys" in error_of(write(tmp_path, "b.yaml", "- 1\n"))

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from rendered_faces import textures
 
 from sesame_hpc.config.schema import DataConfig
+from sesame_hpc.data import finish
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loader import Batch, EvalLoader, TrainLoader
 
@@ -133,6 +135,18 @@ def test_batches_keep_their_pixels_while_others_are_made(faces):
         seen.append(contents(batch))
     list(loader.epoch(1))
     assert list(map(contents, batches)) == seen
+
+
+def test_crops_do_not_depend_on_how_long_they_take(faces, monkeypatch):
+    expected = [contents(batch) for batch in train(faces, 1).epoch(0)]
+    warp, waits = finish._warp, itertools.cycle((0.0, 0.05))
+
+    def slow(*arguments):
+        time.sleep(next(waits))
+        return warp(*arguments)
+
+    monkeypatch.setattr(finish, "_warp", slow)
+    assert [contents(batch) for batch in train(faces, 1).epoch(0)] == expected
 
 
 def test_too_few_faces_for_one_step(faces):

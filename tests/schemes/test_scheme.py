@@ -202,6 +202,13 @@ def test_empty_file_is_named(tmp_path):
         load_scheme(tmp_path / "empty.yaml")
 
 
+def test_brackets_without_end_are_an_error_like_others(tmp_path):
+    path = tmp_path / "deep.yaml"
+    path.write_text("name: " + "[" * 5000)
+    with pytest.raises(ValueError, match=r"deep\.yaml: nested too deeply"):
+        load_scheme(str(path))
+
+
 def test_unknown_name_lists_the_builtin_schemes():
     with pytest.raises(FileNotFoundError, match=re.escape("'wflw' is neither")) as caught:
         load_scheme("wflw")
