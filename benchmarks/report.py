@@ -12,7 +12,7 @@ from targets import target_lines
 __all__ = ["main"]
 
 HERE = Path(__file__).resolve().parent
-_COLOURS = ("#1f6f8b", "#c9c9c9", "#e0a458", "#8fb996", "#b56576", "#6d597a", "#355070")
+_COLOURS = ("#1f6f8b", "#c9c9c9", "#e0a458", "#8fb996", "#b56576", "#6d597a", "#355070", "#111111")
 
 
 def sections(rows: Sequence[Row], with_plots: bool) -> list[str]:
