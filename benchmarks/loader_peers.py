@@ -9,6 +9,7 @@ quarter, `aliased` not at all, as most loaders do.
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import cv2
@@ -99,12 +100,13 @@ def eval_work(faces: Annotations, data: DataConfig, size: int) -> Work:
 def opencv_loader(
     work: Work, batch_size: int, workers: int, shrinking: Shrinking, pinned: bool = False
 ) -> DataLoader:
-    return _loader(_OpenCv(work, shrinking), batch_size, workers, pinned)
+    return _loader(_Crops(work, partial(_opencv_crop, shrinking)), batch_size, workers, pinned)
 
 
 def albumentations_loader(work: Work, batch_size: int, workers: int) -> DataLoader:
     """Raises ImportError where albumentations is not installed."""
-    return _loader(_Albumentations(work), batch_size, workers)
+    change = _composed(importlib.import_module("albumentations"), work.size)
+    return _loader(_Crops(work, partial(_albumentations_crop, change)), batch_size, workers)
 
 
 def _loader(dataset: Dataset, batch_size: int, workers: int, pinned: bool = False) -> DataLoader:
@@ -123,10 +125,10 @@ def _one_thread(worker: int) -> None:
 
 
 class _Crops(Dataset):
-    """(image, landmarks) of the samples at some places of the epoch."""
+    """(image, landmarks) of the samples at some places of the epoch; `crop` makes uint8 images."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, crop: Callable[[Part, int], Image]) -> None:
+        self.work, self.crop = work, crop
 
     def __len__(self) -> int:
         return len(self.work.rows)
@@ -139,30 +141,16 @@ class _Crops(Dataset):
             for image, points in zip(images, part.landmarks, strict=True)
         ]
 
-    def crop(self, part: Part, i: int) -> Image:
-        raise NotImplementedError
+
+def _opencv_crop(shrinking: Shrinking, part: Part, i: int) -> Image:
+    crop = _warped(part, i, shrinking)
+    return crop if part.drawn is None else _appearance(crop, part.drawn, i)
 
 
-class _OpenCv(_Crops):
-    def __init__(self, work: Work, shrinking: Shrinking) -> None:
-        super().__init__(work)
-        self.shrinking = shrinking
-
-    def crop(self, part: Part, i: int) -> Image:
-        crop = _warped(part, i, self.shrinking)
-        return crop if part.drawn is None else _appearance(crop, part.drawn, i)
-
-
-class _Albumentations(_Crops):
+def _albumentations_crop(change: Callable[..., dict[str, Any]], part: Part, i: int) -> Image:
     """The crop by OpenCV, all the rest by albumentations' own draws, with the same chances."""
-
-    def __init__(self, work: Work) -> None:
-        super().__init__(work)
-        self.change = _composed(importlib.import_module("albumentations"), work.size)
-
-    def crop(self, part: Part, i: int) -> Image:
-        points = part.faces.landmarks[part.rows[i]]
-        return self.change(image=_warped(part, i, "aliased"), keypoints=points)["image"]
+    points = part.faces.landmarks[part.rows[i]]
+    return change(image=_warped(part, i, "aliased"), keypoints=points)["image"]
 
 
 def _composed(library: Any, size: int) -> Callable[..., dict[str, Any]]:

@@ -93,8 +93,9 @@ class DataConfig(Strict):
     (wflw: wflw98, pts: ibug68; coco and csv have none; a pack holds its own). `heldout` is the
     number of training faces kept for validation; those of one image stay together, or
     (`heldout_group` look_alike) those of all images that show one photograph. `threads` are DALI's
-    CPU threads. A picture that cannot be read or decoded stops the run (`on_error` fail) or is left
-    out and counted (skip), until more than the share `max_skipped` of the faces are.
+    CPU threads; as many each read files and, without a GPU, finish crops. A picture that cannot be
+    read or decoded stops the run (`on_error` fail) or is left out and counted (skip), until more
+    than the share `max_skipped` of the faces are.
     """
 
     root: UserPath

@@ -54,7 +54,9 @@ def test_a_requeued_job_runs_again_and_keeps_its_log(cluster: LocalCluster, tmp_
     assert lines(log)[-1] == "start 1"
 
 
-def test_a_higher_partition_sends_usr2_and_requeues(cluster: LocalCluster, tmp_path: Path) -> None:
+def test_a_higher_partition_sends_usr2_and_goes_first(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
     log, task = tmp_path / "log", tmp_path / "task.sh"
     task.write_text("trap 'echo saved; exit 0' USR2\necho start\nwhile :; do sleep 0.1; done\n")
     job = cluster.batch(
@@ -71,6 +73,11 @@ def test_a_higher_partition_sends_usr2_and_requeues(cluster: LocalCluster, tmp_p
     cluster.run("scontrol", "requeue", str(job))
     cluster.wait(urgent, "COMPLETED")
     until(lambda: lines(log).count("start") == 2, 40, "the second start")
+    assert [line for line in lines(log) if line in ("start", "saved")] == [
+        "start",
+        "saved",
+        "start",
+    ]
     cluster.run("scancel", str(job))
     cluster.wait(job, "CANCELLED")
 
