@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +23,8 @@ from programs import find
 __all__ = ["ask", "fail_node", "is_up", "restore_node", "start", "stop"]
 
 _PATIENCE = 90.0
+_SILENCE = 60.0
+"""Seconds in which SLURM should miss a node; it takes 25 to 40 of them."""
 _STATE, _NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
 
 
@@ -116,11 +119,11 @@ def _all_idle(cluster: Cluster) -> bool:
     return set(states) == set(cluster.settings.node_names) and set(states.values()) == {"idle"}
 
 
-def _wait_for(what: str, ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE
+def _wait_for(what: str, ready: Callable[[], bool], patience: float = _PATIENCE) -> None:
+    deadline = time.monotonic() + patience
     while not ready():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {_PATIENCE:.0f} s for {what}")
+            raise TimeoutError(f"waited {patience:.0f} s for {what}")
         time.sleep(0.1)
 
 
@@ -181,11 +184,30 @@ def fail_node(cluster: Cluster, node: str, daemon_only: bool) -> None:
     process = _slurmd(cluster, node)
     if daemon_only:
         send(signal.SIGKILL, [process.pid] if running(process) else [])
-    else:
-        _send_until_none_new(signal.SIGSTOP, cluster, node)
-    _wait_for(f"SLURM to call {node} down", lambda: _states(cluster)[node].startswith("down"))
-    if not daemon_only:
+        _wait_until_missed(cluster, node)
+        return
+    _send_until_none_new(signal.SIGSTOP, cluster, node)
+    try:
+        _wait_until_missed(cluster, node)
+    finally:
         _send_until_none_new(signal.SIGKILL, cluster, node)
+
+
+def _wait_until_missed(cluster: Cluster, node: str) -> None:
+    """Wait until SLURM calls a silent node down; if it does not, tell it, as its operator would."""
+
+    def is_down() -> bool:
+        return _states(cluster).get(node, "").startswith("down")
+
+    try:
+        _wait_for(f"SLURM to miss {node}", is_down, _SILENCE)
+    except TimeoutError as error:
+        print(f"cluster: {error}; told it so\n{_tail(cluster, 'slurmctld')}", file=sys.stderr)
+        down = (f"NodeName={node}", "State=DOWN", "Reason=silent")
+        answer = ask(cluster, "scontrol", "update", *down)
+        if answer.returncode:
+            raise RuntimeError(f"scontrol update {' '.join(down)}: {answer.stderr}") from None
+        _wait_for(f"SLURM to call {node} down", is_down)
 
 
 def _send_until_none_new(number: signal.Signals, cluster: Cluster, node: str) -> None:
@@ -205,7 +227,7 @@ def restore_node(cluster: Cluster, node: str) -> None:
     _spawn_slurmd(cluster, node)
 
     def is_back() -> bool:
-        state = _states(cluster)[node]
+        state = _states(cluster).get(node, "unknown")
         return not state.endswith("*") and not state.startswith(("down", "unknown"))
 
     _wait_for(f"{node} to be back", is_back)

@@ -10,10 +10,16 @@ from sesame_hpc.data.synth import synthesise
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    """Two nodes with two GPUs each, and the partitions main, low and high."""
+def started_cluster() -> Iterator[LocalCluster]:
     with local_cluster("--preemption") as started:
         yield started
+
+
+@pytest.fixture
+def cluster(started_cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """Two idle nodes with two GPUs each, and the partitions main, low and high."""
+    yield started_cluster
+    started_cluster.tidy()
 
 
 @pytest.fixture(scope="session")

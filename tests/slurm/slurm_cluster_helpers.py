@@ -56,7 +56,7 @@ class LocalCluster:
             [sys.executable, str(CLUSTER), command, str(self.folder), *arguments],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return finished.stdout
@@ -92,6 +92,22 @@ class LocalCluster:
 
         until(lambda: self.state(number) in states, seconds, seen)
         return self.job(number)
+
+    def tidy(self) -> None:
+        """End the jobs and switch on the nodes that a test which failed has left."""
+        self.run("scancel", "--me")
+        for name in re.findall(r"^(n\d+) +gone", self._status(), re.MULTILINE):
+            self.manage("restore", name)
+        until(self._is_idle, 60, lambda: f"idle nodes and no jobs:\n{self._status()}")
+
+    def _status(self) -> str:
+        """What `cluster.py status` prints, also where a daemon is gone."""
+        command = [sys.executable, str(CLUSTER), "status", str(self.folder)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+
+    def _is_idle(self) -> bool:
+        states = self.run("sinfo", "--noheader", "--format=%T").split()
+        return set(states) == {"idle"} and not self.run("squeue", "--noheader").strip()
 
 
 @contextmanager

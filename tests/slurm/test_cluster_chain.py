@@ -34,7 +34,9 @@ class Submitted:
         self.jobs = {stage: int(job) for stage, job in re.findall(r"(\w+) +job (\d+)", shown)}
 
     def log(self, stage: str) -> str:
-        return (self.run.folder / "logs" / f"{self.jobs[stage]}_0_log.out").read_text()
+        """What the stage has printed; a job runs before its log is there."""
+        file = self.run.folder / "logs" / f"{self.jobs[stage]}_0_log.out"
+        return file.read_text() if file.exists() else ""
 
     def restarts(self, stage: str) -> int:
         return int(self.cluster.job(self.jobs[stage])["Restarts"])
