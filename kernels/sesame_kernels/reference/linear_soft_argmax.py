@@ -16,6 +16,7 @@ from sesame_kernels.layout import (
     empty_maps,
     is_channels_last,
 )
+from sesame_kernels.reference.memory import on_large_pages
 from sesame_kernels.reference.pieces import pieces
 from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
 
@@ -40,7 +41,7 @@ def _itself_or_empty(part: Tensor, expected: Tensor) -> Tensor:
     is_whole = part.shape == expected.shape and part.stride() == expected.stride()
     if is_whole and part.dtype == expected.dtype:
         return part
-    return torch.empty_like(expected, device=part.device)
+    return on_large_pages(torch.empty_like(expected, device=part.device))
 
 
 def linear_soft_argmax(

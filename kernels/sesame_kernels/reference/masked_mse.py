@@ -5,6 +5,7 @@ from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
 from sesame_kernels.reference.difference import twice_difference_times
+from sesame_kernels.reference.memory import on_large_pages
 from sesame_kernels.reference.pieces import pieces
 
 __all__ = ["masked_mse", "masked_mse_backward"]
@@ -32,7 +33,7 @@ def masked_mse_backward(
     grad_loss: Tensor, prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float
 ) -> Tensor:
     """The gradient of the prediction, in its dtype and memory format."""
-    result = empty_gradient(prediction)
+    result = on_large_pages(empty_gradient(prediction))
     factor = _weight(mask, outside_weight, accumulation_dtype(prediction.dtype))
     factor *= grad_loss / max(1, prediction.numel())
     twice_difference_times(prediction, target, factor, result)

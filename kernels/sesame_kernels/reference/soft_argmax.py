@@ -17,6 +17,7 @@ from sesame_kernels.layout import (
     is_channels_last,
 )
 from sesame_kernels.reference.difference import twice_difference_times
+from sesame_kernels.reference.memory import on_large_pages
 from sesame_kernels.reference.pieces import pieces
 
 __all__ = [
@@ -97,7 +98,7 @@ def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tenso
     The kernels keep maximum and sum in the second result.
     """
     dtype = accumulation_dtype(logits.dtype)
-    probability = empty_gradient(logits, dtype)
+    probability = on_large_pages(empty_gradient(logits, dtype))
     coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
     fill_softmax(logits, beta, probability, coordinates)
     return coordinates, probability
@@ -137,7 +138,7 @@ def soft_argmax_backward(
     grad_coordinates: Tensor, logits: Tensor, coordinates: Tensor, statistics: Tensor, beta: float
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
-    result = empty_gradient(logits)
+    result = on_large_pages(empty_gradient(logits))
     turn_softmax(statistics, grad_coordinates * beta, coordinates, result)
     return result
 
@@ -170,7 +171,7 @@ def soft_argmax_moments_backward(
     along_y = (grad_second[:, :, 1:2] * away_y + grad[:, :, 1:]) * away_y
     along_x -= (grad_second * moments).sum(2, keepdim=True)
     along_both = grad_second[:, :, 2:] * away_y
-    result = empty_gradient(logits)
+    result = on_large_pages(empty_gradient(logits))
     for rows in pieces(logits):
         slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
         slope.addcmul_(along_both[rows, :, :, None], away_x[rows, :, None, :])

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
+from sesame_kernels.reference.memory import on_large_pages
 from sesame_kernels.reference.pieces import pieces
 from sesame_kernels.reference.soft_argmax import PIECE, fill_softmax, turn_softmax
 
@@ -21,7 +22,7 @@ def soft_argmax_l1(
     """(loss, coordinates [B, K, 2], the logits' gradient for an upstream gradient of 1)."""
     dtype = accumulation_dtype(logits.dtype)
     coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
-    gradient = empty_unit_gradient(logits) if with_gradient else logits.new_empty(0)
+    gradient = on_large_pages(empty_unit_gradient(logits) if with_gradient else logits.new_empty(0))
     target = target.to(dtype)
     factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
     unit = factor * (beta / max(1, coordinates.numel()))
@@ -42,7 +43,8 @@ def _sign(error: Tensor) -> Tensor:
 
 def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:
     """The unit gradient times the loss's, as a new tensor of `dtype`."""
-    return torch.mul(unit_gradient, grad_loss, out=empty_gradient(unit_gradient, dtype))
+    result = on_large_pages(empty_gradient(unit_gradient, dtype))
+    return torch.mul(unit_gradient, grad_loss, out=result)
 
 
 def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
