@@ -1,16 +1,15 @@
 """Timing of one op by several providers, forward, backward and both."""
 
 import platform
-import random
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
-from ctypes import CDLL
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice, product
 
 import torch
 from torch import Tensor
+from turns import quantiles, turns
 
 __all__ = [
     "COMPILED",
@@ -24,8 +23,6 @@ __all__ = [
 
 COMPILED = "torch.compile"
 DIRECTIONS = ("forward", "backward", "both")
-_BUDGET_SECONDS = 1.0
-_LEAST_ROUNDS = 10
 _COPY_BYTES = 1 << 30
 
 Provider = Callable[..., Tensor]
@@ -72,25 +69,42 @@ class Row:
     triton: str
 
 
-def measure(case: Case, device: torch.device) -> Iterator[Row]:
-    """Time every provider in every direction.
+def measure(op: str, index: int, case: Case, device: torch.device) -> Iterator[Row]:
+    """Time every provider of the module `op`'s case `index`, which is `case`, in every direction.
 
-    On the CPU providers take turns, to share disturbances, in an order that is drawn anew for each
-    round, and none finds memory that another one left. What torch.compile made has its turn alone,
-    since its threads, of another OpenMP, would hold the cores that others wait for.
+    On the CPU providers take turns, to share disturbances, each in a process of its own, where it
+    meets nothing of the memory that others had. What torch.compile made has its turn alone, since
+    its threads, of another OpenMP, would hold the cores that others wait for.
     """
     _require_equal(case)
-    on_cuda = device.type == "cuda"
-    copied = _copy_bandwidth() if on_cuda else None
+    if device.type == "cuda":
+        copied = _copy_bandwidth()
+        for direction, (name, provider) in product(DIRECTIONS, case.providers.items()):
+            run = _run(case, provider, direction)
+            yield _row(case, name, direction, _cuda_quantiles(run), run, copied)
+        return
     for names in _groups(case):
-        for direction in DIRECTIONS:
-            runs = {name: _run(case, case.providers[name], direction) for name in names}
-            if on_cuda:
-                quantiles = {name: _cuda_quantiles(run) for name, run in runs.items()}
-            else:
-                quantiles = _cpu_quantiles(runs)
-            for name, run in runs.items():
-                yield _row(case, name, direction, quantiles[name], run if on_cuda else None, copied)
+        with turns({name: _Maker(op, index, name) for name in names}) as taking_turns:
+            for direction in DIRECTIONS:
+                for name, times in taking_turns.times(direction).items():
+                    yield _row(case, name, direction, quantiles(times), None, None)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes a provider's runs, by direction, in another process."""
+
+    op: str
+    index: int
+    provider: str
+    threads: int = field(default_factory=torch.get_num_threads)
+
+    def __call__(self) -> Callable[[str], Callable[[], object]]:
+        torch.set_num_threads(self.threads)
+        torch.manual_seed(0)
+        cases = import_module(self.op).cases(torch.device("cpu"))
+        case = next(islice(cases, self.index, None))
+        return lambda direction: _run(case, case.providers[self.provider], direction)
 
 
 def _groups(case: Case) -> list[list[str]]:
@@ -157,45 +171,6 @@ def _row(
         torch=torch.__version__,
         triton=package_version("triton"),
     )
-
-
-def _cpu_quantiles(
-    runs: Mapping[str, Callable[[], object]],
-) -> dict[str, tuple[float, float, float]]:
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-        run()
-    deadline = time.perf_counter() + _BUDGET_SECONDS * len(runs)
-    rounds = 0
-    order, shuffle, release = list(runs), random.Random(0).shuffle, _releaser()
-    while rounds < _LEAST_ROUNDS or time.perf_counter() < deadline:
-        rounds += 1
-        shuffle(order)
-        for name in order:
-            release()
-            start = time.perf_counter()
-            runs[name]()
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: _quantiles(values) for name, values in times.items()}
-
-
-def _releaser() -> Callable[[], object]:
-    """Gives glibc's freed memory back to the kernel, as do_bench clears a GPU's cache.
-
-    What glibc keeps of tensors of tens of MB depends on all that was freed before: the same code
-    takes half or twice the time, by the page faults that it meets.
-    """
-    try:
-        malloc_trim = CDLL(None).malloc_trim
-    except (OSError, AttributeError):
-        return lambda: None
-    return lambda: malloc_trim(0)
-
-
-def _quantiles(values: list[float]) -> tuple[float, float, float]:
-    fifths = statistics.quantiles(values, n=5)
-    return statistics.median(values), fifths[0], fifths[3]
 
 
 def _cuda_quantiles(run: Callable[[], object]) -> tuple[float, float, float]:

@@ -42,8 +42,8 @@ def passes_tests(op: str, device: str) -> bool:
 
 def run(op: str, device: torch.device) -> list[Row]:
     rows = []
-    for case in import_module(op).cases(device):
-        for row in measure(case, device):
+    for index, case in enumerate(import_module(op).cases(device)):
+        for row in measure(op, index, case, device):
             print(_line(row), flush=True)
             rows.append(row)
     return rows

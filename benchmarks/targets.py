@@ -66,6 +66,7 @@ def _floor(times: dict[tuple[str, str, str], float]) -> list[str]:
         f"A quarter of kornia's time is {kornia / 4:.2f} ms. One read and one copy of the logits",
         f"take {copy:.2f} ms; PyTorch's softmax and one product in place, without coordinates or",
         f"slopes, take {softmax:.2f} ms; ours takes {ours:.2f} ms. A run finds no memory that",
-        "another one left: most of the copy's time is the first touch of the one tensor of 26 MB.",
+        "another one left: most of the copy's time is the first touch of the one tensor of 26 MB,",
+        "which ours asks Linux to give in large pages.",
         "",
     ]

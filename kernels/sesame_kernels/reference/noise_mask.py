@@ -5,7 +5,6 @@ from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
-from sesame_kernels.reference.memory import on_large_pages
 from sesame_kernels.reference.philox import normals, philox
 from sesame_kernels.reference.pieces import pieces
 
@@ -75,7 +74,7 @@ def noise_mask(
     batch, _, height, width = images.shape
     dtype = accumulation_dtype(images.dtype)
     coverage = images.new_empty((batch, height, width), dtype=dtype)
-    masked = on_large_pages(empty_gradient(images))
+    masked = empty_gradient(images)
     source, result, weights = images.flatten(2), masked.flatten(2), coverage.flatten(1)
     num_pixels = height * width
     samples, span = max(1, _CHUNK // max(1, num_pixels)), min(_CHUNK, max(1, num_pixels))
@@ -98,7 +97,7 @@ def noise_mask(
 
 def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     """The gradient of the images: (1 - lambda) times that of the masked images."""
-    result = on_large_pages(empty_gradient(grad_masked))
+    result = empty_gradient(grad_masked)
     for rows in pieces(grad_masked):
         torch.mul(grad_masked[rows], 1.0 - coverage[rows], out=result[rows])
     return result
