@@ -31,6 +31,7 @@ from sesame_hpc.data.pack import PackSettings, read_pack, write_pack
 from sesame_hpc.data.readers import read_annotations
 from sesame_hpc.data.synth import synthesise
 from sesame_hpc.training.distributed import World, connect
+from sesame_hpc.training.precision import settle_precision
 
 __all__ = ["Row", "main"]
 
@@ -159,9 +160,10 @@ def setups(options: argparse.Namespace, world: World) -> Iterator[Setup]:
         settings = ["data.root=.", f"data.threads={options.workers}"]
         config = load_config(find_config(preset), [*settings, *(TINY if options.tiny else [])])
         for batch in options.batches or ([64, 128, 32] if on_cuda else [32]):
+            settled = settle_precision(config, None, world.device).runtime.precision
             runtime = RuntimeConfig(
                 device=options.device,
-                precision="bf16" if on_cuda else "fp32",
+                precision="bf16" if on_cuda else settled,
                 compile=options.compile or ("regions" if on_cuda else "none"),
             )
             yield Setup(preset, config, batch, runtime, world)

@@ -37,6 +37,7 @@ from sesame_hpc.data.synth import synthesise
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.stages.coordinates import l1_coord
 from sesame_hpc.training.allocator import keep_freed_memory
+from sesame_hpc.training.precision import autocast_dtype
 
 __all__ = ["Row", "main"]
 
@@ -194,7 +195,7 @@ def measure_step(meter: Meter, preset: str) -> None:
     images = torch.rand(BATCH, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     landmarks = torch.rand(BATCH, 98, 2, device=device)
-    bf16 = config.runtime.precision == "bf16"
+    bf16 = autocast_dtype(config.runtime, device) == torch.bfloat16
 
     def step() -> int:
         optimiser.zero_grad()

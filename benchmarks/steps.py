@@ -16,6 +16,7 @@ from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
 from sesame_hpc.training.average import WeightAverage
 from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.prepare import compiled_unit, prepare_network
 from sesame_hpc.training.task import Task
 from sesame_hpc.training.window import LossWindow
@@ -128,6 +129,7 @@ class Steps:
         return step
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self.runtime.precision == "bf16":
-            return torch.autocast(self.world.device.type, dtype=torch.bfloat16)
-        return nullcontext()
+        dtype = autocast_dtype(self.runtime, self.world.device)
+        if dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.world.device.type, dtype=dtype)

@@ -26,6 +26,7 @@ from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
 from sesame_hpc.data.loader import Batch
 from sesame_hpc.schemes import load_scheme
 from sesame_hpc.training.distributed import World, connect
+from sesame_hpc.training.precision import settle_precision
 from sesame_hpc.training.throughput import matmul_rate, peak_memory, training_flops
 
 __all__ = ["Row", "main"]
@@ -78,13 +79,16 @@ def cuda_cases(options: argparse.Namespace) -> Iterator[Case]:
             yield Case(config, "paper", batch, precision, compile)
 
 
-def cpu_cases(options: argparse.Namespace) -> Iterator[Case]:
+def cpu_cases(options: argparse.Namespace, device: torch.device) -> Iterator[Case]:
+    """Each preset in the precision that it takes on this machine, then in the other."""
     for preset in ("demo", "lfpw_small"):
         settings = ["data.root=.", *(TINY if options.tiny else [])]
         config = load_config(find_config(preset), settings)
-        for compile in options.compile:
-            batch = 4 if options.tiny else config.stages.preliminary.batch_size
-            yield Case(config, preset, batch, "fp32", compile)
+        own = settle_precision(config, None, device).runtime.precision
+        for precision in dict.fromkeys((own, "fp32")):
+            for compile in options.compile:
+                batch = 4 if options.tiny else config.stages.preliminary.batch_size
+                yield Case(config, preset, batch, precision, compile)
 
 
 def measure(case: Case, world: World, options: argparse.Namespace) -> Iterator[Row]:
@@ -167,7 +171,7 @@ def main() -> None:
     options.compile = options.compile or (units[1:] + units[:1] if on_cuda else units[:2])
     table = Table(options.csv or RESULTS / f"step_{options.device}.csv", Row)
     world = connect(RuntimeConfig(device=options.device, threads=options.threads))
-    for case in cuda_cases(options) if on_cuda else cpu_cases(options):
+    for case in cuda_cases(options) if on_cuda else cpu_cases(options, world.device):
         try:
             for row in measure(case, world, options):
                 table.append(row)

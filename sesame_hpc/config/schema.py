@@ -204,16 +204,18 @@ class MaskingConfig(Strict):
 class RuntimeConfig(Strict):
     """The machine: what may change between a run and its continuation without changing the task.
 
-    `precision` bf16 is DeepSpeed's torch_autocast; `threads` are torch's CPU threads per rank
-    (None: cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the
-    start, `timeout_minutes` how long at any step. `compile` is what torch.compile takes at a time:
-    regions (the stem, a stack), the whole network, the whole network as CUDA graphs, or nothing
-    (none); auto is regions on CUDA and none on the CPU. `activation_checkpointing` computes each
-    stack's inner activations a second time instead of keeping them.
+    `precision` bf16 is DeepSpeed's torch_autocast; auto is bf16 where the machine that the run
+    begins on multiplies it by itself (GPUs since Ampere, CPUs with AVX512-BF16 or AMX), else fp32,
+    and the run keeps it. `threads` are torch's CPU threads per rank (None: cores / local ranks).
+    `rendezvous_minutes` is how long ranks wait for each other at the start, `timeout_minutes` how
+    long at any step. `compile` is what torch.compile takes at a time: regions (the stem, a stack),
+    the whole network, the whole network as CUDA graphs, or nothing (none); auto is regions on CUDA
+    and none on the CPU. `activation_checkpointing` computes each stack's inner activations a second
+    time instead of keeping them.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     zero_stage: Literal[0, 1] = 0
     accumulation: PositiveInt = 1
     clip: Annotated[float, Field(ge=0.0)] = 0.0

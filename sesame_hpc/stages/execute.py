@@ -27,6 +27,7 @@ from sesame_hpc.training.distributed import World, connect
 from sesame_hpc.training.environment import environment
 from sesame_hpc.training.interruption import Interrupted
 from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.precision import settle_precision
 
 __all__ = ["execute"]
 
@@ -42,6 +43,7 @@ def execute(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
 
 
 def _execute(config: Config, folder: RunFolder, stages: Sequence[str], world: World) -> None:
+    config = world.share(_settled(config, folder, world) if world.is_main else None)
     if world.is_main:
         folder.open(config, environment())
     world.barrier()
@@ -59,6 +61,11 @@ def _execute(config: Config, folder: RunFolder, stages: Sequence[str], world: Wo
         print_summary(folder, console)
     if world.is_main:
         console.print(report_line(folder), markup=False, highlight=False, soft_wrap=True)
+
+
+def _settled(config: Config, folder: RunFolder, world: World) -> Config:
+    earlier = folder.config() if folder.config_file.exists() else None
+    return settle_precision(config, earlier, world.device)
 
 
 def _stop_if_asked(session: Session, name: str) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from sesame_hpc.config import Config, StageConfig
@@ -18,6 +17,7 @@ from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.fit import Fit
 from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.prepare import prepare_network
 from sesame_hpc.training.profiling import NoProfiler, StepProfiler
 from sesame_hpc.training.schedule import micro_batch_size
@@ -113,7 +113,7 @@ class Session:
 
     def _images_at_full_rate(self, network: nn.Module) -> float:
         """Images a second that one rank would train at the rate of a matrix product."""
-        dtype = torch.bfloat16 if self.config.runtime.precision == "bf16" else torch.float32
+        dtype = autocast_dtype(self.config.runtime, self.world.device)
         flops = training_flops(network, self.config.model.image_size)
         return matmul_rate(self.world.device, dtype) / flops
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sesame_hpc.config import RuntimeConfig, StageConfig
 from sesame_hpc.training.allocator import keep_freed_memory
 from sesame_hpc.training.distributed import World
+from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.schedule import lr_factor, micro_batch_size
 
 __all__ = ["Engine"]
@@ -44,7 +45,10 @@ def _deepspeed_config(stage: StageConfig, runtime: RuntimeConfig, world: World) 
         "gradient_clipping": runtime.clip if runtime.zero_stage else 0.0,
         "zero_optimization": {"stage": runtime.zero_stage},
         "zero_allow_untested_optimizer": True,
-        "torch_autocast": {"enabled": runtime.precision == "bf16", "dtype": "bfloat16"},
+        "torch_autocast": {
+            "enabled": autocast_dtype(runtime, world.device) == torch.bfloat16,
+            "dtype": "bfloat16",
+        },
         "steps_per_print": 2**62,
         "timers": {"throughput": {"enabled": False}},  # it awaits the device twice a step
     }
