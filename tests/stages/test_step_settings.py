@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from sesame_hpc.config import load_config
+from sesame_hpc.config import RuntimeConfig, load_config
 from sesame_hpc.stages.run import train
+from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.records import MetricsLog
 
 
@@ -34,6 +36,23 @@ def test_a_profile_and_checkpointed_activations_change_no_bit(run, capsys) -> No
     assert all(plain[key].equal(seen[key]) for key in plain)
     assert (folder / "profile/preliminary.json.gz").stat().st_size > 1000
     assert "data wait" in capsys.readouterr().out
+
+
+def written_precision(folder: Path) -> str:
+    return load_config(folder / "config.yaml").runtime.precision
+
+
+def test_auto_is_settled_when_a_run_begins_and_stays(run, tmp_path: Path) -> None:
+    folder = run("settled", "runtime.precision=auto")
+    dtype = autocast_dtype(RuntimeConfig(precision="auto"), torch.device("cpu"))
+    assert written_precision(folder) == {torch.float32: "fp32", torch.bfloat16: "bf16"}[dtype]
+    explicit = run("explicit", f"runtime.precision={written_precision(folder)}")
+    auto, same = weights(folder), weights(explicit)
+    assert all(auto[key].equal(same[key]) for key in auto)
+    other = "bf16" if dtype == torch.float32 else "fp32"
+    kept = run("kept", f"runtime.precision={other}")
+    train(load_config(tmp_path / "kept.yaml", ["runtime.precision=auto"]), only="pretrain")
+    assert written_precision(kept) == other
 
 
 def test_the_fused_head_trains_to_the_same_landmarks(run) -> None:
