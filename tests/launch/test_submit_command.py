@@ -11,8 +11,10 @@ from launched_runs import answering, squeue_line, tiny_config
 
 from sesame_hpc.launch.profile import JOBS
 
+# Shells start what runs in the background with SIGINT ignored, and processes inherit that.
 CODE = (
-    "import sys\n"
+    "import signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from sesame_hpc.cli.main import main\n"
     "try: main()\n"
     "finally: print('MODULES', *sys.modules)"
