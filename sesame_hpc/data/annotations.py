@@ -10,7 +10,7 @@ import numpy as np
 from sesame_hpc.schemes import Scheme
 
 if TYPE_CHECKING:
-    from sesame_hpc.data.pack.read import PackedPictures
+    from sesame_hpc.data.pack.pictures import PackedPictures
 
 __all__ = ["Annotations", "split_heldout"]
 

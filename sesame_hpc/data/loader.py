@@ -24,6 +24,7 @@ from sesame_hpc.data.geometry import (
     invert,
 )
 from sesame_hpc.data.keyed import epoch_permutation, keyed_generator
+from sesame_hpc.data.pack.read import check_stored
 from sesame_hpc.data.pictures import Pictures
 from sesame_hpc.data.pipeline import Feed, Looks
 from sesame_hpc.data.windows import content_limits, face_boxes
@@ -75,7 +76,7 @@ class TrainLoader:
         appearance: Appearance = "full",
     ) -> None:
         _check_shares(batch_size, rank, world_size)
-        _check_pack(annotations, data, size)
+        check_stored(annotations, data.box, data.augment, size)
         self._per_step = batch_size * world_size
         self.steps_per_epoch = len(annotations) // self._per_step
         if self.steps_per_epoch == 0:
@@ -176,7 +177,7 @@ class EvalLoader:
         world_size: int = 1,
     ) -> None:
         _check_shares(batch_size, rank, world_size)
-        _check_pack(annotations, data, size)
+        check_stored(annotations, data.box, data.augment, size)
         self._annotations = annotations
         self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
         self.pictures = Pictures(annotations, data)
@@ -229,11 +230,6 @@ def decode_plan(
     if limits is not None:
         limits = apply(to_stored, limits.reshape(-1, 2, 2)).reshape(-1, 4)
     return decode_window(compose(matrices, invert(to_stored)), size, limits)
-
-
-def _check_pack(faces: Annotations, data: DataConfig, size: int) -> None:
-    if faces.pack is not None:
-        faces.pack.check(faces, data.box, data.augment, size)
 
 
 def _check_shares(batch_size: int, rank: int, world_size: int) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.finding import Finding
 from sesame_hpc.data.check.inventory import Inventory
-from sesame_hpc.data.pack.read import MANIFEST, PackedPictures, read_settings
+from sesame_hpc.data.pack.pictures import PackedPictures
+from sesame_hpc.data.pack.read import MANIFEST, check_stored, read_settings
 
 __all__ = ["check_pack_crops", "check_pack_index", "check_pack_reach", "unchecked_of_pack"]
 
@@ -60,7 +61,7 @@ def check_pack_reach(inventory: Inventory) -> Iterator[Finding]:
         if pack.size is None or not len(rows):
             continue
         try:
-            pack.check(table.select(rows), box, settings.augment, pack.size)
+            check_stored(table.select(rows), box, settings.augment, pack.size)
         except ValueError as error:
             message = f"{split}, {box.protocol} boxes: {error}"
             yield Finding("warning", "pack-reach", str(inventory.root / MANIFEST), message)

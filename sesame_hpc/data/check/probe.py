@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.pictures import Encoded, Picture, probe_pictures
 from sesame_hpc.data.geometry import apply
-from sesame_hpc.data.pack.read import PackedPictures
+from sesame_hpc.data.pack.pictures import PackedPictures
 
 __all__ = ["probe_tables"]
 

@@ -10,13 +10,8 @@ show. With a size they are crops around each face, as large as augmentation can 
 what training at that size needs, and encoded as JPEG again; originals that need neither stay.
 """
 
-from sesame_hpc.data.pack.read import (
-    PackedPictures,
-    has_pack,
-    has_pack_split,
-    read_pack,
-    read_settings,
-)
+from sesame_hpc.data.pack.pictures import PackedPictures
+from sesame_hpc.data.pack.read import has_pack, has_pack_split, read_pack, read_settings
 from sesame_hpc.data.pack.settings import PackSettings
 from sesame_hpc.data.pack.write import PackReport, write_pack
 

@@ -1,17 +1,16 @@
-"""Reading packs: annotation tables, and pictures by sample id from memory-mapped shards."""
+"""Reading packs: the manifest, annotation tables, and whether crops lie within what is stored."""
 
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.faults import folder_entries
-from sesame_hpc.data.pack.layout import open_shard
+from sesame_hpc.data.pack.pictures import PackedPictures
 from sesame_hpc.data.pack.settings import PackSettings
 from sesame_hpc.data.pack.table import read_table
 from sesame_hpc.data.windows import face_boxes, reach
@@ -20,7 +19,7 @@ from sesame_hpc.schemes import Scheme, load_scheme
 __all__ = [
     "MANIFEST",
     "SCHEME_FILE",
-    "PackedPictures",
+    "check_stored",
     "has_pack",
     "has_pack_split",
     "read_manifest",
@@ -57,98 +56,6 @@ class _Manifest(BaseModel):
     def _readable(cls, settings: dict[str, Any]) -> dict[str, Any]:
         PackSettings.from_json(settings)
         return settings
-
-
-class PackedPictures:
-    """The pictures of a pack's part: random access by sample id, from memory-mapped shards.
-
-    Args:
-        paths: the shards.
-        size: the crop size that the pack was made for; None where it holds the original files.
-
-    Raises:
-        FileNotFoundError, ValueError: a shard is missing or damaged, by its name.
-    """
-
-    def __init__(self, paths: list[Path], size: int | None) -> None:
-        self.size = size
-        self._shards = [open_shard(path) for path in paths]
-        records = np.concatenate([shard.index for shard in self._shards])
-        numbers = np.repeat(np.arange(len(paths)), [len(shard.index) for shard in self._shards])
-        order = np.argsort(records["sample_id"], kind="stable")
-        self._records, self._shard_of = records[order], numbers[order]
-        self._position_of = {each: i for i, each in enumerate(self._records["sample_id"].tolist())}
-
-    def encoded(self, sample_id: int) -> NDArray[np.uint8]:
-        """The encoded picture of a face, uint8 [n], as a read-only view of the file.
-
-        Raises:
-            ValueError: its checksum differs, by shard and sample, or it is not in the pack.
-        """
-        if (position := self._position_of.get(sample_id)) is None:
-            raise ValueError(f"sample {sample_id} is not in the pack")
-        return self._shards[self._shard_of[position]].encoded(self._records[position])
-
-    @property
-    def sample_ids(self) -> NDArray[np.int64]:
-        """The sample ids of the index, ascending."""
-        return self._records["sample_id"].copy()
-
-    def records(self, sample_ids: NDArray[np.int64]) -> NDArray[np.void]:
-        """What the index says of these faces, `layout.RECORD` [B].
-
-        Raises:
-            ValueError: it says nothing of one of them.
-        """
-        return self._records[self._positions(sample_ids)]
-
-    def matrices(self, sample_ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """From pixels of the whole pictures to pixels of the stored ones: [B, 2, 3]."""
-        records = self.records(sample_ids)
-        region = records["region"]
-        scale = records["stored"] / np.maximum(region[:, 2:] - region[:, :2], 1)
-        scale[records["original"]] = 1
-        matrices = np.zeros((len(records), 2, 3))
-        matrices[:, 0, 0], matrices[:, 1, 1] = scale.T
-        matrices[:, :, 2] = -scale * region[:, :2]
-        return matrices
-
-    def check(
-        self, annotations: Annotations, box: BoxConfig, augment: AugmentConfig, size: int
-    ) -> None:
-        """Whether crops of `size` pixels with these settings lie within what is stored.
-
-        Raises:
-            ValueError: they do not; says what to pack with.
-        """
-        if self.size is None:
-            return
-        if size > self.size:
-            raise ValueError(
-                f"{annotations.root} is packed for crops of {self.size} pixels, but {size} are "
-                f"asked for: pack with --size {size}, or without --size"
-            )
-        records = self.records(annotations.sample_ids)
-        boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
-        wanted = reach(boxes, box, augment)
-        region, extent = records["region"], np.tile(records["picture"], 2)
-        outward = np.array([-1, -1, 1, 1])
-        beyond = outward * (np.clip(wanted, 0, extent) - region) > _SPARE_PIXELS
-        missing = beyond.any(axis=1) & ~records["original"]
-        if missing.any():
-            row = int(np.flatnonzero(missing)[0])
-            raise ValueError(
-                f"{annotations.root}: data.box or data.augment ask for more than is packed of "
-                f"{missing.sum()} of {len(missing)} faces, first sample "
-                f"{annotations.sample_ids[row]}: pack again with this config, or a larger --margin"
-            )
-
-    def _positions(self, sample_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        ids = self._records["sample_id"]
-        positions = np.minimum(np.searchsorted(ids, sample_ids), len(ids) - 1)
-        if (unknown := ids[positions] != sample_ids).any():
-            raise ValueError(f"sample {np.asarray(sample_ids)[unknown][0]} is not in the pack")
-        return positions
 
 
 def has_pack(root: Path) -> bool:
@@ -218,3 +125,35 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
         sample_ids=table["sample_id"].copy(),
         pack=PackedPictures([root / name for name in part["shards"]], manifest["settings"]["size"]),
     )
+
+
+def check_stored(
+    annotations: Annotations, box: BoxConfig, augment: AugmentConfig, size: int
+) -> None:
+    """Whether crops of `size` pixels with these settings lie within what the faces' pack stores.
+
+    Raises:
+        ValueError: they do not; says what to pack with.
+    """
+    pack = annotations.pack
+    if pack is None or pack.size is None:
+        return
+    if size > pack.size:
+        raise ValueError(
+            f"{annotations.root} is packed for crops of {pack.size} pixels, but {size} are "
+            f"asked for: pack with --size {size}, or without --size"
+        )
+    records = pack.records(annotations.sample_ids)
+    boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
+    wanted = reach(boxes, box, augment)
+    region, extent = records["region"], np.tile(records["picture"], 2)
+    outward = np.array([-1, -1, 1, 1])
+    beyond = outward * (np.clip(wanted, 0, extent) - region) > _SPARE_PIXELS
+    missing = beyond.any(axis=1) & ~records["original"]
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0])
+        raise ValueError(
+            f"{annotations.root}: data.box or data.augment ask for more than is packed of "
+            f"{missing.sum()} of {len(missing)} faces, first sample "
+            f"{annotations.sample_ids[row]}: pack again with this config, or a larger --margin"
+        )
