@@ -14,6 +14,7 @@ __all__ = ["join_slurm_step", "slurm_rank_environment", "unused_tasks"]
 # Below the ports that Linux hands out by itself (from 32768), above those of SLURM and most
 # services. Every node computes the same port, so no node's own settings are asked.
 _FIRST_PORT, _PORTS = 20000, 9973
+_CPUS = "SLURM_CPUS_PER_TASK"
 
 
 def join_slurm_step(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -28,7 +29,8 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT of this task.
 
     Also SESAME_NODES, the nodes of the ranks ("n0*2,n1*2"), and SESAME_NODE, this one, which
-    messages about missing ranks name; and SESAME_MEETING, which is no other step's.
+    messages about missing ranks name; SESAME_MEETING, which is no other step's; and SESAME_CPUS,
+    the CPUs of this task alone, where --cpus-per-task says.
 
     Empty where the process is not a task that srun started: outside SLURM, in a batch script
     itself, in the shell of `salloc`; and where RANK is set, since torchrun has said it all. A
@@ -55,7 +57,8 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
     master = environ.get("MASTER_ADDR") or (
         reachable_address(nodes[0], others) if size > 1 else "127.0.0.1"
     )
-    return {
+    own = {"SESAME_CPUS": str(_number(environ, _CPUS))} if _CPUS in environ else {}
+    return own | {
         "RANK": str(rank),
         "WORLD_SIZE": str(size),
         "LOCAL_RANK": str(local_rank),

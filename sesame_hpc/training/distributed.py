@@ -2,6 +2,7 @@
 
 import atexit
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,7 @@ from sesame_hpc.training.interface import choose_gloo_interface
 from sesame_hpc.training.rendezvous import meet
 from sesame_hpc.training.roll_call import RollCall
 
-__all__ = ["World", "connect"]
+__all__ = ["World", "connect", "cpu_threads"]
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,14 @@ def _device_index(local_rank: int, visible: int) -> int:
     return local_rank
 
 
-def _set_cpu_threads(threads: int | None) -> None:
-    local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // local_ranks))
+def cpu_threads(environ: Mapping[str, str], usable: int) -> int:
+    """Torch's threads of this rank, of `usable` cores: its own of SLURM, or a share of the node's.
+
+    SLURM may bind a task to its own cores or not, so their number alone does not say which it is.
+    """
+    own = environ.get("SESAME_CPUS")
+    share = int(own) if own else usable // int(environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(usable, share))
 
 
 def connect(runtime: RuntimeConfig) -> World:
@@ -109,7 +115,8 @@ def connect(runtime: RuntimeConfig) -> World:
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = _device(runtime.device, local_rank)
-    _set_cpu_threads(runtime.threads)
+    usable = len(os.sched_getaffinity(0))
+    torch.set_num_threads(runtime.threads or cpu_threads(os.environ, usable))
     backend = "nccl" if device.type == "cuda" else "gloo"
     if size == 1:
         if not dist.is_initialized():

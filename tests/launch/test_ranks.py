@@ -82,6 +82,12 @@ def test_a_step_on_part_of_an_allocation_counts_its_own_tasks() -> None:
     assert found["SESAME_NODES"] == "localhost*2"
 
 
+def test_the_cpus_of_a_task_are_its_own() -> None:
+    assert slurm_rank_environment(UNEVEN | {"SLURM_CPUS_PER_TASK": "8"})["SESAME_CPUS"] == "8"
+    with pytest.raises(ValueError, match="SLURM_CPUS_PER_TASK is 'many'"):
+        slurm_rank_environment(UNEVEN | {"SLURM_CPUS_PER_TASK": "many"})
+
+
 def test_a_task_alone_needs_no_names() -> None:
     found = without_meeting(ARRAY)
     assert (found["RANK"], found["WORLD_SIZE"]) == ("0", "1")
