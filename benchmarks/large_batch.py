@@ -4,7 +4,8 @@ The preliminary stage of a preset at several batch sizes and seeds, with as many
 preset's batch sees (`--samples` for multiples of it). The rate grows with the batch (Goyal et al.,
 "Accurate, large minibatch SGD", 2017), or with its root (`--power 0.5`; Malladi et al., "On the
 SDEs and scaling rules for adaptive gradient algorithms", 2022), after a warm-up over a tenth of the
-steps. Rows are written as they come; what the file holds already is not run again.
+steps. `--betas` gives batches above the preset's shorter memories, which that paper derives too.
+Rows are written as they come; what the file holds already is not run again.
 """
 
 import argparse
@@ -39,12 +40,15 @@ class Row:
     steps: int
     lr: float
     warmup_steps: int
+    beta1: float
+    beta2: float
     heldout_nme: float
     seconds: float
 
     @property
-    def key(self) -> tuple[str, str, int, float, int, float]:
-        return self.preset, self.settings, self.batch, self.samples, self.seed, self.lr
+    def key(self) -> tuple[object, ...]:
+        task = self.preset, self.settings, self.batch, self.samples, self.seed
+        return *task, self.lr, self.beta1, self.beta2
 
 
 def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
@@ -57,6 +61,7 @@ def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
     samples = stage.epochs * (faces // own) * own * options.samples
     epochs = round(samples / (per_epoch * batch))
     steps = epochs * per_epoch
+    beta1, beta2 = stage.betas if batch == own else options.betas or stage.betas
     return Row(
         preset=options.preset,
         settings=" ".join(options.settings),
@@ -66,6 +71,8 @@ def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
         steps=steps,
         lr=round(stage.lr * (batch / own) ** options.power, 6),
         warmup_steps=0 if batch == own else round(WARM_UP_SHARE * steps),
+        beta1=beta1,
+        beta2=beta2,
         heldout_nme=math.nan,
         seconds=math.nan,
     )
@@ -87,6 +94,7 @@ def run(options: argparse.Namespace, row: Row, folder: Path) -> Row:
         f"stages.preliminary.lr={row.lr}",
         f"stages.preliminary.final_lr={row.lr * decay}",
         f"stages.preliminary.warmup_steps={row.warmup_steps}",
+        f"stages.preliminary.betas=[{row.beta1}, {row.beta2}]",
         "log.eval_epochs=0",
         "log.tensorboard=false",
         *options.settings,
@@ -108,6 +116,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--samples", type=float, default=1.0, help="multiple of the preset's")
     parser.add_argument("--power", type=float, default=1.0, help="of the batch, in the rate")
+    parser.add_argument("--betas", type=float, nargs=2, help="Adam's, for the larger batches")
     parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
     here = Path(__file__).resolve().parent
     parser.add_argument("--csv", type=Path, default=here / "results/large_batch_cpu.csv")

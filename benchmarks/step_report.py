@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 
 import before_after
 import end_to_end
@@ -129,26 +130,25 @@ def checked(rows: Sequence[scaling_check.CheckRow]) -> str:
 
 def batches(rows: Sequence[large_batch.Row]) -> str:
     heading = (
-        "preset",
-        "settings",
-        "batch",
-        "samples",
-        "seed",
-        "steps",
-        "rate",
-        "warm-up",
-        "NME %",
+        *("preset", "settings", "samples", "batch", "steps", "rate", "warm-up", "betas"),
+        "NME % by seed",
+        "mean",
     )
-    return _table(
-        heading,
-        [
-            (
-                *(row.preset, row.settings, row.batch, f"{row.samples:g}x", row.seed, row.steps),
-                *(f"{row.lr:g}", row.warmup_steps, f"{row.heldout_nme:.3f}"),
-            )
-            for row in rows
-        ],
-    )
+
+    def setup(row: large_batch.Row) -> tuple[object, ...]:
+        size = row.preset, row.settings, f"{row.samples:g}x", row.batch, row.steps
+        return *size, f"{row.lr:g}", row.warmup_steps, f"{row.beta1:g}, {row.beta2:g}"
+
+    cells = []
+    for same, group in groupby(sorted(rows, key=_batch_order), setup):
+        figures = [row.heldout_nme for row in group]
+        cells.append((*same, ", ".join(f"{nme:.3f}" for nme in figures), f"{fmean(figures):.2f}"))
+    return _table(heading, cells)
+
+
+def _batch_order(row: large_batch.Row) -> tuple[object, ...]:
+    size = row.preset, row.settings, row.samples, row.batch
+    return *size, row.lr, row.beta1, row.beta2, row.seed
 
 
 SECTIONS = (

@@ -40,6 +40,7 @@ STAGES = ("preliminary", "pretrain", "finetune")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 Positive = Annotated[float, Field(gt=0.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 BoxProtocol = Literal["square", "letterbox", "landmarks"]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -148,8 +149,9 @@ class HeadConfig(Strict):
 class StageConfig(Strict):
     """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps.
 
-    `ema` is the decay per optimizer step of an average of the weights that is kept beside them and
-    evaluated as a row of its own; None keeps none.
+    `betas` are Adam's decays per step of the gradient's mean and of its square. `ema` is the decay
+    per step of an average of the weights that is kept beside them and evaluated as a row of its
+    own; None keeps none.
     """
 
     epochs: PositiveInt = 300
@@ -157,6 +159,7 @@ class StageConfig(Strict):
     lr: Positive = 1e-3
     final_lr: Positive = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
 
     @model_validator(mode="after")
@@ -206,12 +209,12 @@ class RuntimeConfig(Strict):
 
     `precision` bf16 is DeepSpeed's torch_autocast; auto is bf16 where the machine that the run
     begins on multiplies it by itself (GPUs since Ampere, CPUs with AVX512-BF16 or AMX), else fp32,
-    and the run keeps it. `threads` are torch's CPU threads per rank (None: cores / local ranks).
-    `rendezvous_minutes` is how long ranks wait for each other at the start, `timeout_minutes` how
-    long at any step. `compile` is what torch.compile takes at a time: regions (the stem, a stack),
-    the whole network, the whole network as CUDA graphs, or nothing (none); auto is regions on CUDA
-    and none on the CPU. `activation_checkpointing` computes each stack's inner activations a second
-    time instead of keeping them.
+    and the run keeps it. `threads` are torch's CPU threads per rank (None: SLURM's cpus-per-task,
+    else cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the
+    start, `timeout_minutes` how long at any step. `compile` is what torch.compile takes at a time:
+    regions (the stem, a stack), the whole network, the whole network as CUDA graphs, or nothing
+    (none); auto is regions on CUDA and none on the CPU. `activation_checkpointing` computes each
+    stack's inner activations a second time instead of keeping them.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

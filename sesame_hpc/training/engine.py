@@ -21,7 +21,6 @@ from sesame_hpc.training.schedule import lr_factor, micro_batch_size
 
 __all__ = ["Engine"]
 
-_BETAS = (0.9, 0.999)
 _EPS = 1e-7
 _STATE = "sesame"
 
@@ -70,7 +69,7 @@ class Engine:
             keep_freed_memory()
         module.to(world.device)
         optimizer = torch.optim.Adam(
-            module.parameters(), lr=stage.lr, betas=_BETAS, eps=_EPS, fused=True
+            module.parameters(), lr=stage.lr, betas=stage.betas, eps=_EPS, fused=True
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: lr_factor(stage, total_steps, step)

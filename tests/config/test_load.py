@@ -107,6 +107,7 @@ def test_all_problems_come_together_without_pydantic_words(tmp_path):
         ("stages.pretrain.lr=1e-6", "final_lr (1e-05) must not be above lr (1e-06)"),
         ("stages.pretrain.lr=.inf", "must be a finite number"),
         ("stages.pretrain=5", "must be a section with the keys epochs"),
+        ("stages.finetune.betas=[0.9, 1.0]", "stages.finetune.betas[1]: must be less than 1"),
         ("stages.pretrain.ema=0.9", "stages.pretrain.ema: must be None"),
         ("model.width", "write it as key.sub=value"),
         ("model..width=3", "write it as key.sub=value"),

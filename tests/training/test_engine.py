@@ -29,8 +29,8 @@ def images(count: int = 8) -> torch.Tensor:
     return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def make(world: World, **runtime) -> Engine:
-    return Engine(network(), STAGE, RuntimeConfig(device="cpu", **runtime), world, total_steps=10)
+def make(world: World, stage: StageConfig = STAGE, **runtime) -> Engine:
+    return Engine(network(), stage, RuntimeConfig(device="cpu", **runtime), world, total_steps=10)
 
 
 def train(engine: Engine, steps: int) -> None:
@@ -38,10 +38,12 @@ def train(engine: Engine, steps: int) -> None:
         engine.step(engine.forward(images()).square().mean())
 
 
-def test_steps_equal_plain_adam_with_the_paper_settings(world: World) -> None:
-    engine, plain = make(world), network()
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.95)], ids=["paper", "short"])
+def test_steps_equal_plain_adam(world: World, betas: tuple[float, float]) -> None:
+    stage = STAGE.model_copy(update={"betas": betas})
+    engine, plain = make(world, stage), network()
     train(engine, 3)
-    optimizer = torch.optim.Adam(plain.parameters(), lr=STAGE.lr, betas=(0.9, 0.999), eps=1e-7)
+    optimizer = torch.optim.Adam(plain.parameters(), lr=STAGE.lr, betas=betas, eps=1e-7)
     for step in range(3):
         for group in optimizer.param_groups:
             group["lr"] = STAGE.lr * lr_factor(STAGE, 10, step)
