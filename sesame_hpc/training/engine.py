@@ -84,6 +84,8 @@ class Engine:
         # With ZeRO 0 its clipping awaits the device, and its reduction copies all gradients twice.
         self._clip = runtime.clip if runtime.zero_stage == 0 else 0.0
         self._engine.enable_backward_allreduce = world.size > 1 or runtime.zero_stage > 0
+        # Its own looks for the parameters anew in every step; ZeRO does not call it.
+        self._engine.zero_grad = optimizer.zero_grad
         if runtime.channels_last and runtime.zero_stage == 0:
             # After `initialize`, whose broadcasts take contiguous parameters only, as ZeRO 1 does.
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
