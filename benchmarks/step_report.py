@@ -8,6 +8,7 @@ from statistics import fmean
 import before_after
 import end_to_end
 import large_batch
+import recipe
 import scaling
 import scaling_check
 import train_step
@@ -69,6 +70,25 @@ def whole(rows: Sequence[end_to_end.Row]) -> str:
         heading = ("network", "faces from", "batch", "precision", "compiled", "what", "images/s")
         parts.append(_table((*heading, "of the step alone"), cells))
         parts.append(f"At these rates, {end_to_end.recipe(setup)}.\n")
+    return "\n".join(parts)
+
+
+def stages(rows: Sequence[recipe.Row]) -> str:
+    heading = ("region", "preliminary NME %", "finetune NME %", "masked %")
+    parts = []
+    for command, group in groupby(rows, lambda row: row.command):
+        run = list(group)
+        seconds = f"{run[0].preliminary_s} + {run[0].pretrain_s} + {run[0].finetune_s} s"
+        rates = f"{run[0].preliminary_rate}, {run[0].pretrain_rate}, {run[0].finetune_rate}"
+        cells = [
+            (
+                *(row.region, f"{row.preliminary_nme:.3f}", f"{row.finetune_nme:.3f}"),
+                "" if row.region == recipe.ALL else f"{row.masked:.1%}",
+            )
+            for row in run
+        ]
+        parts.append(f"`{command}`: stages of {seconds}, at {rates} images/s.\n")
+        parts.append(_table(heading, cells))
     return "\n".join(parts)
 
 
@@ -154,6 +174,7 @@ def _batch_order(row: large_batch.Row) -> tuple[object, ...]:
 SECTIONS = (
     ("The step", "step", train_step.Row, steps, "train_step.py"),
     ("With its loader", "end_to_end", end_to_end.Row, whole, "end_to_end.py"),
+    ("The whole recipe", "recipe", recipe.Row, stages, "recipe.py --data DIR"),
     ("Runs before and after", "before_after", before_after.Row, revisions, "before_after.py"),
     ("Many GPUs, on paper", "scaling", scaling.Row, on_paper, "scaling.py"),
     (
