@@ -34,7 +34,7 @@ bench: $(STAMP)
 bench-training: $(STAMP)
 	$(BIN)/python benchmarks/train_step.py --device $(DEVICE)
 	$(BIN)/python benchmarks/end_to_end.py --device $(DEVICE)
-	$(if $(DATA),$(BIN)/python benchmarks/recipe.py --data $(DATA))
+	$(if $(DATA),$(BIN)/python benchmarks/recipe.py --data "$(DATA)")
 	$(BIN)/python benchmarks/step_report.py
 
 lint: $(STAMP)

@@ -21,7 +21,7 @@ set_process_defaults()
 import torch
 from loader_peers import opencv_loader, train_work
 from paired import Machine, Timing, machine, timed
-from steps import Steps
+from steps import TINY, Steps
 from table import Table
 
 from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
@@ -40,7 +40,6 @@ STAGE_SAMPLES = 300 * 7500
 LEAD = 10
 """Batches that loaders may have ready when their turn comes."""
 
-TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
 Run = Callable[[], object]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from paired import Machine, machine
+from steps import TINY
 from table import Table
 
 from sesame_hpc.config import STAGES, find_config
@@ -25,7 +26,6 @@ __all__ = ["Row", "main"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ALL = "all points"
-TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
 
 
 @dataclass(frozen=True)

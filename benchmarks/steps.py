@@ -21,7 +21,10 @@ from sesame_hpc.training.prepare import compiled_unit, prepare_network
 from sesame_hpc.training.task import Task
 from sesame_hpc.training.window import LossWindow
 
-__all__ = ["Step", "Steps"]
+__all__ = ["TINY", "Step", "Steps"]
+
+TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
+"""Settings of the smallest network, with which a script is tried."""
 
 RECORD_EVERY = 20
 _SCHEDULE_STEPS = 100_000

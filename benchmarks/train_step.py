@@ -19,7 +19,7 @@ set_process_defaults()
 
 import torch
 from paired import Machine, Timing, machine, timed
-from steps import Step, Steps
+from steps import TINY, Step, Steps
 from table import Table
 
 from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
@@ -34,7 +34,6 @@ __all__ = ["Row", "main"]
 WARM_UP_CALLS = 3
 SCHEME = load_scheme("wflw98")
 RESULTS = Path(__file__).resolve().parent / "results"
-TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
 
 
 @dataclass(frozen=True)
