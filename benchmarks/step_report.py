@@ -171,11 +171,13 @@ def _batch_order(row: large_batch.Row) -> tuple[object, ...]:
     return *size, row.lr, row.beta1, row.beta2, row.seed
 
 
+BEFORE_AFTER = "before_after.py --base REVISION --data DIR [--epochs EPOCHS]"
+LARGE_BATCH = "large_batch.py --data DIR --samples SAMPLES --betas BETAS --settings SETTINGS"
 SECTIONS = (
     ("The step", "step", train_step.Row, steps, "train_step.py"),
     ("With its loader", "end_to_end", end_to_end.Row, whole, "end_to_end.py"),
     ("The whole recipe", "recipe", recipe.Row, stages, "recipe.py --data DIR"),
-    ("Runs before and after", "before_after", before_after.Row, revisions, "before_after.py"),
+    ("Runs before and after", "before_after", before_after.Row, revisions, BEFORE_AFTER),
     ("Many GPUs, on paper", "scaling", scaling.Row, on_paper, "scaling.py"),
     (
         "The model against gloo",
@@ -184,7 +186,7 @@ SECTIONS = (
         checked,
         "scaling.py --check",
     ),
-    ("Large batches", "large_batch", large_batch.Row, batches, "large_batch.py"),
+    ("Large batches", "large_batch", large_batch.Row, batches, LARGE_BATCH),
 )
 
 
