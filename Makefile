@@ -28,14 +28,14 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pytest tests/kernels
-	$(BIN)/python benchmarks/run.py --csv benchmarks/results/kernels_$(DEVICE).csv
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/kernels/run.py --csv benchmarks/results/kernels_$(DEVICE).csv
+	$(BIN)/python benchmarks/kernels/report.py
 
 bench-training: $(STAMP)
-	$(BIN)/python benchmarks/train_step.py --device $(DEVICE)
-	$(BIN)/python benchmarks/end_to_end.py --device $(DEVICE)
-	$(if $(DATA),$(BIN)/python benchmarks/recipe.py --data "$(DATA)")
-	$(BIN)/python benchmarks/step_report.py
+	$(BIN)/python benchmarks/training/train_step.py --device $(DEVICE)
+	$(BIN)/python benchmarks/training/end_to_end.py --device $(DEVICE)
+	$(if $(DATA),$(BIN)/python benchmarks/training/recipe.py --data "$(DATA)")
+	$(BIN)/python benchmarks/training/report.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

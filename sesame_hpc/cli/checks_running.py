@@ -73,7 +73,7 @@ def _decode() -> str:
 
     from sesame_hpc.config import DataConfig
     from sesame_hpc.data.annotations import Annotations
-    from sesame_hpc.data.loader import EvalLoader
+    from sesame_hpc.data.loading.loader import EvalLoader
     from sesame_hpc.schemes import load_scheme
 
     scheme = load_scheme("ibug68")
@@ -95,7 +95,7 @@ def _decode() -> str:
             loader = EvalLoader(face, DataConfig(root=root), 32, batch_size=1, device=device)
             level = next(iter(loader)).images.mean().item() * 255
             if abs(level - _GREY) > 2:
-                raise RuntimeError(f"a picture of grey {_GREY} came out as {level:.1f} on {device}")
+                raise RuntimeError(f"an image of grey {_GREY} came out as {level:.1f} on {device}")
     return f"a JPEG came out right on {' and '.join(str(device) for device in _devices())}"
 
 
@@ -104,7 +104,7 @@ def _training_step() -> str:
     from torch import nn
 
     from sesame_hpc.config import RuntimeConfig, StageConfig
-    from sesame_hpc.training.distributed import connect
+    from sesame_hpc.distributed.world import connect
     from sesame_hpc.training.engine import Engine
 
     runtime = RuntimeConfig()

@@ -1,4 +1,4 @@
-"""`sesame data`: synthetic faces, checks, and pictures of a data set's annotations."""
+"""`sesame data`: synthetic faces, checks, and images of a data set's annotations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ def synthesise_with_bar(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    from sesame_hpc.data.synth import synthesise
+    from sesame_hpc.synth import synthesise
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
     console = Console()
@@ -47,7 +47,7 @@ def synth(
     train: Annotated[int, typer.Option(help="Training faces.", min=1)],
     test: Annotated[int, typer.Option(help="Test faces.", min=0)],
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.", min=64)] = 256,
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64)] = 256,
     workers: Annotated[
         int | None, typer.Option(help="Processes. Default: one a core.", min=1)
     ] = None,

@@ -22,8 +22,8 @@ def export(
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking.")] = False,
 ) -> None:
     """Write annotations in another format, with links to the images."""
-    from sesame_hpc.data.export import export_annotations, left_out
-    from sesame_hpc.data.readers import detect_file_format
+    from sesame_hpc.data.formats.export import export_annotations, left_out
+    from sesame_hpc.data.formats.readers import detect_file_format
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None

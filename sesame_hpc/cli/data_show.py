@@ -1,4 +1,4 @@
-"""`sesame data show`: pictures of annotations, augmentations and masks."""
+"""`sesame data show`: images of annotations, augmentations and masks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from sesame_hpc.cli.data_options import Root, SchemeName
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
-    from sesame_hpc.data.readers import Format as DataFormat
+    from sesame_hpc.data.formats.readers import Format as DataFormat
 
 __all__ = ["show"]
 
@@ -25,7 +25,7 @@ def show(
     ] = None,
     split: Annotated[Split, typer.Option(help="The part to draw from.")] = "train",
     scheme: SchemeName = None,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
+    out: Annotated[Path, typer.Option(help="The image to write.")] = Path("faces.png"),
     count: Annotated[
         int | None,
         typer.Option(help=f"Faces. Default: {_FACES}, or {_FACES_IN_ROWS} in rows.", min=1),
@@ -45,7 +45,7 @@ def show(
     """Draw faces with their landmarks and boxes on one sheet."""
     import numpy as np
 
-    from sesame_hpc.data.readers import detect_format, read_annotations
+    from sesame_hpc.data.formats.readers import detect_format, read_annotations
     from sesame_hpc.schemes import load_scheme
 
     if (augment and masked) or (masking is not None and not masked):
@@ -63,7 +63,7 @@ def show(
 
 
 def _draw_faces(shown: "Annotations", out: Path) -> None:
-    from sesame_hpc.data.show import contact_sheet
+    from sesame_hpc.data.viewing.show import contact_sheet
 
     columns = min(6, len(shown))
     contact_sheet(shown, out, rows=-(-len(shown) // columns), columns=columns)
@@ -92,6 +92,6 @@ def _draw_rows(
         probabilities = read_masking(masking, shown.scheme) if masking else None
         masked_sheet(shown, data, out, probabilities, size, seed)
     else:
-        from sesame_hpc.data.show_augment import augmentation_sheet
+        from sesame_hpc.data.viewing.show_augment import augmentation_sheet
 
         augmentation_sheet(shown, data, out, size, seed)

@@ -18,7 +18,7 @@ def demo(
     ] = None,
     train: Annotated[int, typer.Option(help="Synthetic training faces.", min=1)] = 2000,
     test: Annotated[int, typer.Option(help="Synthetic test faces.", min=1)] = 400,
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.", min=64)] = 128,
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64)] = 128,
 ) -> None:
     """Make synthetic faces if there are none, and train all three stages on them."""
     from sesame_hpc.config import find_config, load_config
@@ -28,11 +28,12 @@ def demo(
         raise ValueError("data.format: the demo's faces are in the format wflw")
 
     from sesame_hpc.cli.data import synthesise_with_bar
-    from sesame_hpc.stages import run
+    from sesame_hpc.distributed.interruption import exit_when_saved
+    from sesame_hpc.stages.train import train as train_run
 
     synthesise_with_bar(loaded.data.root, train, test, loaded.seed, size)
-
-    run.train(loaded, only=None)
+    with exit_when_saved():
+        train_run(loaded)
     typer.echo(_where_things_lie(loaded))
 
 
@@ -43,7 +44,7 @@ def _where_things_lie(config: "Config") -> str:
         "report": config.output / REPORT_NAME,
         "numbers": config.output / "summary.json",
         "curves": config.output / "metrics.jsonl",
-        "pictures": config.output / "pictures",
+        "images": config.output / "images",
         "checkpoints": config.output / "checkpoints",
         "faces": config.data.root,
     }

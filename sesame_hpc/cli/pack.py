@@ -63,7 +63,7 @@ def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
 
 
 def _parts(root: Path, format: FileFormat | None, scheme: str | None) -> "dict[str, Annotations]":
-    from sesame_hpc.data.readers import detect_file_format, has_split, read_annotations
+    from sesame_hpc.data.formats.readers import detect_file_format, has_split, read_annotations
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None

@@ -16,13 +16,13 @@ def predict(
         typer.Argument(metavar="MODEL", help="A run folder, an exported folder or a .onnx file."),
     ],
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Pictures, folders of them, videos.")
+        list[Path], typer.Argument(metavar="INPUT...", help="Images, folders of them, videos.")
     ],
     boxes: Annotated[
         Path | None,
         typer.Option(
             help="CSV or JSON: image, x_min, y_min, x_max, y_max; for videos also frame. "
-            "Default: each whole picture is one face."
+            "Default: each whole image is one face."
         ),
     ] = None,
     detector: Annotated[
@@ -33,7 +33,7 @@ def predict(
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
     format: Annotated[OutputFormat, typer.Option(help="The form of the landmarks.")] = "json",
-    draw: Annotated[bool, typer.Option(help="Also write pictures with the landmarks.")] = True,
+    draw: Annotated[bool, typer.Option(help="Also write images with the landmarks.")] = True,
     smooth: Annotated[bool, typer.Option(help="Steady the landmarks of videos.")] = False,
     stage: Annotated[
         ScoredStage, typer.Option(help="The stage whose weights to take from a run folder.")
@@ -47,7 +47,7 @@ def predict(
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Faces at a time.", min=1)] = 32,
 ) -> None:
-    """Landmarks of your pictures and videos, in pixels, each with a confidence."""
+    """Landmarks of your images and videos, in pixels, each with a confidence."""
     if boxes is not None and detector is not None:
         raise ValueError("--boxes and --detector: take one of them")
     if detector_weights is not None and detector is None:

@@ -22,9 +22,9 @@ def report(
     ] = None,
     open: Annotated[YesNo, typer.Option(help="Show the page in a browser.")] = "no",
 ) -> None:
-    """One HTML page of a run, finished or not: its figures, pictures, curves and settings."""
+    """One HTML page of a run, finished or not: its figures, images, curves and settings."""
     from sesame_hpc.report import write_report
-    from sesame_hpc.stages.folder import RunFolder
+    from sesame_hpc.run.folder import RunFolder
 
     path = write_report(RunFolder(run), out, data)
     typer.echo(f"report: {path}")

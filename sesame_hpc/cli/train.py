@@ -1,5 +1,6 @@
 """`sesame train`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -31,9 +32,15 @@ def train(
 
     loaded = load_config(find_config(config), overrides or ())
 
-    from sesame_hpc.launch.ranks import join_slurm_step
-    from sesame_hpc.launch.requeue import run_interruptible
-    from sesame_hpc.stages import run
+    from sesame_hpc.distributed.interruption import exit_when_saved
+    from sesame_hpc.stages.train import train as train_run
 
-    join_slurm_step()
-    run_interruptible(lambda: run.train(loaded, only=stage), loaded.output)
+    ends_well = exit_when_saved()
+    if "SLURM_JOB_ID" in os.environ:
+        from sesame_hpc.launch.ranks import join_slurm_step
+        from sesame_hpc.launch.requeue import requeue_when_saved
+
+        join_slurm_step()
+        ends_well = requeue_when_saved(loaded.output)
+    with ends_well:
+        train_run(loaded, only=stage)

@@ -13,6 +13,8 @@ from sesame_hpc.config.schema import Config
 
 __all__ = ["differences", "dump_config", "load_config", "validate"]
 
+_RENAMED = {("log", "pictures_epochs"): "images_epochs"}
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -24,6 +26,15 @@ def _open_sections(model: type[BaseModel], values: dict[str, Any]) -> dict[str, 
             parent = parent[key] if isinstance(parent, Mapping) else None
         if isinstance(parent, dict) and parent.get(path[-1]) is None:
             parent[path[-1]] = {}
+    return values
+
+
+def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Keys of files and run folders from before they were renamed."""
+    for (section, old), new in _RENAMED.items():
+        inner = values.get(section)
+        if isinstance(inner, dict) and old in inner and new not in inner:
+            inner[new] = inner.pop(old)
     return values
 
 
@@ -42,7 +53,8 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
 def validate(model: type[_Model], layer: Layer, name: str) -> _Model:
     """The layer as a model; ValueError lists every problem, for the file called `name`."""
     try:
-        return model.model_validate(_open_sections(model, layer.values))
+        values = _under_new_names(layer.values)
+        return model.model_validate(_open_sections(model, values))
     except ValidationError as error:
         raise ValueError(describe_problems(error, model, layer, name)) from None
 

@@ -58,7 +58,7 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
 class BoxConfig(Strict):
     """The window around a face, as a multiple of the longer side of its box.
 
-    `protocol` square: a square of the picture around the box. letterbox: the box itself, its
+    `protocol` square: a square of the image around the box. letterbox: the box itself, its
     aspect kept, black beside it. landmarks: a square around the landmarks' tight box.
     """
 
@@ -94,7 +94,7 @@ class DataConfig(Strict):
     (wflw: wflw98, pts: ibug68; coco and csv have none; a pack holds its own). `heldout` is the
     number of training faces kept for validation; those of one image stay together, or
     (`heldout_group` look_alike) those of all images that show one photograph. `threads` are DALI's
-    CPU threads; as many each read files and, without a GPU, finish crops. A picture that cannot be
+    CPU threads; as many each read files and, without a GPU, finish crops. A image that cannot be
     read or decoded stops the run (`on_error` fail) or is left out and counted (skip), until more
     than the share `max_skipped` of the faces are.
     """
@@ -257,7 +257,7 @@ class LogConfig(Strict):
 
     every_steps: PositiveInt = 20
     eval_epochs: Annotated[int, Field(ge=0)] = 5
-    pictures_epochs: Annotated[int, Field(ge=0)] = 10
+    images_epochs: Annotated[int, Field(ge=0)] = 10
     tensorboard: bool = True
 
 

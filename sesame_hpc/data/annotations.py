@@ -10,7 +10,7 @@ import numpy as np
 from sesame_hpc.schemes import Scheme
 
 if TYPE_CHECKING:
-    from sesame_hpc.data.pack.pictures import PackedPictures
+    from sesame_hpc.data.pack.images import PackedImages
 
 __all__ = ["Annotations", "split_heldout"]
 
@@ -23,7 +23,7 @@ class Annotations:
     `landmarks` float64 [N, K, 2] x, y, as labelled: they may lie outside box and image.
     `attributes` are bool [N, A] with A `attribute_names`. `sources` say where each face was read
     ("file:line"; line 1 where a file holds one face). `sample_ids` are int64 [N]: the face's row
-    in the whole file, which `select` keeps. The arrays are read-only. `pack` holds the pictures of
+    in the whole file, which `select` keeps. The arrays are read-only. `pack` holds the images of
     a packed data set; without one they are files below `root`.
 
     Raises:
@@ -39,7 +39,7 @@ class Annotations:
     attribute_names: tuple[str, ...]
     sources: tuple[str, ...]
     sample_ids: np.ndarray
-    pack: "PackedPictures | None" = None
+    pack: "PackedImages | None" = None
 
     def __post_init__(self) -> None:
         faces = len(self.images)

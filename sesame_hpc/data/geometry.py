@@ -1,6 +1,6 @@
-"""Affine geometry between picture and crop, in float64.
+"""Affine geometry between image and crop, in float64.
 
-All coordinates are corner-based pixels: the first pixel's centre is (0.5, 0.5) and a picture of
+All coordinates are corner-based pixels: the first pixel's centre is (0.5, 0.5) and an image of
 width W spans [0, W]. A matrix is the upper two rows of a homogeneous transform, [2, 3] or, for a
 batch, [B, 2, 3], and maps column vectors (x, y, 1).
 """
@@ -23,7 +23,7 @@ __all__ = [
 Float = NDArray[np.float64]
 
 LARGEST_BILINEAR_SHRINK = 2.0
-"""Above this many picture pixels per crop pixel, bilinear sampling passes over some of them."""
+"""Above this many image pixels per crop pixel, bilinear sampling passes over some of them."""
 
 FARTHEST_PIXEL = 2**30
 
@@ -64,7 +64,7 @@ def crop_matrix(
     shift: ArrayLike = 0.0,
     flip: ArrayLike = False,
 ) -> Float:
-    """Matrices from picture pixels to the pixels of a `size` x `size` crop.
+    """Matrices from image pixels to the pixels of a `size` x `size` crop.
 
     In this order: the square window is scaled to the crop, turned around its centre, shifted, and
     mirrored (x' = size - x).
@@ -73,7 +73,7 @@ def crop_matrix(
         boxes: [B, 4] x_min, y_min, x_max, y_max in pixels.
         size: side of the crop in pixels.
         scale: side of the window over the longer side of the box; a number or [B].
-        degrees: rotation, positive turns the picture counter-clockwise; a number or [B].
+        degrees: rotation, positive turns the image counter-clockwise; a number or [B].
         shift: how far the content moves right and down, in fractions of the side; [2] or [B, 2].
         flip: whether the crop is mirrored; a bool or [B].
 
@@ -129,9 +129,9 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class DecodeWindow:
-    """What of each picture to decode, and what remains to be done to it.
+    """What of each image to decode, and what remains to be done to it.
 
-    `start` and `end` are int32 [B, 2] (row, column), never negative, possibly beyond the picture
+    `start` and `end` are int32 [B, 2] (row, column), never negative, possibly beyond the image
     (whose size is not known here). The region is shrunk by `shrink` (float32 [B]: 1, 1/2, 1/4 and
     so on) with its first corner kept in place; `matrix` (float32 [B, 2, 3]) maps the result's
     pixels to the crop.
@@ -144,11 +144,11 @@ class DecodeWindow:
 
 
 def decode_window(matrix: Float, size: int, limits: Float | None = None) -> DecodeWindow:
-    """Split picture-to-crop matrices [B, 2, 3] into region, antialiased shrinking and warp.
+    """Split image-to-crop matrices [B, 2, 3] into region, antialiased shrinking and warp.
 
     The region covers the crop with a margin as wide as the filters, so the crop's pixels do not
     depend on it; it has a whole number of the blocks that shrinking averages. The split is exact:
-    shrink and matrix compose to the given matrix. Nothing of the picture beyond `limits` ([B, 4]
+    shrink and matrix compose to the given matrix. Nothing of the image beyond `limits` ([B, 4]
     x_min, y_min, x_max, y_max, rounded to pixels) is decoded, so that the crop is black there.
     """
     pixels_per_cell = 1 / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2])))

@@ -1,6 +1,6 @@
-"""Which part of a picture is a face's: the box protocols, and the most that training can ask for.
+"""Which part of an image is a face's: the box protocols, and the most that training can ask for.
 
-* `square`: the square window around the rectangle, with whatever the picture shows there.
+* `square`: the square window around the rectangle, with whatever the image shows there.
 * `letterbox`: the rectangle itself, enlarged, resized with its aspect kept, black beside it; the
   literal reading of the paper's section IV.C.
 * `landmarks`: the square window around the tight box of the landmarks, as most published numbers.
@@ -25,7 +25,7 @@ def face_boxes(boxes: Float, landmarks: Float, protocol: BoxProtocol) -> Float:
 
 
 def content_limits(boxes: Float, scale: ArrayLike, protocol: BoxProtocol) -> Float | None:
-    """What of the picture a crop may show, [B, 4] in pixels: letterbox's enlarged boxes, or all."""
+    """What of the image a crop may show, [B, 4] in pixels: letterbox's enlarged boxes, or all."""
     if protocol != "letterbox":
         return None
     low, high = boxes[:, :2], boxes[:, 2:]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.loader import Batch, EvalLoader
+from sesame_hpc.data.loading.loader import Batch, EvalLoader
 from sesame_hpc.models.prediction import of_mirrored
 
 __all__ = ["predict"]
@@ -27,7 +27,7 @@ def predict(
     """Coordinates of the last stack for `faces`, which `loader` shows; in the order of `faces`.
 
     Returns float64 [N, K, 2] in original pixels, and the N faces: all of them but those whose
-    pictures the loader left out (`data.on_error` skip). `gather` collects a picklable value of
+    images the loader left out (`data.on_error` skip). `gather` collects a picklable value of
     every rank; None stands for one rank. `flip` averages with the prediction on the mirrored crop.
     The network's mode stays. Raises ValueError where `loader` shows other faces.
     """
@@ -45,7 +45,7 @@ def predict(
         mine |= dict(zip(batch.sample_ids.tolist(), pixels, strict=True))
     network.train(was_training)
     predictions = {key: value for share in _all(mine, gather) for key, value in share.items()}
-    skipped = [each for share in _all(loader.pictures.skipped, gather) for each in share]
+    skipped = [each for share in _all(loader.images.skipped, gather) for each in share]
     faces = faces.select(~np.isin(faces.sample_ids, skipped)) if skipped else faces
     if predictions.keys() != set(faces.sample_ids.tolist()):
         raise ValueError(f"{len(predictions)} predictions for {len(faces)} faces: the sets differ")

@@ -1,4 +1,4 @@
-"""Landmarks for pictures: the `Landmarker`, `sesame predict` and `sesame export`."""
+"""Landmarks for images: the `Landmarker`, `sesame predict` and `sesame export`."""
 
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.landmarks import Landmarks

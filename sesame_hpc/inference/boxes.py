@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.data.faults import Fault, raise_faults
+from sesame_hpc.data.formats.faults import Fault, raise_faults
 from sesame_hpc.inference.inputs import Input
 
 __all__ = ["BoxTable", "read_boxes"]

@@ -11,7 +11,7 @@ from sesame_hpc.inference.manifest import Manifest
 __all__ = ["note_export", "refuse_mixture", "write_card"]
 
 _CHECKS_FILE = "export.json"
-_UNKNOWN_LICENCE = "Say here under which terms the pictures are."
+_UNKNOWN_LICENCE = "Say here under which terms the images are."
 _WINDOWS = {
     "square": "the square around the centre of the face's box",
     "landmarks": "the square around the centre of the tight box of the face's landmarks",
@@ -116,7 +116,7 @@ def _input(manifest: Manifest) -> str:
     return f"""## What goes in and comes out
 
 **Boxes.** The crop is {window}, its side {scale:g} times the box's
-longer side, scaled to {size} x {size}; black beyond the picture. Boxes should be like those of the
+longer side, scaled to {size} x {size}; black beyond the image. Boxes should be like those of the
 training data; others cost accuracy.
 
 **Images.** `images`: float32 [B, 3, {size}, {size}], RGB in [0, 1].
@@ -178,8 +178,8 @@ def _found(figures: dict[str, Any]) -> str:
 def _terms(data: DataConfig) -> str:
     licence = _LICENCES.get(data.format, _UNKNOWN_LICENCE)
     return (
-        f"## Data and terms\n\nTrained on pictures in the `{data.format}` format, "
+        f"## Data and terms\n\nTrained on images in the `{data.format}` format, "
         f"{data.heldout} faces of them held out. {licence} If this model was trained on them, "
-        "their terms bind its use as well; with other pictures, those of their owners. The "
+        "their terms bind its use as well; with other images, those of their owners. The "
         "software that made it is under Apache-2.0."
     )

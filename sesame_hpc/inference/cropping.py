@@ -13,7 +13,7 @@ from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.geometry import crop_matrix, decode_window
 from sesame_hpc.data.windows import content_limits
 
-__all__ = ["crop_faces", "crop_picture"]
+__all__ = ["crop_faces", "crop_image"]
 
 
 def crop_faces(
@@ -26,7 +26,7 @@ def crop_faces(
         boxes: float64 [F, 4] x_min, y_min, x_max, y_max, corner-based pixels.
 
     Returns:
-        float32 [F, 3, size, size] in [0, 1], and the matrices from picture pixels to crop pixels,
+        float32 [F, 3, size, size] in [0, 1], and the matrices from image pixels to crop pixels,
         float64 [F, 2, 3].
 
     Raises:
@@ -35,13 +35,13 @@ def crop_faces(
     matrices = crop_matrix(boxes, size, scale=box.scale)
     limits = content_limits(boxes, box.scale, box.protocol)
     crops = [
-        crop_picture(image, matrix, size, None if limits is None else limits[row])
+        crop_image(image, matrix, size, None if limits is None else limits[row])
         for row, matrix in enumerate(matrices)
     ]
     return np.array(crops, dtype=np.float32).reshape(-1, 3, size, size), matrices
 
 
-def crop_picture(
+def crop_image(
     image: NDArray[np.uint8],
     matrix: NDArray[np.float64],
     size: int,
@@ -49,7 +49,7 @@ def crop_picture(
 ) -> NDArray[np.float32]:
     """One crop, float32 [3, size, size] in [0, 1].
 
-    `matrix` [2, 3] from picture to crop pixels neither turns nor shears; beyond `limits` [4]
+    `matrix` [2, 3] from image to crop pixels neither turns nor shears; beyond `limits` [4]
     (x_min, y_min, x_max, y_max, rounded to pixels) the crop is black.
     """
     first, last = np.zeros(2, dtype=np.int64), np.array(image.shape[:2])

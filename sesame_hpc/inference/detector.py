@@ -51,7 +51,7 @@ class YuNet:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Boxes float64 [F, 4] (x_min, y_min, x_max, y_max) of an RGB uint8 [H, W, 3] image.
 
-        Large pictures are looked at in a size of at most 1024 pixels.
+        Large images are looked at in a size of at most 1024 pixels.
         """
         height, width = image.shape[:2]
         zoom = min(1.0, _LONGEST_SIDE / max(height, width))

@@ -19,16 +19,17 @@ from sesame_hpc.files import write_text_atomic
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.card import note_export, refuse_mixture, write_card
 from sesame_hpc.inference.converters import describe, quantise, write_onnx, write_torchscript
-from sesame_hpc.inference.heldout import face_crops, measure, predict_faces, run_config
-from sesame_hpc.inference.landmarker import Landmarker
+from sesame_hpc.inference.crop_model import CropModel
+from sesame_hpc.inference.heldout import face_crops, measure, predict_faces
 from sesame_hpc.inference.loading import CONFIG_FILE, WEIGHTS_FILE, calibrated, load_run
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.models.prediction import PredictionNet
 from sesame_hpc.models.weights import save_weights
-from sesame_hpc.stages.faces import read_faces
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.data_root import run_config
+from sesame_hpc.run.faces import read_faces
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["ExportFormat", "export_run"]
 
@@ -125,8 +126,8 @@ def export_run(
     if int8 and to != "onnx":
         raise ValueError(f"--int8 goes with --to onnx, not {to}")
     folder = RunFolder(run)
-    landmarker = load_run(folder, "cpu", variant, data=data)
-    manifest = landmarker.manifest
+    model = load_run(folder, "cpu", variant, data=data)
+    manifest = model.manifest
     out = out or variant.export_folder(folder)
     refuse_mixture(out, manifest)
     out.mkdir(parents=True, exist_ok=True)
@@ -141,7 +142,7 @@ def export_run(
         written += _int8(job)
     tables = variant.figures(folder)
     if heldout is not None and not tables:
-        points, _, faces = predict_faces(landmarker, heldout, config.data)
+        points, _, faces = predict_faces(model, heldout, config.data)
         tables = {"heldout": figures(points, faces).to_json()}
     card = write_card(out, config.data, tables, manifest)
     for path in [*written, card]:
@@ -200,7 +201,7 @@ def _int8(job: _Job) -> list[Path]:
     try:
         quantise(job.out / "model.onnx", partial, job.manifest)
         before, after = (
-            measure(Landmarker(backend, job.manifest), job.heldout, job.data)
+            measure(CropModel(backend, job.manifest), job.heldout, job.data)
             for backend in (OnnxBackend(job.out / "model.onnx", "cpu"), OnnxBackend(partial, "cpu"))
         )
         if job.manifest.calibration:

@@ -1,58 +1,44 @@
 """A run's faces as the landmarker sees them: from files or packs, by the run's box protocol."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sesame_hpc.config import Config, DataConfig
+from sesame_hpc.config import DataConfig
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.pictures import Pictures
+from sesame_hpc.data.loading.image_source import ImageSource
 from sesame_hpc.data.windows import content_limits, face_boxes
 from sesame_hpc.evaluation.nme import point_errors
-from sesame_hpc.inference.cropping import crop_picture
-from sesame_hpc.inference.landmarker import Landmarker
-from sesame_hpc.inference.pictures import decode_picture
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.inference.crop_model import CropModel
+from sesame_hpc.inference.cropping import crop_image
+from sesame_hpc.inference.images import decode_image
 
-__all__ = ["Measured", "face_crops", "measure", "predict_faces", "run_config"]
+__all__ = ["Measured", "face_crops", "measure", "predict_faces"]
 
 Crop = NDArray[np.float32]
 Measured = tuple[np.ndarray, np.ndarray, Annotations]
 
 
-def run_config(folder: RunFolder, data: Path | None = None) -> Config:
-    """The run's config with `data` as its data root, if given.
-
-    A relative root that is not here is taken from the directory in which the run was started.
-    """
-    config = folder.config()
-    root = data or config.data.root
-    if data is None and not root.is_dir() and (start := folder.start_directory()):
-        root = start / root
-    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
-
-
 def face_crops(
     faces: Annotations, data: DataConfig, size: int
 ) -> Iterator[tuple[int, Crop, NDArray[np.float64]]]:
-    """Row, crop [3, size, size] and picture-to-crop matrix [2, 3] of each face.
+    """Row, crop [3, size, size] and image-to-crop matrix [2, 3] of each face.
 
-    A picture that cannot be read is an error, or passed over where `data.on_error` is skip.
+    A image that cannot be read is an error, or passed over where `data.on_error` is skip.
     """
-    pictures = Pictures(faces, data)
+    images = ImageSource(faces, data)
     boxes = face_boxes(faces.boxes, faces.landmarks, data.box.protocol)
     matrices = geometry.crop_matrix(boxes, size, scale=data.box.scale)
     limits = content_limits(boxes, data.box.scale, data.box.protocol)
     for row in range(len(faces)):
         try:
-            _, encoded = pictures.read(np.array([row]), lambda row: ())
+            _, encoded = images.read(np.array([row]), lambda row: ())
             if encoded:
-                image = decode_picture(encoded[0].tobytes(), faces.image_path(row))
+                image = decode_image(encoded[0].tobytes(), faces.image_path(row))
         except ValueError as error:
-            pictures.leave_out(row, error)
+            images.leave_out(row, error)
             continue
         if encoded:
             content = None if limits is None else limits[row]
@@ -67,33 +53,33 @@ def _crop(
     size: int,
     limits: NDArray[np.float64] | None,
 ) -> Crop:
-    """A pack may hold a part of the picture, shrunk."""
+    """A pack may hold a part of the image, shrunk."""
     if faces.pack is not None:
         stored = faces.pack.matrices(faces.sample_ids[[row]])[0]
         matrix = geometry.compose(matrix, geometry.invert(stored))
         if limits is not None:
             limits = geometry.apply(stored, limits.reshape(2, 2)).reshape(4)
-    return crop_picture(image, matrix, size, limits)
+    return crop_image(image, matrix, size, limits)
 
 
-def predict_faces(landmarker: Landmarker, faces: Annotations, data: DataConfig) -> Measured:
+def predict_faces(model: CropModel, faces: Annotations, data: DataConfig) -> Measured:
     """Points [N, K, 2] in pixels and spreads [N, K] of the faces that could be read, and these."""
     rows: list[int] = []
     matrices: list[NDArray[np.float64]] = []
 
     def crops() -> Iterator[Crop]:
-        for row, crop, matrix in face_crops(faces, data, landmarker.manifest.model.image_size):
+        for row, crop, matrix in face_crops(faces, data, model.manifest.model.image_size):
             rows.append(row)
             matrices.append(matrix)
             yield crop
 
-    points, spread = landmarker.run(crops())
-    to_picture = geometry.invert(np.array(matrices).reshape(-1, 2, 3))
-    pixels = geometry.apply(to_picture, points * landmarker.manifest.model.image_size)
+    points, spread = model.run(crops())
+    to_image = geometry.invert(np.array(matrices).reshape(-1, 2, 3))
+    pixels = geometry.apply(to_image, points * model.manifest.model.image_size)
     return pixels, spread, faces.select(np.array(rows, dtype=np.int64))
 
 
-def measure(landmarker: Landmarker, faces: Annotations, data: DataConfig) -> Measured:
+def measure(model: CropModel, faces: Annotations, data: DataConfig) -> Measured:
     """Spreads [N, K], errors [N, K] in percent of the normaliser, and the faces that were read."""
-    points, spread, read = predict_faces(landmarker, faces, data)
+    points, spread, read = predict_faces(model, faces, data)
     return spread, 100 * point_errors(points, read.landmarks, read.scheme), read

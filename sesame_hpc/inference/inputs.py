@@ -1,9 +1,9 @@
-"""What `sesame predict` was given: pictures, folders of pictures, videos."""
+"""What `sesame predict` was given: images, folders of images, videos."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from sesame_hpc.inference.pictures import PICTURE_SUFFIXES
+from sesame_hpc.inference.images import IMAGE_SUFFIXES
 
 __all__ = ["VIDEO_SUFFIXES", "Input", "find_inputs"]
 
@@ -39,7 +39,7 @@ def find_inputs(paths: list[Path]) -> tuple[list[Input], list[str]]:
 
 
 def _files(given: Path) -> list[Path] | str:
-    suffixes = PICTURE_SUFFIXES + VIDEO_SUFFIXES
+    suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
     if given.is_dir():
         files = [
             path
@@ -47,11 +47,11 @@ def _files(given: Path) -> list[Path] | str:
             if path.suffix.lower() in suffixes
             and not any(part.startswith(".") for part in path.relative_to(given).parts)
         ]
-        return files or f"{given}: holds no picture or video ({', '.join(suffixes)})"
+        return files or f"{given}: holds no image or video ({', '.join(suffixes)})"
     if not given.exists():
         return f"{given}: does not exist"
     if given.suffix.lower() not in suffixes:
-        return f"{given}: is neither picture nor video ({', '.join(suffixes)})"
+        return f"{given}: is neither image nor video ({', '.join(suffixes)})"
     return [given]
 
 

@@ -1,7 +1,6 @@
 """`Landmarker`: landmarks of faces in images, from a run, an exported folder or an ONNX file."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sesame_hpc.data import geometry
-from sesame_hpc.inference.backends import Backend, Device, OnnxBackend
+from sesame_hpc.inference.backends import Device, OnnxBackend
+from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.cropping import crop_faces
 from sesame_hpc.inference.landmarks import Landmarks
 from sesame_hpc.inference.manifest import Manifest, Weights
@@ -32,12 +32,8 @@ class Landmarker:
     ```
     """
 
-    def __init__(self, backend: Backend, manifest: Manifest, batch_size: int = 32) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; at least 1")
-        self.manifest = manifest
-        self._backend = backend
-        self._batch_size = batch_size
+    def __init__(self, model: CropModel) -> None:
+        self.model = model
 
     @classmethod
     def load(
@@ -57,7 +53,7 @@ class Landmarker:
         last ones of `stage` or their moving average (ema), and `flip` averages with the mirrored
         crop; an export is what it was exported as. The first load of such a network calibrates its
         confidence on the held-out faces and keeps the result in the run folder; where their
-        pictures are gone it says so in a warning, and confidences are NaN.
+        images are gone it says so in a warning, and confidences are NaN.
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.
@@ -71,10 +67,15 @@ class Landmarker:
         if path.suffix.lower() == ".onnx":
             backend = OnnxBackend(path, device)
             variant.check_export(backend.manifest, path)
-            return cls(backend, backend.manifest, batch_size)
+            return cls(CropModel(backend, backend.manifest, batch_size))
         from sesame_hpc.inference.loading import load_folder
 
-        return load_folder(path, device, variant, batch_size)
+        return cls(load_folder(path, device, variant, batch_size))
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the network is, and what its outputs mean."""
+        return self.model.manifest
 
     @property
     def scheme(self) -> Scheme:
@@ -102,20 +103,10 @@ class Landmarker:
             sequence, wanted = [images], None if boxes is None else [boxes]
         asked = _checked_boxes(sequence, wanted)
         matrices: list[Float] = []
-        points, spread = self.run(self._crops(sequence, asked, matrices))
+        points, spread = self.model.run(self._crops(sequence, asked, matrices))
         return self._landmarks(
             points, spread, np.concatenate([np.empty((0, 2, 3)), *matrices]), asked
         )
-
-    def run(self, crops: Iterator[NDArray[np.float32]]) -> tuple[Float, Float]:
-        """Points [F, K, 2] and spreads [F, K], in fractions of the side, of crops [3, S, S]."""
-        landmarks = self.scheme.num_landmarks
-        points, spread = [np.empty((0, landmarks, 2))], [np.empty((0, landmarks))]
-        for batch in _batches(crops, self._batch_size):
-            some_points, some_spread = self._backend(batch)
-            points.append(some_points.astype(np.float64))
-            spread.append(some_spread.astype(np.float64))
-        return np.concatenate(points), np.concatenate(spread)
 
     def _crops(
         self, images: Sequence[Image], boxes: Sequence[Float], matrices: list[Float]
@@ -146,13 +137,6 @@ class Landmarker:
             images=np.repeat(np.arange(len(boxes)), [len(some) for some in boxes]),
             scheme=self.scheme,
         )
-
-
-def _batches(
-    crops: Iterator[NDArray[np.float32]], batch_size: int
-) -> Iterator[NDArray[np.float32]]:
-    while batch := list(islice(crops, batch_size)):
-        yield np.stack(batch)
 
 
 def _checked_boxes(images: Sequence[Image], boxes: Sequence[ArrayLike] | None) -> list[Float]:

@@ -10,13 +10,14 @@ from sesame_hpc.config import BoxConfig
 from sesame_hpc.files import write_text_atomic
 from sesame_hpc.inference.backends import Device
 from sesame_hpc.inference.calibration import check_calibration, fit_calibration
-from sesame_hpc.inference.heldout import Measured, measure, run_config
-from sesame_hpc.inference.landmarker import Landmarker
+from sesame_hpc.inference.crop_model import CropModel
+from sesame_hpc.inference.heldout import Measured, measure
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.inference.variant import Variant
-from sesame_hpc.stages.faces import read_faces, run_scheme
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.data_root import run_config
+from sesame_hpc.run.faces import read_faces, run_scheme
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "calibrated", "load_folder", "load_run"]
 
@@ -24,13 +25,13 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
-def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -> Landmarker:
+def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -> CropModel:
     """See `Landmarker.load`."""
     if (path / CONFIG_FILE).is_file():
         manifest = Manifest.from_json((path / CONFIG_FILE).read_bytes(), path / CONFIG_FILE)
         variant.check_export(manifest, path)
         network = load_network(path / WEIGHTS_FILE, manifest)
-        return Landmarker(TorchBackend(network, device), manifest, batch_size)
+        return CropModel(TorchBackend(network, device), manifest, batch_size)
     if (path / "config.yaml").is_file():
         return load_run(RunFolder(path), device, variant, batch_size)
     if path.is_file():
@@ -73,28 +74,28 @@ def load_run(
     variant: Variant,
     batch_size: int = 32,
     data: Path | None = None,
-) -> Landmarker:
-    """A run's landmarker, calibrated if its held-out faces are there; `data`: where they are."""
+) -> CropModel:
+    """A run's network, calibrated if its held-out faces are there; `data`: where they are."""
     manifest = _manifest(folder, variant)
     network = load_network(variant.weights_file(folder), manifest)
-    landmarker = Landmarker(TorchBackend(network, device), manifest, batch_size)
+    model = CropModel(TorchBackend(network, device), manifest, batch_size)
     stored = variant.calibration_file(folder)
     if not stored.exists():
         try:
             config = run_config(folder, data)
             heldout = read_faces(config, folder).heldout
-            manifest = calibrated(manifest, measure(landmarker, heldout, config.data))
+            manifest = calibrated(manifest, measure(model, heldout, config.data))
         except (FileNotFoundError, ValueError) as error:
             warnings.warn(
                 f"confidences of {manifest.title} will be NaN, since its held-out faces, which "
                 f"would calibrate them, cannot be read: {error}",
                 stacklevel=4,
             )
-            return landmarker
+            return model
         _keep(stored, manifest)
     else:
         manifest = _restored(stored, manifest)
-    return Landmarker(TorchBackend(network, device), manifest, batch_size)
+    return CropModel(TorchBackend(network, device), manifest, batch_size)
 
 
 def _keep(path: Path, manifest: Manifest) -> None:

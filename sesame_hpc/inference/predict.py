@@ -1,4 +1,4 @@
-"""`predict`: landmarks of pictures, folders and videos, as files."""
+"""`predict`: landmarks of images, folders and videos, as files."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sesame_hpc.data.draw import draw_face
 from sesame_hpc.data.geometry import square_windows
+from sesame_hpc.data.viewing.draw import draw_face
 from sesame_hpc.inference.boxes import BoxTable
+from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.inputs import Input, find_inputs
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.landmarks import Landmarks
-from sesame_hpc.inference.pictures import read_picture
 from sesame_hpc.inference.results import FoundFace, OutputFormat, write_results
 from sesame_hpc.inference.smoothing import FaceSmoother
 from sesame_hpc.inference.video import Video, VideoSink
@@ -33,19 +33,19 @@ Detector = Callable[[np.ndarray], np.ndarray]
 class Outcome:
     """What was found; a message for each input that failed; the files that were written.
 
-    `without_faces` counts pictures and frames for which no box was given or found.
+    `without_faces` counts images and frames for which no box was given or found.
     """
 
     faces: list[FoundFace] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    pictures: int = 0
+    images: int = 0
     frames: int = 0
     without_faces: int = 0
 
     def __str__(self) -> str:
-        places = [_count(self.pictures, "picture"), _count(self.frames, "frame")]
-        where = " and ".join(place for place in places if place) or "no picture"
+        places = [_count(self.images, "image"), _count(self.frames, "frame")]
+        where = " and ".join(place for place in places if place) or "no image"
         empty = f", {self.without_faces} of them without a face" if self.without_faces else ""
         return f"{_count(len(self.faces), 'face') or 'no face'} in {where}{empty}"
 
@@ -63,7 +63,7 @@ def predict(
 ) -> Outcome:
     """Find landmarks in all files of `paths` and write them below `out`, with drawn copies.
 
-    Boxes are those of `boxes`, else the detector's, else each whole picture. `smooth` steadies the
+    Boxes are those of `boxes`, else the detector's, else each whole image. `smooth` steadies the
     landmarks of videos. An input that cannot be used is a fault of the outcome; the others are
     done. Also when it is interrupted, what was found till then is written.
     """
@@ -72,7 +72,7 @@ def predict(
     outcome = predictor.outcome
     outcome.faults += faults
     try:
-        predictor.pictures([source for source in inputs if not source.is_video])
+        predictor.images([source for source in inputs if not source.is_video])
         for source in inputs:
             if source.is_video:
                 predictor.video(source)
@@ -94,17 +94,17 @@ class Predictor:
     smooth: bool
     outcome: Outcome = field(default_factory=Outcome)
 
-    def pictures(self, sources: list[Input]) -> None:
-        """Pictures, some at a time."""
+    def images(self, sources: list[Input]) -> None:
+        """Images, some at a time."""
         remaining = iter(sources)
         while some := list(islice(remaining, _AT_ONCE)):
-            self._some_pictures(some)
+            self._some_images(some)
 
-    def _some_pictures(self, sources: list[Input]) -> None:
+    def _some_images(self, sources: list[Input]) -> None:
         read: list[tuple[Input, np.ndarray, np.ndarray, np.ndarray]] = []
         for source in sources:
             try:
-                image = read_picture(source.path)
+                image = read_image(source.path)
                 read.append((source, image, *self._boxes_of(image, source, None)))
             except _INPUT_ERRORS as error:
                 self._note(source, error)
@@ -112,7 +112,7 @@ class Predictor:
         for index, (source, image, _, orders) in enumerate(read):
             landmarks = found.of_image(index)
             self._collect(source, None, landmarks, landmarks.points, orders)
-            self.outcome.pictures += 1
+            self.outcome.images += 1
             if self.draw:
                 try:
                     self._save_drawn(source, self._drawn(image, landmarks.points))

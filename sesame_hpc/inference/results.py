@@ -23,7 +23,7 @@ _FROM_CORNERS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class FoundFace:
-    """One face: of which file, frame (None for a picture) and place in it; arrays as `Landmarks`.
+    """One face: of which file, frame (None for an image) and place in it; arrays as `Landmarks`.
 
     `order` is its place in the file of boxes, if there was one.
     """
@@ -39,7 +39,7 @@ class FoundFace:
 
     @property
     def label(self) -> str:
-        """The name of the picture, or `video#frame`."""
+        """The name of the image, or `video#frame`."""
         return self.source.name if self.frame is None else f"{self.source.name}#{self.frame}"
 
 

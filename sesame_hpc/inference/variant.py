@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sesame_hpc.inference.manifest import Manifest, Weights
-from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
 
 __all__ = ["Variant"]
 

@@ -10,7 +10,7 @@ from sesame_hpc.launch import slurm
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.processes import is_alive
 from sesame_hpc.launch.profile import JOBS
-from sesame_hpc.launch.standing import Standing, active_jobs, standings_of
+from sesame_hpc.launch.snapshot import JobSnapshot, active_jobs, snapshots_of
 
 __all__ = ["Cancelled", "cancel_jobs"]
 
@@ -32,13 +32,13 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
     wanted = JOBS[JOBS.index(first) :] if first else JOBS
     ended = []
     ids: list[str] = []
-    for standing in standings_of([Ledger(run) for run in runs]):
-        for stage, job in active_jobs(standing).items():
+    for snapshot in snapshots_of([Ledger(run) for run in runs]):
+        for stage, job in active_jobs(snapshot).items():
             if stage not in wanted:
                 continue
-            ended.append(Cancelled(standing.run, stage, job, standing.states[stage].state))
-            if standing.submissions[stage].executor == "local":
-                _stop_chain(standing, stage)
+            ended.append(Cancelled(snapshot.run, stage, job, snapshot.states[stage].state))
+            if snapshot.submissions[stage].executor == "local":
+                _stop_chain(snapshot, stage)
             else:
                 ids.append(job)
     if ids:
@@ -46,8 +46,8 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
     return ended
 
 
-def _stop_chain(standing: Standing, stage: str) -> None:
-    process = standing.submissions[stage].process
+def _stop_chain(snapshot: JobSnapshot, stage: str) -> None:
+    process = snapshot.submissions[stage].process
     assert process is not None
     if is_alive(process):
         os.kill(process["pid"], signal.SIGTERM)

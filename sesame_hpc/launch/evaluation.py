@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.data.readers import has_split
+from sesame_hpc.data.formats.readers import has_split
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.finished import EVALUATION
 from sesame_hpc.report import write_report
-from sesame_hpc.stages.faces import run_scheme
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.data_root import run_config
+from sesame_hpc.run.faces import run_scheme
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["evaluate_and_report"]
 
@@ -23,7 +24,7 @@ def evaluate_and_report(folder: RunFolder) -> None:
     with "flip_test" and, where weights were averaged, "ema".
     """
     folder.check_earlier("report")
-    config = folder.config()
+    config = run_config(folder)
     scheme = run_scheme(config, folder)
     if has_split(config.data.root, config.data.format, "test", scheme):
         evaluation = {"part": "test", "stages": {name: _test(folder, name) for name in _SCORED}}
@@ -39,7 +40,7 @@ def evaluate_and_report(folder: RunFolder) -> None:
 def _test(folder: RunFolder, stage: str) -> dict[str, Any]:
     from sesame_hpc.stages.evaluate import Source, evaluate_run
 
-    data = folder.config().data
+    data = run_config(folder).data
     return evaluate_run(folder.path, Source(data.root, data.format, "test"), stage, flip=True)
 
 

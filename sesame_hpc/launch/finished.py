@@ -1,6 +1,6 @@
 """Which jobs of a run have left their result in its folder."""
 
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["EVALUATION", "is_finished"]
 

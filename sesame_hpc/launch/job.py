@@ -19,23 +19,23 @@ class StageJob:
     def __call__(self) -> None:
         """Join the other ranks, and do the stage so that a signal saves and requeues it."""
         from sesame_hpc.launch.failures import recorded
-        from sesame_hpc.launch.ranks import join_slurm_step
-        from sesame_hpc.launch.requeue import run_interruptible
-        from sesame_hpc.launch.slurm import local_rank_environment
+        from sesame_hpc.launch.ranks import join_slurm_step, local_rank_environment
+        from sesame_hpc.launch.requeue import requeue_when_saved
 
         set_process_defaults()
         os.environ.update(local_rank_environment(os.environ))
         with recorded(Path(self.run), self.stage):
             join_slurm_step(os.environ)
-            run_interruptible(self._run, Path(self.run))
+            with requeue_when_saved(Path(self.run)):
+                self._run()
 
     def _run(self) -> None:
         from sesame_hpc.launch.evaluation import evaluate_and_report
-        from sesame_hpc.stages import run
-        from sesame_hpc.stages.folder import RunFolder
+        from sesame_hpc.run.folder import RunFolder
+        from sesame_hpc.stages.train import train as train_run
 
         folder = RunFolder(Path(self.run))
         if self.stage == "report":
             evaluate_and_report(folder)
         else:
-            run.train(folder.config(), only=self.stage)
+            train_run(folder.config(), only=self.stage)

@@ -22,7 +22,7 @@ from sesame_hpc.launch.processes import identity
 from sesame_hpc.launch.profile import Profile
 from sesame_hpc.launch.slurm import log_pattern, run_here
 from sesame_hpc.launch.submit import LOGS, write_runs
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["start_chain"]
 

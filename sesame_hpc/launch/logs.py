@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.launch.ledger import Ledger
-from sesame_hpc.launch.standing import standings_of
+from sesame_hpc.launch.snapshot import snapshots_of
 from sesame_hpc.launch.sweep import read_sweep
 
 __all__ = ["JobLog", "find_log", "follow"]
@@ -25,7 +25,7 @@ class JobLog:
     path: Path
 
     def is_active(self) -> bool:
-        state = standings_of([Ledger(self.run)])[0].states[self.stage]
+        state = snapshots_of([Ledger(self.run)])[0].states[self.stage]
         return state.is_active and state.state != "UNKNOWN"
 
 

@@ -9,9 +9,9 @@ from sesame_hpc.config import Config, find_config, load_config
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.profile import JOBS
-from sesame_hpc.launch.standing import active_jobs, standings_of
+from sesame_hpc.launch.snapshot import active_jobs, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, Point, sweep_points
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["Plan", "Run", "make_plan"]
 
@@ -122,11 +122,11 @@ def _check(run: Run, first: str) -> None:
 
 
 def _refuse_active(folders: Sequence[Path]) -> None:
-    for standing in standings_of([Ledger(folder) for folder in folders]):
-        active = active_jobs(standing)
+    for snapshot in snapshots_of([Ledger(folder) for folder in folders]):
+        active = active_jobs(snapshot)
         if active:
             listing = ", ".join(f"{job} ({stage})" for stage, job in active.items())
             raise ValueError(
-                f"{standing.run} has jobs that are queued or running: {listing}. "
-                f"sesame status {standing.run} shows them, sesame cancel {standing.run} ends them"
+                f"{snapshot.run} has jobs that are queued or running: {listing}. "
+                f"sesame status {snapshot.run} shows them, sesame cancel {snapshot.run} ends them"
             )

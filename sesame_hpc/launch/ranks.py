@@ -9,11 +9,12 @@ from collections.abc import Mapping, MutableMapping
 
 from sesame_hpc.launch.nodes import expand_nodes, expand_task_counts, reachable_address
 
-__all__ = ["join_slurm_step", "slurm_rank_environment", "unused_tasks"]
+__all__ = ["join_slurm_step", "local_rank_environment", "slurm_rank_environment", "unused_tasks"]
 
 # Below the ports that Linux hands out by itself (from 32768), above those of SLURM and most
 # services. Every node computes the same port, so no node's own settings are asked.
 _FIRST_PORT, _PORTS = 20000, 9973
+_FIRST_LOCAL_PORT, _LOCAL_PORTS = 30_000, 2_000
 _CPUS = "SLURM_CPUS_PER_TASK"
 
 
@@ -39,7 +40,7 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
     The master is the first node of the step, by its name if that resolves, else by its NodeAddr.
     The port is one of 20000-29981, by job, step and restart, so that neither two jobs on a node
     nor a restarted one meet on it. If another program has it, rank 0 takes one of the nine after
-    it, and SESAME_MEETING tells the others which (training/stores.py).
+    it, and SESAME_MEETING tells the others which (distributed/stores.py).
 
     Raises:
         ValueError: a variable is missing, is no number, or contradicts another; or the first node
@@ -70,6 +71,21 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
         ),
         "SESAME_NODE": nodes[node],
         "SESAME_MEETING": _meeting(environ),
+    }
+
+
+def local_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What torch.distributed wants to know in a process of `run_here`; {} in any other."""
+    if environ.get("SUBMITIT_EXECUTOR") != "local":
+        return {}
+    port = _FIRST_LOCAL_PORT + int(environ["SUBMITIT_LOCAL_JOB_ID"]) % _LOCAL_PORTS
+    return {
+        "RANK": environ["SUBMITIT_LOCAL_GLOBALID"],
+        "WORLD_SIZE": environ["SUBMITIT_LOCAL_NTASKS"],
+        "LOCAL_RANK": environ["SUBMITIT_LOCAL_LOCALID"],
+        "LOCAL_WORLD_SIZE": environ["SUBMITIT_LOCAL_NTASKS"],
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
     }
 
 

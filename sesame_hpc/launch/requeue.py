@@ -2,23 +2,28 @@
 
 import json
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sesame_hpc.config import STAGES
+from sesame_hpc.distributed.interruption import (
+    EXIT_SAVED,
+    Interrupted,
+    RanksLost,
+    Stop,
+    exit_when_saved,
+    let_sigterm_end_us,
+    listen,
+)
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.slurm_job import SlurmJob
-from sesame_hpc.stages.folder import RunFolder
-from sesame_hpc.training.interruption import Interrupted, RanksLost, Stop, listen
+from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["EXIT_SAVED", "MAX_REQUEUES", "run_interruptible"]
-
-EXIT_SAVED = 75
-"""Exit code of a run that was interrupted after saving (EX_TEMPFAIL of sysexits.h)."""
+__all__ = ["MAX_REQUEUES", "requeue_when_saved"]
 
 MAX_REQUEUES = "SESAME_MAX_REQUEUES"
 """Environment variable: how often one job may be run again; 100 where it is not set."""
@@ -27,18 +32,17 @@ _DEFAULT_REQUEUES = 100
 _FRUITLESS = 2
 _SECONDS_TO_BE_KILLED = 300
 
-T = TypeVar("T")
 
-
-def run_interruptible(function: Callable[[], T], run: Path) -> T:
-    """Call `function`, which trains in the run folder `run`; on a signal let it save, then leave.
+@contextmanager
+def requeue_when_saved(run: Path) -> Iterator[None]:
+    """While training in the run folder `run` within a SLURM job: on a signal save, then requeue.
 
     SIGUSR2, as SLURM sends ahead of the time limit or a preemption: the job is requeued by rank 0,
     and every rank waits to be ended by SLURM, since a job whose tasks fail before the requeue
-    takes effect would count as failed. Outside SLURM, or where the job cannot be requeued: exit
-    code 75, the same command goes on. SIGTERM (scancel, shutdown): 75 without a requeue, unless
-    SLURM is preempting the job and requeues it itself. Ranks that are lost without a word, with
-    their node: the lowest that is left requeues.
+    takes effect would count as failed. Where the job cannot be requeued: exit code 75, the same
+    command goes on. SIGTERM (scancel, shutdown): 75 without a requeue, unless SLURM is preempting
+    the job and requeues it itself. Ranks that are lost without a word, with their node: the lowest
+    that is left requeues. Outside a SLURM job this is `exit_when_saved`.
 
     Takes the place of signal handlers that are installed already, submitit's too. Main thread only.
 
@@ -47,32 +51,29 @@ def run_interruptible(function: Callable[[], T], run: Path) -> T:
         ValueError: no requeue, because SESAME_MAX_REQUEUES were had, or because two of them in a
             row brought no step.
     """
+    job = SlurmJob.current()
+    if job is None:
+        with exit_when_saved():
+            yield
+        return
     listen()
     try:
-        return function()
+        yield
     except Interrupted as interrupted:
-        _let_sigterm_end_us()
-        _follow_up(interrupted, run)
+        let_sigterm_end_us()
+        _follow_up(interrupted, job, run)
         raise SystemExit(EXIT_SAVED) from None
     except RanksLost as lost:
-        _let_sigterm_end_us()
-        job = SlurmJob.current()
-        if job:
-            if lost.leads:
-                _requeue(job, run, str(lost))
-            _wait_to_be_killed()
+        let_sigterm_end_us()
+        if lost.leads:
+            _requeue(job, run, str(lost))
+        _wait_to_be_killed()
         raise
 
 
-def _follow_up(interrupted: Interrupted, run: Path) -> None:
+def _follow_up(interrupted: Interrupted, job: SlurmJob, run: Path) -> None:
     """Returns where the run's own end is the end."""
-    job = SlurmJob.current()
-    is_main = os.environ.get("RANK", "0") == "0"
-    if job is None:
-        if is_main:
-            _say(f"{interrupted}; run the same command to go on")
-        return
-    if not is_main:
+    if os.environ.get("RANK", "0") != "0":
         _wait_to_be_killed()
         return
     if interrupted.stop is Stop.PAUSE:
@@ -95,11 +96,6 @@ def _requeue(job: SlurmJob, run: Path, reason: str) -> None:
     if refusal:
         _say(f"SLURM does not requeue job {job.name} ({refusal}); run the same command to go on")
         raise SystemExit(EXIT_SAVED)
-
-
-def _let_sigterm_end_us() -> None:
-    """All is saved; SLURM's SIGTERM may come while it is still being asked for a requeue."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _wait_to_be_killed() -> None:

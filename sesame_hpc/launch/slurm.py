@@ -5,7 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -22,7 +22,6 @@ from sesame_hpc.launch.profile import Profile, Resources
 __all__ = [
     "Request",
     "cancel",
-    "local_rank_environment",
     "log_pattern",
     "require_slurm",
     "run_here",
@@ -31,7 +30,6 @@ __all__ = [
 ]
 
 _YEAR_MIN = 525_600
-_FIRST_LOCAL_PORT, _LOCAL_PORTS = 30_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -104,21 +102,6 @@ def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> An
     )
     with _outside_of_jobs():
         return executor.submit(job)
-
-
-def local_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What torch.distributed wants to know in a process of `run_here`; {} in any other."""
-    if environ.get("SUBMITIT_EXECUTOR") != "local":
-        return {}
-    port = _FIRST_LOCAL_PORT + int(environ["SUBMITIT_LOCAL_JOB_ID"]) % _LOCAL_PORTS
-    return {
-        "RANK": environ["SUBMITIT_LOCAL_GLOBALID"],
-        "WORLD_SIZE": environ["SUBMITIT_LOCAL_NTASKS"],
-        "LOCAL_RANK": environ["SUBMITIT_LOCAL_LOCALID"],
-        "LOCAL_WORLD_SIZE": environ["SUBMITIT_LOCAL_NTASKS"],
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
 
 
 def log_pattern(folder: Path, job: str) -> Path:

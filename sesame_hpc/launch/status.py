@@ -11,9 +11,9 @@ from sesame_hpc.launch.ledger import LEDGER, JobRecord, Ledger
 from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.progress import Progress, read_records, stage_progress
 from sesame_hpc.launch.queue import JobState
-from sesame_hpc.launch.standing import Standing, standings_of
+from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
@@ -97,53 +97,53 @@ def find_runs(root: Path) -> list[Path]:
 
 def status_of(runs: Sequence[Path]) -> list[RunStatus]:
     """SLURM is asked once for all of them."""
-    standings = standings_of([Ledger(run) for run in runs])
-    return [_run_status(standing) for standing in standings]
+    snapshots = snapshots_of([Ledger(run) for run in runs])
+    return [_run_status(snapshot) for snapshot in snapshots]
 
 
-def _run_status(standing: Standing) -> RunStatus:
-    folder = RunFolder(standing.run)
+def _run_status(snapshot: JobSnapshot) -> RunStatus:
+    folder = RunFolder(snapshot.run)
     records = read_records(folder.metrics_file)
     stages = folder.config().stages if folder.config_file.exists() else None
     statuses = []
     for name in JOBS:
         epochs = getattr(stages, name).epochs if hasattr(stages, name) else 0
         progress = stage_progress(records, name, epochs)
-        if name in standing.states:
-            statuses.append(_submitted(standing, name, progress))
+        if name in snapshot.states:
+            statuses.append(_submitted(snapshot, name, progress))
         else:
             state = "COMPLETED" if is_finished(folder, name) else None
             statuses.append(StageStatus(name, None, state, None, None, progress, None, None))
-    return RunStatus(standing.run, tuple(statuses), standing.unknown)
+    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown)
 
 
-def _submitted(standing: Standing, name: str, progress: Progress | None) -> StageStatus:
-    state, record = standing.states[name], standing.records[name]
-    log = record.log(standing.run, 0)
+def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> StageStatus:
+    state, record = snapshot.states[name], snapshot.records[name]
+    log = record.log(snapshot.run, 0)
     restarts = state.restarts
     return StageStatus(
         stage=name,
         job=record.job,
         state=state.state,
         nodes=state.nodes or None,
-        restarts=_restarts(standing.run, record) if restarts is None else restarts,
+        restarts=_restarts(snapshot.run, record) if restarts is None else restarts,
         progress=progress,
-        words=_words(standing, name, state, record),
+        words=_words(snapshot, name, state, record),
         log=str(log) if log else None,
     )
 
 
-def _words(standing: Standing, name: str, state: JobState, record: JobRecord) -> str | None:
+def _words(snapshot: JobSnapshot, name: str, state: JobState, record: JobRecord) -> str | None:
     if state.state == "COMPLETED":
         return None
     if state.state == "PENDING" and not state.restarts:
-        return _why_waiting(standing, state, record)
+        return _why_waiting(snapshot, state, record)
     if state.state in _GOOD:
-        return last_words(standing.run, record)
-    before = _failed_before(standing, name)
+        return last_words(snapshot.run, record)
+    before = _failed_before(snapshot, name)
     if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
         return f"cancelled, since {before} did not complete"
-    return cause_of(standing.run, record) or _WITHOUT_WORDS.get(state.state)
+    return cause_of(snapshot.run, record) or _WITHOUT_WORDS.get(state.state)
 
 
 _WITHOUT_WORDS = {
@@ -154,23 +154,23 @@ _WITHOUT_WORDS = {
 }
 
 
-def _failed_before(standing: Standing, name: str) -> str | None:
+def _failed_before(snapshot: JobSnapshot, name: str) -> str | None:
     """The stage of the same chain that made this one impossible."""
     chain = [
-        stage for stage, own in standing.submissions.items() if own == standing.submissions[name]
+        stage for stage, own in snapshot.submissions.items() if own == snapshot.submissions[name]
     ]
     for stage in chain[: chain.index(name)]:
-        if standing.states[stage].state not in (*_GOOD, "UNKNOWN"):
+        if snapshot.states[stage].state not in (*_GOOD, "UNKNOWN"):
             return stage
     return None
 
 
-def _why_waiting(standing: Standing, state: JobState, record: JobRecord) -> str | None:
+def _why_waiting(snapshot: JobSnapshot, state: JobState, record: JobRecord) -> str | None:
     if state.reason == "Dependency" and record.dependency:
         awaited = record.dependency.partition(":")[2]
         stages = [
             stage
-            for stage, own in standing.records.items()
+            for stage, own in snapshot.records.items()
             if own.job and own.job.split("_")[0] == awaited
         ]
         return f"waits for {stages[0]}" if stages else f"waits for job {awaited}"

@@ -49,9 +49,9 @@ def submit_plan(
         try:
             jobs = submit(request)
         except ValueError as error:
-            raise ValueError(f"{error}{_take_back(ids, created)}") from None
+            raise ValueError(f"{error}{_rollback(ids, created)}") from None
         except KeyboardInterrupt:
-            _take_back(ids, created)
+            _rollback(ids, created)
             raise
         ids.append(jobs[0].split("_")[0])
         for run, own, job in zip(_folders(plan), records, jobs, strict=True):
@@ -106,7 +106,7 @@ def _folders(plan: Plan) -> list[Path]:
     return [run.folder.path for run in plan.runs]
 
 
-def _take_back(ids: list[str], created: list[Path]) -> str:
+def _rollback(ids: list[str], created: list[Path]) -> str:
     """Leave no half of a chain behind, nor folders of a run of which nothing was submitted."""
     if not ids:
         for path in created:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sesame_hpc.config import MaskingConfig
-from sesame_hpc.data.keyed import keyed_generator
+from sesame_hpc.data.rng import keyed_generator
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["AnchorPlan", "draw_plan", "place_anchors"]

@@ -1,4 +1,4 @@
-"""From a run's material to the text of its page."""
+"""From a run's data to the text of its page."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,12 +12,12 @@ from markupsafe import Markup
 from sesame_hpc import __version__
 from sesame_hpc.config import STAGES
 from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart, readable
-from sesame_hpc.report.material import Material, Part
-from sesame_hpc.report.pictures import extreme_faces, reconstruction_strips
+from sesame_hpc.report.images import extreme_faces, reconstruction_strips
 from sesame_hpc.report.published import PUBLISHED, incomparable, placed
+from sesame_hpc.report.report_data import Part, ReportData
+from sesame_hpc.report.summary_text import progress, verdict
 from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, stage_rows
-from sesame_hpc.report.words import progress, verdict
-from sesame_hpc.stages.folder import COORDINATE_STAGES
+from sesame_hpc.run.folder import COORDINATE_STAGES
 
 __all__ = ["render"]
 
@@ -25,7 +25,7 @@ _FILES = ("page.html.j2", "parts.html.j2", "style.css")
 _FACES = 6
 
 
-def render(material: Material) -> str:
+def render(data: ReportData) -> str:
     """The whole page as HTML."""
     package = resources.files("sesame_hpc.report")
     sources = {name: (package / name).read_text("utf-8") for name in _FILES}
@@ -50,7 +50,7 @@ def render(material: Material) -> str:
         "readable": readable,
     }
     page = environment.get_template("page.html.j2")
-    return page.render(**_context(material), style=Markup(sources["style.css"]))
+    return page.render(**_context(data), style=Markup(sources["style.css"]))
 
 
 def _printed(form: str) -> Any:
@@ -64,34 +64,34 @@ def _interval(bounds: Sequence[float] | None, form: str = "{:.3f}") -> str:
     return f"[{low}, {high}]"
 
 
-def _context(material: Material) -> dict[str, Any]:
-    parts = material.parts[::-1]
+def _context(data: ReportData) -> dict[str, Any]:
+    parts = data.parts[::-1]
     return {
-        "name": material.folder.path.resolve().name,
+        "name": data.folder.path.resolve().name,
         "version": __version__,
         "made": datetime.now(UTC),
-        "scheme": material.scheme,
-        "seed": material.config.seed,
-        "train_faces": material.train_faces,
-        "progress": progress(material),
-        "unread": material.unread,
+        "scheme": data.scheme,
+        "seed": data.config.seed,
+        "train_faces": data.train_faces,
+        "progress": progress(data),
+        "unread": data.unread,
         "stages": STAGES,
         "coordinate_stages": COORDINATE_STAGES,
-        "parts": [_part(material, part) for part in parts],
-        "published": _published(material),
-        "masking": masking_rows(material),
-        "masking_settings": material.config.masking,
-        "reconstructions": _reconstructions(material.folder.pictures),
+        "parts": [_part(data, part) for part in parts],
+        "published": _published(data),
+        "masking": masking_rows(data),
+        "masking_settings": data.config.masking,
+        "reconstructions": _reconstructions(data.folder.images),
         "faces": _faces(parts[0]) if parts else None,
-        "curves": _curves(material),
-        "stage_rows": stage_rows(material),
-        "total_seconds": sum(result["seconds"] for result in material.results.values()),
-        "config": material.folder.config_file.read_text("utf-8"),
-        "starts": material.starts,
+        "curves": _curves(data),
+        "stage_rows": stage_rows(data),
+        "total_seconds": sum(result["seconds"] for result in data.results.values()),
+        "config": data.folder.config_file.read_text("utf-8"),
+        "starts": data.starts,
     }
 
 
-def _part(material: Material, part: Part) -> dict[str, Any]:
+def _part(data: ReportData, part: Part) -> dict[str, Any]:
     landmarks = {
         stage: figures["landmarks"]
         for stage, figures in part.figures.items()
@@ -107,46 +107,44 @@ def _part(material: Material, part: Part) -> dict[str, Any]:
         "last": last,
         "figures": part.figures,
         "change": part.change,
-        "regions": (regions := region_rows(material, part)),
+        "regions": (regions := region_rows(data, part)),
         "total": next(row for row in regions if row.is_total),
-        "ema": part.ema and _averaged(material, part.ema),
+        "ema": part.ema and _averaged(data, part.ema),
         "overall": overall_rows(part),
         "landmarks": landmarks,
         "landmark_chart": landmarks
-        and landmark_chart(landmarks, material.scheme, f"NME per landmark {what}"),
-        "landmark_regions": _landmark_regions(material),
+        and landmark_chart(landmarks, data.scheme, f"NME per landmark {what}"),
+        "landmark_regions": _landmark_regions(data),
         "ced": part.points and ced_chart(part.face_nme, f"Cumulative error distribution {what}"),
         "protocol": part.figures[last].get("protocol", {}),
         "normalised_by": part.figures[last].get("normalised_by", {}),
     }
 
 
-def _averaged(material: Material, part: Part) -> dict[str, Any]:
+def _averaged(data: ReportData, part: Part) -> dict[str, Any]:
     return {
         "title": part.title,
         "count": part.count,
         "change": part.change,
-        "regions": region_rows(material, part),
+        "regions": region_rows(data, part),
     }
 
 
-def _landmark_regions(material: Material) -> list[str]:
-    region_of = {
-        point: name for name, members in material.scheme.regions.items() for point in members
-    }
-    return [region_of[point] for point in range(material.scheme.num_landmarks)]
+def _landmark_regions(data: ReportData) -> list[str]:
+    region_of = {point: name for name, members in data.scheme.regions.items() for point in members}
+    return [region_of[point] for point in range(data.scheme.num_landmarks)]
 
 
-def _published(material: Material) -> dict[str, Any]:
-    tested = next((part for part in material.parts if part.name == "test"), None)
+def _published(data: ReportData) -> dict[str, Any]:
+    tested = next((part for part in data.parts if part.name == "test"), None)
     figures = {} if tested is None else tested.figures
     last = list(figures.values())[-1] if figures else None
-    reason = incomparable(material.scheme.name, last)
+    reason = incomparable(data.scheme.name, last)
     averaged = tested.ema.figures if tested and tested.ema else {}
     return {
         "reason": reason,
         "rows": placed(figures, averaged, _crops(last)) if reason is None else list(PUBLISHED),
-        "shown": material.scheme.name == "wflw98",
+        "shown": data.scheme.name == "wflw98",
     }
 
 
@@ -154,9 +152,9 @@ def _crops(figures: dict[str, Any] | None) -> str:
     return (figures or {}).get("protocol", {}).get("box", "not recorded")
 
 
-def _reconstructions(pictures: Path) -> dict[str, Any] | None:
+def _reconstructions(images: Path) -> dict[str, Any] | None:
     """The latest sheet of the pretrain stage."""
-    sheets = sorted(pictures.glob("pretrain-epoch-[0-9]*.png"))
+    sheets = sorted(images.glob("pretrain-epoch-[0-9]*.png"))
     if not sheets:
         return None
     epoch = int(sheets[-1].stem.rsplit("-", 1)[1])
@@ -175,14 +173,14 @@ def _faces(part: Part) -> dict[str, Any] | None:
     return {"reason": None, "stage": stage, "part": part, "worst": worst, "best": best}
 
 
-def _curves(material: Material) -> list[dict[str, Any]]:
+def _curves(data: ReportData) -> list[dict[str, Any]]:
     """The training curves that there is anything of: a caption, the chart, the stages in it."""
 
     def of(key: str, stages: Sequence[str]) -> dict[str, Any]:
-        return {stage: material.of_stage(stage, key) for stage in stages}
+        return {stage: data.of_stage(stage, key) for stage in stages}
 
     pretrain = of("loss", ["pretrain"]) | {
-        "pretrain heldout": material.of_stage("pretrain", "heldout_loss")
+        "pretrain heldout": data.of_stage("pretrain", "heldout_loss")
     }
     nme = of("heldout_nme", COORDINATE_STAGES)
     wanted = [

@@ -85,7 +85,7 @@ class Margins:
 class Chart:
     """A drawing of `width` x `height` units with two axes; marks are added, then `render`.
 
-    `x` and `y` are the data's ranges. `title` is read out in place of the picture.
+    `x` and `y` are the data's ranges. `title` is read out in place of the image.
     """
 
     title: str

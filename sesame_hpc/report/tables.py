@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from sesame_hpc.config import STAGES
 from sesame_hpc.report.charts import change_mark, readable, whiskers
-from sesame_hpc.report.material import Material, Part
+from sesame_hpc.report.report_data import Part, ReportData
 from sesame_hpc.report.svg import Scale
-from sesame_hpc.stages.folder import COORDINATE_STAGES
+from sesame_hpc.run.folder import COORDINATE_STAGES
 
 __all__ = [
     "MaskingRow",
@@ -49,7 +49,7 @@ class RegionRow:
         return None if self.change is None or not before else 100.0 * self.change / before
 
 
-def region_rows(material: Material, part: Part) -> list[RegionRow]:
+def region_rows(data: ReportData, part: Part) -> list[RegionRow]:
     """One row a region and one of all points, with preliminary and finetune in this order.
 
     A last one is of all points by the averaged weights, where there are some.
@@ -58,10 +58,10 @@ def region_rows(material: Material, part: Part) -> list[RegionRow]:
     every = [row for each in changes for row in (each["nme"], *each["regions"].values())]
     scale = whiskers([row["interval"] for row in every]) if every else None
     rows = []
-    for name, points in material.scheme.regions.items():
-        masked = None if material.masking is None else material.masking[name]
+    for name, points in data.scheme.regions.items():
+        masked = None if data.masking is None else data.masking[name]
         rows.append(_region_row(part, name, readable(name), points, scale, masked))
-    everything = range(material.scheme.num_landmarks)
+    everything = range(data.scheme.num_landmarks)
     rows.append(_region_row(part, None, "all points", everything, scale, None))
     if part.ema:
         rows.append(_region_row(part.ema, None, "all points, EMA", everything, scale, None))
@@ -150,15 +150,15 @@ class MaskingRow:
     length: float
 
 
-def masking_rows(material: Material) -> list[MaskingRow]:
+def masking_rows(data: ReportData) -> list[MaskingRow]:
     """The masking distribution; `length` is the share over the greatest."""
-    if material.masking is None:
+    if data.masking is None:
         return []
-    regions = material.results.get("preliminary", {}).get("heldout", {}).get("regions", {})
-    most = max(material.masking.values())
+    regions = data.results.get("preliminary", {}).get("heldout", {}).get("regions", {})
+    most = max(data.masking.values())
     return [
         MaskingRow(readable(name), regions.get(name), share, share / most)
-        for name, share in material.masking.items()
+        for name, share in data.masking.items()
     ]
 
 
@@ -179,15 +179,15 @@ class StageRow:
     figure: str
 
 
-def stage_rows(material: Material) -> list[StageRow]:
+def stage_rows(data: ReportData) -> list[StageRow]:
     """One row a stage."""
-    return [_stage_row(material, stage) for stage in STAGES]
+    return [_stage_row(data, stage) for stage in STAGES]
 
 
-def _stage_row(material: Material, stage: str) -> StageRow:
-    settings = getattr(material.config.stages, stage)
-    losses, rates = material.of_stage(stage, "loss"), material.of_stage(stage, "images_per_second")
-    result = material.results.get(stage)
+def _stage_row(data: ReportData, stage: str) -> StageRow:
+    settings = getattr(data.config.stages, stage)
+    losses, rates = data.of_stage(stage, "loss"), data.of_stage(stage, "images_per_second")
+    result = data.results.get(stage)
     return StageRow(
         name=stage,
         state="finished" if result else "begun" if losses else "not begun",
@@ -196,21 +196,21 @@ def _stage_row(material: Material, stage: str) -> StageRow:
         batch_size=settings.batch_size,
         seconds=result["seconds"] if result else None,
         images_per_second=median(rate for _, rate in rates) if rates else None,
-        data_wait=_median(material, stage, "data_wait", "{:.1%}"),
-        mfu=_median(material, stage, "mfu", "{:.1%}"),
-        peak_memory=_median(material, stage, "peak_memory_gib", "{:.2f} GiB"),
-        figure=_last_figure(material, stage),
+        data_wait=_median(data, stage, "data_wait", "{:.1%}"),
+        mfu=_median(data, stage, "mfu", "{:.1%}"),
+        peak_memory=_median(data, stage, "peak_memory_gib", "{:.2f} GiB"),
+        figure=_last_figure(data, stage),
     )
 
 
-def _median(material: Material, stage: str, key: str, text: str) -> str:
-    values = [value for _, value in material.of_stage(stage, key)]
+def _median(data: ReportData, stage: str, key: str, text: str) -> str:
+    values = [value for _, value in data.of_stage(stage, key)]
     return text.format(median(values)).replace("%", "\u00a0%") if values else "–"
 
 
-def _last_figure(material: Material, stage: str) -> str:
+def _last_figure(data: ReportData, stage: str) -> str:
     key, text = ("heldout_nme", "NME {:.3f} %")
     if stage not in COORDINATE_STAGES:
         key, text = ("heldout_loss", "Eq. 2 loss {:.5f}")
-    values = material.of_stage(stage, key)
+    values = data.of_stage(stage, key)
     return text.format(values[-1][1]) if values else "–"

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sesame_hpc.files import write_text_atomic
-from sesame_hpc.report.material import read_material
 from sesame_hpc.report.page import render
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.report.report_data import read_report_data
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["REPORT_NAME", "report_line", "write_report"]
 
@@ -21,7 +21,7 @@ def write_report(folder: RunFolder, out: Path | None = None, data: Path | None =
     Raises FileNotFoundError where there is no run, ValueError for a run folder with broken files.
     """
     path = out or folder.path / REPORT_NAME
-    write_text_atomic(path, render(read_material(folder, data)))
+    write_text_atomic(path, render(read_report_data(folder, data)))
     return path
 
 

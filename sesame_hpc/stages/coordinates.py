@@ -1,16 +1,19 @@
-"""The objective of the preliminary and finetune stages: landmark coordinates."""
+"""The objective of the preliminary and finetune stages, landmark coordinates, and their loop."""
 
 from torch import Tensor, nn
 
 from sesame_hpc.config import HeadConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.loader import Batch, EvalLoader
+from sesame_hpc.data.loading.loader import Batch, EvalLoader
+from sesame_hpc.distributed.world import World
 from sesame_hpc.evaluation.nme import nme_table, point_errors
 from sesame_hpc.evaluation.predict import predict
-from sesame_hpc.training.distributed import World
+from sesame_hpc.stages.session import Session
+from sesame_hpc.training.ema import ModelEMA
+from sesame_hpc.training.loop import TrainingLoop
 from sesame_hpc.training.task import Forward
 
-__all__ = ["CoordinateTask", "l1_coord"]
+__all__ = ["CoordinateTask", "coordinate_stage", "l1_coord"]
 
 
 def l1_coord(coordinates: Tensor, landmarks: Tensor, head: HeadConfig) -> Tensor:
@@ -50,5 +53,17 @@ class CoordinateTask:
         errors = point_errors(predicted, faces.landmarks, faces.scheme)
         return {"heldout_nme": nme_table(errors, faces.scheme).nme}
 
-    def picture(self, epoch: int) -> None:
+    def save_images(self, epoch: int) -> None:
         """Nothing: the coordinates are looked at in the tables."""
+
+
+def coordinate_stage(session: Session, name: str, network: nn.Module) -> TrainingLoop:
+    """The loop that trains `network` for coordinates as stage `name` says, with its EMA if any."""
+    config, heldout = session.config, session.faces.heldout
+    loader = session.train_loader(name, "full")
+    engine = session.engine(name, network, loader)
+    stage = session.stage_config(name)
+    heldout_loader = session.eval_loader(heldout, stage.batch_size)
+    task = CoordinateTask(engine.module, config.head, heldout, heldout_loader, session.world)
+    ema = ModelEMA(engine.module, stage.ema) if stage.ema else None
+    return session.loop(name, task, engine, loader, ema)

@@ -8,18 +8,18 @@ import numpy as np
 
 from sesame_hpc.config import STAGES, BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.loader import EvalLoader
-from sesame_hpc.data.readers import Format, has_split, read_annotations
+from sesame_hpc.data.formats.readers import Format, has_split, read_annotations
+from sesame_hpc.data.loading.loader import EvalLoader
+from sesame_hpc.distributed.world import connect
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
+from sesame_hpc.run.faces import read_faces, run_scheme
+from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
 from sesame_hpc.schemes import Scheme, load_scheme
-from sesame_hpc.stages.faces import read_faces, run_scheme
-from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
 from sesame_hpc.training.checkpoint import load_weights
-from sesame_hpc.training.distributed import connect
 
 __all__ = ["Part", "Source", "evaluate_file", "evaluate_run", "protocol"]
 

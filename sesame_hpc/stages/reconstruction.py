@@ -1,63 +1,19 @@
 """The objective of the pretrain stage: reconstruct what adaptive masking hid (section III.B)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from sesame_kernels import masked_mse, noise_mask
+from sesame_kernels import masked_mse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sesame_hpc.config import MaskingConfig
-from sesame_hpc.data.loader import Batch, EvalLoader
-from sesame_hpc.masking import draw_plan, place_anchors
-from sesame_hpc.schemes import Scheme
-from sesame_hpc.stages.pictures import save_reconstructions
-from sesame_hpc.training.distributed import World
+from sesame_hpc.data.loading.loader import Batch, EvalLoader
+from sesame_hpc.distributed.world import World
+from sesame_hpc.masking.masker import Masker
+from sesame_hpc.stages.images import save_reconstructions
 from sesame_hpc.training.task import Forward
 
-__all__ = ["Masker", "ReconstructionTask", "reconstruction_loss"]
-
-
-@dataclass(frozen=True)
-class Masker:
-    """Masks batches: regions by `probabilities`, keyed by (seed, stage, epoch, sample id)."""
-
-    probabilities: Mapping[str, float]
-    scheme: Scheme
-    masking: MaskingConfig
-    seed: int
-
-    def __call__(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor]:
-        """Masked images [B, 3, S, S] and lambda [B, 1, S, S] in [0, 1], on the images' device."""
-        device = batch.images.device
-        plan = draw_plan(
-            batch.sample_ids.tolist(),
-            self.probabilities,
-            self.scheme,
-            self.masking,
-            seed=self.seed,
-            stage=stage,
-            epoch=epoch,
-        ).to(device)
-        return noise_mask(
-            batch.images,
-            place_anchors(plan, batch.landmarks),
-            plan.sigma,
-            plan.counts,
-            _noise_seed(self.seed, stage, epoch),
-            batch.sample_ids.to(device, non_blocking=True),
-            self.masking.noise_mean,
-            self.masking.noise_std,
-        )
-
-
-def _noise_seed(seed: int, stage: str, epoch: int) -> int:
-    """63 bits that no other (seed, stage, epoch) shares in practice."""
-    digest = blake2b(f"{seed}/{stage}/{epoch}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+__all__ = ["ReconstructionTask", "reconstruction_loss"]
 
 
 def reconstruction_loss(
@@ -82,13 +38,13 @@ class ReconstructionTask:
         network: nn.Module,
         masker: Masker,
         heldout_loader: EvalLoader,
-        pictures: Path,
+        images: Path,
         world: World,
     ) -> None:
         self.network = network
         self.masker = masker
         self.heldout_loader = heldout_loader
-        self.pictures = pictures
+        self.images = images
         self.world = world
 
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
@@ -114,7 +70,7 @@ class ReconstructionTask:
         return {"heldout_loss": sum(part for part, _ in sums) / sum(count for _, count in sums)}
 
     @torch.no_grad()
-    def picture(self, epoch: int) -> None:
+    def save_images(self, epoch: int) -> None:
         if not self.world.is_main:
             return
         batch = next(iter(self.heldout_loader))
@@ -122,5 +78,5 @@ class ReconstructionTask:
         self.network.eval()
         reconstructed = self.network(masked)[-1]
         self.network.train()
-        path = self.pictures / f"pretrain-epoch-{epoch + 1:04d}.png"
+        path = self.images / f"pretrain-epoch-{epoch + 1:04d}.png"
         save_reconstructions(path, batch.images, lam, masked, reconstructed)

@@ -12,7 +12,7 @@ from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import save_weights
 from sesame_hpc.stages.evaluate import Part, protocol
 from sesame_hpc.stages.session import Session
-from sesame_hpc.training.average import WeightAverage
+from sesame_hpc.training.ema import ModelEMA
 
 __all__ = ["score"]
 
@@ -20,7 +20,7 @@ _PARTS: tuple[Part, ...] = ("heldout", "test")
 
 
 def score(
-    session: Session, stage: str, network: nn.Module, average: WeightAverage | None
+    session: Session, stage: str, network: nn.Module, average: ModelEMA | None
 ) -> dict[str, Any]:
     """{"heldout": figures, "test": figures, or None without such a part}. Collective.
 

@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from sesame_hpc.config import Config, StageConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.loader import Appearance, EvalLoader, TrainLoader
-from sesame_hpc.stages.faces import Faces
-from sesame_hpc.stages.folder import RunFolder
-from sesame_hpc.training.agreement import Agreement
-from sesame_hpc.training.average import WeightAverage
-from sesame_hpc.training.checkpoint import Checkpoints
-from sesame_hpc.training.distributed import World
+from sesame_hpc.data.loading.loader import Appearance, EvalLoader, TrainLoader
+from sesame_hpc.data.rng import keyed_generator
+from sesame_hpc.distributed.interruption import Interrupted
+from sesame_hpc.distributed.stop_consensus import StopConsensus
+from sesame_hpc.distributed.world import World
+from sesame_hpc.run.faces import Faces
+from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.training.checkpoint import Checkpoints, save_weights
+from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
-from sesame_hpc.training.fit import Fit
+from sesame_hpc.training.loop import Data, Instruments, Learner, Schedule, TrainingLoop
+from sesame_hpc.training.metrics_window import MetricsWindow
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.prepare import prepare_network
@@ -24,7 +28,6 @@ from sesame_hpc.training.schedule import micro_batch_size
 from sesame_hpc.training.skipped import SkippedFaces
 from sesame_hpc.training.task import Task
 from sesame_hpc.training.throughput import matmul_rate, reset_peak_memory, training_flops
-from sesame_hpc.training.window import LossWindow
 
 __all__ = ["Session"]
 
@@ -38,7 +41,7 @@ class Session:
     world: World
     faces: Faces
     monitor: Monitor
-    agreement: Agreement
+    stop: StopConsensus
 
     def stage_config(self, name: str) -> StageConfig:
         return getattr(self.config.stages, name)
@@ -75,41 +78,52 @@ class Session:
         prepare_network(network, runtime, self.world.device)
         return Engine(network, stage, runtime, self.world, total_steps)
 
-    def fit(
+    def loop(
         self,
         name: str,
         task: Task,
         engine: Engine,
         loader: TrainLoader,
-        average: WeightAverage | None = None,
-    ) -> dict[str, Any]:
-        """Train a stage to its end.
-
-        Returns `seconds`, interruptions left out, and the sample ids `skipped`: the training faces
-        whose pictures could not be read.
-        """
-        skipped = SkippedFaces(loader, self.world, self.monitor)
-        fit = Fit(
-            name=name,
-            stage=self.stage_config(name),
-            task=task,
-            engine=engine,
-            loader=loader,
-            accumulation=self.config.runtime.accumulation,
-            checkpoints=Checkpoints(
-                self.folder.stage(name), self.config.checkpoint.keep, self.world
-            ),
-            monitor=self.monitor,
-            window=LossWindow(self.world, self._images_at_full_rate(engine.module)),
-            skipped=skipped,
-            log=self.config.log,
-            every=self.config.checkpoint,
-            agreement=self.agreement,
-            average=average,
-            profiler=self._profiler(name),
-        )
+        ema: ModelEMA | None = None,
+    ) -> TrainingLoop:
+        """What trains stage `name` to its end."""
         reset_peak_memory(self.world.device)
-        return {"seconds": fit.run(), "skipped": skipped.ids}
+        config, keep = self.config, self.config.checkpoint.keep
+        checkpoints = Checkpoints(self.folder.stage(name), keep, self.world)
+        return TrainingLoop(
+            Schedule(
+                name,
+                self.stage_config(name).epochs,
+                config.runtime.accumulation,
+                config.log,
+                config.checkpoint,
+            ),
+            Learner(task, engine, ema, checkpoints),
+            Data(loader, SkippedFaces(loader, self.world, self.monitor)),
+            Instruments(
+                self.monitor,
+                MetricsWindow(self.world, self._images_at_full_rate(engine.module)),
+                self._profiler(name),
+            ),
+            self.stop,
+        )
+
+    def raise_if_stopping(self, name: str) -> None:
+        """Raise Interrupted where the ranks agree to stop, before stage `name` begins."""
+        stop = self.stop.wait()
+        if stop:
+            raise Interrupted(name, None, stop)
+
+    def seed_weights(self, name: str) -> None:
+        """Initial weights depend on (seed, stage) alone."""
+        generator = keyed_generator(self.config.seed, name, 0, 0, "weights")
+        torch.manual_seed(int(generator.integers(2**62)))
+
+    def finish(self, name: str, network: nn.Module, result: dict[str, Any]) -> None:
+        """Save the weights of a stage, then mark it as finished; rank 0 alone."""
+        if self.world.is_main:
+            save_weights(self.folder.weights(name), network.state_dict())
+            self.folder.finish_stage(name, result)
 
     def _images_at_full_rate(self, network: nn.Module) -> float:
         """Images a second that one rank would train at the rate of a matrix product."""

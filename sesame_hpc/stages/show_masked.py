@@ -8,9 +8,9 @@ import torch
 
 from sesame_hpc.config import DataConfig, MaskingConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.loader import EvalLoader
-from sesame_hpc.data.sheet import arrange, captioned, write_png
-from sesame_hpc.data.show_augment import batch_tiles
+from sesame_hpc.data.loading.loader import EvalLoader
+from sesame_hpc.data.viewing.sheet import arrange, captioned, write_png
+from sesame_hpc.data.viewing.show_augment import batch_tiles
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.stages.reconstruction import Masker
 
@@ -55,7 +55,7 @@ def masked_sheet(
     `size` pixels, and returns it.
 
     Raises:
-        ValueError: no face, or a picture that cannot be read.
+        ValueError: no face, or an image that cannot be read.
     """
     if not len(annotations):
         raise ValueError("nothing to draw: the annotations hold no face")

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from sesame_hpc.config import STAGES
 from sesame_hpc.files import write_json_atomic
-from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
 
 __all__ = ["print_distribution", "print_summary", "write_summary"]
 

@@ -13,9 +13,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from sesame_hpc.distributed.world import World
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.models.weights import load_weights, save_weights
-from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 
 __all__ = ["Checkpoints", "load_weights", "save_weights"]

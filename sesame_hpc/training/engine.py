@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
+from sesame_hpc.distributed.world import World
 from sesame_hpc.training.allocator import keep_freed_memory
-from sesame_hpc.training.distributed import World
 from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.schedule import lr_factor, micro_batch_size
 

@@ -9,8 +9,8 @@ from typing import Self
 from rich.console import Console
 
 from sesame_hpc.config import STAGES, Config
+from sesame_hpc.distributed.world import World
 from sesame_hpc.training.display import Display
-from sesame_hpc.training.distributed import World
 from sesame_hpc.training.records import MetricsLog
 from sesame_hpc.training.throughput import Throughput
 

@@ -4,7 +4,7 @@ import torch
 
 from sesame_hpc.config import Config, RuntimeConfig
 
-__all__ = ["autocast_dtype", "settle_precision"]
+__all__ = ["autocast_dtype", "resolve_precision"]
 
 
 def autocast_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
@@ -29,7 +29,7 @@ def _multiplies_bf16(device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-def settle_precision(config: Config, earlier: Config | None, device: torch.device) -> Config:
+def resolve_precision(config: Config, earlier: Config | None, device: torch.device) -> Config:
     """`config` with `auto` replaced, so that a run keeps its precision wherever it goes on.
 
     A run that is continued keeps what `earlier`, the config that it wrote down, says.

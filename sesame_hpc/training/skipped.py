@@ -1,7 +1,7 @@
 """The training faces that a stage leaves out, over all ranks and interruptions."""
 
-from sesame_hpc.data.loader import TrainLoader
-from sesame_hpc.training.distributed import World
+from sesame_hpc.data.loading.loader import TrainLoader
+from sesame_hpc.distributed.world import World
 from sesame_hpc.training.monitor import Monitor
 
 __all__ = ["SkippedFaces"]
@@ -14,7 +14,7 @@ class SkippedFaces:
     """
 
     def __init__(self, loader: TrainLoader, world: World, monitor: Monitor) -> None:
-        self._pictures = loader.pictures
+        self._images = loader.images
         self._world = world
         self._monitor = monitor
         self.ids: list[int] = []
@@ -29,12 +29,12 @@ class SkippedFaces:
         Raises:
             ValueError: all ranks together left out more than `data.max_skipped` allows.
         """
-        if not self._pictures.may_skip:
+        if not self._images.may_skip:
             return
-        shares = [set(share) for share in self._world.gather(self._pictures.skipped)]
+        shares = [set(share) for share in self._world.gather(self._images.skipped)]
         together = sorted(set(self.ids).union(*shares))
         if together != self.ids:
             new = sorted(set(together) - set(self.ids))
             self.ids = together
             self._monitor.skipped(stage, epoch, step, new, len(together))
-        self._pictures.check_count(len(together))
+        self._images.check_count(len(together))

@@ -1,11 +1,11 @@
-"""What a stage must provide to be trained by `fit`."""
+"""What a stage must provide to be trained by the loop (training/loop.py)."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from sesame_hpc.data.loader import Batch
+from sesame_hpc.data.loading.loader import Batch
 
 __all__ = ["Forward", "Task"]
 
@@ -21,5 +21,5 @@ class Task(Protocol):
     def validate(self) -> dict[str, float]:
         """Held-out figures by name, as {"heldout_nme": percent}; the same on every rank."""
 
-    def picture(self, epoch: int) -> None:
+    def save_images(self, epoch: int) -> None:
         """Save what a person should look at after `epoch`; may do nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from sesame_hpc.data.loader import Batch
+from sesame_hpc.data.loading.loader import Batch
 
 __all__ = ["DataWait"]
 

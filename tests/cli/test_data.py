@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.readers import read_annotations
+from sesame_hpc.data.formats.readers import read_annotations
 
 
 def write_pts_face(folder, name: str) -> None:
-    """A grey picture of 128 pixels with 68 points on a circle."""
+    """A grey image of 128 pixels with 68 points on a circle."""
     angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
     points = 64 + 40 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     rows = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)

@@ -53,7 +53,7 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_choices_are_those_of_the_package():
-    from sesame_hpc.data import readers
+    from sesame_hpc.data.formats import readers
     from sesame_hpc.inference import backends, export, results
     from sesame_hpc.launch.profile import JOBS
 

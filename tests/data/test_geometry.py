@@ -67,7 +67,7 @@ def test_shift_is_in_fractions_of_the_crop_side():
     np.testing.assert_allclose((moved - still)[0], [[0, 0, 16], [0, 0, -32]], atol=1e-12)
 
 
-def test_picture_to_crop_and_back_is_exact():
+def test_image_to_crop_and_back_is_exact():
     matrices = random_matrices(200, 256)
     points = np.random.default_rng(2).uniform(-100, 4000, (200, 98, 2))
     back = apply(invert(matrices), apply(matrices, points))
@@ -93,13 +93,11 @@ def test_decode_window_composes_to_the_matrix_and_covers_the_crop():
     to_region[:, 0, 0] = to_region[:, 1, 1] = window.shrink
     to_region[:, :, 2] = -window.start[:, ::-1] * window.shrink[:, None].astype(float)
     points = np.random.default_rng(4).uniform(0, 96, (200, 9, 2))
-    in_picture = apply(invert(matrices), points)
-    again = apply(compose(window.matrix.astype(float), to_region), in_picture)
+    in_image = apply(invert(matrices), points)
+    again = apply(compose(window.matrix.astype(float), to_region), in_image)
     np.testing.assert_allclose(again, points, rtol=0, atol=1e-3)
-    inside = (in_picture >= 0).all(axis=2)
-    covered = (in_picture >= window.start[:, None, ::-1]) & (
-        in_picture <= window.end[:, None, ::-1]
-    )
+    inside = (in_image >= 0).all(axis=2)
+    covered = (in_image >= window.start[:, None, ::-1]) & (in_image <= window.end[:, None, ::-1])
     assert covered.all(axis=2)[inside].all()
 
 

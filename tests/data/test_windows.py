@@ -1,4 +1,4 @@
-"""The box protocols: which part of a picture is a face's."""
+"""The box protocols: which part of an image is a face's."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from rendered_faces import save, table
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig, DataConfig
 from sesame_hpc.data.geometry import apply, crop_matrix, invert
-from sesame_hpc.data.loader import EvalLoader, TrainLoader
+from sesame_hpc.data.loading.loader import EvalLoader, TrainLoader
 from sesame_hpc.data.windows import content_limits, face_boxes, reach, tightest_sides
 
 SIZE = 64
@@ -17,7 +17,7 @@ NOTHING = {name: 0 for name in AugmentConfig.model_fields if not name.endswith((
 
 
 def white(tmp_path, box: BoxConfig, loader: str = "eval", seed: int = 0, **augment) -> np.ndarray:
-    """The crop of a wholly white picture, 0..1, [S, S]."""
+    """The crop of a wholly white image, 0..1, [S, S]."""
     save(tmp_path / "white.png", np.full((160, 160, 3), 255))
     faces = table(tmp_path, ["white.png"], BOXES, POINTS)
     data = DataConfig(root=tmp_path, box=box, augment=AugmentConfig(**{**NOTHING, **augment}))

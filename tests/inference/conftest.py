@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from sesame_hpc.config import load_config
-from sesame_hpc.data.synth import synthesise
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import save_weights
-from sesame_hpc.stages.faces import read_faces
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.faces import read_faces
+from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.synth import synthesise
 
 TINY = """
 data: {heldout: 12, threads: 1}

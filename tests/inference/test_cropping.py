@@ -7,13 +7,13 @@ import torch
 from sesame_hpc.config import BoxConfig, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import apply
-from sesame_hpc.data.loader import EvalLoader
+from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.data.windows import face_boxes
 from sesame_hpc.inference.cropping import crop_faces
 from sesame_hpc.inference.heldout import face_crops
-from sesame_hpc.inference.pictures import read_picture
-from sesame_hpc.stages.faces import read_faces
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.inference.images import read_image
+from sesame_hpc.run.faces import read_faces
+from sesame_hpc.run.folder import RunFolder
 
 SIZE = 32
 TIGHT = BoxConfig(scale=1.0)
@@ -48,7 +48,7 @@ def test_pixels_are_those_of_the_evaluation_loader(run, protocol):
         assert difference.mean() < 0.75, row
         np.testing.assert_allclose(matrix, batch.matrices[row].numpy(), rtol=0, atol=1e-12)
         cut = face_boxes(faces.boxes, faces.landmarks, protocol)[[row]]
-        crops, _ = crop_faces(read_picture(faces.image_path(row)), cut, SIZE, box)
+        crops, _ = crop_faces(read_image(faces.image_path(row)), cut, SIZE, box)
         np.testing.assert_array_equal(crops[0], crop)
 
 
@@ -70,7 +70,7 @@ def test_a_dot_lands_where_the_matrix_says(pixels_per_cell):
     np.testing.assert_allclose(centre, apply(matrices, dot[None, None])[0, 0], atol=0.02)
 
 
-def test_a_box_beyond_the_picture_is_black():
+def test_a_box_beyond_the_image_is_black():
     image = np.full((50, 60, 3), 255, np.uint8)
     for protocol in ("square", "letterbox"):
         box = BoxConfig(protocol=protocol)
@@ -78,7 +78,7 @@ def test_a_box_beyond_the_picture_is_black():
         assert not crops.any()
 
 
-def test_a_picture_of_one_pixel_gives_a_crop():
+def test_an_image_of_one_pixel_gives_a_crop():
     crops, _ = crop_faces(np.full((1, 1, 3), 255, np.uint8), np.array([[0, 0, 1.0, 1.0]]), 8, TIGHT)
     assert crops.shape == (1, 3, 8, 8)
     assert crops[0, :, 3:5, 3:5].min() > 0.85

@@ -12,7 +12,7 @@ CELL = 32
 
 
 def write_detector(path: Path) -> None:
-    """YuNet's twelve outputs for a 128 x 128 picture: one face, in cell (1, 2) of stride 32."""
+    """YuNet's twelve outputs for a 128 x 128 image: one face, in cell (1, 2) of stride 32."""
     onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     nodes, outputs = [], []
@@ -46,15 +46,15 @@ def write_detector(path: Path) -> None:
         helper.make_node("Mul", ["one", "zero"], ["nothing"]),
         *nodes,
     ]
-    picture = helper.make_tensor_value_info("input", kind, [1, 3, SIDE, SIDE])
+    image = helper.make_tensor_value_info("input", kind, [1, 3, SIDE, SIDE])
     order = [f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)]
     outputs.sort(key=lambda output: order.index(output.name))
-    graph = helper.make_graph(nodes, "yunet", [picture], outputs)
+    graph = helper.make_graph(nodes, "yunet", [image], outputs)
     opset = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 
 
-def test_boxes_are_corners_in_pixels_of_the_picture(tmp_path, monkeypatch):
+def test_boxes_are_corners_in_pixels_of_the_image(tmp_path, monkeypatch):
     write_detector(tmp_path / "yunet.onnx")
     # Centre (2.25, 0.5) cells, extent 2 x 3 cells of 32 pixels.
     expected = np.array([[(2.25 - 1) * CELL, (0.5 - 1.5) * CELL, 3.25 * CELL, 2 * CELL]])
@@ -65,7 +65,7 @@ def test_boxes_are_corners_in_pixels_of_the_picture(tmp_path, monkeypatch):
     assert len(YuNet(None, least_score=0.995)(np.zeros((SIDE, SIDE, 3), np.uint8))) == 0
 
 
-def test_a_tiny_picture_holds_no_face(tmp_path):
+def test_a_tiny_image_holds_no_face(tmp_path):
     write_detector(tmp_path / "yunet.onnx")
     assert YuNet(tmp_path / "yunet.onnx")(np.zeros((1, 1, 3), np.uint8)).shape == (0, 4)
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from sesame_hpc import Landmarker, Landmarks
-from sesame_hpc.data.loader import EvalLoader
+from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.inference.heldout import measure, predict_faces
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import load_weights
-from sesame_hpc.stages.faces import read_faces
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.faces import read_faces
+from sesame_hpc.run.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def landmarker(run):
     return Landmarker.load(run, "cpu")
 
 
-def pictures(count: int) -> list[np.ndarray]:
+def some_images(count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (60 + 7 * i, 80, 3), dtype=np.uint8) for i in range(count)]
 
@@ -40,7 +40,7 @@ def test_points_are_those_of_the_evaluation(run, landmarker):
     trained.load_state_dict(load_weights(folder.weights("finetune")))
     loader = EvalLoader(faces, config.data, 32, batch_size=4, device=torch.device("cpu"))
     expected, _ = predict(trained, loader, faces)
-    points, spread, _ = predict_faces(landmarker, faces, config.data)
+    points, spread, _ = predict_faces(landmarker.model, faces, config.data)
     assert np.abs(points - expected).mean() < 0.1
     assert np.abs(points - expected.mean(axis=1, keepdims=True)).mean() > 1
     assert spread.shape == points.shape[:2]
@@ -48,7 +48,7 @@ def test_points_are_those_of_the_evaluation(run, landmarker):
 
 
 def test_one_image_several_images_and_any_batch_size_agree(run, landmarker):
-    images = pictures(3)
+    images = some_images(3)
     together = landmarker(images, BOXES)
     assert isinstance(together, Landmarks)
     assert together.images.tolist() == [0, 0, 2]
@@ -66,14 +66,14 @@ def test_one_image_several_images_and_any_batch_size_agree(run, landmarker):
 
 
 def test_without_boxes_the_whole_image_is_the_face(landmarker):
-    image = pictures(1)[0]
+    image = some_images(1)[0]
     whole = landmarker(image)
     np.testing.assert_array_equal(whole.boxes, [[0, 0, 80, 60]])
     np.testing.assert_array_equal(whole.points, landmarker(image, [0, 0, 80, 60]).points)
 
 
-def test_a_shifted_picture_shifts_the_points(landmarker):
-    image = pictures(1)[0]
+def test_a_shifted_image_shifts_the_points(landmarker):
+    image = some_images(1)[0]
     moved = np.zeros((90, 120, 3), np.uint8)
     moved[20:80, 33:113] = image
     box = np.array([20, 15, 50, 45.0])
@@ -109,7 +109,7 @@ def test_the_calibration_is_made_once_and_is_that_of_the_heldout_faces(run, land
     assert calibration.faces == 12
     folder = RunFolder(run)
     config = folder.config()
-    spread, errors, _ = measure(again, read_faces(config, folder).heldout, config.data)
+    spread, errors, _ = measure(again.model, read_faces(config, folder).heldout, config.data)
     assert calibration.expected_error(spread).mean() == pytest.approx(errors.mean(), rel=0.1)
     stored_text = stored.read_text()
     try:
@@ -128,7 +128,7 @@ def test_without_the_heldout_faces_confidence_is_unknown_and_says_so(run, tmp_pa
     root = str(RunFolder(run).config().data.root)
     (copy / "config.yaml").write_text(text.replace(root, "/nowhere/faces"))
     with pytest.warns(UserWarning, match=r"will be NaN.*/nowhere/faces"):
-        found = Landmarker.load(copy)(pictures(1)[0])
+        found = Landmarker.load(copy)(some_images(1)[0])
     assert np.isnan(found.confidence).all()
     assert np.isfinite(found.points).all()
 
@@ -156,16 +156,16 @@ def test_cuda_that_is_not_there_is_an_error(run):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_gpu_finds_the_same_points(run, landmarker):
-    found = Landmarker.load(run, "cuda")(pictures(3), BOXES)
-    np.testing.assert_allclose(found.points, landmarker(pictures(3), BOXES).points, atol=0.2)
+    found = Landmarker.load(run, "cuda")(some_images(3), BOXES)
+    np.testing.assert_allclose(found.points, landmarker(some_images(3), BOXES).points, atol=0.2)
 
 
 def test_all_exports_find_the_same_points(exported, landmarker):
-    expected = landmarker(pictures(3), BOXES)
+    expected = landmarker(some_images(3), BOXES)
     for path in (exported, exported / "model.onnx"):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = Landmarker.load(path, "cpu")(pictures(3), BOXES)
+            found = Landmarker.load(path, "cpu")(some_images(3), BOXES)
         np.testing.assert_allclose(found.points, expected.points, atol=2e-3)
         np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-3)
         assert found.scheme == expected.scheme

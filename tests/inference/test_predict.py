@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sesame_hpc import Landmarker
-from sesame_hpc.data.pts import parse_pts
+from sesame_hpc.data.formats.pts import parse_pts
 from sesame_hpc.inference.boxes import read_boxes
-from sesame_hpc.inference.pictures import read_picture
+from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.predict import predict
 
 RGB = cv2.resize(np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8), (80, 60))
@@ -26,7 +26,7 @@ def landmarker(run):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Seven pictures of which one is corrupt and one cut short, and a text."""
+    """Seven images of which one is corrupt and one cut short, and a text."""
     root = tmp_path / "in"
     (root / "deep").mkdir(parents=True)
     bgr = RGB[..., ::-1]
@@ -35,7 +35,7 @@ def folder(tmp_path):
     cv2.imwrite(str(root / "grey.png"), bgr[..., 1])
     cv2.imwrite(str(root / "pixel.png"), bgr[:1, :1])
     cv2.imwrite(str(root / "deep" / "plain.jpg"), bgr)
-    (root / "corrupt.jpg").write_bytes(b"\xff\xd8 this is no picture")
+    (root / "corrupt.jpg").write_bytes(b"\xff\xd8 this is no image")
     content = (root / "plain.png").read_bytes()
     (root / "cut.png").write_bytes(content[: len(content) // 2])
     (root / "notes.txt").write_text("ignored")
@@ -62,7 +62,7 @@ def test_a_folder_with_broken_files_gives_all_the_others(landmarker, folder, tmp
     grey = landmarker(np.repeat(RGB[..., 1:2], 3, axis=2)).points[0]
     np.testing.assert_allclose(found["grey.png"], grey, atol=1e-3)
     assert np.abs(found["pixel.png"]).max() < 2
-    drawn = read_picture(out / "drawn" / "plain.png")
+    drawn = read_image(out / "drawn" / "plain.png")
     assert drawn.shape == RGB.shape
     assert (drawn != RGB).any()
     assert (out / "drawn" / "deep" / "plain.jpg").exists()
@@ -222,7 +222,7 @@ def test_the_command_ends_with_1_after_doing_the_others(exported, folder, tmp_pa
     out = tmp_path / "out"
     ended = cli("predict", exported / "model.onnx", folder, "--out", out, "--no-draw")
     assert ended.returncode == 1, ended.stderr
-    assert "5 faces in 5 pictures" in ended.stdout
+    assert "5 faces in 5 images" in ended.stdout
     assert "corrupt.jpg: " in ended.stderr
     assert "Traceback" not in ended.stderr
     assert len(read_faces(out)) == 5

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sesame_hpc import Landmarker
-from sesame_hpc.data.loader import EvalLoader
+from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.export import export_run
@@ -18,8 +18,8 @@ from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import load_weights
-from sesame_hpc.stages.faces import read_faces
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.faces import read_faces
+from sesame_hpc.run.folder import RunFolder
 
 IMAGE = np.random.default_rng(4).integers(0, 256, (64, 80, 3), dtype=np.uint8)
 BOX = np.array([10.0, 5, 60, 55])
@@ -29,7 +29,7 @@ def points(path: Path, image: np.ndarray = IMAGE, box: np.ndarray = BOX, **which
     return Landmarker.load(path, "cpu", **which)(image, box).points[0]
 
 
-def test_the_flip_test_averages_with_the_mirrored_picture(run) -> None:
+def test_the_flip_test_averages_with_the_mirrored_image(run) -> None:
     plain = points(run)
     mirrored = points(run, IMAGE[:, ::-1].copy(), np.array([20.0, 5, 70, 55]))
     mirror = list(Landmarker.load(run, "cpu").scheme.mirror)
@@ -51,10 +51,10 @@ def test_points_are_those_that_eval_gives_figures_of(run, averaged: bool, flip: 
     expected, _ = predict(trained, loader, faces, flip=flip)
     weights = "ema" if averaged else "last"
     landmarker = Landmarker.load(run, "cpu", weights=weights, flip=flip)
-    found, _, _ = predict_faces(landmarker, faces, config.data)
+    found, _, _ = predict_faces(landmarker.model, faces, config.data)
     assert np.abs(found - expected).mean() < 0.1
     others = [
-        predict_faces(Landmarker.load(run, "cpu", weights=w, flip=f), faces, config.data)[0]
+        predict_faces(Landmarker.load(run, "cpu", weights=w, flip=f).model, faces, config.data)[0]
         for w, f in (("last", False), ("last", True), ("ema", False), ("ema", True))
         if (w, f) != (weights, flip)
     ]
@@ -161,7 +161,7 @@ def test_a_fused_head_is_the_same_model(run, make_run, tmp_path) -> None:
     trained.load_state_dict(load_weights(folder.weights("finetune")))
     loader = EvalLoader(faces, config.data, 32, batch_size=4, device=torch.device("cpu"))
     expected, _ = predict(trained, loader, faces)
-    found, _, _ = predict_faces(Landmarker.load(folder.path, "cpu"), faces, config.data)
+    found, _, _ = predict_faces(Landmarker.load(folder.path, "cpu").model, faces, config.data)
     assert np.abs(found - expected).mean() < 0.1
     pytest.importorskip("onnxruntime")
     export_run(folder.path, "onnx", tmp_path / "onnx")

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from sesame_hpc.launch.requeue import run_interruptible
-from sesame_hpc.training.interruption import Interrupted, RanksLost, Stop
+from sesame_hpc.distributed.interruption import Interrupted, RanksLost, Stop
+from sesame_hpc.launch.requeue import requeue_when_saved
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
             raise RanksLost("rank 1 (node n1) is gone without a word", leads=True)
         raise Interrupted("pretrain", step, Stop[why])
 
-    run_interruptible(train, run)
+    with requeue_when_saved(run):
+        train()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ stages:
   pretrain: {epochs: 2, batch_size: 8}
   finetune: {epochs: 2, batch_size: 8}
 runtime: {device: cpu, threads: 1}
-log: {every_steps: 1, eval_epochs: 1, pictures_epochs: 0, tensorboard: false}
+log: {every_steps: 1, eval_epochs: 1, images_epochs: 0, tensorboard: false}
 """
 
 

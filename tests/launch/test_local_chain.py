@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from launched_runs import tiny_config
 
-from sesame_hpc.data.synth import synthesise
 from sesame_hpc.launch.cancel import cancel_jobs
 from sesame_hpc.launch.evaluation import evaluate_and_report
 from sesame_hpc.launch.status import RunStatus, status_of
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.synth import synthesise
 
 pytestmark = pytest.mark.slow
 

@@ -17,12 +17,12 @@ def run(tmp_path: Path, commands: Path) -> Path:
     (folder / "logs").mkdir()
     (folder / "logs/11_0_log.out").write_text("of preliminary\n", encoding="utf-8")
     (folder / "logs/12_0_log.out").write_text("of pretrain\n", encoding="utf-8")
-    standing(commands, "RUNNING")
+    snapshot(commands, "RUNNING")
     answering(commands, "scancel")
     return folder
 
 
-def standing(commands: Path, pretrain: str) -> None:
+def snapshot(commands: Path, pretrain: str) -> None:
     lines = [squeue_line("11", "COMPLETED"), squeue_line("12", pretrain)]
     answering(
         commands, "squeue", [*lines, squeue_line("13", "PENDING"), squeue_line("14", "PENDING")]
@@ -54,7 +54,7 @@ def test_following_ends_with_the_job(run, commands):
             file.write(text)
 
     def end() -> None:
-        standing(commands, "COMPLETED")
+        snapshot(commands, "COMPLETED")
         write("the end\n")
 
     events = iter([(0, int), (10, lambda: write("more\n")), (20, end)])

@@ -12,7 +12,7 @@ from sesame_hpc.config import load_config
 from sesame_hpc.launch.status import find_runs, run_folders, status_of
 from sesame_hpc.launch.status_table import overview_table, run_table, to_json
 from sesame_hpc.launch.sweep import sweep_points, write_sweep
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 NO_ACCOUNTING = "Slurm accounting storage is disabled\n"
 

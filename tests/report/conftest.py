@@ -10,12 +10,12 @@ import pytest
 
 from sesame_hpc.config import STAGES, dump_config, load_config
 from sesame_hpc.data.annotations import split_heldout
-from sesame_hpc.data.readers import read_annotations
+from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.stages.summary import write_summary
 from sesame_hpc.training.records import MetricsLog
 
@@ -32,10 +32,10 @@ STARTED = {
 
 
 def _write_face(path: Path, generator: np.random.Generator) -> None:
-    """A picture of noise and a 68-point file with the eye corners 40 pixels apart."""
+    """A image of noise and a 68-point file with the eye corners 40 pixels apart."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = generator.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
-    cv2.imwrite(str(path), picture)
+    image = generator.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), image)
     points = generator.uniform(20.0, 76.0, (68, 2))
     points[36], points[45] = (28.0, 40.0), (68.0, 40.0)
     rows = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
@@ -94,9 +94,9 @@ def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
             if step % 20 == 0 and stage != "pretrain":
                 log.append(stage, step // 20, step, heldout_nme=10.0 - step / 20)
     if stage == "pretrain":
-        folder.pictures.mkdir()
+        folder.images.mkdir()
         sheet = np.full((5 * 40, 8 * 40, 3), 128, np.uint8)
-        cv2.imwrite(str(folder.pictures / "pretrain-epoch-0003.png"), sheet)
+        cv2.imwrite(str(folder.images / "pretrain-epoch-0003.png"), sheet)
         folder.finish_stage(stage, {"seconds": 12.5, "heldout_loss": 0.01})
         return
     _, heldout = split_heldout(

@@ -7,10 +7,10 @@ from reading import Page, read_page
 
 from sesame_hpc.config import STAGES
 from sesame_hpc.report import write_report
-from sesame_hpc.report.material import read_material
 from sesame_hpc.report.page import render
 from sesame_hpc.report.published import placed
-from sesame_hpc.stages.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.report.report_data import read_report_data
+from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
 
 REGIONS = "NME per region on 5 test faces{} (Table 1 of the paper)"
 
@@ -73,7 +73,7 @@ def test_they_stand_among_the_published_numbers_by_name() -> None:
 
 def test_lost_predictions_of_theirs_are_said(both: RunFolder) -> None:
     both.predictions("finetune", "test", averaged=True).unlink()
-    material = read_material(both)
-    page = read_page(render(replace(material, starts=[])))
+    data = read_report_data(both)
+    page = read_page(render(replace(data, starts=[])))
     assert "the predictions could not be read" in page.text
     assert row(page, REGIONS.format(""), "all points, EMA")[3] != "–"

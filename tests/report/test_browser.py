@@ -7,7 +7,7 @@ import pytest
 from chromium import Browser, missing
 
 from sesame_hpc.report import write_report
-from sesame_hpc.stages.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -69,7 +69,7 @@ def test_only_the_file_itself_is_asked_for(browser: Browser, page: Path) -> None
     assert browser.requests() == [page.resolve().as_uri()]
 
 
-def test_every_picture_is_drawn(browser: Browser, page: Path) -> None:
+def test_every_image_is_drawn(browser: Browser, page: Path) -> None:
     browser.view(1280)
     browser.open(page)
     widths = browser.run("return [...document.images].map(each => each.naturalWidth)")

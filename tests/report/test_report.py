@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from reading import Page, read_page
 
-from sesame_hpc.data.readers import read_annotations
+from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.report import report_line, write_report
-from sesame_hpc.report.material import Part, read_material
 from sesame_hpc.report.page import render
+from sesame_hpc.report.report_data import Part, read_report_data
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import load_scheme
-from sesame_hpc.stages.folder import RunFolder
 
 REGIONS = load_scheme("ibug68").regions
 TEST_REGIONS = "NME per region on 5 test faces (Table 1 of the paper)"
@@ -119,7 +119,7 @@ def test_nothing_refers_outside(run: RunFolder) -> None:
     assert links <= targets
 
 
-def test_pictures_and_charts_say_what_they_show(run: RunFolder) -> None:
+def test_images_and_charts_say_what_they_show(run: RunFolder) -> None:
     page = page_of(run)
     assert all(found["alt"] for tag, found in page.tags if tag == "img")
     drawings = [found for tag, found in page.tags if tag == "svg"]
@@ -212,8 +212,8 @@ def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
         "protocol": {"box": "square window"},
     }
     tested = Part("test", {"preliminary": figures | {"nme": 4.5}, "finetune": figures})
-    material = replace(read_material(run), scheme=scheme, parts=[tested], masking=None)
-    page = read_page(render(material))
+    data = replace(read_report_data(run), scheme=scheme, parts=[tested], masking=None)
+    page = read_page(render(data))
     caption = next(name for name in page.tables if "2,500 faces (Table 2" in name)
     rows = page.tables[caption][1:]
     assert "not comparable" not in page.text
@@ -223,8 +223,8 @@ def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
     assert rows[names.index("This run, finetune")][1:] == ["4.101", "square window", "last epoch"]
 
     other = figures | {"subsets": {**figures["subsets"], "pose": {"faces": 300, "nme": 5.0}}}
-    material = replace(material, parts=[Part("test", {"finetune": other})])
-    page = read_page(render(material))
+    data = replace(data, parts=[Part("test", {"finetune": other})])
+    page = read_page(render(data))
     assert "the attributes of its 2,500 test faces are not those of WFLW" in page.text
     assert not any("This run" in row[0] for row in page.tables[caption])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sesame_hpc.data.readers import read_annotations
+from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.schemes import Scheme, builtin_schemes, load_scheme
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster
 
-from sesame_hpc.data.synth import synthesise
+from sesame_hpc.synth import synthesise
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ stages:
   finetune: {{epochs: 40, batch_size: 8}}
 runtime: {{device: cpu, threads: 1}}
 checkpoint: {{every_epochs: 4, every_steps: {every_steps}}}
-log: {{every_steps: 1, eval_epochs: 0, pictures_epochs: 0, tensorboard: false}}
+log: {{every_steps: 1, eval_epochs: 0, images_epochs: 0, tensorboard: false}}
 """
 
 

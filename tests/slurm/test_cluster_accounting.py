@@ -65,8 +65,8 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     jobs = submit(accounted, *submission)
     result = run.folder / "checkpoints" / "preliminary" / "result.json"
     until(result.exists, 120, "preliminary")
-    pictures = own / "WFLW_images"
-    pictures.rename(own / "hidden")
+    images = own / "WFLW_images"
+    images.rename(own / "hidden")
 
     accounted.wait(jobs["pretrain"], "FAILED", seconds=90)
     failed = time.monotonic()
@@ -78,7 +78,7 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     assert "WFLW_images" in states["pretrain"]["words"]
     assert states["preliminary"]["state"] == "COMPLETED"
 
-    (own / "hidden").rename(pictures)
+    (own / "hidden").rename(images)
     again = submit(accounted, *submission)
     assert list(again) == ["pretrain", "finetune", "report"]
     run.wait_for_step("pretrain", 10)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from training_process import clean_environment
 
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.stages.evaluate import Source, evaluate_run
-from sesame_hpc.stages.folder import RunFolder
 
 RATES = {"nme": 3, "fr8": 2, "fr10": 2, "auc8": 3, "auc10": 3}
 

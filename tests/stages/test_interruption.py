@@ -124,7 +124,7 @@ def test_a_signal_at_an_epochs_end_leaves_no_validation_out(write_config, tmp_pa
     one_step_an_epoch = (
         "stages.preliminary.batch_size=40",
         "stages.preliminary.epochs=30",
-        "log.pictures_epochs=0",
+        "log.images_epochs=0",
     )
     train(write_config("undisturbed", *one_step_an_epoch), "--stage", "preliminary")
     config, run = write_config("interrupted", *one_step_an_epoch), tmp_path / "runs" / "interrupted"

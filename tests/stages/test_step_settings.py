@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from sesame_hpc.config import RuntimeConfig, load_config
-from sesame_hpc.stages.run import train
+from sesame_hpc.stages.train import train
 from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.records import MetricsLog
 

@@ -10,11 +10,11 @@ from torch._dynamo import explain, reset
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from sesame_hpc.config import HeadConfig, RuntimeConfig
+from sesame_hpc.distributed.world import World, connect
 from sesame_hpc.models.checkpointing import checkpoint_stacks
 from sesame_hpc.models.compiling import compile_training
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.training.checkpoint import Checkpoints
-from sesame_hpc.training.distributed import World, connect
 from sesame_hpc.training.prepare import compiled_unit
 
 FUSED = HeadConfig(impl="fused")

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
+from sesame_hpc.distributed.world import World, connect
 from sesame_hpc.training.checkpoint import Checkpoints, load_weights, save_weights
-from sesame_hpc.training.distributed import World, connect
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.schedule import lr_factor
 

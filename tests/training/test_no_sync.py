@@ -10,9 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sesame_hpc.config import RuntimeConfig
-from sesame_hpc.training.average import WeightAverage
-from sesame_hpc.training.distributed import World, connect
-from sesame_hpc.training.window import LossWindow
+from sesame_hpc.distributed.world import World, connect
+from sesame_hpc.training.ema import ModelEMA
+from sesame_hpc.training.metrics_window import MetricsWindow
 
 WARM_UP, STEADY = 2, 3
 AWAIT_THE_DEVICE = {
@@ -55,7 +55,7 @@ def no_waiting_on_cuda() -> Iterator[None]:
 def steps(world: World, stage: str, **runtime: Any) -> Iterator[None]:
     """Steps with all that `Fit` does between two records."""
     engine, task = getattr(tiny_stage, stage)(world, **runtime)
-    average, window = WeightAverage(engine.module, 0.9), LossWindow(world, 1.0)
+    average, window = ModelEMA(engine.module, 0.9), MetricsWindow(world, 1.0)
     given = list(tiny_stage.batches(world.device, WARM_UP + STEADY))
     for batch in window.watch(iter(given)):
         loss = task.loss(engine.forward, batch, epoch=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sesame_hpc.config import Config, RuntimeConfig
-from sesame_hpc.training.precision import autocast_dtype, settle_precision
+from sesame_hpc.training.precision import autocast_dtype, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -44,19 +44,19 @@ def test_a_torch_that_does_not_tell_means_fp32(monkeypatch) -> None:
 def test_a_run_keeps_its_precision_on_another_machine(monkeypatch, earlier) -> None:
     for able in ({}, {"avx512_bf16": True}):
         machine(monkeypatch, **able)
-        settled = settle_precision(config("auto"), config(earlier), CPU)
+        settled = resolve_precision(config("auto"), config(earlier), CPU)
         assert settled == config(earlier)
 
 
 def test_a_run_that_was_only_submitted_takes_the_machine_it_begins_on(monkeypatch) -> None:
     machine(monkeypatch, avx512_bf16=True)
-    assert settle_precision(config("auto"), config("auto"), CPU) == config("bf16")
-    assert settle_precision(config("auto"), None, CPU) == config("bf16")
+    assert resolve_precision(config("auto"), config("auto"), CPU) == config("bf16")
+    assert resolve_precision(config("auto"), None, CPU) == config("bf16")
 
 
 def test_what_the_user_says_holds(monkeypatch) -> None:
     machine(monkeypatch, avx512_bf16=True)
-    assert settle_precision(config("fp32"), config("bf16"), CPU) == config("fp32")
+    assert resolve_precision(config("fp32"), config("bf16"), CPU) == config("fp32")
 
 
 @pytest.mark.gpu

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from sesame_hpc.config import HeadConfig, MaskingConfig, ModelConfig, RuntimeConfig, StageConfig
-from sesame_hpc.data.loader import Batch
+from sesame_hpc.data.loading.loader import Batch
+from sesame_hpc.distributed.world import World
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.schemes import load_scheme
 from sesame_hpc.stages.coordinates import CoordinateTask
 from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
-from sesame_hpc.training.distributed import World
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.prepare import prepare_network
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sesame_kernels.reference.pieces import pieces
+from sesame_kernels.reference.chunks import chunks
 
 __all__ = ["twice_difference_times"]
 
@@ -22,7 +22,7 @@ def twice_difference_times(first: Tensor, second: Tensor, factor: Tensor, out: T
     if first.dtype == second.dtype == out.dtype == factor.dtype:
         _fill(first, second, factor, out)
         return
-    for rows in pieces(out, _PIECE):
+    for rows in chunks(out, _PIECE):
         part = torch.empty_like(out[rows], dtype=factor.dtype)
         _fill(first[rows].to(part.dtype), second[rows].to(part.dtype), factor[rows], part)
         out[rows] = part

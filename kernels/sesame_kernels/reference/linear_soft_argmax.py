@@ -16,9 +16,9 @@ from sesame_kernels.layout import (
     empty_maps,
     is_channels_last,
 )
+from sesame_kernels.reference.chunks import chunks
 from sesame_kernels.reference.memory import on_large_pages
-from sesame_kernels.reference.pieces import pieces
-from sesame_kernels.reference.soft_argmax import fill_softmax, turn_softmax
+from sesame_kernels.reference.soft_argmax import fill_softmax, softmax_gradient_
 
 __all__ = [
     "linear_soft_argmax",
@@ -29,7 +29,7 @@ __all__ = [
 
 def _parts(maps: Tensor) -> list[slice]:
     """The samples of one product: on channels-last tensors oneDNN is best with all of them."""
-    return [slice(None)] if is_channels_last(maps) else pieces(maps)
+    return [slice(None)] if is_channels_last(maps) else chunks(maps)
 
 
 def _itself_or_empty(part: Tensor, expected: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def _gradients(
     transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
     for rows in _parts(probability):
         grad_logits = probability[rows] if in_place else torch.empty_like(probability[rows])
-        turn_softmax(probability[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
+        softmax_gradient_(probability[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
         grad_weight += conv2d_weight(features[rows].to(dtype), grad_weight.shape, grad_logits)
         part = F.conv2d(grad_logits, transposed)
         if grad_features is None:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.reference.chunks import chunks
 from sesame_kernels.reference.difference import twice_difference_times
 from sesame_kernels.reference.memory import on_large_pages
-from sesame_kernels.reference.pieces import pieces
 
 __all__ = ["masked_mse", "masked_mse_backward"]
 
@@ -23,7 +23,7 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
     """Equation 2 as a scalar; NaN for an empty batch, as torch's own mean."""
     dtype = accumulation_dtype(prediction.dtype)
     total = prediction.new_zeros((), dtype=dtype)
-    for rows in pieces(prediction):
+    for rows in chunks(prediction):
         squares = _difference(prediction[rows], target[rows], dtype).square_()
         total += squares.mul_(_weight(mask[rows], outside_weight, dtype)).sum()
     return total / prediction.numel()

@@ -1,17 +1,17 @@
-"""Gaussian masks and the blend with Philox noise in plain PyTorch, a piece at a time."""
+"""Gaussian masks and the blend with Philox noise in plain PyTorch, a chunk at a time."""
 
 import torch
 from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
 from sesame_kernels.layout import accumulation_dtype, empty_gradient
+from sesame_kernels.reference.chunks import chunks
 from sesame_kernels.reference.philox import normals, philox
-from sesame_kernels.reference.pieces import pieces
 
 __all__ = ["noise_mask", "noise_mask_backward"]
 
 _CHUNK = 1 << 18
-"""Pixels of a piece: enough for several threads, few enough for the cache."""
+"""Pixels of a chunk: enough for several threads, few enough for the cache."""
 
 
 def _coverage(
@@ -98,6 +98,6 @@ def noise_mask(
 def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     """The gradient of the images: (1 - lambda) times that of the masked images."""
     result = empty_gradient(grad_masked)
-    for rows in pieces(grad_masked):
+    for rows in chunks(grad_masked):
         torch.mul(grad_masked[rows], 1.0 - coverage[rows], out=result[rows])
     return result

@@ -16,9 +16,9 @@ from sesame_kernels.layout import (
     flat_pixels,
     is_channels_last,
 )
+from sesame_kernels.reference.chunks import chunks
 from sesame_kernels.reference.difference import twice_difference_times
 from sesame_kernels.reference.memory import on_large_pages
-from sesame_kernels.reference.pieces import pieces
 
 __all__ = [
     "PIECE",
@@ -28,11 +28,11 @@ __all__ = [
     "soft_argmax_backward_",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
-    "turn_softmax",
+    "softmax_gradient_",
 ]
 
 PIECE = 1 << 21
-"""Logits of a piece: with fewer, waking the threads would cost more than the cache saves."""
+"""Logits of a chunk: with fewer, waking the threads would cost more than the cache saves."""
 
 
 def _centres(count: int, like: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def fill_softmax(logits: Tensor, beta: float, probability: Tensor, coordinates: 
     or the logits themselves.
     """
     fill = _fill_channels_last if is_channels_last(probability) else _fill_contiguous
-    for rows in pieces(logits, PIECE):
+    for rows in chunks(logits, PIECE):
         fill(logits[rows], beta, probability[rows], coordinates[rows])
 
 
@@ -122,7 +122,7 @@ def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Te
     return coordinates, moments, probability
 
 
-def turn_softmax(
+def softmax_gradient_(
     probability: Tensor, grad_coordinates: Tensor, coordinates: Tensor, result: Tensor
 ) -> None:
     """result = the gradient of the logits under beta = 1; it may be the softmax itself."""
@@ -139,7 +139,7 @@ def soft_argmax_backward(
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
     result = on_large_pages(empty_gradient(logits))
-    turn_softmax(statistics, grad_coordinates * beta, coordinates, result)
+    softmax_gradient_(statistics, grad_coordinates * beta, coordinates, result)
     return result
 
 
@@ -151,7 +151,7 @@ def soft_argmax_backward_(
     Not a registered op: of use only where autograd is about to free the softmax. On CPUs fresh
     memory costs as much as the arithmetic.
     """
-    turn_softmax(statistics, grad_coordinates * beta, coordinates, statistics)
+    softmax_gradient_(statistics, grad_coordinates * beta, coordinates, statistics)
     return statistics
 
 
@@ -172,7 +172,7 @@ def soft_argmax_moments_backward(
     along_x -= (grad_second * moments).sum(2, keepdim=True)
     along_both = grad_second[:, :, 2:] * away_y
     result = on_large_pages(empty_gradient(logits))
-    for rows in pieces(logits):
+    for rows in chunks(logits):
         slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
         slope.addcmul_(along_both[rows, :, :, None], away_x[rows, :, None, :])
         torch.mul(statistics[rows], slope, out=result[rows])

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
+from sesame_kernels.reference.chunks import chunks
 from sesame_kernels.reference.memory import on_large_pages
-from sesame_kernels.reference.pieces import pieces
-from sesame_kernels.reference.soft_argmax import PIECE, fill_softmax, turn_softmax
+from sesame_kernels.reference.soft_argmax import PIECE, fill_softmax, softmax_gradient_
 
 __all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_"]
 
@@ -26,13 +26,13 @@ def soft_argmax_l1(
     target = target.to(dtype)
     factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
     unit = factor * (beta / max(1, coordinates.numel()))
-    for rows in pieces(logits, PIECE):
+    for rows in chunks(logits, PIECE):
         in_place = gradient.dtype == dtype and with_gradient
         probability = gradient[rows] if in_place else empty_gradient(logits[rows], dtype)
         fill_softmax(logits[rows], beta, probability, coordinates[rows])
         if with_gradient:
             slope = _sign(coordinates[rows] - target[rows]).mul_(unit[rows])
-            turn_softmax(probability, slope, coordinates[rows], gradient[rows])
+            softmax_gradient_(probability, slope, coordinates[rows], gradient[rows])
     return (factor * (coordinates - target).abs()).mean(), coordinates, gradient
 
 

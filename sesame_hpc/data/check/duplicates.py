@@ -37,8 +37,8 @@ def check_copies(inventory: Inventory) -> Iterator[Finding]:
         first_face.setdefault(face.path, face)
         splits_of.setdefault(face.path, set()).add(face.split)
     first_of: dict[bytes, Path] = {}
-    for path, picture in inventory.pictures.items():
-        first = first_of.setdefault(picture.digest or str(path).encode(), path)
+    for path, image in inventory.images.items():
+        first = first_of.setdefault(image.digest or str(path).encode(), path)
         if first != path:
             words = f"{path.name} has the same bytes as {first.name} of"
             yield _repeated(first_face[path], first_face[first], words, "same-image", "warning")
@@ -99,4 +99,4 @@ def _known(inventory: Inventory, face: Face, other: Face) -> bool:
     """Whether the other checks say it already: the same line again, or a copy of the file."""
     if face.path == other.path:
         return _identity(face) == _identity(other)
-    return inventory.pictures[face.path].digest == inventory.pictures[other.path].digest
+    return inventory.images[face.path].digest == inventory.images[other.path].digest

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from sesame_hpc.data.check.finding import Finding, Level
+from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.inventory import Inventory
-from sesame_hpc.data.check.pictures import Picture
 
 __all__ = ["check_faults", "check_images"]
 
@@ -27,16 +27,16 @@ def check_images(inventory: Inventory) -> Iterator[Finding]:
     source_of = {}
     for face in reversed(inventory.faces):
         source_of[face.path] = face.source
-    for path, picture in inventory.pictures.items():
-        yield from _check_picture(picture, source_of[path])
+    for path, image in inventory.images.items():
+        yield from _check_image(image, source_of[path])
 
 
-def _check_picture(picture: Picture, source: str) -> Iterator[Finding]:
-    path, header = picture.path, picture.header
-    if picture.problem is not None:
-        yield Finding("error", "unreadable", source, f"{path} {picture.problem}")
+def _check_image(image: ProbedImage, source: str) -> Iterator[Finding]:
+    path, header = image.path, image.header
+    if image.problem is not None:
+        yield Finding("error", "unreadable", source, f"{path} {image.problem}")
         return
-    if picture.damaged:
+    if image.damaged:
         message = f"{path} decodes, but its data are damaged; look at it"
         yield Finding("warning", "damaged", source, message)
     if header is None:
@@ -48,9 +48,9 @@ def _check_picture(picture: Picture, source: str) -> Iterator[Finding]:
         level: Level = "warning" if header.colours == "cmyk" else "note"
         yield Finding(level, header.colours, source, f"{path} {_COLOURS[header.colours]}")
     if header.orientation != 1:
-        width, height = picture.size or (0, 0)
+        width, height = image.size or (0, 0)
         message = (
             f"{path} is turned by EXIF (orientation {header.orientation}); landmarks must be "
-            f"those of the upright picture of {width} x {height}"
+            f"those of the upright image of {width} x {height}"
         )
         yield Finding("warning", "rotated", source, message)

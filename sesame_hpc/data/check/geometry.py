@@ -72,7 +72,7 @@ def check_letterbox(inventory: Inventory) -> Iterator[Finding]:
         shown = (table.landmarks >= limits[:, None, :2]) & (table.landmarks <= limits[:, None, 2:])
         black = (~shown.all(axis=2)).sum(axis=1) - crop_floor(table, box)[1]
         for row in np.flatnonzero(black):
-            message = f"{_landmarks(int(black[row]))} in the black beside the letterbox's picture"
+            message = f"{_landmarks(int(black[row]))} in the black beside the letterbox's image"
             value = float(black[row])
             yield Finding("note", "in-black", table.sources[row], message, value=value)
 
@@ -81,17 +81,17 @@ def check_landmarks_in_images(inventory: Inventory) -> Iterator[Finding]:
     """Landmarks beyond the image's edge, and how far."""
     for _, table in inventory.tables():
         for row, source in enumerate(table.sources):
-            picture = inventory.pictures.get(table.image_path(row))
-            if picture is None or picture.size is None:
+            image = inventory.images.get(table.image_path(row))
+            if image is None or image.size is None:
                 continue
             points = table.landmarks[row]
-            beyond = np.maximum(np.maximum(-points, points - picture.size), 0).max(axis=1)
+            beyond = np.maximum(np.maximum(-points, points - image.size), 0).max(axis=1)
             if not (farthest := float(beyond.max())):
                 continue
             far = farthest > _FAR_OUTSIDE * np.ptp(points, axis=0).max()
             message = (
                 f"{_landmarks(int((beyond > 0).sum()))} outside the image of "
-                f"{picture.size[0]} x {picture.size[1]}, by up to {farthest:.1f} px"
+                f"{image.size[0]} x {image.size[1]}, by up to {farthest:.1f} px"
             )
             level: Level = "warning" if far else "note"
             yield Finding(level, "outside-image", source, message, value=farthest)
@@ -115,14 +115,14 @@ def check_boxes(inventory: Inventory) -> Iterator[Finding]:
 
 def _boxes_outside_images(inventory: Inventory, table: Annotations) -> Iterator[Finding]:
     for row, source in enumerate(table.sources):
-        picture = inventory.pictures.get(table.image_path(row))
-        if picture is None or picture.size is None:
+        image = inventory.images.get(table.image_path(row))
+        if image is None or image.size is None:
             continue
         x_min, y_min, x_max, y_max = table.boxes[row]
-        if x_max <= 0 or y_max <= 0 or x_min >= picture.size[0] or y_min >= picture.size[1]:
+        if x_max <= 0 or y_max <= 0 or x_min >= image.size[0] or y_min >= image.size[1]:
             message = (
                 f"the box {_numbers(table.boxes[row])} lies outside the image of "
-                f"{picture.size[0]} x {picture.size[1]}"
+                f"{image.size[0]} x {image.size[1]}"
             )
             yield Finding("error", "box-outside-image", source, message)
 

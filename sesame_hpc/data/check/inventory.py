@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.pictures import Picture
+from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.probe import probe_tables
-from sesame_hpc.data.faults import Fault
+from sesame_hpc.data.formats.faults import Fault
+from sesame_hpc.data.formats.readers import SPLITS, Format, Split, has_split, parse_annotations
+from sesame_hpc.data.formats.rows import Parsed, parse_result
 from sesame_hpc.data.pack.read import MANIFEST, read_pack
-from sesame_hpc.data.readers import SPLITS, Format, Split, has_split, parse_annotations
-from sesame_hpc.data.rows import Parsed, parse_result
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Face", "Inventory", "take_inventory"]
@@ -37,7 +37,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The parsed parts of the data set in `root`, and its pictures by path (maybe none).
+    """The parsed parts of the data set in `root`, and its images by path (maybe none).
 
     `box` says which crops evaluation takes.
     """
@@ -46,7 +46,7 @@ class Inventory:
     format: Format
     scheme: Scheme
     parts: dict[Split, Parsed]
-    pictures: dict[Path, Picture]
+    images: dict[Path, ProbedImage]
     box: BoxConfig
 
     def tables(self) -> Iterator[tuple[Split, Annotations]]:
@@ -63,9 +63,9 @@ class Inventory:
         for split, table in self.tables():
             for row, source in enumerate(table.sources):
                 path = table.image_path(row)
-                picture = self.pictures.get(path)
+                image = self.images.get(path)
                 place = seen[path] = seen.get(path, -1) + 1
-                thumbnail = picture.thumbnails[place] if picture and picture.thumbnails else None
+                thumbnail = image.thumbnails[place] if image and image.thumbnails else None
                 faces.append(Face(split, source, path, table.landmarks[row], thumbnail))
         return faces
 
@@ -79,7 +79,7 @@ def take_inventory(
     threads: int | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inventory:
-    """Read every part of a data set and, where `threads` is a number, look at its pictures.
+    """Read every part of a data set and, where `threads` is a number, look at its images.
 
     Raises:
         FileNotFoundError: it has no part.
@@ -87,11 +87,11 @@ def take_inventory(
     """
     found = [split for split in SPLITS if has_split(root, format, split, scheme)]
     parts = {split: _parse(root, format, split, scheme) for split in found or SPLITS[:1]}
-    pictures: dict[Path, Picture] = {}
+    images: dict[Path, ProbedImage] = {}
     if threads is not None:
         tables = [parsed.faces for parsed in parts.values() if len(parsed.faces)]
-        pictures = probe_tables(tables, threads, progress)
-    return Inventory(root, format, scheme, parts, pictures, box)
+        images = probe_tables(tables, threads, progress)
+    return Inventory(root, format, scheme, parts, images, box)
 
 
 def _parse(root: Path, format: Format, split: Split, scheme: Scheme) -> Parsed:

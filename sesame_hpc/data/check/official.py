@@ -7,8 +7,8 @@ import numpy as np
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.finding import Finding
 from sesame_hpc.data.check.inventory import Inventory
-from sesame_hpc.data.wflw import list_path, wflw_folder
-from sesame_hpc.data.wflw_subsets import read_subsets, subset_path
+from sesame_hpc.data.formats.wflw import list_path, wflw_folder
+from sesame_hpc.data.formats.wflw_subsets import read_subsets, subset_path
 
 __all__ = ["OFFICIAL_FACES", "OFFICIAL_SUBSETS", "check_official_sizes", "check_subset_lists"]
 

@@ -7,14 +7,14 @@ import numpy as np
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.finding import Finding
 from sesame_hpc.data.check.inventory import Inventory
-from sesame_hpc.data.pack.pictures import PackedPictures
+from sesame_hpc.data.pack.images import PackedImages
 from sesame_hpc.data.pack.read import MANIFEST, check_stored, read_settings
 
 __all__ = ["check_pack_crops", "check_pack_index", "check_pack_reach", "unchecked_of_pack"]
 
 
 def check_pack_index(inventory: Inventory) -> Iterator[Finding]:
-    """Pictures of no face, two of one face, and crops that are no part of their picture."""
+    """Images of no face, two of one face, and crops that are no part of their image."""
     for split, table, pack in _packed(inventory):
         place, ids = str(inventory.root / MANIFEST), pack.sample_ids
         for what, strange in (
@@ -22,31 +22,31 @@ def check_pack_index(inventory: Inventory) -> Iterator[Finding]:
             ("stored twice", np.unique(ids[1:][ids[1:] == ids[:-1]])),
         ):
             if len(strange):
-                message = f"{split}: {len(strange)} pictures {what}, first sample {strange[0]}"
+                message = f"{split}: {len(strange)} images {what}, first sample {strange[0]}"
                 yield Finding("error", "pack-index", place, message)
         rows = _indexed_rows(table, pack)
         for row, record in zip(rows, pack.records(table.sample_ids[rows]), strict=True):
-            low, high, extent = record["region"][:2], record["region"][2:], record["picture"]
+            low, high, extent = record["region"][:2], record["region"][2:], record["image"]
             if not record["original"] and ((low < 0) | (low >= high) | (high > extent)).any():
                 message = (
-                    f"the stored region {_numbers(record['region'])} is no part of a "
-                    f"picture of {extent[0]} x {extent[1]}"
+                    f"the stored region {_numbers(record['region'])} is no part of an "
+                    f"image of {extent[0]} x {extent[1]}"
                 )
                 yield Finding("error", "pack-index", table.sources[row], message)
 
 
 def check_pack_crops(inventory: Inventory) -> Iterator[Finding]:
-    """Landmarks that the picture shows and the stored crop does not."""
+    """Landmarks that the image shows and the stored crop does not."""
     for _, table, pack in _packed(inventory):
         rows = _indexed_rows(table, pack)
         for row, record in zip(rows, pack.records(table.sample_ids[rows]), strict=True):
             points, region = table.landmarks[row], record["region"]
-            within = ((points >= 0) & (points <= record["picture"])).all(axis=1)
+            within = ((points >= 0) & (points <= record["image"])).all(axis=1)
             missed = within & ((points < region[:2]) | (points > region[2:])).any(axis=1)
             if missed.any() and not record["original"]:
                 count = int(missed.sum())
                 message = (
-                    f"{count} landmark{'s' * (count > 1)} of the picture outside the stored crop "
+                    f"{count} landmark{'s' * (count > 1)} of the image outside the stored crop "
                     f"{_numbers(region)}; a larger --margin would keep them"
                 )
                 yield Finding("warning", "pack-crop", table.sources[row], message, value=count)
@@ -81,12 +81,12 @@ def _numbers(region: np.ndarray) -> str:
     return f"({', '.join(map(str, region.tolist()))})"
 
 
-def _packed(inventory: Inventory) -> Iterator[tuple[str, Annotations, PackedPictures]]:
+def _packed(inventory: Inventory) -> Iterator[tuple[str, Annotations, PackedImages]]:
     for split, table in inventory.tables():
         if table.pack is not None:
             yield split, table, table.pack
 
 
-def _indexed_rows(table: Annotations, pack: PackedPictures) -> np.ndarray:
-    """The rows of faces that have a picture; the others are found where it is read."""
+def _indexed_rows(table: Annotations, pack: PackedImages) -> np.ndarray:
+    """The rows of faces that have an image; the others are found where it is read."""
     return np.flatnonzero(np.isin(table.sample_ids, pack.sample_ids))

@@ -1,4 +1,4 @@
-"""The pictures of annotation tables, from files or a pack: one for each image name."""
+"""The images of annotation tables, from files or a pack: one for each image name."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.pictures import Encoded, Picture, probe_pictures
+from sesame_hpc.data.check.images import Encoded, ProbedImage, probe_images
 from sesame_hpc.data.geometry import apply
-from sesame_hpc.data.pack.pictures import PackedPictures
+from sesame_hpc.data.pack.images import PackedImages
 
 __all__ = ["probe_tables"]
 
@@ -21,10 +21,10 @@ Progress = Callable[[int, int], None]
 
 def probe_tables(
     tables: Sequence[Annotations], threads: int, progress: Progress | None = None
-) -> dict[Path, Picture]:
-    """Reads the pictures of all tables, and says of each image name what `Picture` says.
+) -> dict[Path, ProbedImage]:
+    """Reads the images of all tables, and says of each image name what `ProbedImage` says.
 
-    Thumbnails of faces on one picture are in the order of tables and rows. In a pack, checksums
+    Thumbnails of faces on one image are in the order of tables and rows. In a pack, checksums
     and sizes are verified; where it stores crops, there is nothing to say of the original's kind.
     """
     packed = any(table.pack is not None for table in tables)
@@ -33,27 +33,27 @@ def probe_tables(
 
 def _probe_files(
     tables: Sequence[Annotations], threads: int, progress: Progress | None
-) -> dict[Path, Picture]:
+) -> dict[Path, ProbedImage]:
     faces: dict[Path, list[NDArray[np.float64]]] = {}
     for table in tables:
         for row, landmarks in enumerate(table.landmarks):
             faces.setdefault(table.image_path(row), []).append(landmarks)
     images = [Encoded(path, path.read_bytes, landmarks) for path, landmarks in faces.items()]
-    return {picture.path: picture for picture in probe_pictures(images, threads, progress)}
+    return {image.path: image for image in probe_images(images, threads, progress)}
 
 
 def _probe_pack(
     tables: Sequence[Annotations], threads: int, progress: Progress | None
-) -> dict[Path, Picture]:
+) -> dict[Path, ProbedImage]:
     places = [(table, row) for table in tables for row in range(len(table))]
-    probed = probe_pictures([_encoded(*place) for place in places], threads, progress)
-    pictures_of: dict[Path, list[Picture]] = {}
-    for (table, row), picture in zip(places, probed, strict=True):
-        pictures_of.setdefault(picture.path, []).append(_as_indexed(table, row, picture))
-    return {path: _together(pictures) for path, pictures in pictures_of.items()}
+    probed = probe_images([_encoded(*place) for place in places], threads, progress)
+    images_of: dict[Path, list[ProbedImage]] = {}
+    for (table, row), image in zip(places, probed, strict=True):
+        images_of.setdefault(image.path, []).append(_as_indexed(table, row, image))
+    return {path: _together(images) for path, images in images_of.items()}
 
 
-def _pack(table: Annotations) -> PackedPictures:
+def _pack(table: Annotations) -> PackedImages:
     assert table.pack is not None, "the table of a pack"
     return table.pack
 
@@ -70,29 +70,29 @@ def _encoded(table: Annotations, row: int) -> Encoded:
     return Encoded(table.image_path(row), read, [landmarks])
 
 
-def _as_indexed(table: Annotations, row: int, picture: Picture) -> Picture:
-    """The picture with what the pack's index says of it, or what is wrong between the two."""
-    sample_ids, problem = table.sample_ids[[row]], picture.problem
-    if problem is None and picture.header is not None:
+def _as_indexed(table: Annotations, row: int, image: ProbedImage) -> ProbedImage:
+    """The image with what the pack's index says of it, or what is wrong between the two."""
+    sample_ids, problem = table.sample_ids[[row]], image.problem
+    if problem is None and image.header is not None:
         (record,) = _pack(table).records(sample_ids)
         if record["original"]:
-            return picture
+            return image
         stored = tuple(map(int, record["stored"]))
-        whole = tuple(map(int, record["picture"]))
-        if stored == picture.header.upright_size:
-            return replace(picture, header=None, cut_from=(whole[0], whole[1]))
-        width, height = picture.header.upright_size
+        whole = tuple(map(int, record["image"]))
+        if stored == image.header.upright_size:
+            return replace(image, header=None, cut_from=(whole[0], whole[1]))
+        width, height = image.header.upright_size
         problem = f"has {width} x {height} pixels, but {stored[0]} x {stored[1]} in the index"
-    return replace(picture, problem=f"(sample {sample_ids[0]} of the pack) {problem}")
+    return replace(image, problem=f"(sample {sample_ids[0]} of the pack) {problem}")
 
 
-def _together(pictures: list[Picture]) -> Picture:
-    digests = {picture.digest: None for picture in pictures}
+def _together(images: list[ProbedImage]) -> ProbedImage:
+    digests = {image.digest: None for image in images}
     joined = hashlib.blake2b(b"".join(digests), digest_size=16).digest()
     return replace(
-        pictures[0],
-        problem=next((each.problem for each in pictures if each.problem is not None), None),
-        damaged=any(picture.damaged for picture in pictures),
-        digest=pictures[0].digest if len(digests) == 1 else joined,
-        thumbnails=[each for picture in pictures for each in picture.thumbnails],
+        images[0],
+        problem=next((each.problem for each in images if each.problem is not None), None),
+        damaged=any(image.damaged for image in images),
+        digest=images[0].digest if len(digests) == 1 else joined,
+        thumbnails=[each for image in images for each in image.thumbnails],
     )

@@ -11,8 +11,8 @@ from sesame_hpc.data.check.geometry import crop_floor
 from sesame_hpc.data.check.inventory import Inventory, take_inventory
 from sesame_hpc.data.check.packs import unchecked_of_pack
 from sesame_hpc.data.check.registry import CHECKS, TITLES
+from sesame_hpc.data.formats.readers import Format, detect_format, format_scheme
 from sesame_hpc.data.pack.read import SCHEME_FILE, read_settings
-from sesame_hpc.data.readers import Format, detect_format, format_scheme
 from sesame_hpc.schemes import Scheme, load_scheme
 
 __all__ = ["Part", "Report", "check_data"]

@@ -1,4 +1,4 @@
-"""Small grey pictures of faces, and how alike two of them are.
+"""Small grey images of faces, and how alike two of them are.
 
 A face's thumbnail is cut by its landmarks, so it stays the same when a photograph was cropped,
 scaled, brightened or compressed again. Smooth shading is taken off: all faces share it.
@@ -24,7 +24,7 @@ def thumbnail(grey: Grey, landmarks: NDArray[np.float64]) -> Float32 | None:
     """The face at `landmarks` ([K, 2], corner-based pixels of `grey`, uint8 [H, W]).
 
     Returns float32 [SIDE * SIDE] of mean 0 and length 1, or None where there is nothing to see:
-    outside the picture, or one flat grey.
+    outside the image, or one flat grey.
     """
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     side = max(float((high - low).max()), 1.0) * _MARGIN
@@ -65,7 +65,7 @@ def similar_pairs(
 
 
 def _crop(grey: Grey, centre: NDArray[np.float64], side: float) -> Grey:
-    """The square around `centre`, as `SIDE` pixels; the picture's edge goes on outside of it."""
+    """The square around `centre`, as `SIDE` pixels; the image's edge goes on outside of it."""
     divisor = max(1, int(side / SIDE))
     height, width = grey.shape
     if divisor > 1:

@@ -1,4 +1,4 @@
-"""What a pack stores of a picture for one face: the file as it is, or a crop shrunk to size."""
+"""What a pack stores of an image for one face: the file as it is, or a crop shrunk to size."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sesame_hpc.data.pack.layout import Picture
+from sesame_hpc.data.pack.layout import StoredImage
 
 __all__ = ["Plan", "Stored", "stored_crop", "stored_original"]
 
 _WORTH_CUTTING = 0.5
-"""A crop that shows less than this share of its picture is cut out even if it is not shrunk."""
+"""A crop that shows less than this share of its image is cut out even if it is not shrunk."""
 
 _FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 """A shrunk crop has no colour to spare: 2.7 dB more than with colour at half the resolution."""
@@ -20,7 +20,7 @@ _FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACT
 
 @dataclass(frozen=True)
 class Plan:
-    """What to store for a face: `region` (float64 [4], pixels, may pass the picture's edges), at
+    """What to store for a face: `region` (float64 [4], pixels, may pass the image's edges), at
     `zoom` (0..1) of its resolution, as JPEG of `quality`."""
 
     region: NDArray[np.float64]
@@ -30,9 +30,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Stored:
-    """A picture to store; `psnr` in dB is what encoding again cost, None where nothing was."""
+    """An image to store; `psnr` in dB is what encoding again cost, None where nothing was."""
 
-    picture: Picture
+    image: StoredImage
     psnr: float | None
 
 
@@ -44,7 +44,9 @@ def stored_original(path: Path, sample_id: int) -> Stored:
         ValueError: it is empty.
     """
     encoded = _read(path)
-    return Stored(Picture(sample_id, str(path), encoded, True, (0, 0, 0, 0), (0, 0), (0, 0)), None)
+    return Stored(
+        StoredImage(sample_id, str(path), encoded, True, (0, 0, 0, 0), (0, 0), (0, 0)), None
+    )
 
 
 def stored_crop(path: Path, sample_id: int, plan: Plan) -> Stored:
@@ -57,7 +59,7 @@ def stored_crop(path: Path, sample_id: int, plan: Plan) -> Stored:
     encoded = _read(path)
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError("the picture cannot be decoded; valid are whole JPEG and PNG files")
+        raise ValueError("the image cannot be decoded; valid are whole JPEG and PNG files")
     height, width = image.shape[:2]
     low = np.clip(np.floor(plan.region[:2]), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(plan.region[2:]), 0, (width, height)).astype(int)
@@ -75,7 +77,7 @@ def stored_crop(path: Path, sample_id: int, plan: Plan) -> Stored:
     stored = (crop.shape[1], crop.shape[0])
     key = f"{sample_id}"
     return Stored(
-        Picture(sample_id, key, again.tobytes(), False, region, stored, (width, height)),
+        StoredImage(sample_id, key, again.tobytes(), False, region, stored, (width, height)),
         cv2.PSNR(crop, decoded),
     )
 

@@ -1,4 +1,4 @@
-"""A shard's bytes: pictures, then their index, then a trailer that only a whole shard has."""
+"""A shard's bytes: images, then their index, then a trailer that only a whole shard has."""
 
 import io
 import mmap
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RECORD", "Picture", "Shard", "open_shard", "part_files", "write_shard"]
+__all__ = ["RECORD", "Shard", "StoredImage", "open_shard", "part_files", "write_shard"]
 
 RECORD = np.dtype(
     [
@@ -23,13 +23,13 @@ RECORD = np.dtype(
         ("original", "?"),
         ("region", "<i4", (4,)),
         ("stored", "<i4", (2,)),
-        ("picture", "<i4", (2,)),
+        ("image", "<i4", (2,)),
     ]
 )
 """One face of a shard's index.
 
-`offset`, `length` and `crc` (CRC-32) are of the encoded picture. `original` says that it is the
-whole file. `region` is x_min, y_min, x_max, y_max of what it shows of a picture of `picture`
+`offset`, `length` and `crc` (CRC-32) are of the encoded image. `original` says that it is the
+whole file. `region` is x_min, y_min, x_max, y_max of what it shows of an image of `image`
 (width, height) pixels, and `stored` its own width and height.
 """
 
@@ -38,8 +38,8 @@ _MAGIC = b"SESAPCK1"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded picture for `sample_id`; faces that share a file share `key`."""
+class StoredImage:
+    """An encoded image for `sample_id`; faces that share a file share `key`."""
 
     sample_id: int
     key: str
@@ -47,7 +47,7 @@ class Picture:
     original: bool
     region: tuple[int, int, int, int]
     stored: tuple[int, int]
-    picture: tuple[int, int]
+    image: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Shard:
     index: NDArray[np.void]
 
     def encoded(self, record: np.void) -> NDArray[np.uint8]:
-        """The picture of a record of the index, uint8 [n], as a read-only view of the file.
+        """The image of a record of the index, uint8 [n], as a read-only view of the file.
 
         Raises:
             ValueError: its checksum differs; names the shard and the sample.
@@ -74,7 +74,7 @@ class Shard:
         return encoded
 
     def verify(self) -> None:
-        """Check all pictures' checksums; ValueError as `encoded`."""
+        """Check all images' checksums; ValueError as `encoded`."""
         for record in self.index:
             self.encoded(record)
 
@@ -84,7 +84,7 @@ def part_files(part: str, shard: int) -> str:
     return f"{part}-{shard:05}.shard"
 
 
-def write_shard(path: Path, pictures: Iterable[Picture], fingerprint: bytes) -> None:
+def write_shard(path: Path, images: Iterable[StoredImage], fingerprint: bytes) -> None:
     """Write a shard so that `path` is there only once all of it is on disk.
 
     `fingerprint` (16 bytes) says what the shard was made from.
@@ -92,11 +92,11 @@ def write_shard(path: Path, pictures: Iterable[Picture], fingerprint: bytes) -> 
     partial = path.with_name(path.name + ".part")
     records, places = [], {}
     with partial.open("wb") as file:
-        for each in pictures:
+        for each in images:
             if each.key not in places:
                 places[each.key] = (file.tell(), len(each.encoded), zlib.crc32(each.encoded))
                 file.write(each.encoded)
-            about = (each.original, each.region, each.stored, each.picture)
+            about = (each.original, each.region, each.stored, each.image)
             records.append((each.sample_id, *places[each.key], *about))
         offset = file.tell()
         index = _npy(np.array(records, dtype=RECORD))
@@ -108,7 +108,7 @@ def write_shard(path: Path, pictures: Iterable[Picture], fingerprint: bytes) -> 
 
 
 def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
-    """Map a shard and check its trailer and index, not its pictures.
+    """Map a shard and check its trailer and index, not its images.
 
     Raises:
         FileNotFoundError: no such file.

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.faults import folder_entries
-from sesame_hpc.data.pack.pictures import PackedPictures
+from sesame_hpc.data.formats.faults import folder_entries
+from sesame_hpc.data.pack.images import PackedImages
 from sesame_hpc.data.pack.settings import PackSettings
 from sesame_hpc.data.pack.table import read_table
 from sesame_hpc.data.windows import face_boxes, reach
@@ -92,12 +92,12 @@ def read_manifest(root: Path) -> dict[str, Any]:
 
 
 def read_settings(root: Path) -> PackSettings:
-    """How a pack was made, as far as its pictures depend on it. Errors as for `read_manifest`."""
+    """How a pack was made, as far as its images depend on it. Errors as for `read_manifest`."""
     return PackSettings.from_json(read_manifest(root)["settings"])
 
 
 def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotations:
-    """The faces of a pack's part; their pictures come from its shards.
+    """The faces of a pack's part; their images come from its shards.
 
     Raises:
         FileNotFoundError: no pack, or no such part.
@@ -123,7 +123,7 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
         attribute_names=tuple(part["attributes"]),
         sources=tuple(table["source"].tolist()),
         sample_ids=table["sample_id"].copy(),
-        pack=PackedPictures([root / name for name in part["shards"]], manifest["settings"]["size"]),
+        pack=PackedImages([root / name for name in part["shards"]], manifest["settings"]["size"]),
     )
 
 
@@ -146,7 +146,7 @@ def check_stored(
     records = pack.records(annotations.sample_ids)
     boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
     wanted = reach(boxes, box, augment)
-    region, extent = records["region"], np.tile(records["picture"], 2)
+    region, extent = records["region"], np.tile(records["image"], 2)
     outward = np.array([-1, -1, 1, 1])
     beyond = outward * (np.clip(wanted, 0, extent) - region) > _SPARE_PIXELS
     missing = beyond.any(axis=1) & ~records["original"]

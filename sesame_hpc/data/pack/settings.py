@@ -19,7 +19,7 @@ __all__ = ["PackSettings", "fingerprint_of", "plans"]
 FACES_PER_SHARD = 1024
 
 _FILTER_CELLS, _FILTER_PIXELS = 3, 2
-"""What `geometry.decode_window` reads around a crop, in crop and in picture pixels."""
+"""What `geometry.decode_window` reads around a crop, in crop and in image pixels."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PackSettings:
             raise ValueError("margin without a size: original files are packed whole")
 
     def to_json(self) -> dict[str, Any]:
-        """What decides over the stored pictures; nothing else where files stay as they are."""
+        """What decides over the stored images; nothing else where files stay as they are."""
         if self.size is None:
             return {"size": None, "faces_per_shard": self.faces_per_shard}
         asked = {"scale": self.box.scale, "train_scale": list(self.box.train_scale)}

@@ -54,7 +54,7 @@ def write_pack(
 
     Raises:
         FileExistsError: `out` holds another pack.
-        FileNotFoundError, ValueError: a picture cannot be packed; names its file and line.
+        FileNotFoundError, ValueError: an image cannot be packed; names its file and line.
     """
     scheme = next(iter(parts.values())).scheme
     described = _described(parts, settings)
@@ -106,14 +106,14 @@ def _pack_shard(
         report.kept += 1
     else:
         stored = _in_order(pool, partial(_store, faces, plans(faces, settings)), len(faces))
-        write_shard(path, (_count(each, report).picture for each in stored), fingerprint)
+        write_shard(path, (_count(each, report).image for each in stored), fingerprint)
     report.bytes += path.stat().st_size
 
 
 def _in_order(
     pool: ThreadPoolExecutor, store: Callable[[int], Stored], faces: int
 ) -> Iterator[Stored]:
-    """A block at a time, so that few pictures wait in memory."""
+    """A block at a time, so that few images wait in memory."""
     for first in range(0, faces, _FACES_AT_ONCE):
         yield from pool.map(store, range(first, min(faces, first + _FACES_AT_ONCE)))
 
@@ -140,7 +140,7 @@ def _store(faces: Annotations, plans: list[Plan] | None, row: int) -> Stored:
             return stored_original(path, sample_id)
         return stored_crop(path, sample_id, plans[row])
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} ({faces.sources[row]}): no such picture") from error
+        raise FileNotFoundError(f"{path} ({faces.sources[row]}): no such image") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} ({faces.sources[row]}): {error}") from error
 

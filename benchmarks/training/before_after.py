@@ -1,0 +1,156 @@
+"""Whole runs at two revisions, by turns: `python benchmarks/training/before_after.py --base REV`.
+
+Trains the CPU presets with the code of REV and with the present one, each in a process of its own,
+and compares seconds and NME: of each stage, and from start to end. `--epochs N` shortens every
+stage. The demo trains on synthetic faces, lfpw_small on `--data`, a folder of .pts files; without
+it, the demo alone. Rows are written as they come.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from paired import Machine, machine
+from table import Table
+
+from sesame_hpc.config import STAGES
+from sesame_hpc.synth import synthesise
+
+__all__ = ["Row", "main"]
+
+ROOT = Path(__file__).resolve().parent.parent
+NOW = "now"
+
+
+@dataclass(frozen=True)
+class Measured:
+    preset: str
+    revision: str
+    turn: int
+    epochs: str
+    settings: str
+    seconds: float
+    preliminary_s: float
+    pretrain_s: float
+    finetune_s: float
+    preliminary_nme: float
+    finetune_nme: float
+
+
+@dataclass(frozen=True)
+class Row(Machine, Measured):
+    """One run; `seconds` from the process's start to its end. NME in percent, held-out."""
+
+
+def unpack(revision: str, folder: Path) -> Path:
+    """The tree of a revision, to run from."""
+    folder.mkdir()
+    archive = folder / "tree.tar"
+    command = ["git", "archive", "-o", str(archive), revision, "sesame_hpc", "kernels", "configs"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(["tar", "-xf", str(archive), "-C", str(folder)], check=True)
+    return folder
+
+
+def run(tree: Path, preset: str, settings: list[str], output: Path) -> tuple[float, dict]:
+    """Seconds, and the finished stages' results."""
+    environment = os.environ | {"PYTHONPATH": f"{tree}{os.pathsep}{tree / 'kernels'}"}
+    command = [sys.executable, "-m", "sesame_hpc", "train", str(tree / f"configs/{preset}.yaml")]
+    start = time.perf_counter()
+    subprocess.run(
+        [*command, f"output={output}", *settings],
+        cwd=output.parent,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    seconds = time.perf_counter() - start
+    results = {
+        stage: json.loads((output / f"checkpoints/{stage}/result.json").read_text())
+        for stage in STAGES
+    }
+    return seconds, results
+
+
+def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
+    trees = {options.base: unpack(options.base, scratch / "base"), NOW: ROOT}
+    faces = scratch / "faces"
+    synthesise(faces, train=2000, test=400, seed=0, size=128)
+    presets = {"demo": faces} | ({"lfpw_small": options.data} if options.data else {})
+    shorter = [f"stages.{s}.epochs={options.epochs}" for s in STAGES] if options.epochs else []
+    for preset in [each for each in presets if each in options.presets]:
+        for turn in range(options.turns):
+            order = list(trees) if turn % 2 == 0 else list(trees)[::-1]
+            for revision in order:
+                output = scratch / f"{preset}-{turn}-{revision}"
+                settings = [f"data.root={presets[preset]}", *shorter, *options.settings]
+                settings += options.now if revision == NOW else []
+                seconds, results = run(trees[revision], preset, settings, output)
+                yield Row(
+                    preset=preset,
+                    revision=revision,
+                    turn=turn,
+                    epochs=str(options.epochs or "as in the preset"),
+                    settings=" ".join(
+                        [*options.settings, *(options.now if revision == NOW else [])]
+                    ),
+                    seconds=round(seconds, 2),
+                    **{f"{s}_s": round(results[s]["seconds"], 2) for s in STAGES},
+                    preliminary_nme=round(results["preliminary"]["heldout"]["nme"], 4),
+                    finetune_nme=round(results["finetune"]["heldout"]["nme"], 4),
+                    **vars(machine(torch.device("cpu"))),
+                )
+
+
+def print_ratios(rows: list[Row], base: str) -> None:
+    for preset in dict.fromkeys(row.preset for row in rows):
+        turns: dict[int, dict[str, Row]] = {}
+        for row in rows:
+            if row.preset == preset:
+                turns.setdefault(row.turn, {})[row.revision] = row
+        pairs = [(pair[base], pair[NOW]) for pair in turns.values() if len(pair) == 2]
+        for key in ("seconds", *(f"{stage}_s" for stage in STAGES)):
+            ratios = [getattr(old, key) / getattr(new, key) for old, new in pairs]
+            low, high = min(ratios), max(ratios)
+            print(f"{preset} {key}: {statistics.median(ratios):.2f}x [{low:.2f}, {high:.2f}]")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", required=True, help="the git revision to compare with")
+    parser.add_argument("--data", type=Path, help="a folder of .pts files, for lfpw_small")
+    parser.add_argument("--presets", nargs="+", default=["demo", "lfpw_small"])
+    parser.add_argument("--epochs", type=int, help="of every stage; default: the preset's")
+    parser.add_argument("--turns", type=int, default=3, help="runs of each revision")
+    parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
+    parser.add_argument("--now", nargs="*", default=[], help="settings of the present code alone")
+    default = Path(__file__).resolve().parent / "results/before_after_cpu.csv"
+    parser.add_argument("--csv", type=Path, default=default)
+    options = parser.parse_args()
+    if options.data:
+        options.data = options.data.resolve()
+    table, rows = Table(options.csv, Row), []
+    with tempfile.TemporaryDirectory() as scratch:
+        for row in measure(options, Path(scratch)):
+            table.append(row)
+            rows.append(row)
+            print(
+                f"{row.preset} {row.revision}: {row.seconds:.1f} s, of which stages "
+                f"{row.preliminary_s:.1f} + {row.pretrain_s:.1f} + {row.finetune_s:.1f}; "
+                f"NME {row.preliminary_nme:.3f} %, {row.finetune_nme:.3f} %",
+                flush=True,
+            )
+    print_ratios(rows, options.base)
+
+
+if __name__ == "__main__":
+    main()

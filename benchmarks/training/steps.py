@@ -1,0 +1,138 @@
+"""Training steps that do the same work: the trainer's, a hand-written loop's, and a reference's."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from sesame_hpc.config import Config, RuntimeConfig, StageConfig
+from sesame_hpc.data.loading.loader import Batch
+from sesame_hpc.distributed.world import World
+from sesame_hpc.models.compiling import compile_training
+from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
+from sesame_hpc.schemes import Scheme
+from sesame_hpc.stages.coordinates import CoordinateTask, l1_coord
+from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
+from sesame_hpc.training.ema import ModelEMA
+from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.metrics_window import MetricsWindow
+from sesame_hpc.training.precision import autocast_dtype
+from sesame_hpc.training.prepare import compiled_unit, prepare_network
+from sesame_hpc.training.task import Task
+
+__all__ = ["TINY", "Step", "Steps"]
+
+TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
+"""Settings of the smallest network, with which a script is tried."""
+
+RECORD_EVERY = 20
+_SCHEDULE_STEPS = 100_000
+_ADAM = {"betas": (0.9, 0.999), "eps": 1e-7}
+
+Step = Callable[[Batch], object]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Makes steps of one network at one batch size; each starts from the same weights."""
+
+    config: Config
+    batch: int
+    runtime: RuntimeConfig
+    world: World
+    scheme: Scheme
+
+    def fixed_batch(self) -> Batch:
+        """Random pixels and landmarks, as the loader would leave them."""
+        generator = torch.Generator().manual_seed(0)
+        size, device = self.config.model.image_size, self.world.device
+        images = torch.rand(self.batch, 3, size, size, generator=generator)
+        landmarks = torch.rand(self.batch, self.scheme.num_landmarks, 2, generator=generator)
+        return Batch(
+            images=images.to(device, memory_format=torch.channels_last),
+            landmarks=landmarks.to(device),
+            sample_ids=torch.arange(self.batch),
+            matrices=torch.zeros(self.batch, 2, 3, dtype=torch.float64),
+        )
+
+    def network(self) -> LandmarkNet:
+        torch.manual_seed(0)
+        return LandmarkNet(self.config.model, self.config.head, self.scheme.num_landmarks)
+
+    def trainer(self, ema: float | None = None) -> Step:
+        """A step of the preliminary and finetune stages, as `Fit` takes it."""
+        engine = self._engine(self.network())
+        task = CoordinateTask(engine.module, self.config.head, None, None, self.world)  # type: ignore[arg-type]
+        return self._as_fit(engine, task, ema)
+
+    def pretrain(self) -> Step:
+        """A step of the pretrain stage, masking and all, every region as probable."""
+        engine = self._engine(ReconstructionNet(self.config.model, self.config.head))
+        shares = dict.fromkeys(self.scheme.regions, 1.0)
+        masker = Masker(shares, self.scheme, self.config.masking, 0)
+        task = ReconstructionTask(engine.module, masker, None, None, self.world)  # type: ignore[arg-type]
+        return self._as_fit(engine, task, None)
+
+    def plain(self) -> Step:
+        """The coordinate step by hand: channels-last, autocast, fused Adam and its schedule."""
+        network = self.network().to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        unit = compiled_unit(self.runtime, self.world.device)
+        if unit is not None:
+            compile_training(network, unit)
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **_ADAM)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.9999**step)
+
+        def step(given: Batch) -> None:
+            with self._autocast():
+                output = network(given.images)
+            l1_coord(output, given.landmarks, self.config.head).backward()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            schedule.step()
+
+        return step
+
+    def reference(self) -> Step:
+        """A loop as torchvision's reference scripts have it: fp32, default layout, loss.item()."""
+        network = self.network().to(self.world.device)
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, **_ADAM)
+
+        def step(given: Batch) -> float:
+            output = network(given.images.contiguous())
+            loss = l1_coord(output, given.landmarks, self.config.head)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            return loss.item()
+
+        return step
+
+    def _engine(self, network: torch.nn.Module) -> Engine:
+        prepare_network(network, self.runtime, self.world.device)
+        stage = StageConfig(batch_size=self.batch)
+        return Engine(network, stage, self.runtime, self.world, _SCHEDULE_STEPS)
+
+    def _as_fit(self, engine: Engine, task: Task, ema: float | None) -> Step:
+        """Engine, loss, a record every so many steps, EMA if asked for."""
+        average = ModelEMA(engine.module, ema) if ema else None
+        window, taken = MetricsWindow(self.world, 1.0), 0
+
+        def step(given: Batch) -> None:
+            nonlocal taken
+            loss = task.loss(engine.forward, given, 0)
+            window.add(loss, given.sample_ids)
+            engine.step(loss)
+            if average:
+                average.update()
+            taken += 1
+            if taken % RECORD_EVERY == 0:
+                window.flush("a benchmark")
+
+        return step
+
+    def _autocast(self) -> torch.autocast | nullcontext[None]:
+        dtype = autocast_dtype(self.runtime, self.world.device)
+        if dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.world.device.type, dtype=dtype)

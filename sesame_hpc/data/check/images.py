@@ -1,0 +1,178 @@
+"""Looks at every image file once: is it whole, what is in it, and how do its faces look."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.data.check.encoded import Header, image_kind, read_header
+from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
+
+__all__ = ["Encoded", "ProbedImage", "probe_images"]
+
+MOST_PIXELS = 200_000_000
+_AT_ONCE = 64
+_REDUCED = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+
+Landmarks = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
+
+    `read` raises OSError or ValueError where there are no bytes.
+    """
+
+    path: Path
+    read: Callable[[], bytes]
+    faces: list[Landmarks]
+
+
+@dataclass(frozen=True)
+class ProbedImage:
+    """An image file, or what a pack holds of it.
+
+    `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but not
+    without complaint. `digest` is a hash of its bytes. `header` is None where there is none.
+    `thumbnails` are those of its faces, in their order, float32 [D] or None. `cut_from` is the size
+    of the image that a crop in a pack is of.
+    """
+
+    path: Path
+    problem: str | None = None
+    damaged: bool = False
+    digest: bytes = b""
+    header: Header | None = None
+    thumbnails: list[NDArray[np.float32] | None] = field(default_factory=list)
+    cut_from: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height in pixels as training sees them: turned upright by EXIF."""
+        if self.cut_from is not None:
+            return self.cut_from
+        if self.problem is not None or self.header is None:
+            return None
+        return self.header.upright_size
+
+
+def probe_images(
+    images: Sequence[Encoded],
+    threads: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ProbedImage]:
+    """A `ProbedImage` of each image.
+
+    `progress` is called with the number of images done and of all. While this runs, what
+    decoders write to the process's standard error is held back.
+    """
+    probes: list[ProbedImage] = []
+    with _held_back_errors() as written, ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(images), _AT_ONCE):
+            some, before = images[start : start + _AT_ONCE], written()
+            probed = list(pool.map(_probe, some))
+            if written() > before:
+                probed = [
+                    _marked(probe, image, written)
+                    for probe, image in zip(probed, some, strict=True)
+                ]
+            probes += probed
+            if progress is not None:
+                progress(len(probes), len(images))
+    return probes
+
+
+def _marked(probe: ProbedImage, image: Encoded, written: Callable[[], int]) -> ProbedImage:
+    """The probe, marked as damaged if a decoder complains about this one."""
+    if probe.problem is not None or not _complains(image.read(), written):
+        return probe
+    return replace(probe, damaged=True)
+
+
+def _probe(image: Encoded) -> ProbedImage:
+    nothing: list[NDArray[np.float32] | None] = [None] * len(image.faces)
+    try:
+        content = image.read()
+    except OSError as error:
+        return ProbedImage(
+            image.path, f"cannot be read ({error.strerror or error})", thumbnails=nothing
+        )
+    except ValueError as error:
+        return ProbedImage(image.path, f"cannot be read: {error}", thumbnails=nothing)
+    header = read_header(content)
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    problem = _header_problem(content, header)
+    if problem is not None or header is None:
+        return ProbedImage(image.path, problem, False, digest, header, nothing)
+    divisor = _divisor(image.faces)
+    grey = _decode(content, divisor)
+    if grey is None:
+        problem = f"is a {header.kind} that does not decode"
+        return ProbedImage(image.path, problem, False, digest, header, nothing)
+    thumbnails = [thumbnail(grey, landmarks / divisor) for landmarks in image.faces]
+    return ProbedImage(image.path, None, False, digest, header, thumbnails)
+
+
+def _header_problem(content: bytes, header: Header | None) -> str | None:
+    if not content:
+        return "is empty (0 bytes)"
+    kind = image_kind(content)
+    if kind not in ("JPEG", "PNG"):
+        return f"is {kind or 'no image'}; images are JPEG or PNG"
+    if header is None:
+        return f"is a {kind} whose header breaks off"
+    if not header.whole:
+        return f"is a {kind} that is cut off (its end is missing)"
+    if header.width * header.height > MOST_PIXELS or not header.width * header.height:
+        return f"is a {kind} of {header.width} x {header.height} pixels"
+    return None
+
+
+def _divisor(faces: list[Landmarks]) -> int:
+    """By how much an image may shrink while its smallest face keeps the pixels of a thumbnail."""
+    extents = [float(np.ptp(landmarks, axis=0).max()) for landmarks in faces]
+    room = min(extents, default=0.0) / SIDE
+    return max((divisor for divisor in _REDUCED if divisor <= room), default=1)
+
+
+def _decode(content: bytes, divisor: int) -> NDArray[np.uint8] | None:
+    try:
+        grey = cv2.imdecode(np.frombuffer(content, np.uint8), _REDUCED[divisor])
+    except cv2.error:
+        return None
+    return None if grey is None else np.asarray(grey, np.uint8)
+
+
+def _complains(content: bytes, written: Callable[[], int]) -> bool:
+    before = written()
+    _decode(content, 1)
+    return written() > before
+
+
+@contextmanager
+def _held_back_errors() -> Iterator[Callable[[], int]]:
+    """Sends file descriptor 2 to a file; yields a function that says how many bytes went there."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lambda: os.fstat(file.fileno()).st_size
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,1 @@
+"""Annotation files: one file per format, what a reader yields, and conversion between formats."""

@@ -1,0 +1,150 @@
+"""WFLW's official folders, for any scheme of K points.
+
+`WFLW_images/` holds the images; `WFLW_annotations/list_<K>pt_rect_attr_train_test/` holds
+`list_<K>pt_rect_attr_train.txt` and `..._test.txt`. A line is a face: K pairs x y, the box
+x_min y_min x_max y_max, six attributes 0 or 1, and the image's path below `WFLW_images/`.
+"""
+
+from pathlib import Path
+
+from sesame_hpc.data.formats.faults import Fault, folder_entries, read_lines
+from sesame_hpc.data.formats.rows import (
+    FARTHEST,
+    ImageFolder,
+    Parsed,
+    ParsedFace,
+    check_box,
+    check_normaliser,
+    finite_numbers,
+    first_bad_number,
+    parse_result,
+)
+from sesame_hpc.schemes import Scheme
+
+__all__ = [
+    "ATTRIBUTES",
+    "IMAGES",
+    "has_wflw_list",
+    "list_path",
+    "parse_numbers",
+    "parse_wflw",
+    "wflw_folder",
+]
+
+ATTRIBUTES = ("pose", "expression", "illumination", "makeup", "occlusion", "blur")
+IMAGES = "WFLW_images"
+_BOX_FIELDS = 4
+
+
+def list_path(split: str, landmarks: int = 98) -> Path:
+    """Where the list of a split lies, relative to the WFLW folder."""
+    kind = f"list_{landmarks}pt_rect_attr"
+    return Path("WFLW_annotations", f"{kind}_train_test", f"{kind}_{split}.txt")
+
+
+def has_wflw_list(root: Path, split: str, scheme: Scheme) -> bool:
+    """Whether the split's list exists."""
+    return (wflw_folder(root) / list_path(split, scheme.num_landmarks)).is_file()
+
+
+def wflw_folder(root: Path) -> Path:
+    """`root`, or the folder WFLW inside it."""
+    nested = root / "WFLW"
+    return nested if nested.is_dir() and not (root / IMAGES).is_dir() else root
+
+
+def parse_wflw(root: Path, split: str, scheme: Scheme) -> Parsed:
+    """The faces of a split and the faults of its list.
+
+    `root` is the folder that holds `WFLW_images`, or its parent. Numbers are taken as they are.
+    Lines without text are passed over.
+
+    Raises:
+        FileNotFoundError: no list of the split, or no folder of images.
+    """
+    folder = wflw_folder(root)
+    path = _require_list(folder, split, scheme.num_landmarks)
+    if not (folder / IMAGES).is_dir():
+        raise FileNotFoundError(f"no folder {folder / IMAGES}; {folder_entries(folder)}")
+    faces, faults = _parse_list(path, folder / IMAGES, scheme)
+    return parse_result(f"faces of {path}", scheme, folder / IMAGES, faces, faults, ATTRIBUTES)
+
+
+def parse_numbers(fields: list[str], place: str) -> list[float]:
+    """The coordinates that the fields of a line spell.
+
+    Raises:
+        Fault: at `place`, naming the first field that is no finite number.
+    """
+    numbers = finite_numbers(fields)
+    if numbers is None:
+        bad = first_bad_number(fields)
+        problem = (
+            f"field {bad + 1} is {fields[bad]!r}; fields 1 to {len(fields)} (landmarks and box) "
+            f"are finite numbers of pixels, at most {FARTHEST:g}"
+        )
+        raise Fault("number", place, problem)
+    return numbers
+
+
+def _require_list(folder: Path, split: str, landmarks: int) -> Path:
+    path = folder / list_path(split, landmarks)
+    if path.is_file():
+        return path
+    existing = next(place for place in (path.parent, *path.parents) if place.is_dir())
+    raise FileNotFoundError(
+        f"no {split} list of {landmarks} points: looked for {path}; {folder_entries(existing)}"
+    )
+
+
+def _parse_list(path: Path, images: Path, scheme: Scheme) -> tuple[list[ParsedFace], list[Fault]]:
+    try:
+        lines = read_lines(path)
+    except Fault as fault:
+        return [], [fault]
+    faces: list[ParsedFace] = []
+    faults: list[Fault] = []
+    folder = ImageFolder(images)
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            face = _parse_face(fields, scheme, f"{path}:{number}")
+            folder.require(face.image, face.source)
+        except Fault as fault:
+            faults.append(fault)
+        else:
+            faces.append(face)
+    if not faces and not faults:
+        faults.append(Fault("empty", path, f"holds no face; each line is one of {_form(scheme)}"))
+    return faces, faults
+
+
+def _parse_face(fields: list[str], scheme: Scheme, place: str) -> ParsedFace:
+    coordinates = 2 * scheme.num_landmarks
+    first_attribute = coordinates + _BOX_FIELDS
+    if len(fields) != first_attribute + len(ATTRIBUTES) + 1:
+        raise Fault("fields", place, f"has {len(fields)} fields; a face has {_form(scheme)}")
+    numbers = parse_numbers(fields[:first_attribute], place)
+    landmarks, box = numbers[:coordinates], numbers[coordinates:]
+    check_box(box, place)
+    check_normaliser(landmarks, scheme, place)
+    attributes = _parse_attributes(fields[first_attribute:-1], place)
+    return ParsedFace(place, fields[-1], landmarks, box, attributes)
+
+
+def _parse_attributes(fields: list[str], place: str) -> list[bool]:
+    for name, field in zip(ATTRIBUTES, fields, strict=True):
+        if field not in ("0", "1"):
+            raise Fault("attribute", place, f"attribute {name} is {field!r}; it is 0 or 1")
+    return [field == "1" for field in fields]
+
+
+def _form(scheme: Scheme) -> str:
+    coordinates = 2 * scheme.num_landmarks
+    total = coordinates + _BOX_FIELDS + len(ATTRIBUTES) + 1
+    return (
+        f"{total} fields ({coordinates} coordinates, {_BOX_FIELDS} of the box, "
+        f"{len(ATTRIBUTES)} attributes, an image name without spaces)"
+    )

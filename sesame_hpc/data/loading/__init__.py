@@ -1,0 +1,1 @@
+"""From annotations to batches of crops: augmentation, decoding, DALI, the loaders."""

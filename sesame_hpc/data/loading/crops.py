@@ -1,0 +1,179 @@
+"""From rows of an annotation table to batches of crops: reading files ahead, graph, messages."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.loading.image_source import ImageSource
+from sesame_hpc.data.loading.pipeline import AugmentOps, CropGraph, Feed, can_decode
+
+__all__ = ["Batch", "CropRunner", "PreparedBatch"]
+
+BATCHES_READ_AHEAD = 4
+
+Rows = NDArray[np.int64]
+Prepare = Callable[[Rows], "PreparedBatch | None"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B faces.
+
+    Attributes:
+        images: float32 [B, 3, S, S] RGB in [0, 1], channels_last memory, on the loader's device.
+        landmarks: float32 [B, K, 2] x, y in fractions of the crop side (outside [0, 1] where a
+            point lies outside the crop), on the loader's device. In a mirrored crop point i is
+            the one that is called i there.
+        sample_ids: int64 [B] on the CPU.
+        matrices: float64 [B, 2, 3] on the CPU, image pixels -> crop pixels, flip included.
+    """
+
+    images: torch.Tensor
+    landmarks: torch.Tensor
+    sample_ids: torch.Tensor
+    matrices: torch.Tensor
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """A batch before its pixels: what the graph needs, and what goes around it.
+
+    `rows` are the faces' rows, int64 [B]; `matrices` float64 [B, 2, 3] and `landmarks` float64
+    [B, K, 2] as in `Batch`.
+    """
+
+    rows: Rows
+    matrices: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+    feed: Feed
+
+
+class CropRunner:
+    """Runs prepared batches through one graph, built at first use and kept between epochs.
+
+    Args:
+        annotations: the faces.
+        images: their images; told of those that do not decode.
+        size: side of the crops in pixels.
+        batch_size: the largest batch.
+        threads: DALI's CPU threads, and as many more that read files.
+        device: where batches go.
+        ops: the graph's optional operations.
+    """
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        images: ImageSource,
+        size: int,
+        *,
+        batch_size: int,
+        threads: int,
+        device: torch.device,
+        ops: AugmentOps,
+    ) -> None:
+        self._annotations = annotations
+        self._images = images
+        self._device = device
+        self._readers = ThreadPoolExecutor(threads, "sesame-read")
+        self._new_graph = partial(
+            CropGraph, size, batch_size=batch_size, threads=threads, device=device, ops=ops
+        )
+        self._graph: CropGraph | None = None
+        self._running: Generator[Batch, None, None] | None = None
+
+    def start(self, batches: Sequence[Rows], prepare: Prepare) -> Iterator[Batch]:
+        """Iterate over `batches` of rows; ends an iteration that is still under way.
+
+        A batch that `prepare` makes None of is passed over.
+
+        Raises:
+            FileNotFoundError, ValueError: while iterating, an image is missing or unreadable.
+        """
+        if self._running is not None:
+            self._running.close()
+        self._running = self._run(batches, prepare)
+        return self._running
+
+    def _run(self, batches: Sequence[Rows], prepare: Prepare) -> Generator[Batch, None, None]:
+        """Where an image that does not decode may be left out, goes on at its batch without it."""
+        first = 0
+        while True:
+            under_way: deque[tuple[int, PreparedBatch]] = deque()
+            prepared = _read_ahead(self._readers, batches[first:], prepare)
+            try:
+                if self._graph is None:
+                    self._graph = self._new_graph()
+                for images in self._graph.crops(_remember(prepared, under_way)):
+                    _, batch = under_way.popleft()
+                    yield self._batch(images, batch)
+                return
+            except RuntimeError as error:
+                self._graph = None
+                if not self._leave_out_undecodable(under_way, error):
+                    raise
+                first += under_way[0][0]
+            except Exception:
+                self._graph = None
+                raise
+
+    def _batch(self, images: torch.Tensor, prepared: PreparedBatch) -> Batch:
+        landmarks = torch.from_numpy(prepared.landmarks.astype(np.float32))
+        if self._device.type == "cuda":  # a copy from other memory would await all work under way
+            landmarks = landmarks.pin_memory()
+        return Batch(
+            images=images.permute(0, 3, 1, 2),
+            landmarks=landmarks.to(self._device, non_blocking=True),
+            sample_ids=torch.from_numpy(self._annotations.sample_ids[prepared.rows]),
+            matrices=torch.from_numpy(prepared.matrices),
+        )
+
+    def _leave_out_undecodable(
+        self, under_way: deque[tuple[int, PreparedBatch]], error: RuntimeError
+    ) -> bool:
+        """Whether some image does not decode, and may be left out; raises if it may not."""
+        found = False
+        for _, batch in under_way:
+            for row, encoded in zip(batch.rows, batch.feed.encoded, strict=True):
+                if not can_decode(encoded, self._device):
+                    found = True
+                    try:
+                        self._images.leave_out(int(row), self._images.undecodable(int(row)))
+                    except ValueError as refused:
+                        raise refused from error
+        return found
+
+
+def _read_ahead(
+    readers: ThreadPoolExecutor, batches: Sequence[Rows], prepare: Prepare
+) -> Iterator[tuple[int, PreparedBatch]]:
+    """`prepare` of each batch in order with its number, computed before it is asked for.
+
+    An iterator that nobody finishes leaves its last batches to the readers. It must not wait for
+    them: it may be collected on any thread, one that is just starting included.
+    """
+    waiting: deque[tuple[int, Future[PreparedBatch | None]]] = deque()
+    remaining = enumerate(batches)
+    while True:
+        while len(waiting) < BATCHES_READ_AHEAD and (entry := next(remaining, None)) is not None:
+            waiting.append((entry[0], readers.submit(prepare, entry[1])))
+        if not waiting:
+            return
+        number, future = waiting.popleft()
+        if (prepared := future.result()) is not None:
+            yield number, prepared
+
+
+def _remember(
+    prepared: Iterator[tuple[int, PreparedBatch]], under_way: deque[tuple[int, PreparedBatch]]
+) -> Iterator[Feed]:
+    for number, batch in prepared:
+        under_way.append((number, batch))
+        yield batch.feed

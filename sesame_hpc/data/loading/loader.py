@@ -1,0 +1,239 @@
+"""Batches of crops with their landmarks, for training and for evaluation.
+
+The order of an epoch and every sample's augmentation depend on (seed, stage, epoch, sample id)
+only, so any number of ranks sees the same samples and an epoch can be entered at any step.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sesame_hpc.config.schema import DataConfig
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.geometry import (
+    DecodeWindow,
+    apply,
+    compose,
+    crop_matrix,
+    decode_window,
+    invert,
+)
+from sesame_hpc.data.loading.augment import Appearance, appearance_config, draw_augmentation
+from sesame_hpc.data.loading.crops import Batch, CropRunner, PreparedBatch
+from sesame_hpc.data.loading.image_source import ImageSource
+from sesame_hpc.data.loading.pipeline import AugmentOps, Feed
+from sesame_hpc.data.pack.read import check_stored
+from sesame_hpc.data.rng import epoch_permutation, keyed_generator
+from sesame_hpc.data.windows import content_limits, face_boxes
+
+__all__ = ["Batch", "EvalLoader", "TrainLoader", "decode_plan"]
+
+SUBSTITUTES = 16
+"""Faces drawn in place of one that cannot be read; that all are unreadable is next to impossible
+as long as `data.max_skipped` is small."""
+
+
+class TrainLoader:
+    """Augmented crops of the training faces, in an order of their own each epoch.
+
+    With B samples per rank and W ranks, step g of an epoch is permutation[g W B : (g + 1) W B];
+    rank r has its r-th slice of B. What does not fill a last step is left out of that epoch.
+
+    In place of a face whose image cannot be read (`data.on_error` skip) comes another one, drawn
+    by (seed, stage, epoch, sample id) as well: batches keep their size, on every number of ranks.
+
+    Args:
+        annotations: the training faces.
+        data: box, augmentation and threads.
+        size: side S of the crops in pixels.
+        batch_size: samples per rank and step.
+        seed: the run's seed.
+        stage: name of the stage; stages see different augmentations.
+        device: where batches go.
+        rank: this process's place, 0 <= rank < world_size.
+        world_size: number of ranks.
+        appearance: "full" for all of section IV.C, "mild" without JPEG, grayscale, occlusion.
+
+    Raises:
+        ValueError: the faces do not fill one step, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        data: DataConfig,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int,
+        stage: str,
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+        appearance: Appearance = "full",
+    ) -> None:
+        _check_shares(batch_size, rank, world_size)
+        check_stored(annotations, data.box, data.augment, size)
+        self._per_step = batch_size * world_size
+        self.steps_per_epoch = len(annotations) // self._per_step
+        if self.steps_per_epoch == 0:
+            raise ValueError(
+                f"{len(annotations)} training faces do not fill one step of {self._per_step} "
+                f"({batch_size} samples x {world_size} ranks): lower the batch size"
+            )
+        self._annotations = annotations
+        self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
+        self.images = ImageSource(annotations, data)
+        self._data = data
+        self._size = size
+        self._slice = slice(rank * batch_size, (rank + 1) * batch_size)
+        self._seed, self._stage = seed, stage
+        self._augment = appearance_config(data.augment, appearance)
+        ops = AugmentOps(
+            colour=True, jpeg=self._augment.jpeg > 0, occlusion=self._augment.occlusion > 0
+        )
+        self._crops = CropRunner(
+            annotations,
+            self.images,
+            size,
+            batch_size=batch_size,
+            threads=data.threads,
+            device=device,
+            ops=ops,
+        )
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from a step on; those are the same wherever it is entered.
+
+        Ends an iteration of this loader that is still under way.
+
+        Raises:
+            ValueError: `start_step` is not in [0, steps_per_epoch], or (while iterating) an image
+                cannot be read, naming its file and annotation line.
+            FileNotFoundError: while iterating, an image does not exist.
+        """
+        if not 0 <= start_step <= self.steps_per_epoch:
+            raise ValueError(
+                f"start_step is {start_step}; an epoch has {self.steps_per_epoch} steps"
+            )
+        order = epoch_permutation(self._seed, self._stage, epoch, len(self._annotations))
+        steps = order[: self.steps_per_epoch * self._per_step].reshape(-1, self._per_step)
+        return self._crops.start(
+            list(steps[start_step:, self._slice]), partial(self._prepare, epoch)
+        )
+
+    def _substitutes(self, epoch: int, row: int) -> NDArray[np.int64]:
+        """Rows to take in place of one that cannot be read, in this order."""
+        sample_id = int(self._annotations.sample_ids[row])
+        stream = keyed_generator(self._seed, self._stage, epoch, sample_id, "substitute")
+        return stream.integers(len(self._annotations), size=SUBSTITUTES)
+
+    def _prepare(self, epoch: int, rows: NDArray[np.int64]) -> PreparedBatch:
+        faces = self._annotations
+        rows, encoded = self.images.read(rows, partial(self._substitutes, epoch))
+        drawn = draw_augmentation(
+            self._boxes[rows],
+            faces.sample_ids[rows],
+            self._size,
+            self._augment,
+            self._data.box,
+            seed=self._seed,
+            stage=self._stage,
+            epoch=epoch,
+        )
+        landmarks = apply(drawn.matrices, faces.landmarks[rows]) / self._size
+        mirrored = landmarks[:, list(faces.scheme.mirror)]
+        window = decode_plan(faces, rows, drawn.matrices, self._size, drawn.limits)
+        return PreparedBatch(
+            rows=rows,
+            matrices=drawn.matrices,
+            landmarks=np.where(drawn.flip[:, None, None], mirrored, landmarks),
+            feed=Feed(encoded, window, drawn),
+        )
+
+
+class EvalLoader:
+    """Plain crops of all faces, each exactly once over all ranks; rank r has batches r, r + W, ...
+
+    The batches are the same for any number of ranks, and so are a network's figures on them.
+
+    Can be iterated again and again; a new iteration ends one that is still under way. The last
+    batch may be smaller, and so may those with faces whose images cannot be read (`data.on_error`
+    skip). Arguments and errors as for `TrainLoader`.
+    """
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        data: DataConfig,
+        size: int,
+        *,
+        batch_size: int,
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        _check_shares(batch_size, rank, world_size)
+        check_stored(annotations, data.box, data.augment, size)
+        self._annotations = annotations
+        self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
+        self.images = ImageSource(annotations, data)
+        self._box = data.box
+        self._size = size
+        rows = np.arange(len(annotations))
+        batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        self._batches = batches[rank::world_size]
+        self._crops = CropRunner(
+            annotations,
+            self.images,
+            size,
+            batch_size=batch_size,
+            threads=data.threads,
+            device=device,
+            ops=AugmentOps(),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._crops.start(self._batches, self._prepare)
+
+    def _prepare(self, rows: NDArray[np.int64]) -> PreparedBatch | None:
+        faces = self._annotations
+        rows, encoded = self.images.read(rows, lambda row: ())
+        if not len(rows):
+            return None
+        boxes, scale = self._boxes[rows], self._box.scale
+        matrices = crop_matrix(boxes, self._size, scale=scale)
+        limits = content_limits(boxes, scale, self._box.protocol)
+        window = decode_plan(faces, rows, matrices, self._size, limits)
+        return PreparedBatch(
+            rows=rows,
+            matrices=matrices,
+            landmarks=apply(matrices, faces.landmarks[rows]) / self._size,
+            feed=Feed(encoded, window),
+        )
+
+
+def decode_plan(
+    faces: Annotations,
+    rows: NDArray[np.int64],
+    matrices: NDArray[np.float64],
+    size: int,
+    limits: NDArray[np.float64] | None,
+) -> DecodeWindow:
+    """What to decode of the images as they are stored: a pack may hold parts of them, shrunk."""
+    if faces.pack is None:
+        return decode_window(matrices, size, limits)
+    to_stored = faces.pack.matrices(faces.sample_ids[rows])
+    if limits is not None:
+        limits = apply(to_stored, limits.reshape(-1, 2, 2)).reshape(-1, 4)
+    return decode_window(compose(matrices, invert(to_stored)), size, limits)
+
+
+def _check_shares(batch_size: int, rank: int, world_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; at least 1 sample per rank and step")
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank is {rank} of {world_size}; valid are 0 to {world_size - 1}")

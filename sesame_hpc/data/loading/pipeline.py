@@ -1,0 +1,261 @@
+"""The DALI graph: encoded images and parameters in, crops out. The only module that names DALI.
+
+The graph holds no state and draws no random numbers: everything that varies comes in with the
+batch, so any batch can be computed at any time, by any rank.
+
+On a GPU the graph does everything. On a CPU it decodes, and `finish` does the same operations in
+the same order, since DALI's are slow there (benchmarks/LOADER.md); the whole graph runs on a CPU as
+well, which proves it where there is no GPU.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from nvidia.dali import Pipeline, fn, math, pipeline_def
+from nvidia.dali.types import DALIDataType, DALIImageType
+
+from sesame_hpc.data.geometry import HALF, DecodeWindow
+from sesame_hpc.data.loading.augment import Augmentation
+from sesame_hpc.data.loading.cpu_crops import AugmentOps, CpuCropper
+
+__all__ = ["AugmentOps", "CropGraph", "Feed", "can_decode"]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One batch of a graph's inputs.
+
+    `encoded` are JPEG or PNG bytes, uint8 [n] each. `augmentation` may be None for a graph without
+    optional operations.
+    """
+
+    encoded: list[NDArray[np.uint8]]
+    window: DecodeWindow
+    augmentation: Augmentation | None = None
+
+    def inputs(self, ops: AugmentOps, whole: bool) -> tuple[Any, ...]:
+        """What the graph asks of its source, in the order in which it does."""
+        window, drawn = self.window, self.augmentation
+        parts: list[Any] = [self.encoded, window.start, window.end]
+        if whole:
+            halved = window.shrink == HALF
+            scales = np.repeat(window.shrink[:, None], 2, axis=1)
+            parts += [halved, (window.shrink < 1) & ~halved, scales, window.matrix]
+        if whole and drawn is not None and ops.jpeg:
+            parts += [drawn.jpeg, drawn.quality]
+        if whole and drawn is not None and ops.occlusion:
+            anchors = np.stack([np.zeros_like(drawn.corners), drawn.corners], axis=1)
+            parts += [drawn.occlude, anchors, drawn.patches]
+        if whole and drawn is not None and ops.colour:
+            parts.append(drawn.colour)
+        return tuple(x if isinstance(x, list) else np.ascontiguousarray(x) for x in parts)
+
+
+@pipeline_def
+def _regions(source: Any, on_gpu: bool) -> Any:
+    """The first part of `_crops` alone: uint8 [h, w, 3], of any size."""
+    encoded, start, end = fn.external_source(source, num_outputs=3, batch=True)
+    return _region(encoded, start, end, on_gpu)
+
+
+def _region(encoded: Any, start: Any, end: Any, on_gpu: bool) -> Any:
+    extent = fn.peek_image_shape(encoded, dtype=DALIDataType.INT32)[:2]
+    return fn.decoders.image_slice(
+        encoded,
+        device="mixed" if on_gpu else "cpu",
+        start=math.min(start, extent - 1),
+        end=math.min(end, extent),
+        axes=[0, 1],
+        output_type=DALIImageType.RGB,
+    )
+
+
+@pipeline_def(enable_conditionals=True)
+def _crops(source: Any, size: int, ops: AugmentOps, on_gpu: bool) -> Any:
+    """The whole graph: uint8 [size, size, 3]. An `if` on an input acts per sample.
+
+    Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
+    whatever the region's size rounds to, so the warp's matrix stays exact.
+    """
+    count = 7 + 2 * ops.jpeg + 3 * ops.occlusion + ops.colour
+    inputs = list(fn.external_source(source, num_outputs=count, batch=True))
+    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
+    image = _region(encoded, start, end, on_gpu)
+    inputs = inputs[7:]
+    shape: dict[str, Any] = {"axes": [0, 1], "alignment": 0.0, "size_rounding": "ceil"}
+    if halved:
+        image = fn.tensor_resize(image, scales=[HALF, HALF], antialias=False, **shape)
+    elif shrinks:
+        image = fn.tensor_resize(image, scales=scales, **shape)
+    image = fn.warp_affine(image, matrix=matrix, size=(size, size), fill_value=0, inverse_map=False)
+    if ops.jpeg:
+        compressed, quality = inputs.pop(0), inputs.pop(0)
+        if compressed:
+            image = fn.jpeg_compression_distortion(image, quality=quality)
+    if ops.occlusion:
+        occluded, anchors, patch = inputs.pop(0), inputs.pop(0), inputs.pop(0)
+        if occluded:
+            patch = patch.gpu() if on_gpu else patch
+            image = fn.multi_paste(image, patch, out_anchors=anchors, output_size=(size, size))
+    if ops.colour:
+        image = fn.coord_transform(image, MT=inputs.pop(0), dtype=DALIDataType.UINT8)
+    return image
+
+
+class _Inbox:
+    """Where the graph asks for its next batch; StopIteration when there is none."""
+
+    def __init__(self, ops: AugmentOps, whole: bool) -> None:
+        self._ops, self._whole = ops, whole
+        self._feeds: Iterator[Feed] = iter(())
+        self.under_way: deque[Feed] = deque()
+
+    def refill(self, feeds: Iterable[Feed]) -> None:
+        self._feeds = iter(feeds)
+        self.under_way.clear()
+
+    def __call__(self) -> tuple[Any, ...]:
+        feed = next(self._feeds)
+        self.under_way.append(feed)
+        return feed.inputs(self._ops, self._whole)
+
+
+class CropGraph:
+    """A built graph: feed it batches, take the crops, over and over.
+
+    Args:
+        size: side of the crops in pixels.
+        batch_size: the largest batch that will be fed.
+        threads: DALI's CPU threads. On the CPU as many more finish crops, and DALI has another one,
+            for the time that those wait for the interpreter.
+        device: where the crops go; on CUDA, decoding and all the rest happen there as well.
+        ops: the optional operations.
+        whole: whether DALI does more than to decode; None: on CUDA.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        threads: int,
+        device: torch.device,
+        ops: AugmentOps,
+        whole: bool | None = None,
+    ) -> None:
+        on_gpu = device.type == "cuda"
+        whole = on_gpu if whole is None else whole
+        self._inbox = _Inbox(ops, whole)
+        self._stream = torch.cuda.Stream(device) if on_gpu else None
+        self._cpu_cropper = None if whole else CpuCropper(size, threads, ops)
+        self._ahead = 0 if whole else 1
+        self._unfinished: deque[Callable[[], torch.Tensor]] = deque()
+        settings: dict[str, Any] = {"batch_size": batch_size, "device_id": _device_id(device)}
+        settings |= {"num_threads": threads if whole else threads + 1}
+        settings |= {"prefetch_queue_depth": 2 if whole else 4}
+        self._pipeline: Pipeline = (
+            _crops(self._inbox, size, ops, on_gpu, **settings)
+            if whole
+            else _regions(self._inbox, on_gpu, **settings)
+        )
+        self._pipeline.build()
+
+    def crops(self, feeds: Iterable[Feed]) -> Iterator[torch.Tensor]:
+        """Crops of each feed, in order, computed a few batches ahead of what was taken.
+
+        Yields float32 [B, size, size, 3] RGB in [0, 1], in memory that DALI does not touch again.
+        A new call ends the one before, whose iterator must not be used any more.
+
+        Raises:
+            RuntimeError: DALI could not process a batch. The graph is of no use afterwards.
+        """
+        self._drain()
+        self._inbox.refill(feeds)
+        self._pipeline.reset()
+        self._pipeline.schedule_run()
+        unfinished = self._unfinished = deque()
+        try:
+            while (outputs := self._take()) is not None:
+                unfinished.append(self._finishing(outputs, self._inbox.under_way.popleft()))
+                if len(unfinished) > self._ahead:
+                    yield self._finished(unfinished)
+                else:
+                    self._pipeline.schedule_run()
+            while unfinished:
+                yield self._finished(unfinished)
+        finally:
+            for finish in unfinished:  # none must read DALI's buffers any more
+                with suppress(Exception):
+                    finish()
+
+    def _finished(self, unfinished: deque[Callable[[], torch.Tensor]]) -> torch.Tensor:
+        """The first unfinished crops; DALI gets their buffer back, and the next batch to do."""
+        images = unfinished[0]()
+        unfinished.popleft()
+        self._pipeline.release_outputs()
+        self._pipeline.schedule_run()
+        return images
+
+    def _drain(self) -> None:
+        """Let go of the batches that an abandoned iteration left on their way."""
+        while self._unfinished:
+            with suppress(Exception):
+                self._unfinished.popleft()()
+            self._pipeline.release_outputs()
+        self._inbox.refill(())
+        while self._take() is not None:
+            self._pipeline.release_outputs()
+            self._pipeline.schedule_run()
+
+    def _take(self) -> Any | None:
+        try:
+            (crops,) = self._pipeline.share_outputs()
+        except StopIteration:
+            return None
+        return crops
+
+    def _finishing(self, outputs: Any, feed: Feed) -> Callable[[], torch.Tensor]:
+        """Begins a float copy that the caller may keep; what is returned waits for it."""
+        if self._cpu_cropper is None:
+            images = self._floats(outputs)
+            return lambda: images
+        regions = [np.asarray(region) for region in outputs]
+        finished = self._cpu_cropper.start(regions, feed.window, feed.augmentation)
+        return lambda: torch.from_numpy(finished())
+
+    def _floats(self, outputs: Any) -> torch.Tensor:
+        """A float copy; the caller's stream may use it, DALI may reuse its own buffer."""
+        if self._stream is None:
+            crops = torch.from_numpy(np.asarray(outputs.as_tensor()))
+            return crops.to(torch.float32).div_(255)
+        with torch.cuda.stream(self._stream):
+            images = torch.from_dlpack(outputs.as_tensor()).to(torch.float32).div_(255)
+        self._stream.synchronize()
+        images.record_stream(torch.cuda.current_stream(images.device))
+        return images
+
+
+def _device_id(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def can_decode(encoded: NDArray[np.uint8], device: torch.device) -> bool:
+    """Whether DALI can decode an image on this device (it tells of a failure, but never why)."""
+    pipeline = Pipeline(batch_size=1, num_threads=1, device_id=_device_id(device))
+    with pipeline:
+        source = fn.external_source(lambda: [encoded], batch=True)
+        mode = "mixed" if device.type == "cuda" else "cpu"
+        pipeline.set_outputs(fn.decoders.image(source, device=mode, output_type=DALIImageType.RGB))
+    try:
+        pipeline.run()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Faces drawn for people: sheets of crops with landmarks, augmentations and boxes."""

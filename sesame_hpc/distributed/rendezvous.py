@@ -1,0 +1,128 @@
+"""The ranks find each other, or learn within a deadline who did not come and from which node."""
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch.distributed as dist
+
+from sesame_hpc.distributed.stores import find_store, hold_store
+
+__all__ = ["Meeting", "meet", "name_ranks"]
+
+_SECONDS_TO_SPREAD_THE_WORD = 1.0
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """All ranks are there, on these `nodes`, by rank. `ear` is a second client of the store, for a
+    thread that waits on it.
+    """
+
+    store: dist.Store
+    ear: dist.Store
+    nodes: list[str]
+
+
+def meet(rank: int, size: int, device: str, minutes: float) -> Meeting:
+    """Wait until all `size` ranks have come to MASTER_ADDR:MASTER_PORT, where rank 0 listens.
+
+    `device` identifies what this rank computes on, "cpu" or a GPU's UUID.
+
+    Raises:
+        TimeoutError: some did not within `minutes`; on every rank, naming them and their nodes.
+        ConnectionError: rank 0 cannot listen there.
+        ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU.
+    """
+    store, ear = _join(rank, minutes)
+    here = {"node": _node(), "device": device}
+    store.set(f"here/{rank}", json.dumps(here))
+    if rank == 0:
+        _judge(store, size, minutes)
+    verdict = json.loads(_verdict(store, minutes))
+    if "late" in verdict:
+        raise TimeoutError(verdict["late"])
+    if "clash" in verdict:
+        raise ValueError(verdict["clash"])
+    return Meeting(store, ear, verdict["nodes"])
+
+
+def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
+    """ "rank 3 (node n1)" or "ranks 2, 3 (node n1)"; `nodes` without repeats, or none known."""
+    numbers = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+    where = f" (node{'s' * (len(nodes) > 1)} {', '.join(nodes)})" if nodes else ""
+    return numbers + where
+
+
+def _node() -> str:
+    return os.environ.get("SESAME_NODE") or socket.gethostname()
+
+
+def _join(rank: int, minutes: float) -> tuple[dist.Store, dist.Store]:
+    """Two clients of the store that rank 0 holds."""
+    start = time.monotonic()
+    try:
+        store = hold_store() if rank == 0 else find_store(60 * minutes)
+        return store, find_store(60 * minutes)
+    except TimeoutError as error:
+        raise TimeoutError(
+            f"{_rank_0()} did not come within {time.monotonic() - start:.0f} s: {error}, "
+            f"as seen from {_node()}"
+        ) from error
+
+
+def _rank_0() -> str:
+    return name_ranks([0], [each.partition("*")[0] for each in _expected_nodes()[:1]])
+
+
+def _expected_nodes() -> list[str]:
+    """ "n0*2", "n1*2"; empty where nobody has said."""
+    return [each for each in os.environ.get("SESAME_NODES", "").split(",") if each]
+
+
+def _judge(store: dist.Store, size: int, minutes: float) -> None:
+    """Rank 0 tells all who is there, or why this is the end."""
+    keys = [f"here/{rank}" for rank in range(size)]
+    try:
+        store.wait(keys, timedelta(minutes=minutes))
+    except dist.DistError:
+        missing = [rank for rank, key in enumerate(keys) if not store.check([key])]
+        arrived = [json.loads(store.get(key)) for key in keys if store.check([key])]
+        nodes = _incomplete_nodes([each["node"] for each in arrived])
+        late = f"{name_ranks(missing, nodes)} did not arrive within {60 * minutes:g} s"
+        store.set("verdict", json.dumps({"late": late}))
+        time.sleep(_SECONDS_TO_SPREAD_THE_WORD)
+        return
+    arrived = [json.loads(store.get(key)) for key in keys]
+    store.set("verdict", json.dumps(_clash(arrived) or {"nodes": [a["node"] for a in arrived]}))
+
+
+def _incomplete_nodes(arrived: list[str]) -> list[str]:
+    counts = Counter(arrived)
+    expected = (each.rpartition("*") for each in _expected_nodes())
+    return [name for name, _, count in expected if counts[name] < int(count)]
+
+
+def _clash(arrived: list[dict[str, str]]) -> dict[str, str] | None:
+    places = [(each["node"], each["device"]) for each in arrived]
+    for place, count in Counter(places).items():
+        if count > 1 and place[1] != "cpu":
+            ranks = [rank for rank, other in enumerate(places) if other == place]
+            return {
+                "clash": f"{name_ranks(ranks, [place[0]])} have the same GPU {place[1]}: ask for "
+                "one GPU a task, such as --ntasks-per-node=4 --gpus-per-node=4"
+            }
+    return None
+
+
+def _verdict(store: dist.Store, minutes: float) -> bytes:
+    try:
+        store.wait(["verdict"], timedelta(minutes=minutes) + timedelta(seconds=30))
+        return store.get("verdict")
+    except dist.DistError as error:
+        raise TimeoutError(f"{_rank_0()} went away while the ranks gathered") from error

@@ -1,0 +1,156 @@
+"""Who am I among the ranks: the process group, the device, the collectives of training."""
+
+import atexit
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from sesame_hpc.config import RuntimeConfig
+from sesame_hpc.distributed.failure_detector import FailureDetector
+from sesame_hpc.distributed.interface import choose_gloo_interface
+from sesame_hpc.distributed.rendezvous import meet
+
+__all__ = ["World", "connect", "cpu_threads"]
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among `size` ranks, and its device.
+
+    `control` is a gloo group for messages between the processes, which leave the devices alone,
+    and `failure_detector` tells which rank it was when something fails; None for one rank.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    device: torch.device
+    control: dist.ProcessGroup | None = None
+    failure_detector: FailureDetector | None = None
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Within it an error of communication says which rank is missing."""
+        return self.failure_detector.answering() if self.failure_detector else nullcontext()
+
+    def barrier(self) -> None:
+        if self.size > 1:
+            dist.barrier(self.control)
+
+    def gather(self, value: Any) -> list[Any]:
+        """The picklable `value` of every rank, in rank order, on every rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value, group=self.control)
+        return values
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's picklable `value`, on every rank."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, group=self.control)
+        return values[0]
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Overwrite the module's buffers (batch-norm statistics) with rank 0's."""
+        if self.size > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+def _device(wanted: str, local_rank: int) -> torch.device:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ValueError("runtime.device is cuda, but no CUDA device is visible; use auto or cpu")
+    if wanted == "cpu" or not available:
+        return torch.device("cpu")
+    index = _device_index(local_rank, torch.cuda.device_count())
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+def _device_index(local_rank: int, visible: int) -> int:
+    """SLURM may show a task all GPUs of its node, or its own alone; torchrun shows all of them."""
+    if "SLURM_STEP_ID" in os.environ:
+        return local_rank % visible
+    if local_rank >= visible:
+        raise ValueError(
+            f"local rank {local_rank} has no GPU: {visible} visible; start at most that many a node"
+        )
+    return local_rank
+
+
+def cpu_threads(environ: Mapping[str, str], usable: int) -> int:
+    """Torch's threads of this rank, of `usable` cores: its own of SLURM, or a share of the node's.
+
+    SLURM may bind a task to its own cores or not, so their number alone does not say which it is.
+    """
+    own = environ.get("SESAME_CPUS")
+    share = int(own) if own else usable // int(environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(usable, share))
+
+
+def connect(runtime: RuntimeConfig) -> World:
+    """Join the process group that torchrun or SLURM describes, or form one alone.
+
+    Reads RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; gloo on the CPU, NCCL on CUDA.
+    The group lives as long as the process, since DeepSpeed holds on to it; a second call joins it.
+
+    Raises:
+        TimeoutError: ranks did not come within `runtime.rendezvous_minutes`; it names them.
+        ValueError: the variables are incomplete, or there are not enough GPUs for the ranks.
+    """
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = _device(runtime.device, local_rank)
+    usable = len(os.sched_getaffinity(0))
+    torch.set_num_threads(runtime.threads or cpu_threads(os.environ, usable))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if size == 1:
+        if not dist.is_initialized():
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+            atexit.register(dist.destroy_process_group)
+        return World(rank, size, local_rank, device)
+    joined = _join(backend, rank, size, _device_name(device), runtime)
+    return World(rank, size, local_rank, device, *joined)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "cpu"
+    return str(torch.cuda.get_device_properties(device).uuid)
+
+
+_joined: list[tuple[dist.ProcessGroup, FailureDetector]] = []
+
+
+def _join(
+    backend: str, rank: int, size: int, device: str, runtime: RuntimeConfig
+) -> tuple[dist.ProcessGroup, FailureDetector]:
+    """The control group and the roll call of the process, made at the first call."""
+    if not _joined:
+        choose_gloo_interface()
+        meeting = meet(rank, size, device, runtime.rendezvous_minutes)
+        timeout = timedelta(minutes=runtime.timeout_minutes)
+        # NCCL ends the process at its time-out. The control group, which can name who is missing,
+        # is to be the first.
+        margin = timedelta(minutes=1) if backend == "nccl" else timedelta()
+        dist.init_process_group(
+            backend, store=meeting.store, rank=rank, world_size=size, timeout=timeout + margin
+        )
+        atexit.register(dist.destroy_process_group)
+        control = dist.new_group(backend="gloo", timeout=timeout)
+        _joined.append((control, FailureDetector(rank, meeting)))
+    return _joined[0]

@@ -1,0 +1,147 @@
+"""How the jobs of a run stand: what SLURM, the accounting, and the run folder know of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sesame_hpc.launch.finished import is_finished
+from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
+from sesame_hpc.launch.processes import is_alive
+from sesame_hpc.launch.profile import JOBS
+from sesame_hpc.launch.queue import JobState, QueueError, ask_sacct, ask_squeue
+from sesame_hpc.run.folder import RunFolder
+
+__all__ = ["JobSnapshot", "active_jobs", "snapshots_of"]
+
+_UNKNOWN = "UNKNOWN"
+
+
+_QUEUE = "SLURM's queue does not answer"
+
+
+@dataclass(frozen=True)
+class JobSnapshot:
+    """The last job of each stage that was ever submitted, in the order of the chain.
+
+    `unknown` says in sentences what could not be found out, and why.
+    """
+
+    run: Path
+    submissions: dict[str, Submission]
+    records: dict[str, JobRecord]
+    states: dict[str, JobState]
+    unknown: tuple[str, ...]
+
+
+def snapshots_of(ledgers: Sequence[Ledger]) -> list[JobSnapshot]:
+    """How the jobs of several runs stand, SLURM asked once for all."""
+    latest = [_latest(ledger) for ledger in ledgers]
+    jobs = [
+        record.job
+        for each in latest
+        for submission, record in each.values()
+        if submission.executor == "slurm" and record.job
+    ]
+    known, warnings = _ask(jobs)
+    return [
+        _snapshot(ledger, each, known, warnings)
+        for ledger, each in zip(ledgers, latest, strict=True)
+    ]
+
+
+def _latest(ledger: Ledger) -> dict[str, tuple[Submission, JobRecord]]:
+    latest = ledger.latest()
+    return {stage: latest[stage] for stage in JOBS if stage in latest}
+
+
+def _snapshot(
+    ledger: Ledger,
+    latest: dict[str, tuple[Submission, JobRecord]],
+    known: dict[str, JobState],
+    warnings: tuple[str, ...],
+) -> JobSnapshot:
+    folder = RunFolder(ledger.run)
+    states = {}
+    for stage, (submission, record) in latest.items():
+        if submission.executor == "local":
+            state = _local(submission, record)
+        else:
+            state = _of_slurm(record, known)
+        states[stage] = _corrected(folder, stage, state)
+    lost = [stage for stage, state in states.items() if state.state == _UNKNOWN]
+    unknown = warnings if lost else ()
+    if lost and not warnings:
+        unknown = (f"nobody remembers how {', '.join(lost)} of {ledger.run.name} ended",)
+    return JobSnapshot(
+        ledger.run,
+        {stage: submission for stage, (submission, _) in latest.items()},
+        {stage: record for stage, (_, record) in latest.items()},
+        states,
+        unknown,
+    )
+
+
+def active_jobs(snapshot: JobSnapshot) -> dict[str, str]:
+    """{stage: job id} of what is queued or running.
+
+    Raises ValueError where SLURM's queue cannot be asked about a job that is not finished.
+    """
+    if any(_QUEUE in text for text in snapshot.unknown):
+        raise ValueError(
+            f"whether jobs of {snapshot.run} are queued or running cannot be asked: "
+            + "; ".join(snapshot.unknown)
+        )
+    return {
+        stage: state.job
+        for stage, state in snapshot.states.items()
+        if state.is_active and state.state != _UNKNOWN
+    }
+
+
+def _ask(jobs: Sequence[str]) -> tuple[dict[str, JobState], tuple[str, ...]]:
+    """What is known, and sentences on what cannot be."""
+    warnings = []
+    known: dict[str, JobState] = {}
+    try:
+        known = ask_squeue(jobs)
+    except QueueError as error:
+        warnings.append(f"{_QUEUE} ({error})")
+    missing = [job for job in jobs if job not in known]
+    if missing:
+        try:
+            known = ask_sacct(missing) | known
+        except QueueError as error:
+            warnings.append(
+                f"how jobs ended that SLURM has forgotten: there is no accounting ({error})"
+            )
+    return known, tuple(warnings)
+
+
+def _of_slurm(record: JobRecord, known: dict[str, JobState]) -> JobState:
+    assert record.job is not None
+    state = known.get(record.job)
+    if state is None or state.name != record.name:
+        return JobState(record.job, _UNKNOWN)
+    return state
+
+
+def _local(submission: Submission, record: JobRecord) -> JobState:
+    """A job of a local chain: what the chain wrote down, unless it died before it could."""
+    assert submission.process is not None
+    name = record.job or ""
+    if record.end is not None:
+        return JobState(name, record.end)
+    alive = is_alive(submission.process)
+    host = submission.process["host"]
+    if alive is None:
+        return JobState(name, _UNKNOWN, nodes=host)
+    if record.job is None:
+        return JobState(name, "PENDING" if alive else "CANCELLED")
+    return JobState(name, "RUNNING" if alive else "FAILED", nodes=host)
+
+
+def _corrected(folder: RunFolder, stage: str, state: JobState) -> JobState:
+    """What nobody remembers may have left its result."""
+    if state.state == _UNKNOWN and is_finished(folder, stage):
+        return replace(state, state="COMPLETED")
+    return state

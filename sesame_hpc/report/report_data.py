@@ -1,0 +1,173 @@
+"""What a report is made of: a run folder, and the labels and images where they are at hand."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sesame_hpc.config import STAGES, Config
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.evaluation.compare import compare
+from sesame_hpc.evaluation.nme import point_errors
+from sesame_hpc.evaluation.predictions import read_predictions
+from sesame_hpc.run.data_root import run_config
+from sesame_hpc.run.faces import Faces, read_faces, run_scheme
+from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.schemes import Scheme
+from sesame_hpc.training.records import MetricsLog
+
+__all__ = ["PARTS", "Part", "ReportData", "read_report_data"]
+
+PARTS = {"heldout": "held-out", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the data set as the finished coordinate stages see it.
+
+    `figures` {stage: JSON of its figures}. Where labels and predictions could be read, `faces`,
+    `points` {stage: [N, K, 2] pixels} and `face_nme` {stage: percent [N]} are there too, and with
+    both stages `change`: finetune minus preliminary as `evaluation.compare` gives it. `ema` is the
+    same of the averaged weights, of those stages that kept some.
+    """
+
+    name: str
+    figures: dict[str, dict[str, Any]]
+    faces: Annotations | None = None
+    points: dict[str, np.ndarray] = field(default_factory=dict)
+    change: dict[str, Any] | None = None
+    ema: "Part | None" = None
+
+    @property
+    def title(self) -> str:
+        return PARTS[self.name]
+
+    @property
+    def count(self) -> int:
+        return int(next(iter(self.figures.values()))["faces"])
+
+    @property
+    def face_nme(self) -> dict[str, np.ndarray]:
+        return {
+            stage: 100.0
+            * point_errors(points, self.faces.landmarks, self.faces.scheme).mean(axis=1)
+            for stage, points in self.points.items()
+            if self.faces is not None
+        }
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A run, read once. `unread` says why labels or predictions could not be read, if so."""
+
+    folder: RunFolder
+    config: Config
+    scheme: Scheme
+    results: dict[str, dict[str, Any]]
+    masking: dict[str, float] | None
+    records: list[dict[str, Any]]
+    starts: list[dict[str, Any]]
+    parts: list[Part]
+    train_faces: int | None
+    unread: str | None
+
+    @property
+    def unfinished(self) -> list[str]:
+        return [stage for stage in STAGES if stage not in self.results]
+
+    def of_stage(self, stage: str, key: str) -> list[tuple[int, float]]:
+        """(step, value) of the stage's records that hold a number under `key`."""
+        return [
+            (record["step"], record[key])
+            for record in self.records
+            if record["stage"] == stage and record.get(key) is not None
+        ]
+
+
+def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
+    """Read the run, finished or not; `data` is where its data set lies if that has moved.
+
+    Raises FileNotFoundError where there is no run, ValueError for files that are broken.
+    """
+    config = run_config(folder, data)
+    scheme = run_scheme(config, folder)
+    results = {stage: found for stage in STAGES if (found := folder.result(stage)) is not None}
+    faces, unread = _read_faces(config, folder)
+    parts = []
+    for name in PARTS:
+        part, reason = _read_part(name, results, faces, folder)
+        unread = unread or reason
+        if part is not None:
+            parts.append(part)
+    metrics = folder.metrics_file
+    return ReportData(
+        folder=folder,
+        config=config,
+        scheme=scheme,
+        results=results,
+        masking=folder.masking,
+        records=MetricsLog.read(metrics) if metrics.exists() else [],
+        starts=_starts(folder),
+        parts=parts,
+        train_faces=None if faces is None else len(faces.train),
+        unread=unread,
+    )
+
+
+def _starts(folder: RunFolder) -> list[dict[str, Any]]:
+    """The environment of each process that worked on the run, the latest last."""
+    if not folder.environment_file.exists():
+        return []
+    return json.loads(folder.environment_file.read_text("utf-8"))["starts"]
+
+
+def _read_faces(config: Config, folder: RunFolder) -> tuple[Faces | None, str | None]:
+    try:
+        return read_faces(config, folder), None
+    except (ValueError, OSError) as error:
+        return None, f"the data set could not be read: {error}"
+
+
+def _read_part(
+    name: str, results: dict[str, dict[str, Any]], faces: Faces | None, folder: RunFolder
+) -> tuple[Part | None, str | None]:
+    """The part with whatever is there, and why its predictions could not be read."""
+    figures = {
+        stage: results[stage][name]
+        for stage in COORDINATE_STAGES
+        if results.get(stage, {}).get(name) is not None
+    }
+    averaged = {stage: table["ema"] for stage, table in figures.items() if "ema" in table}
+    if not figures:
+        return None, None
+    annotations = None if faces is None else getattr(faces, name)
+    part, reason = _with_points(Part(name, figures), annotations, folder, False)
+    if averaged:
+        ema, its_reason = _with_points(Part(name, averaged), annotations, folder, True)
+        part, reason = replace(part, ema=ema), reason or its_reason
+    return part, reason
+
+
+def _with_points(
+    part: Part, faces: Annotations | None, folder: RunFolder, averaged: bool
+) -> tuple[Part, str | None]:
+    """The part with labels and predictions, if they are there; else why they are not."""
+    if faces is None:
+        return part, None
+    try:
+        points = {
+            stage: read_predictions(folder.predictions(stage, part.name, averaged), faces)
+            for stage in part.figures
+        }
+    except (ValueError, OSError) as error:
+        return part, f"the predictions could not be read: {error}"
+    return replace(part, faces=faces, points=points, change=_change(points, faces)), None
+
+
+def _change(points: dict[str, np.ndarray], faces: Annotations) -> dict[str, Any] | None:
+    if len(points) < len(COORDINATE_STAGES):
+        return None
+    before, after = (points[stage] for stage in COORDINATE_STAGES)
+    return compare(before, after, faces)

@@ -1,0 +1,56 @@
+"""The sentences of a report: how far the run came, and what its figures say and do not say."""
+
+from sesame_hpc.config import STAGES
+from sesame_hpc.report.report_data import Part, ReportData
+
+__all__ = ["progress", "verdict"]
+
+
+def progress(data: ReportData) -> str | None:
+    """What is missing of an unfinished run; None of a finished one."""
+    if not data.unfinished:
+        return None
+    return "; ".join(_stage_progress(data, stage) for stage in STAGES) + "."
+
+
+def _stage_progress(data: ReportData, stage: str) -> str:
+    if stage in data.results:
+        return f"{stage} has finished"
+    steps = data.of_stage(stage, "loss")
+    if not steps:
+        return f"{stage} has not begun"
+    epoch = max(record["epoch"] for record in data.records if record["stage"] == stage)
+    epochs = getattr(data.config.stages, stage).epochs
+    return f"{stage} stands at step {steps[-1][0]:,}, in epoch {epoch} of {epochs}"
+
+
+def verdict(part: Part) -> str:
+    """The part's result in two sentences."""
+    before, after = (part.figures.get(stage) for stage in ("preliminary", "finetune"))
+    where = f"{part.count:,} {part.title} faces"
+    if before is None or after is None:
+        stage, figures = next(iter(part.figures.items()))
+        return f"After {stage} the NME on {where} is {figures['nme']:.3f}\u00a0%{_bounds(figures)}."
+    change = after["nme"] - before["nme"]
+    side = "above" if change > 0 else "below"
+    first = (
+        f"After finetune the NME on {where} is {after['nme']:.3f}\u00a0%{_bounds(after)}, "
+        f"{abs(change):.3f} percentage points {side} preliminary’s {before['nme']:.3f}\u00a0%."
+    )
+    return f"{first} {_meaning(part)}".rstrip()
+
+
+def _bounds(figures: dict) -> str:
+    interval = figures.get("intervals", {}).get("nme")
+    return f" (95\u00a0% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+
+
+def _meaning(part: Part) -> str:
+    if part.change is None:
+        return ""
+    low, high = part.change["nme"]["interval"]
+    bounds = f"{low:+.3f} to {high:+.3f}".replace("-", "−")
+    paired = f"The paired 95\u00a0% interval of the change, {bounds},"
+    if low <= 0.0 <= high:
+        return f"{paired} holds 0: these faces do not tell the two networks apart."
+    return f"{paired} does not hold 0: on such faces these two networks differ."

@@ -1,0 +1,1 @@
+"""A run on disk: its folder, its faces, and where its data lie."""

@@ -1,0 +1,24 @@
+"""Where a run's data set is: one rule for all that read a run again."""
+
+from pathlib import Path
+
+from sesame_hpc.config import Config
+from sesame_hpc.run.folder import RunFolder
+
+__all__ = ["run_config"]
+
+
+def run_config(folder: RunFolder, data: Path | None = None) -> Config:
+    """The run's config with the root where its data set is now.
+
+    `data`, where given, is that root. A relative root of the config counts from the directory in
+    which the run was last started, or from the current one where nothing is there any more.
+    """
+    config = folder.config()
+    root = data or _root(config.data.root, folder.start_directory())
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+
+
+def _root(root: Path, start: Path | None) -> Path:
+    of_start = root if start is None else start / root
+    return of_start if of_start.is_dir() else root

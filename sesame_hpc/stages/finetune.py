@@ -1,0 +1,22 @@
+"""The finetune stage: landmarks again, from what reconstruction taught the backbone."""
+
+from sesame_hpc.models.heads import LandmarkNet
+from sesame_hpc.models.transfer import transfer_backbone
+from sesame_hpc.stages.coordinates import coordinate_stage
+from sesame_hpc.stages.score import score
+from sesame_hpc.stages.session import Session
+from sesame_hpc.training.checkpoint import load_weights
+
+__all__ = ["finetune"]
+
+
+def finetune(session: Session) -> None:
+    """Train for coordinates; the backbone starts from pretrain, the heads and optimiser anew."""
+    config = session.config
+    session.seed_weights("finetune")
+    network = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
+    report = transfer_backbone(load_weights(session.folder.weights("pretrain")), network)
+    session.monitor.message(f"finetune starts from pretrain: {report}")
+    loop = coordinate_stage(session, "finetune", network)
+    result = loop.run() | score(session, "finetune", loop.learner.network, loop.learner.ema)
+    session.finish("finetune", loop.learner.network, result)

@@ -1,0 +1,49 @@
+"""Images of masked inputs and their reconstructions (Fig. 4 of the paper)."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["save_reconstructions"]
+
+_FACES = 8
+_SIDE = 192
+_GAP = 4
+
+
+def save_reconstructions(
+    path: Path, images: Tensor, lam: Tensor, masked: Tensor, reconstructed: Tensor
+) -> None:
+    """One column a face; rows: crop, lambda, masked input, reconstruction, crop with it blended in.
+
+    images and masked [B, 3, S, S], lam [B, 1, S, S], reconstructed [B, 3, s, s]; values in [0, 1].
+    The last row is (1 - lambda) x + lambda y: what the network filled in, where it had to.
+    """
+    count = min(_FACES, len(images))
+    images, lam, masked = images[:count], lam[:count], masked[:count]
+    full = F.interpolate(
+        reconstructed[:count], size=images.shape[-2:], mode="bilinear", align_corners=False
+    )
+    blended = (1 - lam) * images + lam * full
+    rows = [images, lam.expand_as(images), masked, full, blended]
+    sheet = np.concatenate([_row(row) for row in rows])
+    _write_png(path, sheet)
+
+
+def _row(images: Tensor) -> np.ndarray:
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    tiles = [cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR) for tile in pixels]
+    framed = [cv2.copyMakeBorder(tile, 0, _GAP, 0, _GAP, cv2.BORDER_CONSTANT) for tile in tiles]
+    return np.concatenate(framed, axis=1)
+
+
+def _write_png(path: Path, rgb: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.png")
+    if not cv2.imwrite(str(partial), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{partial} could not be written")
+    os.replace(partial, path)

@@ -1,0 +1,30 @@
+"""The preliminary stage: landmarks first, to find the regions where the network does badly."""
+
+from sesame_hpc.files import write_json_atomic
+from sesame_hpc.masking import masking_distribution
+from sesame_hpc.models.heads import LandmarkNet
+from sesame_hpc.stages.coordinates import coordinate_stage
+from sesame_hpc.stages.score import score
+from sesame_hpc.stages.session import Session
+from sesame_hpc.stages.summary import print_distribution
+
+__all__ = ["preliminary"]
+
+
+def preliminary(session: Session) -> None:
+    """Train for coordinates; write the masking distribution that held-out NME implies."""
+    config = session.config
+    session.seed_weights("preliminary")
+    network = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
+    loop = coordinate_stage(session, "preliminary", network)
+    result = loop.run() | score(session, "preliminary", loop.learner.network, loop.learner.ema)
+    _write_distribution(session, result["heldout"]["regions"])
+    session.finish("preliminary", loop.learner.network, result)
+
+
+def _write_distribution(session: Session, regions: dict[str, float]) -> None:
+    """Regional held-out NME -> masking.json, shown."""
+    if session.world.is_main:
+        probabilities = masking_distribution(regions, session.config.masking)
+        write_json_atomic(session.folder.masking_file, probabilities)
+        session.monitor.show(lambda console: print_distribution(probabilities, regions, console))

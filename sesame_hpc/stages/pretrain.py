@@ -1,0 +1,37 @@
+"""The pretrain stage: reconstruct what adaptive masking hid."""
+
+from sesame_hpc.masking.masker import Masker
+from sesame_hpc.models.heads import ReconstructionNet
+from sesame_hpc.models.transfer import transfer_backbone
+from sesame_hpc.stages.reconstruction import ReconstructionTask
+from sesame_hpc.stages.session import Session
+from sesame_hpc.training.checkpoint import load_weights
+
+__all__ = ["pretrain"]
+
+
+def pretrain(session: Session) -> None:
+    """Train for reconstruction, from fresh weights or from preliminary's.
+
+    Raises FileNotFoundError where preliminary has left no masking distribution.
+    """
+    config, folder = session.config, session.folder
+    probabilities = folder.masking
+    if probabilities is None:
+        raise FileNotFoundError(f"{folder.masking_file} is missing: rerun preliminary")
+    session.seed_weights("pretrain")
+    network = ReconstructionNet(config.model, config.head)
+    if config.stages.pretrain.start_from == "preliminary":
+        report = transfer_backbone(load_weights(folder.weights("preliminary")), network)
+        session.monitor.message(f"pretrain starts from preliminary: {report}")
+    loader = session.train_loader("pretrain", "mild")
+    engine = session.engine("pretrain", network, loader)
+    task = ReconstructionTask(
+        engine.module,
+        Masker(probabilities, session.faces.scheme, config.masking, config.seed),
+        session.eval_loader(session.faces.heldout, config.stages.pretrain.batch_size),
+        folder.images,
+        session.world,
+    )
+    result = session.loop("pretrain", task, engine, loader).run()
+    session.finish("pretrain", engine.module, result | task.validate())

@@ -1,0 +1,224 @@
+"""The training loop of one stage: steps, records, validation, checkpoints, and resuming.
+
+Progress is one number, the optimizer step. Everything random is keyed by what that number implies
+(epoch and sample ids), so a stage that was interrupted anywhere ends with the same bits.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from sesame_hpc.config import CheckpointConfig, LogConfig
+from sesame_hpc.data.loading.loader import Batch, TrainLoader
+from sesame_hpc.distributed.interruption import Interrupted, Stop
+from sesame_hpc.distributed.stop_consensus import StopConsensus
+from sesame_hpc.training.checkpoint import Checkpoints
+from sesame_hpc.training.ema import ModelEMA
+from sesame_hpc.training.engine import Engine
+from sesame_hpc.training.metrics_window import MetricsWindow
+from sesame_hpc.training.monitor import Monitor
+from sesame_hpc.training.profiling import NoProfiler
+from sesame_hpc.training.skipped import SkippedFaces
+from sesame_hpc.training.task import Task
+
+__all__ = ["Data", "Instruments", "Learner", "Schedule", "TrainingLoop"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long stage `name` trains, and what comes when.
+
+    `accumulation` micro-batches make one optimizer step. Validation, images and checkpoints come at
+    the ends of the epochs that `log` and `checkpoint` name, and at the last.
+    """
+
+    name: str
+    epochs: int
+    accumulation: int
+    log: LogConfig
+    checkpoint: CheckpointConfig
+
+    def is_due(self, epoch: int, every: int) -> bool:
+        """Whether something is to happen at the end of `epoch`, as at that of the last."""
+        return epoch + 1 == self.epochs or (every > 0 and (epoch + 1) % every == 0)
+
+    def saves_at_epoch(self, epoch: int) -> bool:
+        return self.is_due(epoch, self.checkpoint.every_epochs)
+
+    def saves_at_step(self, step: int) -> bool:
+        every = self.checkpoint.every_steps
+        return every is not None and step % every == 0
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The network in training: objective, engine, EMA if any, and where its state is kept."""
+
+    task: Task
+    engine: Engine
+    ema: ModelEMA | None
+    checkpoints: Checkpoints
+
+    @property
+    def network(self) -> nn.Module:
+        return self.engine.module
+
+
+@dataclass(frozen=True)
+class Data:
+    """The batches, and the faces that they leave out."""
+
+    loader: TrainLoader
+    skipped: SkippedFaces
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What is measured and shown."""
+
+    monitor: Monitor
+    window: MetricsWindow
+    profiler: NoProfiler = field(default_factory=NoProfiler)
+
+
+class TrainingLoop:
+    """Trains `learner` on `data` by `schedule`, until its end or until the ranks agree to stop."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        learner: Learner,
+        data: Data,
+        instruments: Instruments,
+        stop: StopConsensus,
+    ) -> None:
+        self.schedule = schedule
+        self.learner = learner
+        self.data = data
+        self.instruments = instruments
+        self.stop = stop
+        self.steps_per_epoch = data.loader.steps_per_epoch // schedule.accumulation
+        self._seconds_before = 0.0
+        self._started = time.perf_counter()
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end. Collective.
+
+        Returns `seconds`, without what an interruption threw away, and the sample ids `skipped`:
+        the training faces whose images could not be read.
+
+        Raises:
+            FloatingPointError: a loss is not finite; what was checkpointed before stays.
+            Interrupted: the ranks agreed to stop, and saved.
+        """
+        step = self._resume()
+        while step < self.steps_per_epoch * self.schedule.epochs:
+            epoch, within = divmod(step, self.steps_per_epoch)
+            self._train_epoch(epoch, within)
+            step = (epoch + 1) * self.steps_per_epoch
+            self._end_epoch(epoch, step)
+        return {"seconds": self._seconds(), "skipped": self.data.skipped.ids}
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def _resume(self) -> int:
+        schedule, learner = self.schedule, self.learner
+        state = learner.checkpoints.load_latest(learner.engine)
+        step = 0
+        if state is not None:
+            step, self._seconds_before = int(state["step"]), float(state["seconds"])
+            self.data.skipped.restore(state.get("skipped", []))
+            if learner.ema:
+                learner.ema.restore(state["average"])
+        monitor = self.instruments.monitor
+        monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
+        if state is not None and not state.get("validated", True):
+            self._validate(step // self.steps_per_epoch - 1, step)
+        return step
+
+    def _train_epoch(self, epoch: int, within: int) -> None:
+        window, profiler = self.instruments.window, self.instruments.profiler
+        batches = self.data.loader.epoch(epoch, within * self.schedule.accumulation)
+        batches = window.watch(batches)
+        window.restart_clock()
+        for index in range(within, self.steps_per_epoch):
+            with profiler.step():
+                self._optimizer_step(batches, epoch)
+            if index + 1 == self.steps_per_epoch:
+                return
+            self._between_steps(epoch, epoch * self.steps_per_epoch + index + 1)
+
+    def _optimizer_step(self, batches: Iterator[Batch], epoch: int) -> None:
+        learner, phase = self.learner, self.instruments.profiler.phase
+        for _ in range(self.schedule.accumulation):
+            with phase("data wait"):
+                batch = next(batches)
+            with phase("forward"):
+                loss = learner.task.loss(learner.engine.forward, batch, epoch)
+            self.instruments.window.add(loss, batch.sample_ids)
+            with phase("backward"):
+                learner.engine.backward(loss)
+            with phase("optimizer"):
+                learner.engine.update()
+        if learner.ema:
+            learner.ema.update()
+
+    def _between_steps(self, epoch: int, step: int) -> None:
+        save = self.schedule.saves_at_step(step)
+        record = save or step % self.schedule.log.every_steps == 0
+        # A record waits for the device. No rank does so before all have queued this step's work:
+        # one that does not come is then missed by the control messages, which can name it.
+        stop = self.stop.wait() if record else self.stop.poll()
+        if record or stop:
+            self._record(epoch, step)
+        if save or stop:
+            self.data.skipped.collect(self.schedule.name, epoch, step)
+            self._save(step)
+        self._raise_if_stopping(stop, step)
+
+    def _end_epoch(self, epoch: int, step: int) -> None:
+        """To stop, time is short: the checkpoint comes first, and the validation on return."""
+        stop = self.stop.wait()
+        self._record(epoch, step)
+        self.data.skipped.collect(self.schedule.name, epoch, step)
+        if stop:
+            self._save(step, validated=False)
+        self._raise_if_stopping(stop, step)
+        self._validate(epoch, step)
+        if self.schedule.saves_at_epoch(epoch) or self.schedule.saves_at_step(step):
+            self._save(step)
+
+    def _raise_if_stopping(self, stop: Stop, step: int) -> None:
+        if stop:
+            raise Interrupted(self.schedule.name, step, stop)
+
+    def _validate(self, epoch: int, step: int) -> None:
+        """The validation and the images that are due at the end of `epoch`."""
+        schedule, task = self.schedule, self.learner.task
+        if schedule.is_due(epoch, schedule.log.eval_epochs):
+            figures = task.validate()
+            self.instruments.monitor.validation(schedule.name, epoch, step, figures)
+        if schedule.is_due(epoch, schedule.log.images_epochs):
+            task.save_images(epoch)
+
+    def _record(self, epoch: int, step: int) -> None:
+        name = self.schedule.name
+        flushed = self.instruments.window.flush(f"stage {name}, epoch {epoch + 1}, step {step}")
+        if flushed:
+            self.instruments.monitor.step(name, epoch, step, self.learner.engine.lr, *flushed)
+
+    def _save(self, step: int, validated: bool = True) -> None:
+        learner = self.learner
+        state = {
+            "step": step,
+            "seconds": self._seconds(),
+            "average": learner.ema.state() if learner.ema else None,
+            "skipped": self.data.skipped.ids,
+            "validated": validated,
+        }
+        learner.checkpoints.save(learner.engine, step, state)
+        self.instruments.window.restart_clock()

@@ -1,0 +1,130 @@
+"""COCO keypoint files: what is read from them, and how faults are named."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from format_files import TRIO, add_image
+
+from sesame_hpc.data.formats.readers import has_split, read_annotations
+
+CONTENT = {
+    "images": [{"id": 7, "file_name": "one.png", "width": 64, "height": 64}],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 7,
+            "category_id": 1,
+            "keypoints": [20.25, 30, 2, 44, 30, 1, 32, 50, 2],
+            "bbox": [10, 12, 44, 48],
+            "attributes": {"blur": 1},
+        }
+    ],
+    "categories": [{"id": 1, "name": "face", "keypoints": ["left", "right", "chin"]}],
+}
+
+
+def changed(*keys, value) -> dict:
+    """`CONTENT` with the entry under `keys` replaced; None takes it away."""
+    content = copy.deepcopy(CONTENT)
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    if value is None:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = value
+    return content
+
+
+@pytest.fixture
+def root(tmp_path):
+    add_image(tmp_path, "images/one.png")
+    (tmp_path / "annotations").mkdir()
+    return tmp_path
+
+
+def write(root: Path, content: object, name: str = "faces_train.json") -> Path:
+    path = root / "annotations" / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def read(root: Path):
+    return read_annotations(root, "coco", scheme=TRIO)
+
+
+def test_pixel_centres_become_corner_based(root):
+    path = write(root, CONTENT)
+    faces = read(root)
+    assert faces.landmarks[0].tolist() == [[20.75, 30.5], [44.5, 30.5], [32.5, 50.5]]
+    assert faces.boxes[0].tolist() == [10.5, 12.5, 54.5, 60.5]
+    assert (faces.attribute_names, faces.attributes[0].tolist()) == (("blur",), [True])
+    assert faces.sources == (f"{path}:annotations[0]",)
+    assert faces.image_path(0) == root / "images" / "one.png"
+    assert has_split(root, "coco", "train")
+    assert not has_split(root, "coco", "test")
+
+
+def test_what_is_optional_may_be_missing(root):
+    content = changed("annotations", 0, "bbox", value=None)
+    del content["annotations"][0]["attributes"], content["categories"]
+    write(root, content, "train.json")
+    faces = read(root)
+    assert faces.boxes[0].tolist() == [20.75, 30.5, 44.5, 50.5]
+    assert faces.attribute_names == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{\n]", "json:2: no JSON: "),
+        ("[1]", "json: holds no object"),
+        ("[" * 100_000, "json: no COCO file: nested too deeply"),
+        ("[" + "9" * 5000 + "]", "json: no JSON: .*digits"),
+        (changed("images", value=None), "json:images: is no list"),
+        (changed("images", 0, "id", value=[1]), r"images\[0\]: an image has an `id`"),
+        (changed("images", value=CONTENT["images"] * 2), r"images\[1\]: id 7 is also that of one"),
+        (changed("annotations", 0, value=5), r"annotations\[0\]: is no object"),
+        (changed("annotations", 0, "image_id", value=8), "image_id is 8, which is the id of no"),
+        (changed("annotations", 0, "keypoints", value=[1]), "is 1 numbers; takes 9: x, y, v"),
+        (changed("annotations", 0, "keypoints", 3, value="4"), r"keypoints\[3\] is '4'; it takes"),
+        (changed("annotations", 0, "keypoints", 0, value=1e99), r"keypoints\[0\] is 1e\+99"),
+        (changed("annotations", 0, "keypoints", 5, value=0), "point 1 is not labelled"),
+        (changed("annotations", 0, "bbox", 2, value=0), r"empty box \(x_min 10.5"),
+        (changed("annotations", 0, "bbox", value=[1, 2]), "`bbox` is no list of four"),
+        (changed("annotations", 0, "attributes", value={"blur": 2}), "mapping of names to 0 or 1"),
+        (changed("categories", 0, "keypoints", value=["a", "b"]), "names 2 keypoints; .* has 3"),
+        (
+            changed("categories", 0, "keypoints", value=["right", "left", "chin"]),
+            "another order: point 0 is right, and left in the scheme",
+        ),
+        (changed("images", 0, "file_name", value="x" * 5000), "no image"),
+        (changed("annotations", value=[]), "holds no face"),
+    ],
+)
+def test_faults_are_named(root, content, message):
+    path = write(root, content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read(root)
+    assert str(path) in str(caught.value)
+
+
+def test_faces_of_other_attributes_are_a_fault(root):
+    content = copy.deepcopy(CONTENT)
+    content["annotations"].append({**content["annotations"][0], "attributes": {}})
+    write(root, content)
+    with pytest.raises(ValueError, match=r"annotations\[1\]: has the attributes none, but .* blur"):
+        read(root)
+
+
+def test_which_file_is_meant_must_be_clear(root):
+    with pytest.raises(FileNotFoundError, match=r"looked for annotations/train.json"):
+        read(root)
+    write(root, CONTENT, "a_train.json")
+    write(root, CONTENT, "b_train.json")
+    with pytest.raises(ValueError, match=r"several train splits .*a_train.json, b_train.json"):
+        read(root)
+    write(root, CONTENT, "train.json")
+    assert len(read(root)) == 1
