@@ -22,7 +22,7 @@ import torch
 from paired import Machine, machine
 from table import Table
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import STAGES
 from sesame_hpc.synth import synthesise
 
 __all__ = ["Row", "main"]

@@ -19,7 +19,8 @@ from paired import Machine, machine
 from steps import TINY
 from table import Table
 
-from sesame_hpc.config import STAGES, find_config
+from sesame_hpc.choices import STAGES
+from sesame_hpc.config import find_config
 from sesame_hpc.process import set_process_defaults
 
 __all__ = ["Row", "main"]

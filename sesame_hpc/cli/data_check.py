@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import BoxProtocol, Format
+from sesame_hpc.choices import BoxProtocol, DataFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def check(
     root: Root,
     format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: what is there.")
+        DataFormat | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
     scheme: SchemeName = None,
     json: Annotated[

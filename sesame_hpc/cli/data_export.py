@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
 
 __all__ = ["export"]

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Format, Split
+from sesame_hpc.choices import DataFormat, Split
 from sesame_hpc.cli.data_options import Root, SchemeName
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
-    from sesame_hpc.data.formats.readers import Format as DataFormat
 
 __all__ = ["show"]
 
@@ -21,7 +20,7 @@ _SIDE = 192
 def show(
     root: Root,
     format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: what is there.")
+        DataFormat | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
     split: Annotated[Split, typer.Option(help="The part to draw from.")] = "train",
     scheme: SchemeName = None,
@@ -72,7 +71,7 @@ def _draw_faces(shown: "Annotations", out: Path) -> None:
 def _draw_rows(
     shown: "Annotations",
     root: Path,
-    source: "DataFormat",
+    source: DataFormat,
     out: Path,
     masked: bool,
     masking: Path | None,

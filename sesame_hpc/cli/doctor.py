@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.cli.check import Check, Status
+from sesame_hpc.cli.diagnosis import Diagnosis, Status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,22 +21,22 @@ def doctor(
     """What this machine and install can run, and what is missing. Exit code 1 if it is broken."""
     from rich.console import Console
 
-    from sesame_hpc.cli.checks_machine import machine_checks
-    from sesame_hpc.cli.checks_running import running_checks
+    from sesame_hpc.cli.doctor_machine import machine_diagnoses
+    from sesame_hpc.cli.doctor_running import running_diagnoses
 
     console = Console(highlight=False)
     with console.status("looking, and running a training step"):
-        checks = [*machine_checks(), *running_checks()]
-    console.print(_table(checks))
-    broken = [check.name for check in checks if check.status is Status.BROKEN]
+        diagnoses = [*machine_diagnoses(), *running_diagnoses()]
+    console.print(_table(diagnoses))
+    broken = [each.name for each in diagnoses if each.status is Status.BROKEN]
     console.print(f"broken: {', '.join(broken)}" if broken else "this install can train")
     if json is not None:
-        _write(checks, json)
+        _write(diagnoses, json)
     if broken:
         raise typer.Exit(1)
 
 
-def _table(checks: list[Check]) -> "Table":
+def _table(diagnoses: list[Diagnosis]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -44,18 +44,18 @@ def _table(checks: list[Check]) -> "Table":
     table.add_column("what", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("found, and what to do", overflow="fold")
-    for check in checks:
-        finding = Text(check.found)
-        if check.fix:
-            finding.append(f"\n-> {check.fix}", style="bold")
-        table.add_row(Text(check.name), Text(check.status, style=_STYLES[check.status]), finding)
+    for each in diagnoses:
+        found = Text(each.found)
+        if each.fix:
+            found.append(f"\n-> {each.fix}", style="bold")
+        table.add_row(Text(each.name), Text(each.status, style=_STYLES[each.status]), found)
     return table
 
 
-def _write(checks: list[Check], path: Path) -> None:
+def _write(diagnoses: list[Diagnosis], path: Path) -> None:
     from dataclasses import asdict
 
     from sesame_hpc.files import write_json_atomic
 
-    ok = all(check.status is not Status.BROKEN for check in checks)
-    write_json_atomic(path, {"ok": ok, "checks": [asdict(check) for check in checks]})
+    ok = all(each.status is not Status.BROKEN for each in diagnoses)
+    write_json_atomic(path, {"ok": ok, "checks": [asdict(each) for each in diagnoses]})

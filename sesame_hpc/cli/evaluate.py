@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import EvaluatedPart, Format, ScoredStage
+from sesame_hpc.choices import CoordinateStage, DataFormat, Part
 
 __all__ = ["evaluate"]
 
@@ -22,16 +22,16 @@ def evaluate(
         typer.Option(help="Instead of RUN: an npz or CSV file of predictions in pixels."),
     ] = None,
     format: Annotated[
-        Format | None, typer.Option(help="The data set's format. Default: the run's, or wflw.")
+        DataFormat | None, typer.Option(help="The data set's format. Default: the run's, or wflw.")
     ] = None,
     split: Annotated[
-        EvaluatedPart | None,
+        Part | None,
         typer.Option(
             help="The part to evaluate on; heldout: those faces of train that RUN kept aside. "
             "Default: test if there is one, else train."
         ),
     ] = None,
-    stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
+    stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"
     ),
     scheme: Annotated[

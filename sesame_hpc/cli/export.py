@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import ExportFormat, ScoredStage, Weights
+from sesame_hpc.choices import CoordinateStage, ExportFormat, Weights
 
 __all__ = ["export"]
 
@@ -19,7 +19,7 @@ def export(
         Path | None,
         typer.Option(help="The folder to write to. Default: in RUN, export, export-ema, ..."),
     ] = None,
-    stage: Annotated[ScoredStage, typer.Option(help="The stage whose weights to take.")] = (
+    stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"
     ),
     weights: Annotated[

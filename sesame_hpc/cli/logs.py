@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Job
+from sesame_hpc.choices import Job
 
 __all__ = ["logs"]
 

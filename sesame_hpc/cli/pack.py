@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sesame_hpc.cli.choices import FileFormat
+from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 """`sesame predict`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Device, OutputFormat, ScoredStage, Weights
+from sesame_hpc.choices import CoordinateStage, Detector, Device, OutputFormat, Weights
 
 __all__ = ["predict"]
 
@@ -26,7 +26,7 @@ def predict(
         ),
     ] = None,
     detector: Annotated[
-        Literal["yunet"] | None, typer.Option(help="Find the boxes with OpenCV's YuNet.")
+        Detector | None, typer.Option(help="Find the boxes with OpenCV's YuNet.")
     ] = None,
     detector_weights: Annotated[
         Path | None, typer.Option(help="YuNet's ONNX file. Default: $SESAME_YUNET.")
@@ -36,7 +36,7 @@ def predict(
     draw: Annotated[bool, typer.Option(help="Also write images with the landmarks.")] = True,
     smooth: Annotated[bool, typer.Option(help="Steady the landmarks of videos.")] = False,
     stage: Annotated[
-        ScoredStage, typer.Option(help="The stage whose weights to take from a run folder.")
+        CoordinateStage, typer.Option(help="The stage whose weights to take from a run folder.")
     ] = "finetune",
     weights: Annotated[
         Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")

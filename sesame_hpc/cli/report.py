@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import YesNo
-
 __all__ = ["report"]
 
 
@@ -20,7 +18,7 @@ def report(
     data: Annotated[
         Path | None, typer.Option(help="The data set's folder, where it has moved since.")
     ] = None,
-    open: Annotated[YesNo, typer.Option(help="Show the page in a browser.")] = "no",
+    open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """One HTML page of a run, finished or not: its figures, images, curves and settings."""
     from sesame_hpc.report import write_report
@@ -28,7 +26,7 @@ def report(
 
     path = write_report(RunFolder(run), out, data)
     typer.echo(f"report: {path}")
-    if open == "yes":
+    if open:
         import webbrowser
 
         webbrowser.open(path.resolve().as_uri())

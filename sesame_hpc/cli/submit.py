@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Job
+from sesame_hpc.choices import Job
 
 if TYPE_CHECKING:
     from sesame_hpc.launch.plan import Plan

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.cli.choices import Stage
+from sesame_hpc.choices import Stage
 
 __all__ = ["train"]
 

@@ -3,7 +3,6 @@
 from sesame_hpc.config.load import differences, dump_config, load_config
 from sesame_hpc.config.presets import find_config, preset_names
 from sesame_hpc.config.schema import (
-    STAGES,
     AugmentConfig,
     BoxConfig,
     CheckpointConfig,
@@ -20,7 +19,6 @@ from sesame_hpc.config.schema import (
 )
 
 __all__ = [
-    "STAGES",
     "AugmentConfig",
     "BoxConfig",
     "CheckpointConfig",

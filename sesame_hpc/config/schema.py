@@ -17,11 +17,20 @@ from pydantic import (
     model_validator,
 )
 
+from sesame_hpc.choices import (
+    STAGES,
+    BoxProtocol,
+    CompileUnit,
+    DataFormat,
+    Device,
+    HeldoutGroup,
+    OnError,
+    Precision,
+)
+
 __all__ = [
-    "STAGES",
     "AugmentConfig",
     "BoxConfig",
-    "BoxProtocol",
     "CheckpointConfig",
     "Config",
     "DataConfig",
@@ -35,13 +44,10 @@ __all__ = [
     "StagesConfig",
 ]
 
-STAGES = ("preliminary", "pretrain", "finetune")
-
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-BoxProtocol = Literal["square", "letterbox", "landmarks"]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -100,12 +106,12 @@ class DataConfig(Strict):
     """
 
     root: UserPath
-    format: Literal["wflw", "pts", "coco", "csv", "pack"] = "wflw"
+    format: DataFormat = "wflw"
     scheme: str | None = None
     heldout: PositiveInt = 500
-    heldout_group: Literal["image", "look_alike"] = "image"
+    heldout_group: HeldoutGroup = "image"
     threads: PositiveInt = 2
-    on_error: Literal["fail", "skip"] = "fail"
+    on_error: OnError = "fail"
     max_skipped: Fraction = 0.01
     box: BoxConfig = BoxConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -185,6 +191,9 @@ class StagesConfig(Strict):
     finetune: StageConfig = StageConfig()
 
 
+assert tuple(StagesConfig.model_fields) == STAGES
+
+
 class MaskingConfig(Strict):
     """Which regions are masked and how. `alpha` 0 draws all alike; `floor` is the least share.
 
@@ -217,13 +226,13 @@ class RuntimeConfig(Strict):
     stack's inner activations a second time instead of keeping them.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    device: Device = "auto"
+    precision: Precision = "fp32"
     zero_stage: Literal[0, 1] = 0
     accumulation: PositiveInt = 1
     clip: Annotated[float, Field(ge=0.0)] = 0.0
     channels_last: bool = True
-    compile: Literal["auto", "none", "regions", "whole", "graphs"] = "auto"
+    compile: Literal["auto", "none", CompileUnit] = "auto"
     activation_checkpointing: bool = False
     threads: PositiveInt | None = None
     rendezvous_minutes: Positive = 5.0

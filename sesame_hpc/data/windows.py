@@ -9,7 +9,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sesame_hpc.config.schema import AugmentConfig, BoxConfig, BoxProtocol
+from sesame_hpc.choices import BoxProtocol
+from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.geometry import square_windows
 
 __all__ = ["content_limits", "face_boxes", "reach", "tightest_sides"]

@@ -1,19 +1,19 @@
 """What runs the network: onnxruntime, or PyTorch (in `torch_backend`, imported where needed)."""
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.choices import Device
 from sesame_hpc.inference.manifest import Manifest
 
-__all__ = ["METADATA_KEY", "ONNX_INSTALL", "Backend", "Device", "OnnxBackend"]
+__all__ = ["METADATA_KEY", "ONNX_INSTALL", "Backend", "OnnxBackend"]
 
 METADATA_KEY = "sesame"
 ONNX_INSTALL = "in a checkout of sesame-hpc, pip install -e '.[export]'"
 
-Device = Literal["auto", "cpu", "cuda"]
 Float = NDArray[np.float32]
 
 

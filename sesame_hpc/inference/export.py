@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sesame_hpc.choices import ExportFormat
 from sesame_hpc.config import Config, DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.figures import figures
@@ -31,9 +32,8 @@ from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["ExportFormat", "export_run"]
+__all__ = ["export_run"]
 
-ExportFormat = Literal["safetensors", "onnx", "torchscript"]
 Crops = NDArray[np.float32]
 Outputs = tuple[NDArray[Any], NDArray[Any]]
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sesame_hpc.choices import DEVICES, Device, Weights, one_of
 from sesame_hpc.data import geometry
-from sesame_hpc.inference.backends import Device, OnnxBackend
+from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.cropping import crop_faces
 from sesame_hpc.inference.landmarks import Landmarks
-from sesame_hpc.inference.manifest import Manifest, Weights
+from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.schemes import Scheme
 
@@ -61,8 +62,8 @@ class Landmarker:
                 of others than asked for, or the device is not there.
         """
         path = Path(path)
-        if device not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"device is {device!r}; takes auto, cpu or cuda")
+        if device not in DEVICES:
+            raise ValueError(f"device is {device!r}; takes {one_of(DEVICES)}")
         variant = Variant(stage, weights, flip)
         if path.suffix.lower() == ".onnx":
             backend = OnnxBackend(path, device)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sesame_hpc.choices import Device
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.files import write_text_atomic
-from sesame_hpc.inference.backends import Device
 from sesame_hpc.inference.calibration import check_calibration, fit_calibration
 from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.heldout import Measured, measure

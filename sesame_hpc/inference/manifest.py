@@ -5,13 +5,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sesame_hpc.choices import Weights
 from sesame_hpc.config import BoxConfig, HeadConfig, ModelConfig
 from sesame_hpc.inference.calibration import Calibration, CalibrationCheck
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["Manifest", "Weights"]
-
-Weights = Literal["last", "ema"]
+__all__ = ["Manifest"]
 
 
 class Manifest(BaseModel):

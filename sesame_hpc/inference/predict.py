@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sesame_hpc.choices import OutputFormat
 from sesame_hpc.data.geometry import square_windows
 from sesame_hpc.data.viewing.draw import draw_face
 from sesame_hpc.inference.boxes import BoxTable
@@ -16,7 +17,7 @@ from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.inputs import Input, find_inputs
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.landmarks import Landmarks
-from sesame_hpc.inference.results import FoundFace, OutputFormat, write_results
+from sesame_hpc.inference.results import FoundFace, write_results
 from sesame_hpc.inference.smoothing import FaceSmoother
 from sesame_hpc.inference.video import Video, VideoSink
 

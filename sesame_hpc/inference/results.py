@@ -5,18 +5,18 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from sesame_hpc.choices import OutputFormat
 from sesame_hpc.files import write_json_atomic, write_text_atomic
 from sesame_hpc.inference.calibration import THRESHOLD
 from sesame_hpc.inference.inputs import Input
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["FoundFace", "OutputFormat", "write_results"]
+__all__ = ["FoundFace", "write_results"]
 
-OutputFormat = Literal["json", "csv", "pts"]
 
 _FROM_CORNERS = 0.5
 

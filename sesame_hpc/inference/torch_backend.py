@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sesame_hpc.inference.backends import Device
+from sesame_hpc.choices import Device
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.models.prediction import PredictionNet
 from sesame_hpc.models.weights import load_weights

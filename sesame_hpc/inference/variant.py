@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.inference.manifest import Manifest, Weights
-from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.choices import COORDINATE_STAGES, WEIGHTS, Weights, one_of
+from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["Variant"]
 
@@ -23,10 +24,11 @@ class Variant:
 
     def __post_init__(self) -> None:
         if self.stage not in COORDINATE_STAGES:
-            valid = " or ".join(COORDINATE_STAGES)
-            raise ValueError(f"stage {self.stage!r} predicts no landmarks; {valid}")
-        if self.weights not in ("last", "ema"):
-            raise ValueError(f"weights are {self.weights!r}; takes last or ema")
+            raise ValueError(
+                f"stage {self.stage!r} predicts no landmarks; takes {one_of(COORDINATE_STAGES)}"
+            )
+        if self.weights not in WEIGHTS:
+            raise ValueError(f"weights are {self.weights!r}; takes {one_of(WEIGHTS)}")
 
     @property
     def suffix(self) -> str:

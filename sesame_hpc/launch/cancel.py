@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.choices import JOBS
 from sesame_hpc.launch import slurm
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.processes import is_alive
-from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.snapshot import JobSnapshot, active_jobs, snapshots_of
 
 __all__ = ["Cancelled", "cancel_jobs"]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.data.formats.readers import has_split
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.finished import EVALUATION
@@ -13,8 +14,6 @@ from sesame_hpc.run.faces import run_scheme
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["evaluate_and_report"]
-
-_SCORED = ("preliminary", "finetune")
 
 
 def evaluate_and_report(folder: RunFolder) -> None:
@@ -27,9 +26,12 @@ def evaluate_and_report(folder: RunFolder) -> None:
     config = run_config(folder)
     scheme = run_scheme(config, folder)
     if has_split(config.data.root, config.data.format, "test", scheme):
-        evaluation = {"part": "test", "stages": {name: _test(folder, name) for name in _SCORED}}
+        evaluation = {
+            "part": "test",
+            "stages": {name: _test(folder, name) for name in COORDINATE_STAGES},
+        }
     else:
-        results = {name: folder.result(name) or {} for name in _SCORED}
+        results = {name: folder.result(name) or {} for name in COORDINATE_STAGES}
         heldout = {name: result["heldout"] for name, result in results.items()}
         evaluation = {"part": "heldout", "stages": heldout}
     if os.environ.get("RANK", "0") == "0":

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.choices import JOBS
 from sesame_hpc.config import Config, find_config, load_config
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import Ledger
-from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.snapshot import active_jobs, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, Point, sweep_points
 from sesame_hpc.run.folder import RunFolder

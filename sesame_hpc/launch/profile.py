@@ -18,14 +18,13 @@ from pydantic import (
     model_validator,
 )
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import JOBS
 from sesame_hpc.config.layers import merge, read_layers
 from sesame_hpc.config.load import validate
 from sesame_hpc.config.schema import Strict
 from sesame_hpc.config.shipped import Shipped
 
 __all__ = [
-    "JOBS",
     "PROFILE_VARIABLE",
     "Container",
     "Profile",
@@ -34,7 +33,6 @@ __all__ = [
     "profile_names",
 ]
 
-JOBS = (*STAGES, "report")
 PROFILE_VARIABLE = "SESAME_PROFILE"
 
 _SHIPPED = Shipped("cluster profile", in_package="profiles", in_checkout="slurm/profiles")
@@ -149,6 +147,9 @@ class JobResources(Strict):
     pretrain: Resources = Resources()
     finetune: Resources = Resources()
     report: Resources = Resources()
+
+
+assert tuple(JobResources.model_fields) == JOBS
 
 
 class Profile(Resources):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import STAGES
 from sesame_hpc.distributed.interruption import (
     EXIT_SAVED,
     Interrupted,
@@ -140,7 +140,7 @@ class _Requeues:
 
     def _progress(self) -> dict[str, str]:
         """{stage: newest checkpoint, or "finished"}."""
-        found = {}
+        found: dict[str, str] = {}
         for stage in STAGES:
             latest = self._run.stage(stage) / "latest.json"
             if self._run.result(stage) is not None:

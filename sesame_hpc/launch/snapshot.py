@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sesame_hpc.choices import JOBS
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.processes import is_alive
-from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.queue import JobState, QueueError, ask_sacct, ask_squeue
 from sesame_hpc.run.folder import RunFolder
 

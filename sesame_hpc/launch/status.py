@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.choices import JOBS
 from sesame_hpc.launch.failures import cause_of, last_words
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import LEDGER, JobRecord, Ledger
-from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.progress import Progress, read_records, stage_progress
 from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from types import MethodType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
+from sesame_hpc.choices import CompileUnit
 from sesame_hpc.models.hourglass import StackedHourglass
 
-__all__ = ["Unit", "compile_training"]
-
-Unit = Literal["regions", "whole", "graphs"]
+__all__ = ["compile_training"]
 
 
-def compile_training(network: nn.Module, unit: Unit) -> None:
+def compile_training(network: nn.Module, unit: CompileUnit) -> None:
     """Compile what `network` computes in training mode, in place; the work is done at first use.
 
     The state dict stays as it is, and so does evaluation, whose last batch may be smaller. Regions
@@ -25,13 +24,13 @@ def compile_training(network: nn.Module, unit: Unit) -> None:
     There are no graph breaks: what cannot be compiled in one piece raises at its first call.
     """
     mode = "reduce-overhead" if unit == "graphs" else None
-    for module, name in _parts(network, unit):
+    for module, name in _methods(network, unit):
         eager = getattr(type(module), name)
         compiled = torch.compile(eager, fullgraph=True, dynamic=False, mode=mode)
         setattr(module, name, MethodType(_in_training(compiled, eager), module))
 
 
-def _parts(network: nn.Module, unit: Unit) -> Iterator[tuple[nn.Module, str]]:
+def _methods(network: nn.Module, unit: CompileUnit) -> Iterator[tuple[nn.Module, str]]:
     """Modules with the name of the method to compile."""
     backbones = [each for each in network.modules() if isinstance(each, StackedHourglass)]
     if unit != "regions" or not backbones:

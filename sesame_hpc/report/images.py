@@ -12,7 +12,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import apply
 from sesame_hpc.data.viewing.draw import crop_square
 from sesame_hpc.data.viewing.face_image import face_image, read_rgb
-from sesame_hpc.report.report_data import Part
+from sesame_hpc.report.report_data import EvaluatedPart
 
 __all__ = ["FaceImage", "Strip", "extreme_faces", "reconstruction_strips"]
 
@@ -47,7 +47,9 @@ class Strip:
     source: str
 
 
-def extreme_faces(part: Part, stage: str, count: int) -> tuple[list[FaceImage], list[FaceImage]]:
+def extreme_faces(
+    part: EvaluatedPart, stage: str, count: int
+) -> tuple[list[FaceImage], list[FaceImage]]:
     """The `count` faces with the greatest NME, worst first, and those with the least, best first.
 
     No face is in both. Raises ValueError where an image is missing or does not decode.

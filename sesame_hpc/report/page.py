@@ -10,14 +10,13 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from sesame_hpc import __version__
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart, readable
 from sesame_hpc.report.images import extreme_faces, reconstruction_strips
 from sesame_hpc.report.published import PUBLISHED, incomparable, placed
-from sesame_hpc.report.report_data import Part, ReportData
+from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 from sesame_hpc.report.summary_text import progress, verdict
 from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, stage_rows
-from sesame_hpc.run.folder import COORDINATE_STAGES
 
 __all__ = ["render"]
 
@@ -91,7 +90,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _part(data: ReportData, part: Part) -> dict[str, Any]:
+def _part(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
     landmarks = {
         stage: figures["landmarks"]
         for stage, figures in part.figures.items()
@@ -121,7 +120,7 @@ def _part(data: ReportData, part: Part) -> dict[str, Any]:
     }
 
 
-def _averaged(data: ReportData, part: Part) -> dict[str, Any]:
+def _averaged(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
     return {
         "title": part.title,
         "count": part.count,
@@ -161,7 +160,7 @@ def _reconstructions(images: Path) -> dict[str, Any] | None:
     return {"epoch": epoch, "strips": reconstruction_strips(sheets[-1])}
 
 
-def _faces(part: Part) -> dict[str, Any] | None:
+def _faces(part: EvaluatedPart) -> dict[str, Any] | None:
     """Worst and best faces under the last finished stage, or why there are none."""
     if not part.points:
         return None

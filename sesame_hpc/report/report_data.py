@@ -7,24 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.config import STAGES, Config
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES, Part
+from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
-from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.training.records import MetricsLog
 
-__all__ = ["PARTS", "Part", "ReportData", "read_report_data"]
+__all__ = ["PARTS", "EvaluatedPart", "ReportData", "read_report_data"]
 
-PARTS = {"heldout": "held-out", "test": "test"}
+PARTS: dict[Part, str] = {"heldout": "held-out", "test": "test"}
 
 
 @dataclass(frozen=True)
-class Part:
+class EvaluatedPart:
     """One part of the data set as the finished coordinate stages see it.
 
     `figures` {stage: JSON of its figures}. Where labels and predictions could be read, `faces`,
@@ -33,12 +34,12 @@ class Part:
     same of the averaged weights, of those stages that kept some.
     """
 
-    name: str
+    name: Part
     figures: dict[str, dict[str, Any]]
     faces: Annotations | None = None
     points: dict[str, np.ndarray] = field(default_factory=dict)
     change: dict[str, Any] | None = None
-    ema: "Part | None" = None
+    ema: "EvaluatedPart | None" = None
 
     @property
     def title(self) -> str:
@@ -69,7 +70,7 @@ class ReportData:
     masking: dict[str, float] | None
     records: list[dict[str, Any]]
     starts: list[dict[str, Any]]
-    parts: list[Part]
+    parts: list[EvaluatedPart]
     train_faces: int | None
     unread: str | None
 
@@ -93,7 +94,9 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
     """
     config = run_config(folder, data)
     scheme = run_scheme(config, folder)
-    results = {stage: found for stage in STAGES if (found := folder.result(stage)) is not None}
+    results: dict[str, dict[str, Any]] = {
+        stage: found for stage in STAGES if (found := folder.result(stage)) is not None
+    }
     faces, unread = _read_faces(config, folder)
     parts = []
     for name in PARTS:
@@ -131,10 +134,10 @@ def _read_faces(config: Config, folder: RunFolder) -> tuple[Faces | None, str | 
 
 
 def _read_part(
-    name: str, results: dict[str, dict[str, Any]], faces: Faces | None, folder: RunFolder
-) -> tuple[Part | None, str | None]:
+    name: Part, results: dict[str, dict[str, Any]], faces: Faces | None, folder: RunFolder
+) -> tuple[EvaluatedPart | None, str | None]:
     """The part with whatever is there, and why its predictions could not be read."""
-    figures = {
+    figures: dict[str, dict[str, Any]] = {
         stage: results[stage][name]
         for stage in COORDINATE_STAGES
         if results.get(stage, {}).get(name) is not None
@@ -143,16 +146,16 @@ def _read_part(
     if not figures:
         return None, None
     annotations = None if faces is None else getattr(faces, name)
-    part, reason = _with_points(Part(name, figures), annotations, folder, False)
+    part, reason = _with_points(EvaluatedPart(name, figures), annotations, folder, False)
     if averaged:
-        ema, its_reason = _with_points(Part(name, averaged), annotations, folder, True)
+        ema, its_reason = _with_points(EvaluatedPart(name, averaged), annotations, folder, True)
         part, reason = replace(part, ema=ema), reason or its_reason
     return part, reason
 
 
 def _with_points(
-    part: Part, faces: Annotations | None, folder: RunFolder, averaged: bool
-) -> tuple[Part, str | None]:
+    part: EvaluatedPart, faces: Annotations | None, folder: RunFolder, averaged: bool
+) -> tuple[EvaluatedPart, str | None]:
     """The part with labels and predictions, if they are there; else why they are not."""
     if faces is None:
         return part, None

@@ -1,7 +1,7 @@
 """The sentences of a report: how far the run came, and what its figures say and do not say."""
 
-from sesame_hpc.config import STAGES
-from sesame_hpc.report.report_data import Part, ReportData
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 
 __all__ = ["progress", "verdict"]
 
@@ -24,9 +24,9 @@ def _stage_progress(data: ReportData, stage: str) -> str:
     return f"{stage} stands at step {steps[-1][0]:,}, in epoch {epoch} of {epochs}"
 
 
-def verdict(part: Part) -> str:
+def verdict(part: EvaluatedPart) -> str:
     """The part's result in two sentences."""
-    before, after = (part.figures.get(stage) for stage in ("preliminary", "finetune"))
+    before, after = (part.figures.get(stage) for stage in COORDINATE_STAGES)
     where = f"{part.count:,} {part.title} faces"
     if before is None or after is None:
         stage, figures = next(iter(part.figures.items()))
@@ -45,7 +45,7 @@ def _bounds(figures: dict) -> str:
     return f" (95\u00a0% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
 
 
-def _meaning(part: Part) -> str:
+def _meaning(part: EvaluatedPart) -> str:
     if part.change is None:
         return ""
     low, high = part.change["nme"]["interval"]

@@ -7,11 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.report.charts import change_mark, readable, whiskers
-from sesame_hpc.report.report_data import Part, ReportData
+from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 from sesame_hpc.report.svg import Scale
-from sesame_hpc.run.folder import COORDINATE_STAGES
 
 __all__ = [
     "MaskingRow",
@@ -49,7 +48,7 @@ class RegionRow:
         return None if self.change is None or not before else 100.0 * self.change / before
 
 
-def region_rows(data: ReportData, part: Part) -> list[RegionRow]:
+def region_rows(data: ReportData, part: EvaluatedPart) -> list[RegionRow]:
     """One row a region and one of all points, with preliminary and finetune in this order.
 
     A last one is of all points by the averaged weights, where there are some.
@@ -69,7 +68,7 @@ def region_rows(data: ReportData, part: Part) -> list[RegionRow]:
 
 
 def _region_row(
-    part: Part,
+    part: EvaluatedPart,
     region: str | None,
     name: str,
     points: Sequence[int],
@@ -123,7 +122,7 @@ class OverallRow:
     rates: list[list[float | None]]
 
 
-def overall_rows(part: Part) -> list[OverallRow]:
+def overall_rows(part: EvaluatedPart) -> list[OverallRow]:
     """All faces, each subset, all faces by averaged weights; the finished stages in their order."""
     stages = list(part.figures.values())
     rows = [OverallRow("all faces", part.count, _rates(stages))]

@@ -14,12 +14,12 @@ import json
 from pathlib import Path
 from typing import IO, Any
 
-from sesame_hpc.config import STAGES, Config, differences, dump_config, load_config
+from sesame_hpc.choices import STAGES
+from sesame_hpc.config import Config, differences, dump_config, load_config
 from sesame_hpc.files import write_json_atomic, write_text_atomic
 
-__all__ = ["COORDINATE_STAGES", "RunFolder"]
+__all__ = ["RunFolder"]
 
-COORDINATE_STAGES = ("preliminary", "finetune")
 
 _MAY_CHANGE = (
     "runtime.",

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from sesame_hpc.config import STAGES, BoxConfig
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES, DataFormat, Part, one_of
+from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.readers import Format, has_split, read_annotations
+from sesame_hpc.data.formats.readers import has_split, read_annotations
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.evaluation.compare import compare
@@ -17,13 +18,11 @@ from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.run.faces import read_faces, run_scheme
-from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import Scheme, load_scheme
 from sesame_hpc.training.checkpoint import load_weights
 
-__all__ = ["Part", "Source", "evaluate_file", "evaluate_run", "protocol"]
-
-Part = Literal["train", "heldout", "test"]
+__all__ = ["Source", "evaluate_file", "evaluate_run", "protocol"]
 
 _PARTS = {
     "train": "train, all of it: a run trained on these faces has seen them",
@@ -40,11 +39,11 @@ class Source:
     """
 
     root: Path
-    format: Format | None = None
+    format: DataFormat | None = None
     part: Part | None = None
 
     def read(
-        self, format: Format, scheme: Scheme | None, run: RunFolder | None = None
+        self, format: DataFormat, scheme: Scheme | None, run: RunFolder | None = None
     ) -> tuple[Annotations, Part]:
         """The faces and which part they are. Raises ValueError for heldout without a `run`."""
         chosen = self.format or format
@@ -168,8 +167,8 @@ def _locate(path: Path, stage: str) -> _Network:
     if path.is_file():
         path, stage, averaged = _of_file(path)
     if stage not in COORDINATE_STAGES:
-        valid = " or ".join(COORDINATE_STAGES)
-        raise ValueError(f"stage {stage!r} predicts no landmarks; {valid}")
+        valid = one_of(COORDINATE_STAGES)
+        raise ValueError(f"stage {stage!r} predicts no landmarks; takes {valid}")
     return _Network(RunFolder(path), stage, averaged)
 
 

@@ -4,13 +4,14 @@ from typing import Any
 
 from torch import nn
 
+from sesame_hpc.choices import Part
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import save_weights
-from sesame_hpc.stages.evaluate import Part, protocol
+from sesame_hpc.stages.evaluate import protocol
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.ema import ModelEMA
 

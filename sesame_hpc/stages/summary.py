@@ -5,9 +5,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.files import write_json_atomic
-from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["print_distribution", "print_summary", "write_summary"]
 

@@ -5,7 +5,8 @@ Looks at the run folder first, so that a finished run answers without importing 
 
 from rich.console import Console
 
-from sesame_hpc.config import STAGES, Config
+from sesame_hpc.choices import STAGES
+from sesame_hpc.config import Config
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.stages.summary import print_summary, write_summary
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sesame_hpc.choices import SPLITS
+
 from .render import Face, render_face
 
 __all__ = ["VERSION", "face_generator", "image_name", "synthesise"]
@@ -21,7 +23,6 @@ __all__ = ["VERSION", "face_generator", "image_name", "synthesise"]
 VERSION = 1
 _RECORD = "synth.json"
 _EVENTS = ("0--Studio", "1--Street", "2--Office", "3--Party", "4--Stage")
-_SPLITS = ("train", "test")
 _LISTS = Path("WFLW_annotations/list_98pt_rect_attr_train_test")
 _SUBSETS = Path("WFLW_annotations/list_98pt_test")
 _SUBSET_NAMES = ("largepose", "expression", "illumination", "makeup", "occlusion", "blur")
@@ -56,7 +57,7 @@ class _Entry:
 
 def face_generator(seed: int, split: str, index: int) -> np.random.Generator:
     """The numbers of one face depend on nothing but these three."""
-    return np.random.default_rng([seed, _SPLITS.index(split), index])
+    return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
 def image_name(split: str, index: int) -> str:
@@ -117,7 +118,7 @@ def _render_set(
         (root / folder).mkdir(parents=True)
     jobs = [
         _Job(str(root), split, index, record["seed"], record["size"])
-        for split in _SPLITS
+        for split in SPLITS
         for index in range(record[split])
     ]
     entries: list[_Entry] = []

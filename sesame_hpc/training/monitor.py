@@ -8,7 +8,8 @@ from typing import Self
 
 from rich.console import Console
 
-from sesame_hpc.config import STAGES, Config
+from sesame_hpc.choices import STAGES
+from sesame_hpc.config import Config
 from sesame_hpc.distributed.world import World
 from sesame_hpc.training.display import Display
 from sesame_hpc.training.records import MetricsLog

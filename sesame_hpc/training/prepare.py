@@ -5,14 +5,15 @@ import shutil
 import torch
 from torch import nn
 
+from sesame_hpc.choices import CompileUnit
 from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.models.checkpointing import checkpoint_stacks
-from sesame_hpc.models.compiling import Unit, compile_training
+from sesame_hpc.models.compiling import compile_training
 
 __all__ = ["compiled_unit", "prepare_network"]
 
 
-def compiled_unit(runtime: RuntimeConfig, device: torch.device) -> Unit | None:
+def compiled_unit(runtime: RuntimeConfig, device: torch.device) -> CompileUnit | None:
     """What is compiled at a time; None where nothing is.
 
     `auto` compiles regions on CUDA where there is a C compiler, which Triton needs. Raises

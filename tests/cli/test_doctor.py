@@ -5,8 +5,8 @@ from importlib import metadata
 
 import pytest
 
-from sesame_hpc.cli import checks_machine
-from sesame_hpc.cli.check import Status
+from sesame_hpc.cli import doctor_machine
+from sesame_hpc.cli.diagnosis import Status
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def test_the_table_fits_80_columns(diagnosis):
 
 
 def checks_with(monkeypatch, **packages):
-    monkeypatch.setattr(checks_machine, "required_packages", lambda: packages)
-    return {check.name: check for check in checks_machine.machine_checks()}
+    monkeypatch.setattr(doctor_machine, "required_packages", lambda: packages)
+    return {check.name: check for check in doctor_machine.machine_diagnoses()}
 
 
 def test_missing_and_old_packages_break_it_and_say_what_to_install(monkeypatch):

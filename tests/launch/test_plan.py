@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from launched_runs import answering, finish_stage, squeue_line, submitted, tiny_config
 
+from sesame_hpc.choices import JOBS
 from sesame_hpc.config import load_config
 from sesame_hpc.launch.plan import make_plan
-from sesame_hpc.launch.profile import JOBS
 from sesame_hpc.launch.sweep import read_sweep, sweep_points, write_sweep
 
 

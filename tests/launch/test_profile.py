@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sesame_hpc.launch.profile import JOBS, load_profile, profile_names
+from sesame_hpc.choices import JOBS
+from sesame_hpc.launch.profile import load_profile, profile_names
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from launched_runs import answering, squeue_line, tiny_config
 
-from sesame_hpc.launch.profile import JOBS
+from sesame_hpc.choices import JOBS
 
 # Shells start what runs in the background with SIGINT ignored, and processes inherit that.
 CODE = (

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sesame_hpc.config import STAGES, dump_config, load_config
+from sesame_hpc.choices import STAGES
+from sesame_hpc.config import dump_config, load_config
 from sesame_hpc.data.annotations import split_heldout
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.figures import figures

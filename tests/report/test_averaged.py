@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from reading import Page, read_page
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.report import write_report
 from sesame_hpc.report.page import render
 from sesame_hpc.report.published import placed
 from sesame_hpc.report.report_data import read_report_data
-from sesame_hpc.run.folder import COORDINATE_STAGES, RunFolder
+from sesame_hpc.run.folder import RunFolder
 
 REGIONS = "NME per region on 5 test faces{} (Table 1 of the paper)"
 

@@ -1,6 +1,7 @@
 """The page of a run: its figures are those of the JSON, and it is whole whatever is missing."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.report import report_line, write_report
 from sesame_hpc.report.page import render
-from sesame_hpc.report.report_data import Part, read_report_data
+from sesame_hpc.report.report_data import EvaluatedPart, read_report_data
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import load_scheme
 
@@ -211,7 +212,7 @@ def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
         "subsets": {name: {"faces": count, "nme": 5.0} for name, count in sizes.items()},
         "protocol": {"box": "square window"},
     }
-    tested = Part("test", {"preliminary": figures | {"nme": 4.5}, "finetune": figures})
+    tested = EvaluatedPart("test", {"preliminary": figures | {"nme": 4.5}, "finetune": figures})
     data = replace(read_report_data(run), scheme=scheme, parts=[tested], masking=None)
     page = read_page(render(data))
     caption = next(name for name in page.tables if "2,500 faces (Table 2" in name)
@@ -223,7 +224,7 @@ def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
     assert rows[names.index("This run, finetune")][1:] == ["4.101", "square window", "last epoch"]
 
     other = figures | {"subsets": {**figures["subsets"], "pose": {"faces": 300, "nme": 5.0}}}
-    data = replace(data, parts=[Part("test", {"finetune": other})])
+    data = replace(data, parts=[EvaluatedPart("test", {"finetune": other})])
     page = read_page(render(data))
     assert "the attributes of its 2,500 test faces are not those of WFLW" in page.text
     assert not any("This run" in row[0] for row in page.tables[caption])
@@ -261,6 +262,16 @@ def test_the_command_makes_the_page_without_torch(run: RunFolder, tmp_path: Path
     )
     assert done.stdout.splitlines() == [f"report: {out}", "False"]
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_open_shows_the_page_in_the_browser(run: RunFolder, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{shown}"\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "sesame_hpc", "report", str(run.path), "--open"]
+    subprocess.run(command, env=os.environ | {"BROWSER": f"{browser} %s"}, check=True)
+    assert shown.read_text() == f"{(run.path / 'report.html').as_uri()}\n"
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import STAGES
 
 __all__ = ["TrainingRun", "assert_same_end", "resumed_steps", "task_processes"]
 

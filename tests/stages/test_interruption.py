@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 from training_process import start_training, train
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import STAGES
 from sesame_hpc.launch.requeue import EXIT_SAVED
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 from training_process import clean_environment, start_training, train
 
-from sesame_hpc.config import STAGES
+from sesame_hpc.choices import STAGES
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,8 @@ import pytest
 from safetensors.torch import load_file
 from training_process import clean_environment
 
-from sesame_hpc.config import STAGES, load_config
+from sesame_hpc.choices import STAGES
+from sesame_hpc.config import load_config
 from sesame_hpc.schemes import files as scheme_files
 from sesame_hpc.schemes import load_scheme
 from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.config.schema import BoxConfig, BoxProtocol
+from sesame_hpc.choices import BoxProtocol
+from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.check.finding import LEVELS, Finding, Level
 from sesame_hpc.data.check.geometry import crop_floor
 from sesame_hpc.data.check.inventory import Inventory, take_inventory

@@ -1,8 +1,10 @@
 """One door to every data set format: `read_annotations`, `parse_annotations` and `has_split`."""
 
 from pathlib import Path
-from typing import Literal
 
+from sesame_hpc.choices import FILE_FORMATS as FORMATS
+from sesame_hpc.choices import SPLITS, FileFormat, Split, one_of
+from sesame_hpc.choices import DataFormat as Format
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.coco import coco_path, parse_coco
 from sesame_hpc.data.formats.csv_table import csv_path, parse_csv
@@ -25,13 +27,6 @@ __all__ = [
     "parse_annotations",
     "read_annotations",
 ]
-
-FileFormat = Literal["wflw", "pts", "coco", "csv"]
-Format = Literal["wflw", "pts", "coco", "csv", "pack"]
-Split = Literal["train", "test"]
-
-FORMATS: tuple[FileFormat, ...] = ("wflw", "pts", "coco", "csv")
-SPLITS: tuple[Split, ...] = ("train", "test")
 
 _PARSERS = {"wflw": parse_wflw, "pts": parse_pts_split, "coco": parse_coco, "csv": parse_csv}
 _SCHEMES: dict[FileFormat, str] = {"wflw": "wflw98", "pts": "ibug68"}
@@ -130,4 +125,4 @@ def format_scheme(format: FileFormat) -> Scheme:
 
 def _check_choice(key: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
-        raise ValueError(f"{key} is {value!r}; takes {', '.join(valid[:-1])} or {valid[-1]}")
+        raise ValueError(f"{key} is {value!r}; takes {one_of(valid)}")

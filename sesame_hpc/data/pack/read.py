@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from sesame_hpc.choices import Split
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.faults import folder_entries
@@ -34,7 +35,7 @@ VERSION = 1
 _SPARE_PIXELS = 1.0
 
 
-class _Part(BaseModel):
+class _PackedSplit(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     faces: int
     attributes: list[str]
@@ -49,7 +50,7 @@ class _Manifest(BaseModel):
     version: int
     made_from: dict[str, str]
     settings: dict[str, Any]
-    parts: dict[Literal["train", "test"], _Part]
+    parts: dict[Split, _PackedSplit]
 
     @field_validator("settings")
     @classmethod
@@ -64,7 +65,7 @@ def has_pack(root: Path) -> bool:
 
 
 def has_pack_split(root: Path, split: str) -> bool:
-    """Whether the pack has that part."""
+    """Whether the pack has that split."""
     return has_pack(root) and split in read_manifest(root)["parts"]
 
 
@@ -97,16 +98,16 @@ def read_settings(root: Path) -> PackSettings:
 
 
 def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotations:
-    """The faces of a pack's part; their images come from its shards.
+    """The faces of a pack's split; their images come from its shards.
 
     Raises:
-        FileNotFoundError: no pack, or no such part.
+        FileNotFoundError: no pack, or no such split.
         ValueError: another scheme than the pack's, or a damaged file, by its name.
     """
     manifest = read_manifest(root)
     if split not in manifest["parts"]:
         raise FileNotFoundError(
-            f"{root}: the pack has no part {split}; it has {', '.join(manifest['parts'])}"
+            f"{root}: the pack has no split {split}; it has {', '.join(manifest['parts'])}"
         )
     packed = load_scheme(root / SCHEME_FILE)
     if scheme is not None and scheme != packed:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from sesame_hpc.cli.check import Check, Status
+from sesame_hpc.cli.diagnosis import Diagnosis, Status
 from sesame_hpc.training.environment import cpu_name, required_packages
 
-__all__ = ["machine_checks"]
+__all__ = ["machine_diagnoses"]
 
 _PYTHON = (3, 11)
 _GIB = 2**30
@@ -28,22 +28,22 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _python() -> Check:
+def _python() -> Diagnosis:
     found = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info >= _PYTHON:
-        return Check("Python", Status.OK, found)
-    return Check("Python", Status.BROKEN, found, "install Python 3.11 or newer")
+        return Diagnosis("Python", Status.OK, found)
+    return Diagnosis("Python", Status.BROKEN, found, "install Python 3.11 or newer")
 
 
-def _package(name: str, least: str) -> Check:
+def _package(name: str, least: str) -> Diagnosis:
     install = f'{_REINSTALL} "{name}>={least}"'
     try:
         found = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Check(name, Status.BROKEN, "not installed", install)
+        return Diagnosis(name, Status.BROKEN, "not installed", install)
     if _numbers(found) < _numbers(least):
-        return Check(name, Status.BROKEN, f"{found}, older than {least}", install)
-    return Check(name, Status.OK, found)
+        return Diagnosis(name, Status.BROKEN, f"{found}, older than {least}", install)
+    return Diagnosis(name, Status.OK, found)
 
 
 def _compiles(compiler: str) -> bool:
@@ -55,78 +55,78 @@ def _compiles(compiler: str) -> bool:
         return False
 
 
-def _compiler() -> Check:
+def _compiler() -> Diagnosis:
     """Ops that are built at first use, and Triton's launchers on GPUs, need it."""
     name = os.environ.get("CXX", "c++")
     path = shutil.which(name)
     fix = "on Debian or Ubuntu: apt-get install g++ python3-dev"
     if path is None:
-        return Check("C++ compiler", Status.NOTE, f"no {name}; GPUs need one", fix)
+        return Diagnosis("C++ compiler", Status.NOTE, f"no {name}; GPUs need one", fix)
     if not _compiles(path):
-        return Check("C++ compiler", Status.NOTE, f"{path} does not compile with Python.h", fix)
-    return Check("C++ compiler", Status.OK, path)
+        return Diagnosis("C++ compiler", Status.NOTE, f"{path} does not compile with Python.h", fix)
+    return Diagnosis("C++ compiler", Status.OK, path)
 
 
-def _ninja() -> Check:
+def _ninja() -> Diagnosis:
     path = shutil.which("ninja")
     if path:
-        return Check("ninja on PATH", Status.OK, path)
+        return Diagnosis("ninja on PATH", Status.OK, path)
     beside = Path(sys.executable).parent / "ninja"
     fix = f"export PATH={beside.parent}:$PATH" if beside.exists() else f"{_REINSTALL} ninja"
-    return Check("ninja on PATH", Status.NOTE, "not found; ops built at first use need it", fix)
+    return Diagnosis("ninja on PATH", Status.NOTE, "not found; ops built at first use need it", fix)
 
 
-def _cores() -> Check:
+def _cores() -> Diagnosis:
     usable, total = len(os.sched_getaffinity(0)), os.cpu_count()
-    return Check("CPU", Status.OK, f"{usable} of {total} cores usable, {cpu_name()}")
+    return Diagnosis("CPU", Status.OK, f"{usable} of {total} cores usable, {cpu_name()}")
 
 
-def _memory() -> Check:
+def _memory() -> Diagnosis:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
-    return Check("memory", Status.OK, f"{total:.1f} GiB")
+    return Diagnosis("memory", Status.OK, f"{total:.1f} GiB")
 
 
-def _disk() -> Check:
+def _disk() -> Diagnosis:
     free = shutil.disk_usage(Path.cwd()).free / _GIB
     found = f"{free:.1f} GiB free in the current directory"
     if free >= _DISK_GIB:
-        return Check("disk", Status.OK, found)
-    return Check("disk", Status.NOTE, found, "runs with checkpoints may need more; set output=")
+        return Diagnosis("disk", Status.OK, found)
+    return Diagnosis("disk", Status.NOTE, found, "runs with checkpoints may need more; set output=")
 
 
-def _shared_memory() -> Check:
+def _shared_memory() -> Diagnosis:
     name, folder = "shared memory", Path("/dev/shm")
     if not folder.is_dir():
-        return Check(name, Status.NOTE, "no /dev/shm; several ranks on a node may need it")
+        return Diagnosis(name, Status.NOTE, "no /dev/shm; several ranks on a node may need it")
     size = shutil.disk_usage(folder).total / _GIB
     found = f"/dev/shm of {size:.2f} GiB"
     if size >= _SHM_GIB:
-        return Check(name, Status.OK, found)
+        return Diagnosis(name, Status.OK, found)
     fix = "for several ranks on a node, give the container more: --shm-size=8g"
-    return Check(name, Status.NOTE, found, fix)
+    return Diagnosis(name, Status.NOTE, found, fix)
 
 
-def _locked_memory() -> Check:
+def _locked_memory() -> Diagnosis:
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if soft == resource.RLIM_INFINITY:
-        return Check("locked memory", Status.OK, "unlimited")
+        return Diagnosis("locked memory", Status.OK, "unlimited")
     found = f"limit of {soft / 2**20:.0f} MiB"
     if soft >= _GIB:
-        return Check("locked memory", Status.OK, found)
+        return Diagnosis("locked memory", Status.OK, found)
     fix = "matters for InfiniBand between nodes alone: ulimit -l unlimited"
-    return Check("locked memory", Status.NOTE, found, fix)
+    return Diagnosis("locked memory", Status.NOTE, found, fix)
 
 
-def _slurm() -> Check:
+def _slurm() -> Diagnosis:
     paths = {name: shutil.which(name) for name in ("sbatch", "squeue")}
     missing = [name for name, path in paths.items() if path is None]
     if not missing:
-        return Check("SLURM", Status.OK, ", ".join(str(path) for path in paths.values()))
+        return Diagnosis("SLURM", Status.OK, ", ".join(str(path) for path in paths.values()))
     found = f"{' and '.join(missing)} not found; training on this machine needs neither"
-    return Check("SLURM", Status.NOTE, found, "to submit jobs, use a login node of the cluster")
+    return Diagnosis("SLURM", Status.NOTE, found, "to submit jobs, use a login node of the cluster")
 
 
-def machine_checks() -> Iterator[Check]:
+def machine_diagnoses() -> Iterator[Diagnosis]:
     yield _python()
     for name, least in required_packages().items():
         yield _package(name, least)

@@ -6,39 +6,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sesame_hpc.cli.check import Check, Status
+from sesame_hpc.cli.diagnosis import Diagnosis, Status
 
-__all__ = ["running_checks"]
+__all__ = ["running_diagnoses"]
 
 _REINSTALL = "install again in an empty environment, with constraints.txt"
 _SIDE = 64
 _GREY = 160
 
 
-def _run(name: str, check: Callable[[], str], fix: str) -> Check:
-    """A check is broken by whatever it raises."""
+def _run(name: str, action: Callable[[], str], fix: str) -> Diagnosis:
+    """OK with what `action` returns, broken by whatever it raises."""
     try:
-        return Check(name, Status.OK, check())
+        return Diagnosis(name, Status.OK, action())
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
-        return Check(name, Status.BROKEN, f"{type(error).__name__}: {reason}", fix)
+        return Diagnosis(name, Status.BROKEN, f"{type(error).__name__}: {reason}", fix)
 
 
-def _gpus() -> Check:
+def _gpus() -> Diagnosis:
     import torch
 
     name = "GPU"
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         found = ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
-        return Check(name, Status.OK, f"{found}, CUDA {torch.version.cuda}")
+        return Diagnosis(name, Status.OK, f"{found}, CUDA {torch.version.cuda}")
     if shutil.which("nvidia-smi") is None:
-        return Check(name, Status.NOTE, "none; training runs on the CPU")
+        return Diagnosis(name, Status.NOTE, "none; training runs on the CPU")
     if torch.version.cuda is None:
         fix = "install torch's CUDA build: this one is for the CPU alone"
     else:
         fix = f"the driver must serve CUDA {torch.version.cuda}; compare with nvidia-smi"
-    return Check(name, Status.NOTE, "nvidia-smi is here, but torch sees no GPU", fix)
+    return Diagnosis(name, Status.NOTE, "nvidia-smi is here, but torch sees no GPU", fix)
 
 
 def _devices() -> list[Any]:
@@ -115,12 +115,12 @@ def _training_step() -> str:
     return f"taken on {world.device}"
 
 
-def running_checks() -> Iterator[Check]:
-    """Nothing here raises: a package that does not import is a broken check."""
+def running_diagnoses() -> Iterator[Diagnosis]:
+    """Nothing here raises: a package that cannot be imported is reported as broken."""
     try:
         yield _gpus()
     except Exception as error:
-        yield Check("GPU", Status.BROKEN, f"torch does not import: {error}", _REINSTALL)
+        yield Diagnosis("GPU", Status.BROKEN, f"torch does not import: {error}", _REINSTALL)
         return
     yield _run("soft_argmax op", _soft_argmax, _REINSTALL)
     yield _run("decoding", _decode, _REINSTALL)

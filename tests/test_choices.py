@@ -1,0 +1,52 @@
+"""Lists of names: each in `sesame_hpc.choices` alone, and taken from there by all who need it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from sesame_hpc import choices
+from sesame_hpc.choices import one_of
+
+PACKAGE = Path(choices.__file__).parent
+HOME = PACKAGE / "choices.py"
+LISTS = {
+    frozenset(get_args(value)): name
+    for name, value in vars(choices).items()
+    if name in choices.__all__ and len(get_args(value)) > 1
+}
+
+
+def written_lists(path: Path) -> Iterator[frozenset[str]]:
+    """Every tuple, list and set of strings in a file, those in Literal[...] too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            values = [each.value for each in node.elts if isinstance(each, ast.Constant)]
+            if len(values) == len(node.elts) and all(isinstance(each, str) for each in values):
+                yield frozenset(values)
+
+
+@pytest.mark.parametrize("text", ['Split = Literal["train", "test"]', 'SPLITS = ["test", "train"]'])
+def test_a_copy_would_be_seen(text, tmp_path):
+    copy = tmp_path / "copy.py"
+    copy.write_text(text)
+    assert LISTS[next(written_lists(copy))] == "Split"
+
+
+def test_no_list_is_written_twice():
+    copies = [
+        f"{path.relative_to(PACKAGE)}: {LISTS[found]}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != HOME
+        for found in written_lists(path)
+        if found in LISTS
+    ]
+    assert not copies
+
+
+def test_names_in_a_message():
+    assert one_of(("last", "ema")) == "last or ema"
+    assert one_of(("wflw", "pts", "coco")) == "wflw, pts or coco"
+    assert one_of(("yunet",)) == "yunet"
