@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sesame_hpc.files import write_json_atomic, write_text_atomic
+from sesame_hpc.files import new_folder, replacing, write_json_atomic, write_text_atomic
 
 
 def test_writes_and_replaces_and_leaves_nothing_else(tmp_path):
@@ -38,3 +38,31 @@ def test_permissions_follow_the_umask_and_then_the_file(tmp_path):
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_replacing_keeps_the_suffix_and_forgets_what_failed(tmp_path):
+    path = tmp_path / "deep" / "a.mp4"
+    with replacing(path) as partial:
+        assert (partial.parent, partial.suffix) == (path.parent, ".mp4")
+        partial.write_bytes(b"whole")
+        assert not path.exists()
+    with pytest.raises(UnicodeEncodeError), replacing(path) as partial:
+        partial.write_text("half\ud800", encoding="utf-8")
+    assert path.read_bytes() == b"whole"
+    assert os.listdir(path.parent) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_folder_appears_whole_or_not_at_all(tmp_path, is_there):
+    path = tmp_path / "deep" / "set"
+    if is_there:
+        path.mkdir(parents=True)
+    with pytest.raises(UnicodeEncodeError), new_folder(path) as folder:
+        (folder / "a").write_text("half\ud800", encoding="utf-8")
+    assert os.listdir(path.parent) == ["set"] * is_there
+    with new_folder(path) as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a").write_text("1")
+        assert not (path / "inner").exists()
+    assert (path / "inner" / "a").read_text() == "1"
+    assert os.listdir(path.parent) == ["set"]

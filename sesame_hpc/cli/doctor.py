@@ -1,7 +1,7 @@
 """`sesame doctor`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,4 +58,15 @@ def _write(diagnoses: list[Diagnosis], path: Path) -> None:
     from sesame_hpc.files import write_json_atomic
 
     ok = all(each.status is not Status.BROKEN for each in diagnoses)
-    write_json_atomic(path, {"ok": ok, "checks": [asdict(each) for each in diagnoses]})
+    found = {"ok": ok, "checks": [asdict(each) for each in diagnoses], "torch": _torch_report()}
+    write_json_atomic(path, found)
+
+
+def _torch_report() -> dict[str, Any] | None:
+    """None where torch cannot be imported, which the diagnoses say."""
+    try:
+        from sesame_hpc.training.environment import torch_report
+
+        return torch_report()
+    except ImportError:
+        return None

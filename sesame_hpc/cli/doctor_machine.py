@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sesame_hpc.cli.diagnosis import Diagnosis, Status
-from sesame_hpc.training.environment import cpu_name, required_packages
+from sesame_hpc.training.environment import required_packages
 
 __all__ = ["machine_diagnoses"]
 
@@ -76,11 +76,6 @@ def _ninja() -> Diagnosis:
     return Diagnosis("ninja on PATH", Status.NOTE, "not found; ops built at first use need it", fix)
 
 
-def _cores() -> Diagnosis:
-    usable, total = len(os.sched_getaffinity(0)), os.cpu_count()
-    return Diagnosis("CPU", Status.OK, f"{usable} of {total} cores usable, {cpu_name()}")
-
-
 def _memory() -> Diagnosis:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     return Diagnosis("memory", Status.OK, f"{total:.1f} GiB")
@@ -132,7 +127,6 @@ def machine_diagnoses() -> Iterator[Diagnosis]:
         yield _package(name, least)
     yield _compiler()
     yield _ninja()
-    yield _cores()
     yield _memory()
     yield _disk()
     yield _shared_memory()

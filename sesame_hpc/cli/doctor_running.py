@@ -1,5 +1,6 @@
-"""What `sesame doctor` finds by running it: GPUs, decoding, an op, a training step."""
+"""What `sesame doctor` finds by running it: CPU, GPUs, decoding, an op, a training step."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,13 @@ def _gpus() -> Diagnosis:
     return Diagnosis(name, Status.NOTE, "nvidia-smi is here, but torch sees no GPU", fix)
 
 
+def _cpu() -> str:
+    from sesame_hpc.training.environment import cpu_name
+
+    usable, total = len(os.sched_getaffinity(0)), os.cpu_count()
+    return f"{usable} of {total} cores usable, {cpu_name()}"
+
+
 def _devices() -> list[Any]:
     import torch
 
@@ -64,8 +72,10 @@ def _write_grey_jpeg(path: Path) -> None:
     import cv2
     import numpy as np
 
+    from sesame_hpc.files import write_bytes_atomic
+
     image = np.full((_SIDE, _SIDE, 3), _GREY, dtype=np.uint8)
-    path.write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+    write_bytes_atomic(path, cv2.imencode(".jpg", image)[1].tobytes())
 
 
 def _decode() -> str:
@@ -122,6 +132,7 @@ def running_diagnoses() -> Iterator[Diagnosis]:
     except Exception as error:
         yield Diagnosis("GPU", Status.BROKEN, f"torch does not import: {error}", _REINSTALL)
         return
+    yield _run("CPU", _cpu, _REINSTALL)
     yield _run("soft_argmax op", _soft_argmax, _REINSTALL)
     yield _run("decoding", _decode, _REINSTALL)
     yield _run("training step", _training_step, _REINSTALL)

@@ -1,22 +1,21 @@
 """Predictions as files: a run's own, and anybody's."""
 
-import os
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.files import replacing
 
 __all__ = ["read_predictions", "write_predictions"]
 
 
 def write_predictions(path: Path, predicted: np.ndarray, faces: Annotations) -> None:
     """Write `image` [N], `points` [N, K, 2] in original pixels and `sample_ids` [N] as npz."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, image=np.array(faces.images), points=predicted, sample_ids=faces.sample_ids)
-    os.replace(partial, path)
+    images = np.array(faces.images)
+    with replacing(path) as partial:
+        np.savez(partial, image=images, points=predicted, sample_ids=faces.sample_ids)
 
 
 def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
@@ -35,7 +34,7 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
         if str(found) != expected:
             raise ValueError(
                 f"{path}: row {row} is for {found}, but face {row} is in {expected} "
-                f"({faces.sources[row]}); rows are in the order of the annotations"
+                f"({faces.sources[row]}); rows must be in the order of the annotations"
             )
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(bad):

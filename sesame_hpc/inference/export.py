@@ -1,7 +1,6 @@
 """`export_run`: a run's network as a model to use elsewhere, checked before it is there."""
 
 import copy
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,7 +15,7 @@ from sesame_hpc.choices import ExportFormat
 from sesame_hpc.config import Config, DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.figures import figures
-from sesame_hpc.files import write_text_atomic
+from sesame_hpc.files import replacing, write_text_atomic
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.card import note_export, refuse_mixture, write_card
 from sesame_hpc.inference.converters import describe, quantise, write_onnx, write_torchscript
@@ -161,20 +160,15 @@ def _safetensors(job: _Job) -> list[Path]:
 
 def _onnx(job: _Job) -> list[Path]:
     path = job.out / "model.onnx"
-    partial = _partial(path)
-    try:
+    with replacing(path) as partial:
         write_onnx(job.network, job.manifest, partial)
         job.note(path.name, job.check(OnnxBackend(partial, "cpu"), path.name))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return [path]
 
 
 def _torchscript(job: _Job) -> list[Path]:
     path = job.out / "model.torchscript.pt"
-    partial = _partial(path)
-    try:
+    with replacing(path) as partial:
         write_torchscript(job.network, job.manifest, partial)
         module = torch.jit.load(str(partial))
 
@@ -184,9 +178,6 @@ def _torchscript(job: _Job) -> list[Path]:
             return points.numpy(), spread.numpy()
 
         job.note(path.name, job.check(run, path.name))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return [path]
 
 
@@ -197,8 +188,7 @@ def _int8(job: _Job) -> list[Path]:
     """
     assert job.heldout is not None
     path = job.out / "model.int8.onnx"
-    partial = _partial(path)
-    try:
+    with replacing(path) as partial:
         quantise(job.out / "model.onnx", partial, job.manifest)
         before, after = (
             measure(CropModel(backend, job.manifest), job.heldout, job.data)
@@ -206,19 +196,12 @@ def _int8(job: _Job) -> list[Path]:
         )
         if job.manifest.calibration:
             describe(partial, calibrated(job.manifest, after))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     nme, cost = after[1].mean(), after[1].mean() - before[1].mean()
     faces = f"{len(after[2])} held-out faces"
     print(f"{path.name}: NME {nme:.3f} % on {faces}, {cost:+.3f} against fp32")
     found = {"nme": float(nme), "nme_against_fp32": float(cost), "checked_on": faces}
     job.note(path.name, found)
     return [path]
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{os.getpid()}.partial.{path.name}")
 
 
 def _crops_to_check(

@@ -1,6 +1,5 @@
 """`predict`: landmarks of images, folders and videos, as files."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,6 +11,7 @@ import numpy as np
 from sesame_hpc.choices import OutputFormat
 from sesame_hpc.data.geometry import square_windows
 from sesame_hpc.data.viewing.draw import draw_face
+from sesame_hpc.files import write_bytes_atomic
 from sesame_hpc.inference.boxes import BoxTable
 from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.inputs import Input, find_inputs
@@ -204,10 +204,7 @@ class Predictor:
         if path.suffix.lower() not in _KEPT_SUFFIXES:
             path = path.with_name(path.name + ".png")
         encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_bytes(encoded.tobytes())
-        os.replace(partial, path)
+        write_bytes_atomic(path, encoded.tobytes())
         self.outcome.files.append(path)
 
     def _note(self, source: Input, error: Exception) -> None:

@@ -1,13 +1,15 @@
 """Videos, frame by frame, by OpenCV."""
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import cv2
 import numpy as np
+
+from sesame_hpc.files import replacing
 
 __all__ = ["Video", "VideoSink"]
 
@@ -56,17 +58,17 @@ class VideoSink:
 
     def __init__(self, path: Path, rate: float) -> None:
         self.path = path
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial.mp4")
+        self._file = ExitStack()
         self._rate = rate
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: np.ndarray) -> None:
         """A uint8 RGB [H, W, 3] frame. Raises ValueError where OpenCV cannot write MP4."""
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._file.enter_context(replacing(self.path))
             size = frame.shape[1], frame.shape[0]
             code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._partial), code, self._rate, size)
+            self._writer = cv2.VideoWriter(str(partial), code, self._rate, size)
             if not self._writer.isOpened():
                 raise ValueError(f"{self.path}: this OpenCV cannot write MP4 videos")
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -80,10 +82,6 @@ class VideoSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer is None:
-            return
-        self._writer.release()
-        if kind is None:
-            os.replace(self._partial, self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        if self._writer is not None:
+            self._writer.release()
+        self._file.__exit__(kind, error, trace)

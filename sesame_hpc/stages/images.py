@@ -1,12 +1,13 @@
 """Images of masked inputs and their reconstructions (Fig. 4 of the paper)."""
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
+
+from sesame_hpc.data.viewing.sheet import write_png
 
 __all__ = ["save_reconstructions"]
 
@@ -31,7 +32,7 @@ def save_reconstructions(
     blended = (1 - lam) * images + lam * full
     rows = [images, lam.expand_as(images), masked, full, blended]
     sheet = np.concatenate([_row(row) for row in rows])
-    _write_png(path, sheet)
+    write_png(sheet, path)
 
 
 def _row(images: Tensor) -> np.ndarray:
@@ -39,11 +40,3 @@ def _row(images: Tensor) -> np.ndarray:
     tiles = [cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR) for tile in pixels]
     framed = [cv2.copyMakeBorder(tile, 0, _GAP, 0, _GAP, cv2.BORDER_CONSTANT) for tile in tiles]
     return np.concatenate(framed, axis=1)
-
-
-def _write_png(path: Path, rgb: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.png")
-    if not cv2.imwrite(str(partial), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{partial} could not be written")
-    os.replace(partial, path)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 
 from sesame_hpc.choices import SPLITS
+from sesame_hpc.files import new_folder
 
 from .render import Face, render_face
 
@@ -190,12 +189,5 @@ def synthesise(
     _check_numbers(record, workers)
     if _already_there(out, record):
         return
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
-    try:
-        scratch.chmod(0o755)
+    with new_folder(out) as scratch:
         _render_set(scratch, record, workers, progress)
-        os.replace(scratch, out)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise

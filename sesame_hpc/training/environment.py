@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_name", "environment", "git_state", "required_packages"]
+__all__ = ["cpu_name", "environment", "git_state", "required_packages", "torch_report"]
 
 _DISTRIBUTION = "sesame-hpc"
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def git_state() -> dict[str, Any] | None:
-    """{"revision", "dirty"} of the checkout that this code runs from; None where it is none."""
+    """{"revision", "dirty"} of the checkout that this code runs from; None if it is not one."""
     if not (_CHECKOUT / ".git").exists():
         return None
     revision = _git("rev-parse", "HEAD")
@@ -67,27 +67,34 @@ def git_state() -> dict[str, Any] | None:
 
 
 def cpu_name() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return match[1] if match else platform.processor() or platform.machine()
+    """The processor's model, as torch's collector finds it."""
+    from torch.utils import collect_env
+
+    found = re.search(r"^Model name:\s*(.+)$", collect_env.get_cpu_info(collect_env.run), re.M)
+    return found[1] if found else platform.processor() or platform.machine()
 
 
-def _gpus() -> list[str]:
-    import torch
+def torch_report() -> dict[str, Any]:
+    """What `python -m torch.utils.collect_env` prints, by its own names, ready for JSON.
 
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    Takes some seconds: it runs compilers and package managers for their versions.
+    """
+    from torch.utils import collect_env
+
+    return dict(collect_env.get_env_info()._asdict())
 
 
 def environment() -> dict[str, Any]:
-    """What `environment.json` holds, ready for JSON.
+    """One start of a run, as `environment.json` holds it, ready for JSON.
 
-    Versions (None: not installed), Python, git revision (None: not a checkout), GPU names, CPU
-    name and cores, host, SLURM ids (only those that are set), command line, working directory.
+    Versions (None: not installed), Python, git revision (None: not a checkout), GPUs and their
+    driver, CPU model and cores, host, SLURM ids (only those that are set), command line, working
+    directory.
     """
     import torch
+    from torch.utils import collect_env
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
     return {
         "command": shlex.join(sys.argv),
@@ -98,7 +105,8 @@ def environment() -> dict[str, Any]:
         "packages": _versions(),
         "cuda": torch.version.cuda,
         "git": git_state(),
-        "gpus": _gpus(),
+        "gpus": gpus,
+        "driver": collect_env.get_nvidia_driver_version(collect_env.run) if gpus else None,
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "slurm": {name: os.environ[name] for name in _SLURM if name in os.environ},

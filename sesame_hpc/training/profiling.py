@@ -4,7 +4,6 @@ After a warm-up, some steps are timed phase by phase, with the device awaited be
 some are traced as they are. Neither changes what is computed.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +15,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile, record_function
+
+from sesame_hpc.files import replacing
 
 __all__ = ["PHASES", "NoProfiler", "StepProfiler"]
 
@@ -97,10 +98,8 @@ class StepProfiler(NoProfiler):
     def _finish(self, trace: profile) -> None:
         self._now()
         trace.stop()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f".{self._path.name}")
-        trace.export_chrome_trace(str(partial))
-        os.replace(partial, self._path)
+        with replacing(self._path) as partial:
+            trace.export_chrome_trace(str(partial))
         phases, operators = self._phases(), self._operators(trace)
         self._show(lambda console: _print(console, phases, operators, self._path))
 

@@ -42,6 +42,14 @@ def test_the_table_fits_80_columns(diagnosis):
     assert max(map(len, lines)) <= 80
 
 
+def test_the_file_holds_what_torch_collects(diagnosis):
+    import torch
+
+    collected = diagnosis[1]["torch"]
+    assert collected["torch_version"] == torch.__version__
+    assert collected["cpu_info"]
+
+
 def checks_with(monkeypatch, **packages):
     monkeypatch.setattr(doctor_machine, "required_packages", lambda: packages)
     return {check.name: check for check in doctor_machine.machine_diagnoses()}

@@ -1,6 +1,9 @@
 """What a run says about where it came from."""
 
 import json
+import shutil
+
+from torch.utils import collect_env
 
 from sesame_hpc.training.environment import environment, required_packages
 
@@ -14,6 +17,7 @@ def test_environment_is_json_with_versions_and_only_the_job_ids_that_are_set(mon
     assert set(required_packages()) < set(found["packages"])
     assert all(found["packages"].values())
     assert "pytest" in found["command"]
+    assert found["cpu"] in collect_env.get_cpu_info(collect_env.run) or not shutil.which("lscpu")
 
 
 def test_required_packages_are_those_of_the_install_without_extras():

@@ -1,6 +1,5 @@
 """Data sets written in another format: annotations anew, images linked or copied."""
 
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from sesame_hpc.data.formats.readers import SPLITS, FileFormat, Split, has_split
 from sesame_hpc.data.formats.wflw import ATTRIBUTES, IMAGES, list_path
 from sesame_hpc.data.formats.wflw_subsets import subset_path
 from sesame_hpc.data.formats.writers import coco_text, csv_text, pts_text, subset_texts, wflw_text
-from sesame_hpc.files import write_text_atomic
+from sesame_hpc.files import new_folder, write_text_atomic
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["export_annotations", "left_out"]
@@ -50,15 +49,8 @@ def export_annotations(
     tables: dict[Split, Annotations] = {
         split: read_annotations(root, format, split, scheme) for split in found or SPLITS[:1]
     }
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with new_folder(out) as partial:
         _write_parts(partial, tables, to, copy)
-        if out.is_dir():
-            out.rmdir()
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return tables
 
 

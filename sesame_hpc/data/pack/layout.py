@@ -2,7 +2,6 @@
 
 import io
 import mmap
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -12,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RECORD", "Shard", "StoredImage", "open_shard", "part_files", "write_shard"]
+from sesame_hpc.files import replacing
+
+__all__ = ["RECORD", "Shard", "StoredImage", "open_shard", "shard_name", "write_shard"]
 
 RECORD = np.dtype(
     [
@@ -79,9 +80,9 @@ class Shard:
             self.encoded(record)
 
 
-def part_files(part: str, shard: int) -> str:
+def shard_name(split: str, shard: int) -> str:
     """The name of a shard."""
-    return f"{part}-{shard:05}.shard"
+    return f"{split}-{shard:05}.shard"
 
 
 def write_shard(path: Path, images: Iterable[StoredImage], fingerprint: bytes) -> None:
@@ -89,9 +90,8 @@ def write_shard(path: Path, images: Iterable[StoredImage], fingerprint: bytes) -
 
     `fingerprint` (16 bytes) says what the shard was made from.
     """
-    partial = path.with_name(path.name + ".part")
     records, places = [], {}
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         for each in images:
             if each.key not in places:
                 places[each.key] = (file.tell(), len(each.encoded), zlib.crc32(each.encoded))
@@ -102,9 +102,6 @@ def write_shard(path: Path, images: Iterable[StoredImage], fingerprint: bytes) -
         index = _npy(np.array(records, dtype=RECORD))
         trailer = _TRAILER.pack(offset, len(index), zlib.crc32(index), fingerprint, _MAGIC)
         file.write(index + trailer)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
@@ -118,7 +115,7 @@ def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
         raise FileNotFoundError(f"{path}: no such shard; pack the data set again")
     size = path.stat().st_size
     if size < _TRAILER.size:
-        raise ValueError(f"{path}: {size} bytes are no shard; pack the data set again")
+        raise ValueError(f"{path}: {size} bytes is too short for a shard; pack the data set again")
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     offset, length, crc, made_from, magic = _TRAILER.unpack(content[size - _TRAILER.size :])

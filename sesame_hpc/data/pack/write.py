@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.pack.content import Plan, Stored, stored_crop, stored_original
-from sesame_hpc.data.pack.layout import open_shard, part_files, write_shard
+from sesame_hpc.data.pack.layout import open_shard, shard_name, write_shard
 from sesame_hpc.data.pack.read import MANIFEST, SCHEME_FILE, VERSION, has_pack, read_manifest
 from sesame_hpc.data.pack.settings import PackSettings, fingerprint_of, plans
 from sesame_hpc.data.pack.table import scheme_yaml, write_table
@@ -63,6 +63,7 @@ def write_pack(
             f"{out} holds another pack (of other faces or settings); give another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(out)
     report, total = PackReport(), sum(map(len, parts.values()))
     write_text_atomic(out / SCHEME_FILE, scheme_yaml(scheme))
     manifest_parts = {}
@@ -70,7 +71,7 @@ def write_pack(
         for part, annotations in parts.items():
             shards = []
             for number, rows in enumerate(_shard_rows(len(annotations), settings)):
-                name = part_files(part, number)
+                name = shard_name(part, number)
                 _pack_shard(out / name, annotations.select(rows), settings, pool, report)
                 shards.append(name)
                 report.faces += len(rows)
@@ -86,6 +87,12 @@ def write_pack(
     manifest = {"version": VERSION, "made_from": described, "settings": settings.to_json()}
     write_json_atomic(out / MANIFEST, {**manifest, "parts": manifest_parts})
     return report
+
+
+def _remove_unfinished(out: Path) -> None:
+    """Shards that a killed process was writing; one process at a time packs into a folder."""
+    for path in out.glob(".*.tmp.shard"):
+        path.unlink(missing_ok=True)
 
 
 def _shard_rows(faces: int, settings: PackSettings) -> Iterator[NDArray[np.int64]]:

@@ -1,11 +1,12 @@
-"""Sheets of tiles: captions, their arrangement, and the PNG."""
+"""Sheets of tiles: captions, their arrangement, and the image file."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from sesame_hpc.files import write_bytes_atomic
 
 __all__ = ["arrange", "captioned", "write_png"]
 
@@ -37,12 +38,9 @@ def arrange(tiles: list[np.ndarray], columns: int) -> np.ndarray:
 
 
 def write_png(image: np.ndarray, out: Path) -> None:
-    """Write uint8 RGB [H, W, 3] as a PNG that is whole or not there; folders are made."""
+    """Write uint8 RGB [H, W, 3] as a PNG; its folder is made."""
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(encoded.tobytes())
-    os.replace(temporary, out)
+    write_bytes_atomic(out, encoded.tobytes())
 
 
 def _write_line(bar: np.ndarray, text: str, baseline: int) -> None:

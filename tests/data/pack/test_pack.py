@@ -259,9 +259,9 @@ def test_a_killed_pack_goes_on_and_ends_with_the_same_bytes(tmp_path):
     )
     ended = subprocess.run([sys.executable, "-c", program], env=os.environ, timeout=120)
     assert ended.returncode == -signal.SIGKILL
-    shards = sorted(path.name for path in out.glob("*.shard"))
+    shards = sorted(path.name for path in out.glob("train-*.shard"))
     assert shards == ["train-00000.shard", "train-00001.shard"]
-    assert (out / "train-00002.shard.part").exists()
+    assert list(out.glob(".train-00002.shard.*"))
     before = {name: (out / name).stat().st_ino for name in shards}
     faces, settings = textures(files, 9), PackSettings(size=16, faces_per_shard=2)
     report = write_pack({"train": faces}, out, settings)
