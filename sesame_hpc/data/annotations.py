@@ -23,7 +23,7 @@ class Annotations:
     `landmarks` float64 [N, K, 2] x, y, as labelled: they may lie outside box and image.
     `attributes` are bool [N, A] with A `attribute_names`. `sources` say where each face was read
     ("file:line"; line 1 where a file holds one face). `sample_ids` are int64 [N]: the face's row
-    in the whole file, which `select` keeps. The arrays are read-only. `pack` holds the images of
+    in the whole file, unchanged by `select`. The arrays are read-only. `pack` holds the images of
     a packed data set; without one they are files below `root`.
 
     Raises:
@@ -44,13 +44,13 @@ class Annotations:
     def __post_init__(self) -> None:
         faces = len(self.images)
         if len(self.sources) != faces:
-            raise ValueError(f"sources: {len(self.sources)} for {faces} images; one for each")
+            raise ValueError(f"sources: {len(self.sources)} for {faces} images; takes one each")
         self._freeze("boxes", np.float64, (faces, 4))
         self._freeze("landmarks", np.float64, (faces, self.scheme.num_landmarks, 2))
         self._freeze("attributes", np.bool_, (faces, len(self.attribute_names)))
         self._freeze("sample_ids", np.int64, (faces,))
         if len(np.unique(self.sample_ids)) != faces:
-            raise ValueError("sample_ids: some repeat; every face has its own")
+            raise ValueError("sample_ids: some repeat; they must be unique")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,8 +102,8 @@ def split_heldout(
     """Training faces and at least `count` held-out faces; all faces of a group stay together.
 
     `groups` has the name of each face's group; None takes its image. Groups are held out in an
-    order drawn from `seed` until `count` faces are reached. The draw depends on the set of names
-    alone; both parts keep the order of the rows.
+    order drawn from `seed` until `count` faces are reached. The draw depends only on the set of
+    names; both parts keep the order of the rows.
 
     Raises:
         ValueError: `count` is not positive, or would leave no group to train on.

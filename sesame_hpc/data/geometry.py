@@ -23,7 +23,7 @@ __all__ = [
 Float = NDArray[np.float64]
 
 LARGEST_BILINEAR_SHRINK = 2.0
-"""Above this many image pixels per crop pixel, bilinear sampling passes over some of them."""
+"""Above this many image pixels per crop pixel, bilinear sampling skips some of them."""
 
 FARTHEST_PIXEL = 2**30
 
@@ -39,7 +39,7 @@ def square_windows(boxes: Float, scale: ArrayLike = 1.0) -> tuple[Float, Float]:
         Centres [B, 2] and sides [B], in pixels.
 
     Raises:
-        ValueError: a box that is not finite or has no extent, naming its row.
+        ValueError: a box that is not finite or is empty; names its row.
     """
     boxes = np.asarray(boxes, dtype=np.float64)
     low, high = boxes[:, :2], boxes[:, 2:]
@@ -66,14 +66,14 @@ def crop_matrix(
 ) -> Float:
     """Matrices from image pixels to the pixels of a `size` x `size` crop.
 
-    In this order: the square window is scaled to the crop, turned around its centre, shifted, and
+    In this order: the square window is scaled to the crop, rotated around its centre, shifted, and
     mirrored (x' = size - x).
 
     Args:
         boxes: [B, 4] x_min, y_min, x_max, y_max in pixels.
         size: side of the crop in pixels.
         scale: side of the window over the longer side of the box; a number or [B].
-        degrees: rotation, positive turns the image counter-clockwise; a number or [B].
+        degrees: rotation, positive is counter-clockwise; a number or [B].
         shift: how far the content moves right and down, in fractions of the side; [2] or [B, 2].
         flip: whether the crop is mirrored; a bool or [B].
 
@@ -117,22 +117,22 @@ def invert(matrix: Float) -> Float:
 
 
 def compose(outer: Float, inner: Float) -> Float:
-    """The matrix that applies `inner` first and `outer` then; [..., 2, 3]."""
+    """The matrix that applies `inner`, then `outer`; [..., 2, 3]."""
     product = outer[..., :2] @ inner
     product[..., 2] += outer[..., 2]
     return product
 
 
 HALF = 0.5
-"""The shrinking that is an average of 2 x 2 pixels, which is quick."""
+"""The shrink factor that averages 2 x 2 pixels, for which there is a fast path."""
 
 
 @dataclass(frozen=True)
 class DecodeWindow:
-    """What of each image to decode, and what remains to be done to it.
+    """The region of each image to decode, and the remaining transform to the crop.
 
-    `start` and `end` are int32 [B, 2] (row, column), never negative, possibly beyond the image
-    (whose size is not known here). The region is shrunk by `shrink` (float32 [B]: 1, 1/2, 1/4 and
+    `start` and `end` are int32 [B, 2] (row, column), never negative, possibly beyond the image,
+    whose size is not known here. The region is shrunk by `shrink` (float32 [B]: 1, 1/2, 1/4 and
     so on) with its first corner kept in place; `matrix` (float32 [B, 2, 3]) maps the result's
     pixels to the crop.
     """
@@ -147,9 +147,9 @@ def decode_window(matrix: Float, size: int, limits: Float | None = None) -> Deco
     """Split image-to-crop matrices [B, 2, 3] into region, antialiased shrinking and warp.
 
     The region covers the crop with a margin as wide as the filters, so the crop's pixels do not
-    depend on it; it has a whole number of the blocks that shrinking averages. The split is exact:
-    shrink and matrix compose to the given matrix. Nothing of the image beyond `limits` ([B, 4]
-    x_min, y_min, x_max, y_max, rounded to pixels) is decoded, so that the crop is black there.
+    depend on it; its size is a multiple of the blocks that shrinking averages. The split is exact:
+    shrink and matrix compose to the given matrix. Outside `limits` ([B, 4] x_min, y_min, x_max,
+    y_max, rounded to pixels) nothing is decoded, and the crop is black.
     """
     pixels_per_cell = 1 / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2])))
     corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=np.float64)

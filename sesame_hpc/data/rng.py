@@ -1,8 +1,8 @@
-"""Random numbers that depend on what they are for, never on who draws them or when.
+"""Random numbers keyed by their use, independent of the rank and the time at which they are drawn.
 
-A stream is named by (seed, stage, epoch, sample id, purpose). Philox takes a hash of the seed, the
-stage and the purpose as its key and (epoch, sample id) as the high half of its counter, so the
-streams of one key cannot overlap.
+The key of a stream is (seed, stage, epoch, sample id, purpose). A hash of seed, stage and purpose
+is the key of Philox, and (epoch, sample id) is the high half of its counter, so streams of one
+Philox key cannot overlap.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def keyed_generator(
         stage: name of the training stage.
         epoch: at least 0.
         sample_id: at least 0.
-        purpose: what the numbers are for, such as "augment"; purposes are independent.
+        purpose: what the numbers are used for, such as "augment"; purposes are independent.
     """
     counter = np.array([0, 0, epoch, sample_id], dtype=np.uint64)
     return np.random.Generator(
@@ -41,5 +41,5 @@ def keyed_generator(
 
 
 def epoch_permutation(seed: int, stage: str, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order in which an epoch visits `count` rows; int64 [count]."""
+    """The order of `count` rows in an epoch; int64 [count]."""
     return keyed_generator(seed, stage, epoch, WHOLE_EPOCH, "order").permutation(count)

@@ -1,9 +1,9 @@
-"""Which part of an image is a face's: the box protocols, and the most that training can ask for.
+"""The region of an image that belongs to a face: box protocols, and the extent of training crops.
 
-* `square`: the square window around the rectangle, with whatever the image shows there.
-* `letterbox`: the rectangle itself, enlarged, resized with its aspect kept, black beside it; the
+* `square`: the square window around the box, filled from the image.
+* `letterbox`: the box itself, enlarged, resized with its aspect ratio kept, black outside; the
   literal reading of the paper's section IV.C.
-* `landmarks`: the square window around the tight box of the landmarks, as most published numbers.
+* `landmarks`: the square window around the tight box of the landmarks, as in most publications.
 """
 
 import numpy as np
@@ -19,14 +19,14 @@ Float = NDArray[np.float64]
 
 
 def face_boxes(boxes: Float, landmarks: Float, protocol: BoxProtocol) -> Float:
-    """The boxes [B, 4] that crops are cut around, from rectangles [B, 4] and points [B, K, 2]."""
+    """The boxes [B, 4] of the crops, from annotated boxes [B, 4] and landmarks [B, K, 2]."""
     if protocol == "landmarks":
         return np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
     return boxes
 
 
 def content_limits(boxes: Float, scale: ArrayLike, protocol: BoxProtocol) -> Float | None:
-    """What of the image a crop may show, [B, 4] in pixels: letterbox's enlarged boxes, or all."""
+    """The visible region of the image, [B, 4] in pixels: letterbox's enlarged boxes; None: all."""
     if protocol != "letterbox":
         return None
     low, high = boxes[:, :2], boxes[:, 2:]
@@ -36,10 +36,11 @@ def content_limits(boxes: Float, scale: ArrayLike, protocol: BoxProtocol) -> Flo
 
 
 def reach(boxes: Float, box: BoxConfig, augment: AugmentConfig) -> Float:
-    """The upright squares [B, 4] that hold every crop of training and evaluation.
+    """The upright squares [B, 4] that contain every crop of training and evaluation.
 
-    A crop's window has at most side s = scale x the longer side of the box, is moved by at most
-    `translation` of it, and turned: it stays within s (1/2 + t) (cos r + sin r) of the centre.
+    A crop's window has at most side s = scale x the longer side of the box, is shifted by at most
+    the fraction t = `translation` of it, and rotated by r:
+    it stays within s (1/2 + t) (cos r + sin r) of the centre.
     """
     centres, sides = square_windows(boxes, max(box.train_scale[1], box.scale))
     turn = np.deg2rad(min(augment.rotation, 45.0))

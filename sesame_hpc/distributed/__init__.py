@@ -1,1 +1,1 @@
-"""The ranks of a run: who they are, how they meet, fail and stop together."""
+"""The ranks of a run: rendezvous, process group, failure detection and stop consensus."""

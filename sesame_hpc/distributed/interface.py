@@ -1,4 +1,4 @@
-"""The network interface for gloo, which by itself takes that of the host's name: often loopback."""
+"""The network interface of gloo, whose default is that of the host name: often loopback."""
 
 import fcntl
 import os
@@ -12,9 +12,9 @@ _SIOCGIFADDR = 0x8915
 
 
 def choose_gloo_interface() -> None:
-    """Set GLOO_SOCKET_IFNAME to what leads to another node of the job, unless it is set.
+    """Set GLOO_SOCKET_IFNAME to the interface that routes to another node, unless it is set.
 
-    Does nothing where all ranks are on this host, or where no interface can be found out.
+    Does nothing if all ranks are on this host, or if no such interface is found.
     """
     if _VARIABLE in os.environ or not _several_nodes():
         return
@@ -29,7 +29,7 @@ def _several_nodes() -> bool:
 
 
 def _peer() -> str:
-    """The master; for the master's own ranks another node, if its name is known."""
+    """The master node; on that node itself another one, if its name is known."""
     nodes = [each.partition("*")[0] for each in os.environ.get("SESAME_NODES", "").split(",")]
     if len(nodes) > 1 and os.environ.get("SESAME_NODE") == nodes[0]:
         return nodes[1]

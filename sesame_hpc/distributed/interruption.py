@@ -1,7 +1,7 @@
-"""Being asked to stop: the signal's flag, and the exception that a saved stage ends with.
+"""Stop signals: the flag that they set, and the exception that ends a stage after it has saved.
 
-A handler that saves would run in the middle of a step, on some ranks and not on others. So it only
-sets a flag; `distributed/stop_consensus.py` carries it to all ranks, and they stop after the same
+A handler that saved would run in the middle of a step, on some ranks and not on others. So it only
+sets a flag; `distributed/stop_consensus.py` shares it with all ranks, which stop after the same
 step. Imports no torch, so that a signal during the imports is not lost.
 """
 
@@ -21,9 +21,9 @@ __all__ = [
     "RanksLost",
     "Stop",
     "exit_when_saved",
-    "let_sigterm_end_us",
     "listen",
     "requested",
+    "restore_sigterm",
 ]
 
 EXIT_SAVED = 75
@@ -31,13 +31,13 @@ EXIT_SAVED = 75
 
 
 class Stop(IntEnum):
-    """What a rank was asked for; of several the greatest counts."""
+    """What a signal requested; the greatest of several wins."""
 
     NOTHING = 0
     PAUSE = 1
-    """SIGUSR2: time limit or preemption ahead. Save, and come back later."""
+    """SIGUSR2: time limit or preemption ahead. Save, and resume later."""
     END = 2
-    """SIGTERM: the end, by `scancel`, a shutdown or a user. Save, and end."""
+    """SIGTERM: `scancel`, a shutdown or a user. Save, and end."""
 
 
 class Interrupted(Exception):
@@ -58,9 +58,9 @@ class RankFailed(ConnectionError):
 
 
 class RanksLost(ConnectionError):
-    """Other ranks are gone without a word, killed or with their node.
+    """Other ranks do not respond: they were killed, or their node is down.
 
-    `leads` is true on one of those that are left.
+    `leads` is true on exactly one of the remaining ranks.
     """
 
     def __init__(self, text: str, leads: bool) -> None:
@@ -72,11 +72,11 @@ _requested = Stop.NOTHING
 
 
 def listen(pause: signal.Signals = signal.SIGUSR2) -> None:
-    """From now on `pause` and SIGTERM set the flag, whichever handlers were there before.
+    """Install handlers by which `pause` and SIGTERM set the flag, in place of earlier ones.
 
-    A second SIGTERM ends the process at once. Main thread only, before others are started: SLURM
-    signals child processes too, compilers among them, and they live on since they inherit that
-    `pause` is blocked. A thread waits for it.
+    A second SIGTERM ends the process at once. Call from the main thread, before others start: SLURM
+    signals child processes too, compilers among them, and they survive because they inherit the
+    blocked `pause`. A thread waits for it here.
     """
     global _requested
     _requested = Stop.NOTHING
@@ -88,31 +88,31 @@ def listen(pause: signal.Signals = signal.SIGUSR2) -> None:
 
 @contextmanager
 def exit_when_saved() -> Iterator[None]:
-    """While training: SIGUSR2 and SIGTERM let the ranks save, then leave with `EXIT_SAVED`.
+    """While training: on SIGUSR2 and SIGTERM the ranks save, then exit with `EXIT_SAVED`.
 
-    The same command goes on. Main thread only.
+    The same command resumes. Main thread only.
     """
     listen()
     try:
         yield
     except Interrupted as interrupted:
-        let_sigterm_end_us()
+        restore_sigterm()
         if os.environ.get("RANK", "0") == "0":
-            text = f"sesame: {interrupted}; run the same command to go on"
+            text = f"sesame: {interrupted}; run the same command to resume"
             print(text, file=sys.stderr, flush=True)
         raise SystemExit(EXIT_SAVED) from None
     except RanksLost:
-        let_sigterm_end_us()
+        restore_sigterm()
         raise
 
 
-def let_sigterm_end_us() -> None:
-    """All is saved: a SIGTERM that comes now is no reason to save again."""
+def restore_sigterm() -> None:
+    """SIGTERM ends the process again: everything is saved."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def requested() -> Stop:
-    """What this rank was asked for since `listen`."""
+    """What this rank's signals have requested since `listen`."""
     return _requested
 
 

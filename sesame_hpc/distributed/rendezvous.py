@@ -1,4 +1,4 @@
-"""The ranks find each other, or learn within a deadline who did not come and from which node."""
+"""The ranks find each other, or learn within a deadline which ones are missing, on which nodes."""
 
 import json
 import os
@@ -11,45 +11,46 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from sesame_hpc.distributed.stores import find_store, hold_store
+from sesame_hpc.distributed.stores import find_store, host_store
 
-__all__ = ["Meeting", "meet", "name_ranks"]
+__all__ = ["Rendezvous", "name_ranks", "rendezvous"]
 
-_SECONDS_TO_SPREAD_THE_WORD = 1.0
+_SECONDS_TO_SHARE_OUTCOME = 1.0
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """All ranks are there, on these `nodes`, by rank. `ear` is a second client of the store, for a
-    thread that waits on it.
+class Rendezvous:
+    """All ranks have arrived: `nodes` by rank, and two clients of their store.
+
+    `listener` is for a thread that blocks on it.
     """
 
     store: dist.Store
-    ear: dist.Store
+    listener: dist.Store
     nodes: list[str]
 
 
-def meet(rank: int, size: int, device: str, minutes: float) -> Meeting:
-    """Wait until all `size` ranks have come to MASTER_ADDR:MASTER_PORT, where rank 0 listens.
+def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
+    """Wait until all `size` ranks have connected to MASTER_ADDR:MASTER_PORT, hosted by rank 0.
 
-    `device` identifies what this rank computes on, "cpu" or a GPU's UUID.
+    `device` identifies this rank's device: "cpu" or a GPU's UUID.
 
     Raises:
-        TimeoutError: some did not within `minutes`; on every rank, naming them and their nodes.
+        TimeoutError: some did not within `minutes`; on every rank, naming those and their nodes.
         ConnectionError: rank 0 cannot listen there.
         ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU.
     """
-    store, ear = _join(rank, minutes)
+    store, listener = _join(rank, minutes)
     here = {"node": _node(), "device": device}
     store.set(f"here/{rank}", json.dumps(here))
     if rank == 0:
-        _judge(store, size, minutes)
-    verdict = json.loads(_verdict(store, minutes))
-    if "late" in verdict:
-        raise TimeoutError(verdict["late"])
-    if "clash" in verdict:
-        raise ValueError(verdict["clash"])
-    return Meeting(store, ear, verdict["nodes"])
+        _announce(store, size, minutes)
+    outcome = json.loads(_outcome(store, minutes))
+    if "late" in outcome:
+        raise TimeoutError(outcome["late"])
+    if "clash" in outcome:
+        raise ValueError(outcome["clash"])
+    return Rendezvous(store, listener, outcome["nodes"])
 
 
 def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
@@ -64,14 +65,14 @@ def _node() -> str:
 
 
 def _join(rank: int, minutes: float) -> tuple[dist.Store, dist.Store]:
-    """Two clients of the store that rank 0 holds."""
+    """Two clients of the store that rank 0 hosts."""
     start = time.monotonic()
     try:
-        store = hold_store() if rank == 0 else find_store(60 * minutes)
+        store = host_store() if rank == 0 else find_store(60 * minutes)
         return store, find_store(60 * minutes)
     except TimeoutError as error:
         raise TimeoutError(
-            f"{_rank_0()} did not come within {time.monotonic() - start:.0f} s: {error}, "
+            f"{_rank_0()} did not arrive within {time.monotonic() - start:.0f} s: {error}, "
             f"as seen from {_node()}"
         ) from error
 
@@ -81,12 +82,12 @@ def _rank_0() -> str:
 
 
 def _expected_nodes() -> list[str]:
-    """ "n0*2", "n1*2"; empty where nobody has said."""
+    """ "n0*2", "n1*2"; empty where SESAME_NODES is not set."""
     return [each for each in os.environ.get("SESAME_NODES", "").split(",") if each]
 
 
-def _judge(store: dist.Store, size: int, minutes: float) -> None:
-    """Rank 0 tells all who is there, or why this is the end."""
+def _announce(store: dist.Store, size: int, minutes: float) -> None:
+    """Rank 0 tells all ranks which nodes they are on, or why the rendezvous fails."""
     keys = [f"here/{rank}" for rank in range(size)]
     try:
         store.wait(keys, timedelta(minutes=minutes))
@@ -95,11 +96,11 @@ def _judge(store: dist.Store, size: int, minutes: float) -> None:
         arrived = [json.loads(store.get(key)) for key in keys if store.check([key])]
         nodes = _incomplete_nodes([each["node"] for each in arrived])
         late = f"{name_ranks(missing, nodes)} did not arrive within {60 * minutes:g} s"
-        store.set("verdict", json.dumps({"late": late}))
-        time.sleep(_SECONDS_TO_SPREAD_THE_WORD)
+        store.set("outcome", json.dumps({"late": late}))
+        time.sleep(_SECONDS_TO_SHARE_OUTCOME)
         return
     arrived = [json.loads(store.get(key)) for key in keys]
-    store.set("verdict", json.dumps(_clash(arrived) or {"nodes": [a["node"] for a in arrived]}))
+    store.set("outcome", json.dumps(_clash(arrived) or {"nodes": [a["node"] for a in arrived]}))
 
 
 def _incomplete_nodes(arrived: list[str]) -> list[str]:
@@ -115,14 +116,14 @@ def _clash(arrived: list[dict[str, str]]) -> dict[str, str] | None:
             ranks = [rank for rank, other in enumerate(places) if other == place]
             return {
                 "clash": f"{name_ranks(ranks, [place[0]])} have the same GPU {place[1]}: ask for "
-                "one GPU a task, such as --ntasks-per-node=4 --gpus-per-node=4"
+                "one GPU per task, such as --ntasks-per-node=4 --gpus-per-node=4"
             }
     return None
 
 
-def _verdict(store: dist.Store, minutes: float) -> bytes:
+def _outcome(store: dist.Store, minutes: float) -> bytes:
     try:
-        store.wait(["verdict"], timedelta(minutes=minutes) + timedelta(seconds=30))
-        return store.get("verdict")
+        store.wait(["outcome"], timedelta(minutes=minutes) + timedelta(seconds=30))
+        return store.get("outcome")
     except dist.DistError as error:
-        raise TimeoutError(f"{_rank_0()} went away while the ranks gathered") from error
+        raise TimeoutError(f"{_rank_0()} was lost during the rendezvous") from error

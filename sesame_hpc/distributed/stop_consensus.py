@@ -10,19 +10,20 @@ __all__ = ["StopConsensus"]
 
 
 class StopConsensus:
-    """The greatest wish of all ranks, over the group for control messages (gloo, on the CPU).
+    """The greatest stop request of all ranks, over the control group (gloo, on the CPU).
 
-    All ranks must make the same calls in the same order. The device is never waited for.
+    All ranks must make the same calls in the same order. Never waits for the device.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._wish = torch.zeros(1, dtype=torch.int32)
+        self._request = torch.zeros(1, dtype=torch.int32)
         self._under_way: dist.Work | None = None
 
     def poll(self) -> Stop:
-        """What the ranks wished at the last call. Costs no waiting: the exchange of this call's
-        wishes goes on behind the next step.
+        """The request that the ranks agreed on at the last call, without waiting.
+
+        The requests of this call are exchanged during the next step.
         """
         agreed = self._arrived()
         if agreed is Stop.NOTHING:
@@ -30,7 +31,7 @@ class StopConsensus:
         return agreed
 
     def wait(self) -> Stop:
-        """What the ranks wish; waits for the slowest of them, for `timeout_minutes` at most."""
+        """The ranks' current request; waits for the slowest, at most `timeout_minutes`."""
         agreed = self._arrived()
         if agreed is Stop.NOTHING:
             self._send()
@@ -38,10 +39,10 @@ class StopConsensus:
         return agreed
 
     def _send(self) -> None:
-        self._wish.fill_(requested())
+        self._request.fill_(requested())
         if self._world.size > 1:
             self._under_way = dist.all_reduce(
-                self._wish, dist.ReduceOp.MAX, group=self._world.control, async_op=True
+                self._request, dist.ReduceOp.MAX, group=self._world.control, async_op=True
             )
 
     def _arrived(self) -> Stop:
@@ -51,4 +52,4 @@ class StopConsensus:
             return Stop.NOTHING
         self._under_way.wait()
         self._under_way = None
-        return Stop(int(self._wish))
+        return Stop(int(self._request))

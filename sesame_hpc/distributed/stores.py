@@ -1,8 +1,8 @@
-"""The key-value store of a job's ranks: rank 0 holds it, all find it, and none takes another's.
+"""The key-value store of a job's ranks: rank 0 hosts it, and all ranks connect to it.
 
-MASTER_ADDR and MASTER_PORT say where. A port that SLURM's numbers gave (`launch/ranks.py`) may be
-taken by another program, even by another job's store. SESAME_MEETING then tells them apart: rank 0
-takes the first free one of a few ports, and the others look for the store that bears that name.
+It is at MASTER_ADDR and MASTER_PORT. A port derived from SLURM's job id (`launch/ranks.py`) may be
+in use by another program, even by another job's store. SESAME_RENDEZVOUS tells them apart: rank 0
+takes the first free one of a few ports, and the others look for the store of that name.
 """
 
 import os
@@ -12,20 +12,20 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-__all__ = ["find_store", "hold_store"]
+__all__ = ["find_store", "host_store"]
 
 _PORTS_TO_TRY = 10
 _SECONDS_TO_CONNECT = 3.0
 _SECONDS_TO_NAME = 1.0
 _SECONDS_BETWEEN_ROUNDS = 0.2
-_HELD = "held"
+_HOSTED = "hosted"
 _FOR_OPERATIONS = timedelta(minutes=5)
 
 
-def hold_store() -> dist.Store:
-    """Rank 0's client of the store that it holds in this process, or that torchrun holds for it.
+def host_store() -> dist.Store:
+    """Rank 0's client of the store, which this process hosts, or torchrun for it.
 
-    Raises ConnectionError where no port is free, ValueError where the variables are not set.
+    Raises ConnectionError if no port is free, ValueError if the variables are not set.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         return find_store(_FOR_OPERATIONS.total_seconds())
@@ -33,15 +33,15 @@ def hold_store() -> dist.Store:
     problem = ""
     for port in ports:
         try:
-            held = dist.TCPStore(
+            hosted = dist.TCPStore(
                 host, port, is_master=True, wait_for_workers=False, timeout=_FOR_OPERATIONS
             )
         except dist.DistNetworkError as error:
             problem = str(error).splitlines()[0]
             continue
         os.environ["MASTER_PORT"] = str(port)
-        store = _named(held)
-        store.set(_HELD, "")
+        store = _named(hosted)
+        store.set(_HOSTED, "")
         return store
     raise ConnectionError(
         f"rank 0 cannot listen on port {', '.join(map(str, ports))} of {socket.gethostname()}: "
@@ -50,7 +50,7 @@ def hold_store() -> dist.Store:
 
 
 def find_store(seconds: float) -> dist.Store:
-    """Another client of the store. Raises TimeoutError where it is not there within `seconds`."""
+    """Another client of the store. Raises TimeoutError if it is not up within `seconds`."""
     host, ports = _places()
     deadline = time.monotonic() + seconds
     while True:
@@ -60,7 +60,7 @@ def find_store(seconds: float) -> dist.Store:
                 os.environ["MASTER_PORT"] = str(port)
                 return store
         if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody holds the ranks' store at {host}:{ports[0]}")
+            raise TimeoutError(f"there is no store of this job at {host}:{ports[0]}")
         time.sleep(_SECONDS_BETWEEN_ROUNDS)
 
 
@@ -72,27 +72,27 @@ def _places() -> tuple[str, list[int]]:
             "start the ranks by srun or torchrun"
         )
     first = int(os.environ["MASTER_PORT"])
-    count = _PORTS_TO_TRY if _meeting() else 1
+    count = _PORTS_TO_TRY if _rendezvous_name() else 1
     return os.environ["MASTER_ADDR"], [first + offset for offset in range(count)]
 
 
-def _meeting() -> str:
-    return os.environ.get("SESAME_MEETING", "")
+def _rendezvous_name() -> str:
+    return os.environ.get("SESAME_RENDEZVOUS", "")
 
 
 def _named(store: dist.Store) -> dist.Store:
-    return dist.PrefixStore(f"sesame {_meeting()}", store)
+    return dist.PrefixStore(f"sesame {_rendezvous_name()}", store)
 
 
 def _look_for(host: str, port: int) -> dist.Store | None:
-    """The store at a port, if it is that of this job."""
+    """The store at a port, if it is the one of this job."""
     seconds = timedelta(seconds=_SECONDS_TO_CONNECT)
     try:
         socket.create_connection((host, port), _SECONDS_TO_CONNECT).close()
         client = dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=seconds)
         store = _named(client)
-        if _meeting():
-            store.wait([_HELD], timedelta(seconds=_SECONDS_TO_NAME))
+        if _rendezvous_name():
+            store.wait([_HOSTED], timedelta(seconds=_SECONDS_TO_NAME))
     except (OSError, dist.DistError):
         return None
     client.set_timeout(_FOR_OPERATIONS)

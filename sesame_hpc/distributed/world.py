@@ -1,4 +1,4 @@
-"""Who am I among the ranks: the process group, the device, the collectives of training."""
+"""This process among the ranks: its process group, device, and collectives."""
 
 import atexit
 import os
@@ -15,7 +15,7 @@ from torch import nn
 from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.distributed.failure_detector import FailureDetector
 from sesame_hpc.distributed.interface import choose_gloo_interface
-from sesame_hpc.distributed.rendezvous import meet
+from sesame_hpc.distributed.rendezvous import rendezvous
 
 __all__ = ["World", "connect", "cpu_threads"]
 
@@ -24,8 +24,8 @@ __all__ = ["World", "connect", "cpu_threads"]
 class World:
     """This process among `size` ranks, and its device.
 
-    `control` is a gloo group for messages between the processes, which leave the devices alone,
-    and `failure_detector` tells which rank it was when something fails; None for one rank.
+    `control` is a gloo group for messages between the processes that do not involve the devices;
+    `failure_detector` finds the rank that failed. Both are None with a single rank.
     """
 
     rank: int
@@ -39,9 +39,9 @@ class World:
     def is_main(self) -> bool:
         return self.rank == 0
 
-    def answering(self) -> AbstractContextManager[None]:
-        """Within it an error of communication says which rank is missing."""
-        return self.failure_detector.answering() if self.failure_detector else nullcontext()
+    def detecting_failures(self) -> AbstractContextManager[None]:
+        """Within it a communication error names the rank that is missing."""
+        return self.failure_detector.running() if self.failure_detector else nullcontext()
 
     def barrier(self) -> None:
         if self.size > 1:
@@ -82,20 +82,21 @@ def _device(wanted: str, local_rank: int) -> torch.device:
 
 
 def _device_index(local_rank: int, visible: int) -> int:
-    """SLURM may show a task all GPUs of its node, or its own alone; torchrun shows all of them."""
+    """SLURM may expose all GPUs of a node to a task, or only its own; torchrun exposes all."""
     if "SLURM_STEP_ID" in os.environ:
         return local_rank % visible
     if local_rank >= visible:
         raise ValueError(
-            f"local rank {local_rank} has no GPU: {visible} visible; start at most that many a node"
+            f"local rank {local_rank} has no GPU: {visible} visible; start at most that many ranks "
+            "per node"
         )
     return local_rank
 
 
 def cpu_threads(environ: Mapping[str, str], usable: int) -> int:
-    """Torch's threads of this rank, of `usable` cores: its own of SLURM, or a share of the node's.
+    """Torch's threads for this rank, of `usable` cores: its SLURM CPUs, or its share of the node.
 
-    SLURM may bind a task to its own cores or not, so their number alone does not say which it is.
+    SLURM may or may not bind a task to its own cores, so `usable` alone does not tell which.
     """
     own = environ.get("SESAME_CPUS")
     share = int(own) if own else usable // int(environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -103,13 +104,13 @@ def cpu_threads(environ: Mapping[str, str], usable: int) -> int:
 
 
 def connect(runtime: RuntimeConfig) -> World:
-    """Join the process group that torchrun or SLURM describes, or form one alone.
+    """Join the process group that torchrun or SLURM describes, or form one of a single rank.
 
     Reads RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; gloo on the CPU, NCCL on CUDA.
-    The group lives as long as the process, since DeepSpeed holds on to it; a second call joins it.
+    The group lives as long as the process, since DeepSpeed keeps it; later calls reuse it.
 
     Raises:
-        TimeoutError: ranks did not come within `runtime.rendezvous_minutes`; it names them.
+        TimeoutError: ranks did not arrive within `runtime.rendezvous_minutes`; names them.
         ValueError: the variables are incomplete, or there are not enough GPUs for the ranks.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -139,18 +140,18 @@ _joined: list[tuple[dist.ProcessGroup, FailureDetector]] = []
 def _join(
     backend: str, rank: int, size: int, device: str, runtime: RuntimeConfig
 ) -> tuple[dist.ProcessGroup, FailureDetector]:
-    """The control group and the roll call of the process, made at the first call."""
+    """The control group and failure detector of the process, made at the first call."""
     if not _joined:
         choose_gloo_interface()
-        meeting = meet(rank, size, device, runtime.rendezvous_minutes)
+        met = rendezvous(rank, size, device, runtime.rendezvous_minutes)
         timeout = timedelta(minutes=runtime.timeout_minutes)
-        # NCCL ends the process at its time-out. The control group, which can name who is missing,
-        # is to be the first.
+        # NCCL ends the process at its timeout. The control group, which can name the missing rank,
+        # must time out first.
         margin = timedelta(minutes=1) if backend == "nccl" else timedelta()
         dist.init_process_group(
-            backend, store=meeting.store, rank=rank, world_size=size, timeout=timeout + margin
+            backend, store=met.store, rank=rank, world_size=size, timeout=timeout + margin
         )
         atexit.register(dist.destroy_process_group)
         control = dist.new_group(backend="gloo", timeout=timeout)
-        _joined.append((control, FailureDetector(rank, meeting)))
+        _joined.append((control, FailureDetector(rank, met)))
     return _joined[0]

@@ -1,4 +1,4 @@
-"""End the jobs of runs."""
+"""Cancel the jobs of runs."""
 
 import os
 import signal
@@ -24,10 +24,10 @@ class Cancelled:
 
 
 def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelled]:
-    """End what is queued or running of `runs`, of stage `first` and those after it, or of all.
+    """Cancel the queued and running jobs of `runs`, of all stages or from stage `first` on.
 
-    A running stage saves at the end of its step where SLURM leaves it the time. A chain on this
-    machine ends as a whole. Raises ValueError where SLURM cannot be asked, or refuses.
+    A running stage saves at the end of its step if SLURM gives it the time. A chain on this machine
+    ends as a whole. Raises ValueError if SLURM is unavailable or refuses.
     """
     wanted = JOBS[JOBS.index(first) :] if first else JOBS
     ended = []

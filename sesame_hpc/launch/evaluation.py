@@ -19,7 +19,7 @@ __all__ = ["evaluate_and_report"]
 def evaluate_and_report(folder: RunFolder) -> None:
     """Write `evaluation.json` and the page of a run whose stages are finished. Collective.
 
-    {"part": "test" or "heldout", "stages": {stage: figures}}: of the test part where there is one,
+    {"part": "test" or "heldout", "stages": {stage: figures}}: of the test part if there is one,
     with "flip_test" and, where weights were averaged, "ema".
     """
     folder.check_earlier("report")
@@ -36,7 +36,7 @@ def evaluate_and_report(folder: RunFolder) -> None:
         evaluation = {"part": "heldout", "stages": heldout}
     if os.environ.get("RANK", "0") == "0":
         write_json_atomic(folder.path / EVALUATION, evaluation)
-        _tell(folder, evaluation, write_report(folder))
+        _print_summary(folder, evaluation, write_report(folder))
 
 
 def _test(folder: RunFolder, stage: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _test(folder: RunFolder, stage: str) -> dict[str, Any]:
     return evaluate_run(folder.path, Source(data.root, data.format, "test"), stage, flip=True)
 
 
-def _tell(folder: RunFolder, evaluation: dict[str, Any], page: Path) -> None:
+def _print_summary(folder: RunFolder, evaluation: dict[str, Any], page: Path) -> None:
     from rich.console import Console
 
     from sesame_hpc.stages.tables import print_figures

@@ -1,4 +1,4 @@
-"""Why a job failed: what its ranks wrote down, else what their logs say."""
+"""Why a job failed: what its ranks recorded, else what their logs contain."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.ledger import JobRecord
 from sesame_hpc.launch.slurm_job import SlurmJob
 
-__all__ = ["cause_of", "last_words", "recorded"]
+__all__ = ["cause_of", "last_message", "recorded"]
 
 _FOLDER = "failures"
 _TAIL_BYTES = 65_536
@@ -26,12 +26,12 @@ _ERROR = re.compile(
     r"|\S*(bash|sh): .*(not found|No such file|Permission denied))"
 )
 _OF_SLURM = re.compile(r"^(srun|slurmstepd): (error|fatal): ")
-_WORDS = re.compile(r"^sesame( \(rank \d+\))?: ")
+_PREFIX = re.compile(r"^sesame( \(rank \d+\))?: ")
 
 
 @contextmanager
 def recorded(run: Path, stage: str) -> Iterator[None]:
-    """Write down, in the run folder, the exception that ends this rank; it goes on."""
+    """Record in the run folder the exception that ends this rank, and raise it again."""
     try:
         yield
     except Exception as error:
@@ -57,9 +57,9 @@ def _one_line(error: Exception) -> str:
 
 
 def cause_of(run: Path, record: JobRecord) -> str | None:
-    """One line on why a failed job failed; None where nothing tells.
+    """One line on why a failed job failed; None if unknown.
 
-    Of the ranks' exceptions the earliest that is not a lost connection, which follows from others.
+    Of the ranks' exceptions the earliest that is not a lost connection, since that is an effect.
     """
     written = _written(run, record)
     if written:
@@ -68,13 +68,13 @@ def cause_of(run: Path, record: JobRecord) -> str | None:
     lines = [line for rank in _ranks(record) for line in _tail(record.log(run, rank))]
     errors = [line for line in lines if _ERROR.match(line)]
     own = [line for line in errors if not _OF_SLURM.match(line)]
-    return _WORDS.sub("", (own or errors)[-1]) if errors else None
+    return _PREFIX.sub("", (own or errors)[-1]) if errors else None
 
 
-def last_words(run: Path, record: JobRecord) -> str | None:
-    """The last that sesame itself said in the log of rank 0, as on a requeue."""
-    words = [line for line in _tail(record.log(run, 0)) if _WORDS.match(line)]
-    return _WORDS.sub("", words[-1]) if words else None
+def last_message(run: Path, record: JobRecord) -> str | None:
+    """The last message of sesame itself in the log of rank 0, as on a requeue."""
+    messages = [line for line in _tail(record.log(run, 0)) if _PREFIX.match(line)]
+    return _PREFIX.sub("", messages[-1]) if messages else None
 
 
 def _written(run: Path, record: JobRecord) -> list[dict[str, Any]]:

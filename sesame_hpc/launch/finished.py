@@ -1,4 +1,4 @@
-"""Which jobs of a run have left their result in its folder."""
+"""Which jobs of a run are finished, by the results in its folder."""
 
 from sesame_hpc.run.folder import RunFolder
 
@@ -8,7 +8,7 @@ EVALUATION = "evaluation.json"
 
 
 def is_finished(folder: RunFolder, job: str) -> bool:
-    """Whether a stage is finished, or the report made of the network that finetune left."""
+    """Whether a stage is finished, or the report is newer than the network of finetune."""
     return _is_evaluated(folder) if job == "report" else folder.result(job) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a job does on each of its ranks. Picklable by its import path, and small."""
+"""What a job does on each of its ranks. Small, and picklable by its import path."""
 
 import os
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ __all__ = ["StageJob"]
 
 @dataclass(frozen=True)
 class StageJob:
-    """One stage of the run in the folder `run`, or its report; both as text."""
+    """One stage of the run in the folder `run`, or its report."""
 
     run: str
     stage: str
 
     def __call__(self) -> None:
-        """Join the other ranks, and do the stage so that a signal saves and requeues it."""
+        """Join the other ranks and run the stage; a signal saves and requeues it."""
         from sesame_hpc.launch.failures import recorded
         from sesame_hpc.launch.ranks import join_slurm_step, local_rank_environment
         from sesame_hpc.launch.requeue import requeue_when_saved

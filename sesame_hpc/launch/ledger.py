@@ -1,4 +1,4 @@
-"""`jobs.json` of a run: what was submitted for it, when and how."""
+"""`jobs.json` of a run: its submitted jobs."""
 
 import json
 import os
@@ -22,10 +22,9 @@ Executor = Literal["slurm", "local"]
 class JobRecord:
     """One job: `job` is its id, "12" or "12_3" in an array, None while a local one waits.
 
-    `name` is what SLURM calls it: another job may have the id one day, on a cluster made anew.
-
+    `name` is its SLURM job name, since ids are reused, as on a cluster that was set up again.
     `logs` is the path of a rank's log with %t for the rank, relative to the run folder. `end` is
-    how a local job ended, in SLURM's words; SLURM knows its own.
+    the final state of a local job, by SLURM's name for it.
     """
 
     stage: str
@@ -43,9 +42,9 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class Submission:
-    """Jobs that were submitted together. `directory` is where, which jobs run in.
+    """Jobs that were submitted together, from the working directory `directory`.
 
-    `process` is who runs a local chain, as `processes.identity` gives it.
+    `process` identifies the process of a local chain, as `processes.identity` gives it.
     """
 
     executor: Executor
@@ -64,7 +63,7 @@ class Submission:
         jobs: tuple[JobRecord, ...],
         process: dict[str, Any] | None = None,
     ) -> "Submission":
-        """By the command that this process was started with."""
+        """A submission by the command line of this process."""
         time = datetime.now().astimezone().isoformat("T", "seconds")
         directory, command = str(Path.cwd()), shlex.join(sys.argv)
         return cls(executor, profile, directory, command, jobs, time, process)
@@ -83,7 +82,7 @@ class Ledger:
         self.path = run / LEDGER
 
     def submissions(self) -> list[Submission]:
-        """ValueError for a file that is none of ours; [] where nothing was submitted."""
+        """[] if nothing was submitted. ValueError for an invalid file."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
@@ -103,7 +102,7 @@ class Ledger:
         self._write([*earlier, replace(last, jobs=jobs)])
 
     def latest(self) -> dict[str, tuple[Submission, JobRecord]]:
-        """For each stage that was ever submitted, the last submission of it."""
+        """The last submission of each stage that was ever submitted."""
         return {
             job.stage: (submission, job)
             for submission in self.submissions()
@@ -111,7 +110,7 @@ class Ledger:
         }
 
     def relative(self, path: Path) -> str:
-        """A log's path as records hold it."""
+        """A log's path relative to the run folder, as in records."""
         return os.path.relpath(path, self.run)
 
     def _write(self, submissions: list[Submission]) -> None:

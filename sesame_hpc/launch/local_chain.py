@@ -1,7 +1,7 @@
-"""The chain on this machine: a background process that runs a plan's jobs one after the other.
+"""The chain on this machine: a background process that runs the jobs of a plan in order.
 
-A stage that fails ends its run's chain, as a failed dependency does in SLURM; of a sweep, the next
-point begins. `python -m sesame_hpc.launch.local_chain RUN...` is that process.
+A failed stage ends its run's chain, as a failed dependency does in SLURM; in a sweep, the next
+point starts. `python -m sesame_hpc.launch.local_chain RUN...` is that process.
 """
 
 import os
@@ -31,9 +31,9 @@ _POLL_SECONDS = 0.2
 
 
 def start_chain(plan: Plan, name: str | None, profile: Profile) -> int:
-    """Start the background process, note it in each run's jobs.json, and return its number.
+    """Start the background process, record it in each run's jobs.json, and return its process id.
 
-    Ranks are the profile's tasks of one node; without one, a rank for each GPU here, or one.
+    Ranks are the profile's tasks per node; without a profile, one per GPU here, or one.
     """
     write_runs(plan)
     folders = [run.folder.path for run in plan.runs]
@@ -49,8 +49,8 @@ def start_chain(plan: Plan, name: str | None, profile: Profile) -> int:
         )
     records = tuple(_record(stage, name, profile) for stage in plan.jobs)
     for folder in folders:
-        who = identity(process.pid)
-        Ledger(folder).add(Submission.now("local", name, records, process=who))
+        started = identity(process.pid)
+        Ledger(folder).add(Submission.now("local", name, records, process=started))
     assert process.stdin is not None
     process.stdin.close()
     return process.pid
@@ -64,7 +64,7 @@ def _record(stage: str, name: str | None, profile: Profile) -> JobRecord:
 
 
 def _gpus() -> list[int]:
-    """Numbers of the NVIDIA devices that processes of ours may see."""
+    """Indices of the NVIDIA devices that are visible to jobs."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [int(each) for each in chosen.split(",") if each.strip().isdecimal()]
@@ -72,7 +72,7 @@ def _gpus() -> list[int]:
 
 
 class _Chain:
-    """The background process; SIGTERM ends the job that runs, which saves, and all that follow."""
+    """The background process; on SIGTERM the running job saves, and later ones are cancelled."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -82,7 +82,7 @@ class _Chain:
         self._stopped = True
 
     def run(self, folder: Path) -> None:
-        """The jobs of the folder's last submission, if it is this process's."""
+        """Run the jobs of the folder's last submission, which is this process's own."""
         ledger = Ledger(folder)
         submission = ledger.submissions()[-1]
         assert submission.process is not None
@@ -100,20 +100,20 @@ class _Chain:
         log = ledger.relative(log_pattern(logs, job.job_id))
         record = replace(record, job=job.job_id, logs=log)
         ledger.set_job(record)
-        told = False
+        signalled = False
         while not job.done():
             time.sleep(_POLL_SECONDS)
-            if self._stopped and not told:
+            if self._stopped and not signalled:
                 os.kill(int(job.job_id), signal.SIGTERM)
-                told = True
+                signalled = True
         done = is_finished(RunFolder(ledger.run), record.stage)
-        end = "COMPLETED" if done else "CANCELLED" if told else "FAILED"
+        end = "COMPLETED" if done else "CANCELLED" if signalled else "FAILED"
         ledger.set_job(replace(record, end=end))
         return end
 
 
 def _main(runs: Sequence[str]) -> None:
-    """Begins when its standard input ends: jobs.json is written then."""
+    """Run the chains once standard input is closed: by then jobs.json is written."""
     chain = _Chain()
     sys.stdin.read()
     for run in runs:

@@ -12,12 +12,12 @@ from sesame_hpc.launch.sweep import read_sweep
 __all__ = ["JobLog", "find_log", "follow"]
 
 _POLL_SECONDS = 0.5
-_ASK_SECONDS = 5.0
+_QUERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class JobLog:
-    """Where a rank of a stage's last job writes, whether or not the file is there yet."""
+    """The log of a rank of a stage's last job; the file may not exist yet."""
 
     run: Path
     stage: str
@@ -30,9 +30,9 @@ class JobLog:
 
 
 def find_log(run: Path, stage: str | None = None, rank: int = 0) -> JobLog:
-    """Of the last job of `stage`, or of the latest stage that has begun to write.
+    """The log of the last job of `stage`, or of the latest stage that has a log.
 
-    Raises ValueError where there is no such job or rank.
+    Raises ValueError if there is no such job or rank.
     """
     if points := read_sweep(run):
         raise ValueError(f"{run} is a sweep; name one of its runs, such as {run / points[0].name}")
@@ -40,15 +40,15 @@ def find_log(run: Path, stage: str | None = None, rank: int = 0) -> JobLog:
     if not latest:
         raise ValueError(f"{run} has no jobs: nothing was submitted for it")
     if stage is not None and stage not in latest:
-        raise ValueError(f"{run} has no job of {stage}; there are {', '.join(latest)}")
+        raise ValueError(f"{run} has no job of {stage}; it has jobs of {', '.join(latest)}")
     begun = [name for name, (_, record) in latest.items() if _exists(record.log(run, 0))]
     name = stage or (begun or list(latest))[-1]
     record = latest[name][1]
     if rank >= record.ranks:
-        raise ValueError(f"--rank {rank}: {name} has the ranks 0 to {record.ranks - 1}")
+        raise ValueError(f"--rank {rank}: {name} has ranks 0 to {record.ranks - 1}")
     path = record.log(run, rank)
     if record.job is None or path is None:
-        raise ValueError(f"{name} of {run} has not begun")
+        raise ValueError(f"{name} of {run} has not started")
     return JobLog(run, name, record.job, path)
 
 
@@ -57,16 +57,16 @@ def _exists(path: Path | None) -> bool:
 
 
 def follow(log: JobLog, clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
-    """What is in the log, and what is written to it until the job has ended."""
-    position, asked, active = 0, clock(), log.is_active()
+    """The log's text so far, and what is appended until the job has ended."""
+    position, queried, active = 0, clock(), log.is_active()
     while True:
         text, position = _read_from(log.path, position)
         if text:
             yield text
         elif not active:
             return
-        elif clock() - asked >= _ASK_SECONDS:
-            asked, active = clock(), log.is_active()
+        elif clock() - queried >= _QUERY_SECONDS:
+            queried, active = clock(), log.is_active()
         else:
             time.sleep(_POLL_SECONDS)
 

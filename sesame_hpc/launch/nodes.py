@@ -1,4 +1,4 @@
-"""Names and addresses of SLURM's nodes, in SLURM's own notations."""
+"""Names and addresses of SLURM nodes, from SLURM's notation."""
 
 import re
 import socket
@@ -16,11 +16,11 @@ _SCONTROL_SECONDS = 30
 def expand_nodes(nodelist: str) -> list[str]:
     """Node names of "n[00-02,5],gpu7", in its order, as `scontrol show hostnames` gives them.
 
-    Raises ValueError where it is not such a list.
+    Raises ValueError if it is not such a list.
     """
     groups = _NODE.findall(nodelist)
     if not groups or ",".join(groups) != nodelist:
-        raise ValueError(f"{nodelist!r} is no SLURM node list, such as n[0-3],gpu7")
+        raise ValueError(f"{nodelist!r} is not a SLURM node list such as n[0-3],gpu7")
     return [name for group in groups for name in _expand_brackets(group)]
 
 
@@ -38,24 +38,23 @@ def _expand_range(part: str, group: str) -> list[str]:
     first, _, last = part.partition("-")
     last = last or first
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise ValueError(f"{part!r} in the SLURM node list {group!r} is no range such as 00-12")
+        raise ValueError(f"{part!r} in the SLURM node list {group!r} is not a range such as 00-12")
     return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
 
 
 def expand_task_counts(counts: str) -> list[int]:
-    """Tasks per node of "2(x2),1": [2, 2, 1]. Raises ValueError where it is not of that form."""
+    """Tasks per node of "2(x2),1": [2, 2, 1]. Raises ValueError for another form."""
     found = [_COUNT.fullmatch(part) for part in counts.split(",")]
     if not all(found):
-        raise ValueError(f"{counts!r} is no SLURM list of tasks per node, such as 2(x2),1")
+        raise ValueError(f"{counts!r} is not a SLURM list of tasks per node such as 2(x2),1")
     return [int(match[1]) for match in found if match for _ in range(int(match[2] or 1))]
 
 
 def reachable_address(node: str, others: Sequence[str] = ()) -> str:
-    """What to connect to for reaching `node`: its name where that resolves, else its NodeAddr.
+    """The address of `node` to connect to: its name if that resolves, else its NodeAddr.
 
-    A name that resolves to a loopback address, as Debian writes its own into /etc/hosts, is of no
-    use to `others`; NodeAddr is taken then, if it is better. Raises ValueError where neither
-    resolves.
+    A name that resolves to a loopback address, as in the /etc/hosts of Debian, is useless to
+    `others`; then NodeAddr is preferred. Raises ValueError if neither resolves.
     """
     if _resolves(node) and not (others and _is_loopback(node)):
         return node
@@ -64,10 +63,10 @@ def reachable_address(node: str, others: Sequence[str] = ()) -> str:
         return address
     if _resolves(node):
         return node
-    known = f"its NodeAddr {address!r} does not either" if address else "scontrol does not know it"
+    known = f"its NodeAddr {address!r} does not either" if address else "scontrol has no such node"
     raise ValueError(
         f"the name of node {node} does not resolve on {socket.gethostname()}, and {known}; "
-        "set MASTER_ADDR to an address of it that every node of the job can reach"
+        "set MASTER_ADDR to an address that every node of the job can reach"
     )
 
 

@@ -1,4 +1,4 @@
-"""What is to be submitted: which runs, which of their jobs, and that nothing is in the way."""
+"""What to submit: which runs and which of their jobs, after all checks."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["Plan", "Run", "make_plan"]
 
 @dataclass(frozen=True)
 class Run:
-    """A run to submit; `config` has absolute paths, and `point` what a sweep varies."""
+    """A run to submit; `config` has absolute paths, `point` is its point of a sweep."""
 
     config: Config
     point: Point | None = None
@@ -33,10 +33,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """`jobs`, in order, for each of `runs`; a sweep's `output` holds the runs, a run's is it.
+    """`jobs`, in order, for each of `runs`; `output` is the run's folder, or the sweep's.
 
-    Runs of one plan go through the same jobs, so that tasks of two arrays correspond: one that has
-    finished a stage which another has not passes it at once.
+    All runs of a plan have the same jobs, so that the tasks of its job arrays correspond; the task
+    of a stage that its run has finished ends at once.
     """
 
     output: Path
@@ -56,11 +56,11 @@ def make_plan(
     only: str | None = None,
     first: str | None = None,
 ) -> Plan:
-    """Everything that `sesame submit` of this is to do; finished stages and runs are left out.
+    """What `sesame submit` has to do, without finished stages and runs.
 
-    `only` one job of JOBS, or from `first` on. Raises ValueError where a run's folder has another
-    config, where jobs of it are queued or running, or where an earlier stage is unfinished;
-    FileNotFoundError for a config or data set that is not there.
+    `only` one job of JOBS, or from `first` on. Raises ValueError if a run's folder has another
+    config, if its jobs are queued or running, or if an earlier stage is unfinished;
+    FileNotFoundError for a missing config or data set.
     """
     wanted = _wanted(only, first)
     path = find_config(config)
@@ -88,7 +88,7 @@ def _wanted(only: str | None, first: str | None) -> tuple[str, ...]:
 
 
 def _check_kind(output: Path, is_sweep: bool) -> None:
-    """A folder is a run's or a sweep's."""
+    """Raise ValueError if the folder is a run's and not a sweep's, or the reverse."""
     if is_sweep and RunFolder(output).config_file.exists():
         raise ValueError(f"{output} is a run folder: give the sweep another output=FOLDER")
     if not is_sweep and (output / SWEEP).exists():
@@ -102,7 +102,7 @@ def _run_of_point(path: Path, overrides: Sequence[str], output: Path, point: Poi
 
 
 def _absolute(config: Config) -> Config:
-    """Jobs may run elsewhere: relative paths are meant from where they are submitted."""
+    """With absolute paths, since jobs may run in another directory."""
     data = config.data.model_copy(update={"root": _absolute_path(config.data.root)})
     return config.model_copy(update={"data": data, "output": _absolute_path(config.output)})
 
@@ -114,11 +114,11 @@ def _absolute_path(path: Path) -> Path:
 def _check(run: Run, first: str) -> None:
     folder = run.folder
     if "%" in str(folder.path):
-        raise ValueError(f"output: {folder.path}: SLURM takes % in a log's path for its own")
+        raise ValueError(f"output: {folder.path}: % in the path of a log is special to SLURM")
     folder.check(run.config)
     folder.check_earlier(first)
     if not run.config.data.root.is_dir():
-        raise FileNotFoundError(f"data.root: no folder {run.config.data.root}")
+        raise FileNotFoundError(f"data.root: {run.config.data.root} is not a directory")
 
 
 def _refuse_active(folders: Sequence[Path]) -> None:

@@ -1,7 +1,7 @@
-"""Cluster profiles: what a site's SLURM wants to be asked, apart from what is trained.
+"""Cluster profiles: how to request resources from a site's SLURM.
 
-One YAML file a site, strictly validated. `stages:` says what differs from the rest for one of the
-jobs of a run: preliminary, pretrain, finetune, report.
+One YAML file per site, strictly validated. `stages:` overrides keys for one of the jobs of a run:
+preliminary, pretrain, finetune, report.
 """
 
 import os
@@ -40,18 +40,18 @@ _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})$")
 _OURS = {
     "array": "give sesame submit --array",
     "dependency": "the chain sets it",
-    "error": "logs lie in the run folder",
-    "job-name": "it names run and stage",
+    "error": "logs are in the run folder",
+    "job-name": "it is made of run and stage",
     "kill-on-invalid-dep": "the chain sets it",
     "open-mode": "logs are appended to",
-    "output": "logs lie in the run folder",
+    "output": "logs are in the run folder",
     "requeue": "jobs are requeued",
     "signal": "give signal_delay",
 }
 
 
 def _minutes(value: Any) -> Any:
-    """Minutes, rounded up, of a time as sbatch takes it; numbers are minutes."""
+    """A time in the notation of sbatch as minutes, rounded up; numbers are minutes."""
     if not isinstance(value, str):
         return value
     match = _TIME.match(value.strip())
@@ -78,9 +78,9 @@ def _sbatch_options(options: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{name} cannot be given here: {_OURS[key]}")
         field = key.replace("-", "_")
         if field in Resources.model_fields:
-            raise ValueError(f"{name} is a field of its own: write {field}: beside extra:")
+            raise ValueError(f"{name} has its own key: write {field}: beside extra:")
         if not isinstance(value, str | int | float) or value is False:
-            raise ValueError(f"{name} must be text, a number or true (an option without value)")
+            raise ValueError(f"{name} must be text, a number or true (an option without a value)")
     return options
 
 
@@ -91,11 +91,11 @@ Memory = Annotated[
 
 
 class Resources(Strict):
-    """What one job asks for. None leaves the choice to the cluster's own defaults.
+    """The resources of one job. None leaves the choice to the cluster's defaults.
 
-    `tasks_per_node` are ranks: one a GPU, or one on a node without GPUs, unless given. `time` is a
-    limit in minutes or as sbatch takes it, `mem` a node's memory as sbatch takes it (MB without a
-    unit). `extra` are further options of sbatch; true for one without a value.
+    `tasks_per_node` are ranks; the default is one per GPU, or one on a node without GPUs. `time` is
+    a limit in minutes or in the notation of sbatch, `mem` the memory per node in its notation (MB
+    without a unit). `extra` are further options of sbatch; true for one without a value.
     """
 
     partition: str | None = None
@@ -121,8 +121,8 @@ class Resources(Strict):
 
 
 class Container(Strict):
-    """Where the jobs' Python runs: `image` and `mounts` by pyxis (srun --container-image), or
-    behind a command `prefix` such as `apptainer exec --nv sesame.sif`."""
+    """The container of the jobs' Python: `image` and `mounts` for pyxis (srun --container-image),
+    or a command `prefix` such as `apptainer exec --nv sesame.sif`."""
 
     image: str | None = None
     mounts: list[str] = Field(default_factory=list)
@@ -133,14 +133,14 @@ class Container(Strict):
         if self.image and self.prefix:
             raise ValueError("give image (pyxis) or prefix (a command), not both")
         if self.mounts and not self.image:
-            raise ValueError("mounts are pyxis': give image too, or write them into prefix")
+            raise ValueError("mounts need image (pyxis); with prefix, write them into it")
         return self
 
 
 class JobResources(Strict):
-    """What differs for one job of a run; only the keys that are given count.
+    """Overrides for one job of a run: only the keys that are given apply.
 
-    The report needs one rank: one task on one node, with one GPU where the stages have some.
+    The report needs one rank: one task on one node, with one GPU if the stages have any.
     """
 
     preliminary: Resources = Resources()
@@ -153,12 +153,12 @@ assert tuple(JobResources.model_fields) == JOBS
 
 
 class Profile(Resources):
-    """A site. `signal_delay` is how many seconds before a time limit the job is told to save.
+    """A site. `signal_delay`: the signal to save comes this many seconds before the time limit.
 
-    A job goes back into the queue `max_requeues` times at most. `setup` are shell lines before the
-    job (modules, exports); `python` is the command of the interpreter that has sesame-hpc, by
-    default the one that submits, or `python` in a container. `array_parallelism` is how many points
-    of a sweep run at once.
+    A job is requeued at most `max_requeues` times. `setup` are shell lines before the job (modules,
+    exports); `python` is the command of the interpreter that has sesame-hpc, by default the one
+    that submits, or `python` in a container. `array_parallelism` is how many points of a sweep run
+    at once.
     """
 
     signal_delay: PositiveInt = 120
@@ -170,7 +170,7 @@ class Profile(Resources):
     stages: JobResources = JobResources()
 
     def resources(self, job: str) -> Resources:
-        """What `job`, one of JOBS, asks for."""
+        """The resources of `job`, one of JOBS."""
         shared = {name: getattr(self, name) for name in Resources.model_fields}
         if job == "report":
             one_gpu = min(1, self.gpus_per_node)
@@ -187,11 +187,10 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str | Path | None, required: bool = True) -> tuple[str | None, Profile]:
-    """What a profile is called, and the profile in that YAML file or of that shipped name.
+    """The name and the profile of a YAML file or of a shipped profile.
 
-    None takes what SESAME_PROFILE says, or if not `required` an empty one. ValueError lists every
-    problem with its key path and line, or says how to name a profile; FileNotFoundError for one
-    that is not there.
+    None takes SESAME_PROFILE, or if not `required` an empty profile. ValueError lists every problem
+    with its key path and line, or says how to name a profile; FileNotFoundError for a missing one.
     """
     chosen = name or os.environ.get(PROFILE_VARIABLE)
     if not chosen and not required:

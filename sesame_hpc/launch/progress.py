@@ -1,4 +1,4 @@
-"""How far a stage is, from the records of a run's metrics."""
+"""The progress of a stage, from the metrics records of its run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ _RECENT = 20
 
 @dataclass(frozen=True)
 class Progress:
-    """Of a stage: the epoch under way, from 1, its loss and rate; `eta` in seconds.
+    """Progress of a stage: the current epoch, from 1, its loss and throughput; `eta` in seconds.
 
-    `eta` is None until one epoch is complete. `time` is when that was so, in seconds since 1970.
+    `eta` is None until one epoch is complete. `time` is that of the last record, in seconds since
+    1970.
     """
 
     epoch: int
@@ -30,7 +31,7 @@ class Progress:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """A run's metrics; [] where it has not begun."""
+    """A run's metrics; [] if it has none yet."""
     try:
         return MetricsLog.read(path)
     except FileNotFoundError:
@@ -38,7 +39,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def stage_progress(records: Sequence[dict[str, Any]], stage: str, epochs: int) -> Progress | None:
-    """None where the stage has recorded nothing yet. `epochs` are those of the whole stage."""
+    """None if the stage has no records yet. `epochs` are those of the whole stage."""
     own = [record for record in records if record["stage"] == stage]
     if not own:
         return None
@@ -55,7 +56,7 @@ def stage_progress(records: Sequence[dict[str, Any]], stage: str, epochs: int) -
 
 
 def _eta(steps: Sequence[dict[str, Any]], epochs: int) -> float | None:
-    """Steps that are left times the usual pace, which a break between two records does not move."""
+    """Remaining steps times the median time per step, which a pause hardly changes."""
     per_epoch = _steps_per_epoch(steps)
     recent = steps[-_RECENT:]
     paces = [
@@ -69,7 +70,7 @@ def _eta(steps: Sequence[dict[str, Any]], epochs: int) -> float | None:
 
 
 def _steps_per_epoch(steps: Sequence[dict[str, Any]]) -> int | None:
-    """The last record of an epoch that another follows stands at its end."""
+    """From the last record of an epoch that is followed by another: it is at the epoch's end."""
     for before, after in pairwise(steps):
         if after["epoch"] == before["epoch"] + 1:
             return int(before["step"] // before["epoch"])

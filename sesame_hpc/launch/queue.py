@@ -1,6 +1,6 @@
-"""What SLURM says of jobs: squeue, and sacct for those that it has forgotten.
+"""The states of jobs from squeue, and from sacct for those that squeue no longer lists.
 
-The cluster's commands are asked once for all jobs; what they print is parsed apart from asking.
+Each command runs once for all jobs; parsing its output is a function of its own.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sesame_hpc.launch.nodes import expand_nodes
 
-__all__ = ["JobState", "QueueError", "ask_sacct", "ask_squeue", "read_sacct", "read_squeue"]
+__all__ = ["JobState", "QueueError", "query_sacct", "query_squeue", "read_sacct", "read_squeue"]
 
 _ENDED = frozenset(
     [
@@ -41,15 +41,15 @@ _SECONDS = 30
 
 
 class QueueError(Exception):
-    """A command of SLURM's is missing, failed or hung; the text says which and what it said."""
+    """A SLURM command is missing, failed or timed out; the text has its name and its error."""
 
 
 @dataclass(frozen=True)
 class JobState:
-    """One job, or one task of an array. Empty texts and None are what is not known.
+    """One job, or one task of an array. Empty strings and None stand for unknown values.
 
-    `name` is what it was submitted as, `reason` why it waits or ended, "" for none, `start`
-    when it began or is expected to; both as SLURM writes them.
+    `name` is the job name, `reason` why it waits or ended ("" for none), `start` its actual or
+    expected start; the last two in SLURM's notation.
     """
 
     job: str
@@ -62,14 +62,14 @@ class JobState:
 
     @property
     def is_active(self) -> bool:
-        """Queued, running, or between the two."""
+        """Queued, running, or in between."""
         return self.state not in _ENDED
 
 
-def ask_squeue(jobs: Iterable[str]) -> dict[str, JobState]:
-    """Jobs that are queued, running, or ended lately; those that SLURM has forgotten are left out.
+def query_squeue(jobs: Iterable[str]) -> dict[str, JobState]:
+    """Jobs that are queued, running or recently ended, as far as squeue still lists them.
 
-    Raises QueueError where it cannot be asked.
+    Raises QueueError if squeue fails.
     """
     ids = _whole_ids(jobs)
     if not ids:
@@ -77,7 +77,7 @@ def ask_squeue(jobs: Iterable[str]) -> dict[str, JobState]:
     columns = ",".join(f"{name}:{width}" for name, width in _COLUMNS.items())
     command = ["squeue", "--noheader", "--array", "--states=all"]
     try:
-        text = _ask([*command, f"--jobs={','.join(ids)}", f"--Format={columns}"])
+        text = _run([*command, f"--jobs={','.join(ids)}", f"--Format={columns}"])
     except QueueError as error:
         if "Invalid job id" in str(error):
             return {}
@@ -86,7 +86,7 @@ def ask_squeue(jobs: Iterable[str]) -> dict[str, JobState]:
 
 
 def read_squeue(text: str) -> dict[str, JobState]:
-    """What `ask_squeue` prints: columns of fixed widths."""
+    """Parse the output of squeue: columns of fixed widths."""
     found = {}
     for line in text.splitlines():
         values, at = {}, 0
@@ -107,20 +107,20 @@ def read_squeue(text: str) -> dict[str, JobState]:
     return found
 
 
-def ask_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
-    """What the accounting knows of jobs. Raises QueueError where there is no accounting."""
+def query_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
+    """Jobs by SLURM's accounting. Raises QueueError if there is none."""
     ids = _whole_ids(jobs)
     if not ids:
         return {}
     fields = f"--format={','.join(_SACCT_FIELDS)}"
     command = ["sacct", "--noheader", "--parsable2", "--allocations", fields]
-    return read_sacct(_ask([*command, f"--jobs={','.join(ids)}"]))
+    return read_sacct(_run([*command, f"--jobs={','.join(ids)}"]))
 
 
 def read_sacct(text: str) -> dict[str, JobState]:
-    """What `ask_sacct` prints: fields between bars. Tasks that never began share a line, "8_[0-3]".
+    """Parse the output of sacct: fields between bars.
 
-    These are written as node lists are.
+    Tasks that never started share a line, "8_[0-3]", in the notation of node lists.
     """
     found = {}
     for line in text.splitlines():
@@ -139,13 +139,13 @@ def read_sacct(text: str) -> dict[str, JobState]:
 
 
 def _whole_ids(jobs: Iterable[str]) -> list[str]:
-    """Ids of jobs and whole arrays, in order, each once."""
+    """Ids of jobs and whole arrays, sorted, without duplicates."""
     return sorted({job.split("_")[0] for job in jobs}, key=int)
 
 
-def _ask(command: Sequence[str]) -> str:
+def _run(command: Sequence[str]) -> str:
     if shutil.which(command[0]) is None:
-        raise QueueError(f"{command[0]} is not on this machine")
+        raise QueueError(f"{command[0]} is not installed on this machine")
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,4 +1,4 @@
-"""Who a process is among the ranks of a SLURM step, in the variables that torch reads.
+"""A SLURM task's rank, in the environment variables that torch reads.
 
 `srun sesame train CONFIG` needs nothing else: one task is one rank. Imports no torch.
 """
@@ -11,15 +11,15 @@ from sesame_hpc.launch.nodes import expand_nodes, expand_task_counts, reachable_
 
 __all__ = ["join_slurm_step", "local_rank_environment", "slurm_rank_environment", "unused_tasks"]
 
-# Below the ports that Linux hands out by itself (from 32768), above those of SLURM and most
-# services. Every node computes the same port, so no node's own settings are asked.
+# Below the ephemeral ports of Linux (from 32768), above those of SLURM and most services. Every
+# node computes the same port, so it cannot depend on a node's own settings.
 _FIRST_PORT, _PORTS = 20000, 9973
 _FIRST_LOCAL_PORT, _LOCAL_PORTS = 30_000, 2_000
 _CPUS = "SLURM_CPUS_PER_TASK"
 
 
 def join_slurm_step(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Add what `slurm_rank_environment` finds to `environ`; say so where SLURM's tasks lie idle."""
+    """Add `slurm_rank_environment` to `environ`; warn if tasks of the job are unused."""
     environ.update(slurm_rank_environment(environ))
     warning = unused_tasks(environ)
     if warning:
@@ -29,22 +29,22 @@ def join_slurm_step(environ: MutableMapping[str, str] = os.environ) -> None:
 def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT of this task.
 
-    Also SESAME_NODES, the nodes of the ranks ("n0*2,n1*2"), and SESAME_NODE, this one, which
-    messages about missing ranks name; SESAME_MEETING, which is no other step's; and SESAME_CPUS,
-    the CPUs of this task alone, where --cpus-per-task says.
+    Also SESAME_NODES, the nodes of the ranks ("n0*2,n1*2"), and SESAME_NODE, this one, for messages
+    about missing ranks; SESAME_RENDEZVOUS, unique to this step; and SESAME_CPUS, the CPUs of this
+    task, if --cpus-per-task was given.
 
-    Empty where the process is not a task that srun started: outside SLURM, in a batch script
-    itself, in the shell of `salloc`; and where RANK is set, since torchrun has said it all. A
-    MASTER_ADDR or MASTER_PORT that is set is kept.
+    Empty if srun did not start the process as a task: outside SLURM, in a batch script itself, in
+    the shell of `salloc`; and if RANK is set, as by torchrun. MASTER_ADDR and MASTER_PORT are kept
+    if set.
 
     The master is the first node of the step, by its name if that resolves, else by its NodeAddr.
-    The port is one of 20000-29981, by job, step and restart, so that neither two jobs on a node
-    nor a restarted one meet on it. If another program has it, rank 0 takes one of the nine after
-    it, and SESAME_MEETING tells the others which (distributed/stores.py).
+    The port is one of 20000-29981, computed from job, step and restart, so that neither two jobs on
+    a node nor a restarted one share it. If another program uses it, rank 0 takes one of the next
+    nine, and the others find it by SESAME_RENDEZVOUS (distributed/stores.py).
 
     Raises:
-        ValueError: a variable is missing, is no number, or contradicts another; or the first node
-            has no address that resolves.
+        ValueError: a variable is missing, is not a number, or contradicts another; or the first
+            node has no address that resolves.
     """
     if "RANK" in environ or not _is_task_of_a_step(environ):
         return {}
@@ -70,12 +70,12 @@ def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
             f"{name}*{count}" for name, count in zip(nodes, counts, strict=True)
         ),
         "SESAME_NODE": nodes[node],
-        "SESAME_MEETING": _meeting(environ),
+        "SESAME_RENDEZVOUS": _rendezvous_name(environ),
     }
 
 
 def local_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What torch.distributed wants to know in a process of `run_here`; {} in any other."""
+    """The variables of torch.distributed in a process of `run_here`; {} in any other."""
     if environ.get("SUBMITIT_EXECUTOR") != "local":
         return {}
     port = _FIRST_LOCAL_PORT + int(environ["SUBMITIT_LOCAL_JOB_ID"]) % _LOCAL_PORTS
@@ -90,7 +90,7 @@ def local_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def unused_tasks(environ: Mapping[str, str]) -> str | None:
-    """A warning where this job has several tasks and the process was started without srun."""
+    """A warning if this job has several tasks and the process was started without srun."""
     if "SLURM_JOB_ID" not in environ or "RANK" in environ or _is_task_of_a_step(environ):
         return None
     tasks = environ.get("SLURM_NTASKS", "1")
@@ -98,12 +98,12 @@ def unused_tasks(environ: Mapping[str, str]) -> str | None:
         return None
     return (
         f"job {environ['SLURM_JOB_ID']} has {tasks} tasks, but this process was started without "
-        "srun and trains alone; srun sesame train ... starts one rank a task"
+        "srun and trains alone; srun sesame train ... starts one rank per task"
     )
 
 
 def _is_task_of_a_step(environ: Mapping[str, str]) -> bool:
-    """A batch script has SLURM_PROCID too, but no step of srun's; a shell of salloc has neither."""
+    """A batch script has SLURM_PROCID too, but no step; a shell of salloc has neither."""
     return "SLURM_JOB_ID" in environ and "SLURM_STEP_NUM_TASKS" in environ
 
 
@@ -113,7 +113,7 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     except KeyError:
         raise ValueError(
             f"{name} is not set in this task of SLURM job {environ['SLURM_JOB_ID']}; "
-            "srun sets it, so start the command by srun itself or unset SLURM_STEP_NUM_TASKS"
+            "srun sets it, so start the command with srun or unset SLURM_STEP_NUM_TASKS"
         ) from None
 
 
@@ -127,33 +127,33 @@ def _number(environ: Mapping[str, str], name: str) -> int:
 def _check(
     rank: int, size: int, local_rank: int, nodes: list[str], counts: list[int], node: int
 ) -> None:
-    faults = []
+    problems = []
     if rank >= size:
-        faults.append(f"SLURM_PROCID is {rank} of SLURM_STEP_NUM_TASKS={size}")
+        problems.append(f"SLURM_PROCID is {rank} of SLURM_STEP_NUM_TASKS={size}")
     if len(nodes) != len(counts):
-        faults.append(f"SLURM_STEP_NODELIST has {len(nodes)} nodes, tasks are for {len(counts)}")
+        problems.append(f"SLURM_STEP_NODELIST has {len(nodes)} nodes, tasks are for {len(counts)}")
     if sum(counts) != size:
-        faults.append(f"SLURM_STEP_TASKS_PER_NODE sums to {sum(counts)} of {size} tasks")
+        problems.append(f"SLURM_STEP_TASKS_PER_NODE sums to {sum(counts)} of {size} tasks")
     if node >= len(counts):
-        faults.append(f"SLURM_NODEID is {node} of {len(counts)} nodes")
+        problems.append(f"SLURM_NODEID is {node} of {len(counts)} nodes")
     elif local_rank >= counts[node]:
-        faults.append(f"SLURM_LOCALID is {local_rank} of {counts[node]} tasks on {nodes[node]}")
-    if faults:
+        problems.append(f"SLURM_LOCALID is {local_rank} of {counts[node]} tasks on {nodes[node]}")
+    if problems:
         raise ValueError(
-            f"SLURM's variables contradict each other: {'; '.join(faults)}. Variables of another "
-            "job or step may have come along: unset SLURM_* before sbatch or srun"
+            f"SLURM's variables contradict each other: {'; '.join(problems)}. Variables of another "
+            "job or step may have been inherited: unset SLURM_* before sbatch or srun"
         )
 
 
-def _meeting(environ: Mapping[str, str]) -> str:
-    """srun's own address is part of it: two clusters' jobs of one number may meet on a machine."""
+def _rendezvous_name(environ: Mapping[str, str]) -> str:
+    """Contains srun's address: jobs of two clusters with the same id may share a machine."""
     job, step = environ["SLURM_JOB_ID"], environ.get("SLURM_STEP_ID", "0")
     names = ("SLURM_CLUSTER_NAME", "SLURM_SRUN_COMM_HOST", "SLURM_SRUN_COMM_PORT")
     return " ".join([f"{job}.{step}", *(environ.get(name, "") for name in names)])
 
 
 def _port(environ: Mapping[str, str]) -> int:
-    """_PORTS is a prime: jobs whose numbers differ by less than it get different ports."""
+    """_PORTS is prime: jobs whose ids differ by less than that get different ports."""
     job, step = _number(environ, "SLURM_JOB_ID"), _number(environ, "SLURM_STEP_ID")
     restart = int(environ.get("SLURM_RESTART_COUNT", "0"))
     return _FIRST_PORT + (37 * job + 7 * step + restart) % _PORTS

@@ -1,4 +1,4 @@
-"""Jobs through submitit: to SLURM, to this machine, or as the text of their sbatch scripts."""
+"""Jobs through submitit: on SLURM, on this machine, or as sbatch scripts."""
 
 import os
 import shlex
@@ -49,7 +49,7 @@ class Request:
 
 
 class _Executor(submitit.SlurmExecutor):
-    """submitit's, which also writes scripts where there is no SLURM."""
+    """submitit's executor, which also makes scripts where SLURM is not installed."""
 
     @classmethod
     def affinity(cls) -> int:
@@ -69,7 +69,7 @@ def script(request: Request) -> str:
 def submit(request: Request) -> list[str]:
     """Submit, and return the id of each of `request.jobs`: "12", or "12_0", "12_1" in an array.
 
-    Raises ValueError with what sbatch said, and with the valid partitions for a wrong one.
+    Raises ValueError with the error of sbatch, and with the valid partitions for a wrong one.
     """
     executor = _executor(request)
     try:
@@ -81,16 +81,16 @@ def submit(request: Request) -> list[str]:
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """End queued and running jobs. Raises ValueError with what scancel says."""
+    """Cancel queued and running jobs. Raises ValueError with the error of scancel."""
     ended = subprocess.run(["scancel", *jobs], capture_output=True, text=True)
     if ended.returncode:
         raise ValueError(f"scancel: {ended.stderr.strip()}")
 
 
 def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> Any:
-    """Start a job as `ranks` processes of this machine; submitit's job, with `job_id` and `wait`.
+    """Start a job as `ranks` processes on this machine; returns submitit's job.
 
-    `gpus` are the devices that its processes see.
+    `gpus` are the devices that are visible to its processes.
     """
     executor = submitit.LocalExecutor(folder)
     executor.update_parameters(
@@ -105,17 +105,17 @@ def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> An
 
 
 def log_pattern(folder: Path, job: str) -> Path:
-    """Where the ranks of a job write, %t for the rank."""
+    """The log of a job's ranks, %t for the rank."""
     return folder / f"{job}_%t_log.out"
 
 
 def require_slurm() -> None:
-    """Raise ValueError where jobs cannot be submitted from."""
+    """Raise ValueError if jobs cannot be submitted from this machine."""
     missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
     if missing:
         raise ValueError(
-            f"{missing[0]} is not on this machine: submit where your cluster's SLURM is "
-            "installed, or give --local to run the same jobs here"
+            f"{missing[0]} is not installed on this machine: submit from a login node of your "
+            "cluster, or give --local to run the same jobs here"
         )
 
 
@@ -153,14 +153,14 @@ def _gpus(wants: Resources) -> str | int | None:
 
 
 def _options(wants: Resources, dependency: str | None) -> dict[str, Any]:
-    """A dependent of a job that failed is to end too, and not to wait for ever."""
+    """With a dependency, the job is cancelled if the one before it fails, instead of waiting."""
     link = {"kill-on-invalid-dep": "yes"} if dependency else {}
     extra = {name.replace("_", "-"): value for name, value in wants.extra.items()}
     return {"requeue": True, **extra, **link}
 
 
 def _srun_options(profile: Profile, wants: Resources) -> list[str]:
-    """srun does not take --cpus-per-task over from sbatch; a dead rank is to end its fellows."""
+    """srun does not inherit --cpus-per-task from sbatch; if one rank dies, all must end."""
     options = ["--kill-on-bad-exit=1"]
     if wants.cpus_per_task:
         options.append(f"--cpus-per-task={wants.cpus_per_task}")
@@ -179,7 +179,7 @@ def _python(profile: Profile) -> str:
 
 @contextmanager
 def _outside_of_jobs() -> Iterator[None]:
-    """Submit from within a job as from a login node: without its variables, on its cluster."""
+    """Submit from within a job as from a login node: without the job's variables."""
     if "SLURM_JOB_ID" not in os.environ:
         yield
         return
@@ -189,12 +189,12 @@ def _outside_of_jobs() -> Iterator[None]:
         yield
 
 
-def _refusal(request: Request, said: str) -> str:
-    """sbatch's first line is the cause, its last the same in general terms."""
-    lines = [line.partition("error: ")[2] or line for line in said.splitlines() if line.strip()]
-    cause = lines[0] if lines else "it did not say why"
+def _refusal(request: Request, error: str) -> str:
+    """The first line of sbatch's error is the specific one."""
+    lines = [line.partition("error: ")[2] or line for line in error.splitlines() if line.strip()]
+    cause = lines[0] if lines else "no reason given"
     message = f"sbatch refused job {request.name}: {cause}"
-    if "partition" in said.lower():
+    if "partition" in error.lower():
         message += _valid_partitions()
     return message
 

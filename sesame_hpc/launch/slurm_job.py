@@ -13,7 +13,7 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """`name` is what scontrol takes: 17, or 17_3 for a task of an array."""
+    """`name` is the id for scontrol: 17, or 17_3 for a task of an array."""
 
     name: str
     restarts: int
@@ -28,10 +28,10 @@ class SlurmJob:
         return cls(name, int(os.environ.get("SLURM_RESTART_COUNT", "0")))
 
     def requeue(self) -> str | None:
-        """Ask SLURM to run the job again; why not, where it will not.
+        """Requeue the job; returns the reason if SLURM refuses, else None.
 
-        A job that SLURM is requeueing or ending already is left to it, and so is one that it has
-        started again, as it does where it misses a node whose tasks still run.
+        Does nothing for a job that SLURM is requeueing or ending already, or has restarted, as it
+        does when it loses a node whose tasks still run.
         """
         is_over = self.state() not in ("RUNNING", "")
         if is_over or self._field("Restarts") not in ("", str(self.restarts)):
@@ -40,22 +40,22 @@ class SlurmJob:
         return refusal if refusal and self.state() == "RUNNING" else None
 
     def state(self) -> str:
-        """Such as RUNNING or CANCELLED; empty where SLURM does not say."""
+        """Such as RUNNING or CANCELLED; empty if unknown."""
         return self._field("JobState")
 
     def is_being_preempted(self) -> bool:
-        """It runs still, in its grace time."""
+        """Whether it is still running, in its grace time."""
         preempted = self._field("PreemptTime") not in ("", "None", "N/A")
         return preempted and self.state() == "RUNNING"
 
     def _field(self, name: str) -> str:
-        """Of `scontrol show job`; empty where there is none."""
+        """A field of `scontrol show job`; empty if it is missing."""
         found = re.search(rf"\b{name}=(\S+)", _scontrol("show", "job", self.name, "-o")[0])
         return found[1] if found else ""
 
 
 def _scontrol(*arguments: str) -> tuple[str, str]:
-    """What it printed, and why it failed: empty where it did not."""
+    """Its output, and its error: empty if it succeeded."""
     try:
         done = subprocess.run(
             ["scontrol", *arguments], capture_output=True, text=True, timeout=_SECONDS

@@ -1,4 +1,4 @@
-"""How the jobs of a run stand: what SLURM, the accounting, and the run folder know of each."""
+"""A snapshot of a run's jobs, from squeue, sacct and the run folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,22 +8,20 @@ from sesame_hpc.choices import JOBS
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.processes import is_alive
-from sesame_hpc.launch.queue import JobState, QueueError, ask_sacct, ask_squeue
+from sesame_hpc.launch.queue import JobState, QueueError, query_sacct, query_squeue
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["JobSnapshot", "active_jobs", "snapshots_of"]
 
 _UNKNOWN = "UNKNOWN"
-
-
-_QUEUE = "SLURM's queue does not answer"
+_QUEUE = "SLURM's queue is not available"
 
 
 @dataclass(frozen=True)
 class JobSnapshot:
     """The last job of each stage that was ever submitted, in the order of the chain.
 
-    `unknown` says in sentences what could not be found out, and why.
+    `unknown` are sentences on what could not be determined, and why.
     """
 
     run: Path
@@ -34,7 +32,7 @@ class JobSnapshot:
 
 
 def snapshots_of(ledgers: Sequence[Ledger]) -> list[JobSnapshot]:
-    """How the jobs of several runs stand, SLURM asked once for all."""
+    """Snapshots of several runs, with one query of SLURM for all."""
     latest = [_latest(ledger) for ledger in ledgers]
     jobs = [
         record.job
@@ -42,7 +40,7 @@ def snapshots_of(ledgers: Sequence[Ledger]) -> list[JobSnapshot]:
         for submission, record in each.values()
         if submission.executor == "slurm" and record.job
     ]
-    known, warnings = _ask(jobs)
+    known, warnings = _query(jobs)
     return [
         _snapshot(ledger, each, known, warnings)
         for ledger, each in zip(ledgers, latest, strict=True)
@@ -71,7 +69,7 @@ def _snapshot(
     lost = [stage for stage, state in states.items() if state.state == _UNKNOWN]
     unknown = warnings if lost else ()
     if lost and not warnings:
-        unknown = (f"nobody remembers how {', '.join(lost)} of {ledger.run.name} ended",)
+        unknown = (f"how {', '.join(lost)} of {ledger.run.name} ended",)
     return JobSnapshot(
         ledger.run,
         {stage: submission for stage, (submission, _) in latest.items()},
@@ -84,11 +82,11 @@ def _snapshot(
 def active_jobs(snapshot: JobSnapshot) -> dict[str, str]:
     """{stage: job id} of what is queued or running.
 
-    Raises ValueError where SLURM's queue cannot be asked about a job that is not finished.
+    Raises ValueError if SLURM's queue is not available for a job that is not finished.
     """
     if any(_QUEUE in text for text in snapshot.unknown):
         raise ValueError(
-            f"whether jobs of {snapshot.run} are queued or running cannot be asked: "
+            f"whether jobs of {snapshot.run} are queued or running is not known: "
             + "; ".join(snapshot.unknown)
         )
     return {
@@ -98,21 +96,21 @@ def active_jobs(snapshot: JobSnapshot) -> dict[str, str]:
     }
 
 
-def _ask(jobs: Sequence[str]) -> tuple[dict[str, JobState], tuple[str, ...]]:
-    """What is known, and sentences on what cannot be."""
+def _query(jobs: Sequence[str]) -> tuple[dict[str, JobState], tuple[str, ...]]:
+    """The known states, and sentences on what is not known."""
     warnings = []
     known: dict[str, JobState] = {}
     try:
-        known = ask_squeue(jobs)
+        known = query_squeue(jobs)
     except QueueError as error:
         warnings.append(f"{_QUEUE} ({error})")
     missing = [job for job in jobs if job not in known]
     if missing:
         try:
-            known = ask_sacct(missing) | known
+            known = query_sacct(missing) | known
         except QueueError as error:
             warnings.append(
-                f"how jobs ended that SLURM has forgotten: there is no accounting ({error})"
+                f"how jobs ended that squeue no longer lists: there is no accounting ({error})"
             )
     return known, tuple(warnings)
 
@@ -126,7 +124,7 @@ def _of_slurm(record: JobRecord, known: dict[str, JobState]) -> JobState:
 
 
 def _local(submission: Submission, record: JobRecord) -> JobState:
-    """A job of a local chain: what the chain wrote down, unless it died before it could."""
+    """A job of a local chain: as the chain recorded it, unless its process died before that."""
     assert submission.process is not None
     name = record.job or ""
     if record.end is not None:
@@ -141,7 +139,7 @@ def _local(submission: Submission, record: JobRecord) -> JobState:
 
 
 def _corrected(folder: RunFolder, stage: str, state: JobState) -> JobState:
-    """What nobody remembers may have left its result."""
+    """A job in an unknown state is completed if its result is in the run folder."""
     if state.state == _UNKNOWN and is_finished(folder, stage):
         return replace(state, state="COMPLETED")
     return state

@@ -1,4 +1,4 @@
-"""The state of runs: their jobs, how far each stage is, and what went wrong."""
+"""The status of runs: their jobs, the progress of each stage, and failures."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.choices import JOBS
-from sesame_hpc.launch.failures import cause_of, last_words
+from sesame_hpc.launch.failures import cause_of, last_message
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import LEDGER, JobRecord, Ledger
 from sesame_hpc.launch.progress import Progress, read_records, stage_progress
@@ -23,10 +23,10 @@ _GOOD = ("COMPLETED", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage; None where it is not known, or there is nothing of the kind.
+    """One stage; None stands for what is unknown or does not apply.
 
-    `state` is SLURM's word; None where nothing was submitted and nothing is finished. `words` are
-    why it failed or waits, or the last that it said of itself.
+    `state` is SLURM's, None if the stage was not submitted and is not finished. `message` is why it
+    failed or waits, or its own last message.
     """
 
     stage: str
@@ -35,7 +35,7 @@ class StageStatus:
     nodes: str | None
     restarts: int | None
     progress: Progress | None
-    words: str | None
+    message: str | None
     log: str | None
 
     @property
@@ -49,7 +49,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """`unknown` are sentences on what could not be found out."""
+    """`unknown` are sentences on what could not be determined."""
 
     run: Path
     stages: tuple[StageStatus, ...]
@@ -57,7 +57,7 @@ class RunStatus:
 
     @property
     def current(self) -> StageStatus:
-        """The stage to look at: one that runs or failed, else the next, else the last."""
+        """The stage to show: a running or failed one, else the next, else the last."""
         for wanted in (
             lambda stage: stage.state == "RUNNING",
             lambda stage: stage.is_bad,
@@ -70,14 +70,14 @@ class RunStatus:
 
     @property
     def is_active(self) -> bool:
-        """Whether anything of it is queued or running, so that looking again may show more."""
+        """Whether any of its jobs is queued or running."""
         return any(stage.is_active and stage.state != "UNKNOWN" for stage in self.stages)
 
 
 def run_folders(path: Path) -> list[Path]:
     """The run folders of a sweep's folder, or the run folder itself.
 
-    Raises FileNotFoundError where it is neither.
+    Raises FileNotFoundError if it is neither.
     """
     points = read_sweep(path)
     if points:
@@ -90,13 +90,13 @@ def run_folders(path: Path) -> list[Path]:
 
 
 def find_runs(root: Path) -> list[Path]:
-    """Run folders below `root`, and in sweeps below it, that have jobs; in alphabetic order."""
+    """Run folders with jobs in `root` and in the sweeps in it, in alphabetical order."""
     ledgers = [*root.glob(f"*/{LEDGER}"), *root.glob(f"*/*/{LEDGER}")]
     return sorted(path.parent for path in ledgers)
 
 
 def status_of(runs: Sequence[Path]) -> list[RunStatus]:
-    """SLURM is asked once for all of them."""
+    """The status of each run, with one query of SLURM for all."""
     snapshots = snapshots_of([Ledger(run) for run in runs])
     return [_run_status(snapshot) for snapshot in snapshots]
 
@@ -128,7 +128,7 @@ def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> S
         nodes=state.nodes or None,
         restarts=_restarts(snapshot.run, record) if restarts is None else restarts,
         progress=progress,
-        words=_words(snapshot, name, state, record),
+        message=_words(snapshot, name, state, record),
         log=str(log) if log else None,
     )
 
@@ -139,23 +139,23 @@ def _words(snapshot: JobSnapshot, name: str, state: JobState, record: JobRecord)
     if state.state == "PENDING" and not state.restarts:
         return _why_waiting(snapshot, state, record)
     if state.state in _GOOD:
-        return last_words(snapshot.run, record)
+        return last_message(snapshot.run, record)
     before = _failed_before(snapshot, name)
     if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
         return f"cancelled, since {before} did not complete"
-    return cause_of(snapshot.run, record) or _WITHOUT_WORDS.get(state.state)
+    return cause_of(snapshot.run, record) or _DEFAULT_MESSAGES.get(state.state)
 
 
-_WITHOUT_WORDS = {
+_DEFAULT_MESSAGES = {
     "CANCELLED": "cancelled",
-    "NODE_FAIL": "a node of it died",
-    "OUT_OF_MEMORY": "it took more memory than it asked for (mem)",
+    "NODE_FAIL": "one of its nodes failed",
+    "OUT_OF_MEMORY": "it used more memory than requested (mem)",
     "TIMEOUT": "it reached its time limit before it could save (time, signal_delay)",
 }
 
 
 def _failed_before(snapshot: JobSnapshot, name: str) -> str | None:
-    """The stage of the same chain that made this one impossible."""
+    """The earlier stage of the same chain that did not complete."""
     chain = [
         stage for stage, own in snapshot.submissions.items() if own == snapshot.submissions[name]
     ]
@@ -179,7 +179,7 @@ def _why_waiting(snapshot: JobSnapshot, state: JobState, record: JobRecord) -> s
 
 
 def _restarts(run: Path, record: JobRecord) -> int | None:
-    """As the run folder remembers it, where SLURM does not."""
+    """From the run folder, if SLURM does not give it."""
     path = RunFolder(run).environment_file
     if record.job is None or not path.exists():
         return None

@@ -26,7 +26,7 @@ _STYLES = {
 
 
 def run_table(status: RunStatus) -> RenderableType:
-    """The stages of one run, and below them what went wrong, waits, or is not known."""
+    """The stages of one run, and below them messages and what is not known."""
     table = _table("stage", "job", "state", "nodes", "restarts", "epoch", "loss", "img/s", "ETA")
     for stage in status.stages:
         progress = stage.progress
@@ -39,33 +39,33 @@ def run_table(status: RunStatus) -> RenderableType:
             restarts,
             *_progress(progress, running=stage.state == "RUNNING"),
         )
-    spoken = [stage for stage in status.stages if stage.words]
-    words = [
+    with_messages = [stage for stage in status.stages if stage.message]
+    lines = [
         _line(", ".join(stage.stage for stage in group), text, bad=any(s.is_bad for s in group))
-        for text, group in _grouped(spoken).items()
+        for text, group in _grouped(with_messages).items()
     ]
-    return Group(Text(str(status.run), style="bold"), table, *words, *_unknown([status]))
+    return Group(Text(str(status.run), style="bold"), table, *lines, *_unknown([status]))
 
 
 def _grouped(stages: Sequence[StageStatus]) -> dict[str, list[StageStatus]]:
     groups: dict[str, list[StageStatus]] = {}
     for stage in stages:
-        groups.setdefault(stage.words or "", []).append(stage)
+        groups.setdefault(stage.message or "", []).append(stage)
     return groups
 
 
 def overview_table(title: str, statuses: Sequence[RunStatus], root: Path) -> RenderableType:
-    """A run a row, each by its current stage; names are relative to `root`."""
+    """One row per run, with its current stage; names are relative to `root`."""
     table = _table("run", "stage", "job", "state", "restarts", "epoch", "loss", "ETA")
-    words = []
+    lines = []
     for status in statuses:
         stage, name = status.current, _name(status.run, root)
         epoch, loss, _, eta = _progress(stage.progress, running=stage.state == "RUNNING")
         restarts = "" if stage.restarts is None else str(stage.restarts)
         table.add_row(name, stage.stage, stage.job or "", _state(stage), restarts, epoch, loss, eta)
-        if stage.words and stage.is_bad:
-            words.append(_line(f"{name}, {stage.stage}", stage.words, bad=True))
-    return Group(Text(title, style="bold"), table, *words, *_unknown(statuses))
+        if stage.message and stage.is_bad:
+            lines.append(_line(f"{name}, {stage.stage}", stage.message, bad=True))
+    return Group(Text(title, style="bold"), table, *lines, *_unknown(statuses))
 
 
 def to_json(status: RunStatus) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _state(stage: StageStatus) -> Text:
 
 
 def _nodes(nodes: str | None) -> str:
-    """The list of them, or how many where that is long."""
+    """The node list, or its length if that is long."""
     if nodes is None or len(nodes) <= _LONGEST_NODES:
         return nodes or ""
     return f"{len(expand_nodes(nodes))} nodes"
@@ -128,8 +128,8 @@ def _duration(seconds: float | None) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{round(seconds) % 60:02}"
 
 
-def _line(what: str, words: str, bad: bool) -> Text:
-    shown = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1].rstrip()}…"
+def _line(what: str, message: str, bad: bool) -> Text:
+    shown = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1].rstrip()}…"
     return Text.assemble((f"{what}: ", "bold red" if bad else "bold"), shown)
 
 

@@ -1,4 +1,4 @@
-"""A plan's jobs as a chain in SLURM's queue, or as the scripts that it would get."""
+"""A plan's jobs as a chain of SLURM jobs, or as their scripts."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ _LONGEST_NAME = 80
 
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
-    """(stage, sbatch script) of each job; in dependencies names stand for the ids to come."""
+    """(stage, sbatch script) of each job; dependencies have placeholders for job ids."""
     before: str | None = None
     for stage in plan.jobs:
         request = _request(plan, profile, stage, before, parallel)
@@ -34,10 +34,10 @@ def submit_plan(
     parallel: int | None,
     tell: Callable[[str, str], None],
 ) -> None:
-    """Submit the chain, and note it in each run's jobs.json; `tell(stage, id)` after each job.
+    """Submit the chain, and record it in each run's jobs.json; `tell(stage, id)` after each job.
 
-    Where sbatch refuses one, those before it are cancelled, and ValueError says why. They are
-    cancelled, too, where the user interrupts.
+    If sbatch refuses a job, those before it are cancelled, and ValueError says why. They are also
+    cancelled if the user interrupts.
     """
     require_slurm()
     created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
@@ -62,7 +62,7 @@ def submit_plan(
 
 
 def write_runs(plan: Plan) -> None:
-    """The settings that the jobs will read: later changes of the config file do not count."""
+    """Write the settings that the jobs will read; later changes of the config have no effect."""
     for run in plan.runs:
         run.folder.path.mkdir(parents=True, exist_ok=True)
         run.folder.write_settings(run.config)
@@ -86,7 +86,7 @@ def _request(
 
 
 def _plain(name: str) -> str:
-    """What every SLURM takes in a job's name, and its tables have room for."""
+    """A job name of characters that every SLURM accepts, and of a length that its tables show."""
     return re.sub(r"[^A-Za-z0-9._=,+-]", "_", name)[:_LONGEST_NAME]
 
 
@@ -107,10 +107,10 @@ def _folders(plan: Plan) -> list[Path]:
 
 
 def _rollback(ids: list[str], created: list[Path]) -> str:
-    """Leave no half of a chain behind, nor folders of a run of which nothing was submitted."""
+    """Cancel a partial chain; remove new folders if no job was submitted."""
     if not ids:
         for path in created:
             shutil.rmtree(path, ignore_errors=True)
         return ""
     cancel(ids)
-    return f". Cancelled again: {', '.join(ids)}"
+    return f". Cancelled: {', '.join(ids)}"

@@ -1,4 +1,4 @@
-"""Sweeps: settings with several values each, every combination a run of its own."""
+"""Sweeps: settings with several values each; every combination is a run."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ class Point:
 def sweep_points(arrays: Sequence[str]) -> list[Point]:
     """Every combination of arrays such as "seed=0,1,2"; the last one varies fastest.
 
-    Values are YAML, so that lists can be given: masking.regions=[1,1],[1,3].
+    Values are YAML, so they can be lists: masking.regions=[1,1],[1,3].
     """
     axes = [_axis(text) for text in arrays]
     keys = [key for key, _ in axes]
@@ -50,7 +50,7 @@ def _axis(text: str) -> tuple[str, list[str]]:
     if not (key and equals and raw.strip()):
         raise ValueError(f"--array {text!r}: write it as key.sub=value,value,...")
     if key == "output" or key.startswith("output."):
-        raise ValueError("--array output=...: each point gets its own folder in output by itself")
+        raise ValueError("--array output=...: each point gets its own folder in output")
     try:
         node = yaml.compose(f"[{raw}]")
     except yaml.YAMLError as error:
@@ -78,14 +78,14 @@ def _check_names(names: list[str]) -> None:
 
 
 def write_sweep(output: Path, points: Sequence[Point]) -> None:
-    """Note the points, beside those that were submitted to the same folder before."""
+    """Record the points, in addition to those submitted to the same folder before."""
     names = {point.name for point in points}
     points = [*(each for each in read_sweep(output) if each.name not in names), *points]
     write_json_atomic(output / SWEEP, {"points": [asdict(point) for point in points]})
 
 
 def read_sweep(output: Path) -> list[Point]:
-    """The points of a sweep's folder; [] where there is no sweep."""
+    """The points of a sweep's folder; [] if it is not a sweep."""
     try:
         text = (output / SWEEP).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):

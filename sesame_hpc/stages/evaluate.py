@@ -94,7 +94,7 @@ class _Network:
             rank=world.rank,
             world_size=world.size,
         )
-        with world.answering():
+        with world.detecting_failures():
             return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
 
 

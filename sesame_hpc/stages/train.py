@@ -48,7 +48,7 @@ def train(config: Config, only: str | None = None) -> None:
 
     stages = {"preliminary": preliminary, "pretrain": pretrain, "finetune": finetune}
     world = connect(config.runtime)
-    with world.answering():
+    with world.detecting_failures():
         earlier = folder.config() if folder.config_file.exists() else None
         resolved = resolve_precision(config, earlier, world.device) if world.is_main else None
         config = world.share(resolved)

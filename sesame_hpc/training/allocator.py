@@ -1,4 +1,4 @@
-"""How the CPU's memory is handed out to tensors."""
+"""The allocator of CPU tensors."""
 
 from ctypes import CDLL
 
@@ -7,14 +7,14 @@ __all__ = ["keep_freed_memory"]
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _NEVER = 2**31 - 1
 _LARGE = (1 << 30, 1 << 25)
-"""The largest block that need not come from the kernel: as wished, and what older glibc allows."""
+"""Largest block that is kept for reuse, in bytes: the preferred limit, and that of older glibc."""
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep what tensors free for the next ones; returns whether that was possible.
+    """Make glibc keep freed blocks for the next tensors; returns whether that was possible.
 
-    By default it gives large blocks back to the kernel at once. A training step then gets the same
-    memory thousands of pages at a time, each cleared at its first touch, again and again.
+    By default it returns large blocks to the kernel at once. Each training step then maps the same
+    memory anew, and every page is cleared at its first touch.
     """
     try:
         mallopt = CDLL(None).mallopt

@@ -43,7 +43,7 @@ class _Stage:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds, at the pace since this process began the stage."""
+        """Seconds, at the rate since this process started the stage."""
         taken = self.step - self.first_step
         return self.seconds / taken * (self.total - self.step) if taken > 0 else None
 
@@ -51,9 +51,9 @@ class _Stage:
 class Display:
     """Shows the stages of a run; a context manager. Only rank 0 should have it `enabled`.
 
-    On a terminal a small table redraws itself; elsewhere a line is written at the end of an epoch
-    (every few seconds at most), every half minute within long epochs, and for each held-out NME.
-    `clock` gives seconds and never goes back.
+    On a terminal it is a live table. Elsewhere a line is written at the end of each epoch (at most
+    every few seconds), every half minute within long epochs, and for each held-out NME. `clock`
+    returns monotonic seconds.
     """
 
     def __init__(
@@ -94,14 +94,15 @@ class Display:
         self.close()
 
     def stage(self, name: str, epochs: int, steps_per_epoch: int, first_step: int = 0) -> None:
-        """Begin a stage of `epochs` x `steps_per_epoch` steps, `first_step` of them done before."""
+        """Start a stage of `epochs` x `steps_per_epoch` steps; it resumes at `first_step`."""
         self._rates = self._machine = ""
         self._current = self._stages[name] = _Stage(
             name, epochs, steps_per_epoch, first_step, first_step, started=self._clock()
         )
         if self._plain:
             resumed = f", from step {first_step}" if first_step else ""
-            self._line(f"{name}: {epochs} epochs of {steps_per_epoch} steps{resumed}")
+            length = f"{_count(epochs, 'epoch')} of {_count(steps_per_epoch, 'step')}"
+            self._line(f"{name}: {length}{resumed}")
 
     def update(self, epoch: int, step: int, loss: float, lr: float, throughput: Throughput) -> None:
         """After a step. `epoch` counts from 0; `step` is the number of the stage's steps done."""
@@ -126,7 +127,7 @@ class Display:
             )
 
     def message(self, text: str) -> None:
-        """A line of text that stays."""
+        """Print a line of text, above the table."""
         if self._live or self._plain:
             self._line(text)
 
@@ -155,7 +156,7 @@ class Display:
         table = Table.grid(padding=(0, 1), expand=False)
         for justify in ("left", "left", "right", "right", "right"):
             table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        idle = "waiting" if self._current is None else "done before"
+        idle = "waiting" if self._current is None else "finished"
         for stage in self._stages.values():
             table.add_row(*_row(stage, stage is self._current, idle))
             if stage is self._current:
@@ -170,7 +171,7 @@ class Display:
 
 
 def _row(stage: _Stage, current: bool, idle: str) -> tuple[RenderableType, ...]:
-    """One stage; `idle` says how one stands that has not run in this process."""
+    """One stage; `idle` is the text for a stage that has not run in this process."""
     if not stage.total:
         return Text(stage.name, style="dim"), Text(idle, style="dim"), "", "", ""
     return (
@@ -184,7 +185,12 @@ def _row(stage: _Stage, current: bool, idle: str) -> tuple[RenderableType, ...]:
 
 def _of_the_machine(throughput: Throughput) -> str:
     wait, mfu, peak = throughput.data_wait, throughput.mfu, throughput.peak_memory_gib
-    return f"waited {100 * wait:.0f} % for data, MFU {100 * mfu:.0f} %, peak {peak:.1f} GiB"
+    return f"data wait {100 * wait:.0f} %, MFU {100 * mfu:.0f} %, peak {peak:.1f} GiB"
+
+
+def _count(number: int, what: str) -> str:
+    """1, "epoch" -> "1 epoch"."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ __all__ = ["ModelEMA"]
 class ModelEMA:
     """average <- decay * average + (1 - decay) * weights, once per optimizer step.
 
-    Buffers (batch-norm statistics, already averages) are taken as they are.
+    Buffers (batch-norm statistics, already averages) are those of the network.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -23,7 +23,7 @@ class ModelEMA:
         torch._foreach_lerp_(self._average, self._weights, 1.0 - self._decay)
 
     def state(self) -> list[Tensor]:
-        """What a checkpoint keeps."""
+        """The averaged weights, for a checkpoint."""
         return self._average
 
     def restore(self, state: list[Tensor]) -> None:

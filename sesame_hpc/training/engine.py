@@ -1,7 +1,7 @@
 """The DeepSpeed engine, and the only module that names DeepSpeed.
 
-The same engine trains one CPU process and many GPU ranks: a client Adam, the learning rate advanced
-at every optimizer step, gradient accumulation, clipping, torch_autocast, ZeRO 0 or 1, and
+The same engine trains one CPU process and many GPU ranks: a client Adam, a learning rate that
+advances every optimizer step, gradient accumulation, clipping, torch_autocast, ZeRO 0 or 1, and
 checkpoints that are read with `weights_only=True`. With ZeRO 0, no step waits for the device.
 """
 
@@ -30,7 +30,7 @@ def _import_deepspeed(device: torch.device) -> Any:
     os.environ.setdefault("LOCAL_RANK", "0")
     import deepspeed
 
-    # This op serves inference over shared memory alone; without it no C++ compiler is needed.
+    # Only inference over shared memory uses this op; without it no C++ compiler is needed.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     return deepspeed
@@ -49,7 +49,7 @@ def _deepspeed_config(stage: StageConfig, runtime: RuntimeConfig, world: World) 
             "dtype": "bfloat16",
         },
         "steps_per_print": 2**62,
-        "timers": {"throughput": {"enabled": False}},  # it awaits the device twice a step
+        "timers": {"throughput": {"enabled": False}},  # it waits for the device twice per step
     }
 
 
@@ -81,13 +81,14 @@ class Engine:
             config=_deepspeed_config(stage, runtime, world),
         )
         self._engine.checkpoint_engine.load = _load_weights_only
-        # With ZeRO 0 its clipping awaits the device, and its reduction copies all gradients twice.
+        # With ZeRO 0, DeepSpeed's clipping waits for the device, and its reduction copies all
+        # gradients twice.
         self._clip = runtime.clip if runtime.zero_stage == 0 else 0.0
         self._engine.enable_backward_allreduce = world.size > 1 or runtime.zero_stage > 0
-        # Its own looks for the parameters anew in every step; ZeRO does not call it.
+        # DeepSpeed's own collects the parameters again in every step; ZeRO does not call it.
         self._engine.zero_grad = optimizer.zero_grad
         if runtime.channels_last and runtime.zero_stage == 0:
-            # After `initialize`, whose broadcasts take contiguous parameters only, as ZeRO 1 does.
+            # After `initialize`, whose broadcasts need contiguous parameters, as ZeRO 1 does.
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -104,16 +105,16 @@ class Engine:
         return self._engine(images)
 
     def step(self, loss: Tensor) -> None:
-        """Backward of one micro-step's mean loss; at the accumulation boundary also the update."""
+        """Backward of one micro-step's mean loss, then `update`."""
         self.backward(loss)
         self.update()
 
     def backward(self, loss: Tensor) -> None:
-        """The gradients of one micro-step's mean loss, over all ranks where it is the last."""
+        """Add the gradients of one micro-step's mean loss; reduce over ranks at the last one."""
         self._engine.backward(loss)
 
     def update(self) -> None:
-        """The end of a micro-step: at the accumulation boundary, clipping and a step of Adam."""
+        """End a micro-step: at the accumulation boundary, clip and take a step of Adam."""
         if self._clip and self._engine.is_gradient_accumulation_boundary():
             nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
         self._engine.step()

@@ -1,4 +1,4 @@
-"""The machine, the versions and the source that a run came from."""
+"""The machine, package versions and source revision of a run."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ _SLURM = (
 
 
 def required_packages() -> dict[str, str]:
-    """The packages that this install was declared to need, each with its least version."""
+    """The packages that sesame-hpc requires, each with its minimum version."""
     needs = metadata.requires(_DISTRIBUTION) or []
     found = (re.match(r"([\w.-]+)\s*>=\s*([\d.]+)\s*$", need) for need in needs)
     return {match[1]: match[2] for match in found if match}

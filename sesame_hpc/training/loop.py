@@ -29,10 +29,10 @@ __all__ = ["Data", "Instruments", "Learner", "Schedule", "TrainingLoop"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long stage `name` trains, and what comes when.
+    """How long stage `name` trains, and when it validates and saves.
 
-    `accumulation` micro-batches make one optimizer step. Validation, images and checkpoints come at
-    the ends of the epochs that `log` and `checkpoint` name, and at the last.
+    `accumulation` micro-batches make one optimizer step. Validation, images and checkpoints are due
+    at the end of the epochs given by `log` and `checkpoint`, and of the last epoch.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Schedule:
     checkpoint: CheckpointConfig
 
     def is_due(self, epoch: int, every: int) -> bool:
-        """Whether something is to happen at the end of `epoch`, as at that of the last."""
+        """Whether what happens every `every` epochs (0: only at the last) is due after `epoch`."""
         return epoch + 1 == self.epochs or (every > 0 and (epoch + 1) % every == 0)
 
     def saves_at_epoch(self, epoch: int) -> bool:
@@ -55,7 +55,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Learner:
-    """The network in training: objective, engine, EMA if any, and where its state is kept."""
+    """The network in training: objective, engine, EMA if any, and checkpoints."""
 
     task: Task
     engine: Engine
@@ -69,7 +69,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Data:
-    """The batches, and the faces that they leave out."""
+    """The batches, and the faces that they skip."""
 
     loader: TrainLoader
     skipped: SkippedFaces
@@ -77,7 +77,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Instruments:
-    """What is measured and shown."""
+    """Metrics, display and profiler."""
 
     monitor: Monitor
     window: MetricsWindow
@@ -85,7 +85,7 @@ class Instruments:
 
 
 class TrainingLoop:
-    """Trains `learner` on `data` by `schedule`, until its end or until the ranks agree to stop."""
+    """Trains `learner` on `data` for `schedule`, to its end or until the ranks agree to stop."""
 
     def __init__(
         self,
@@ -107,11 +107,11 @@ class TrainingLoop:
     def run(self) -> dict[str, Any]:
         """Train to the end. Collective.
 
-        Returns `seconds`, without what an interruption threw away, and the sample ids `skipped`:
-        the training faces whose images could not be read.
+        Returns `seconds` of training, without work that an interruption lost, and `skipped`, the
+        sample ids of the training faces whose images could not be read.
 
         Raises:
-            FloatingPointError: a loss is not finite; what was checkpointed before stays.
+            FloatingPointError: a loss is not finite; earlier checkpoints are kept.
             Interrupted: the ranks agreed to stop, and saved.
         """
         step = self._resume()
@@ -170,8 +170,8 @@ class TrainingLoop:
     def _between_steps(self, epoch: int, step: int) -> None:
         save = self.schedule.saves_at_step(step)
         record = save or step % self.schedule.log.every_steps == 0
-        # A record waits for the device. No rank does so before all have queued this step's work:
-        # one that does not come is then missed by the control messages, which can name it.
+        # A record waits for the device. No rank does so before all have queued this step's work,
+        # so that a missing rank is noticed by the control group, which can name it.
         stop = self.stop.wait() if record else self.stop.poll()
         if record or stop:
             self._record(epoch, step)
@@ -181,7 +181,7 @@ class TrainingLoop:
         self._raise_if_stopping(stop, step)
 
     def _end_epoch(self, epoch: int, step: int) -> None:
-        """To stop, time is short: the checkpoint comes first, and the validation on return."""
+        """When stopping, time is short: save first, and validate after resuming."""
         stop = self.stop.wait()
         self._record(epoch, step)
         self.data.skipped.collect(self.schedule.name, epoch, step)
@@ -197,7 +197,7 @@ class TrainingLoop:
             raise Interrupted(self.schedule.name, step, stop)
 
     def _validate(self, epoch: int, step: int) -> None:
-        """The validation and the images that are due at the end of `epoch`."""
+        """Run the validation and save the images that are due at the end of `epoch`."""
         schedule, task = self.schedule, self.learner.task
         if schedule.is_due(epoch, schedule.log.eval_epochs):
             figures = task.validate()

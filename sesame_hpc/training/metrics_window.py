@@ -1,4 +1,4 @@
-"""What happened between two log records: mean loss, throughput, the stop on a loss that is none."""
+"""Metrics between two log records: mean loss, throughput, and an error for a non-finite loss."""
 
 import math
 import time
@@ -16,10 +16,10 @@ __all__ = ["MetricsWindow"]
 
 
 class MetricsWindow:
-    """Collects losses on the device; looks at them only when `flush` is called.
+    """Collects losses on the device; reads them only when `flush` is called.
 
-    `images_at_full_rate` is how many images a second one rank would train if it did nothing but
-    the network's FLOPs at the rate of a matrix product (see `Throughput.mfu`).
+    `images_at_full_rate` is how many images per second one rank would train if it computed the
+    network's FLOPs at the rate of a matrix product (see `Throughput.mfu`).
     """
 
     def __init__(self, world: World, images_at_full_rate: float) -> None:
@@ -32,7 +32,7 @@ class MetricsWindow:
         self._start = time.perf_counter()
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches; how long they are waited for is measured."""
+        """The same batches; measures how long the device waits for them."""
         return self._wait.watch(batches)
 
     def add(self, loss: Tensor, sample_ids: Tensor) -> None:
@@ -59,7 +59,7 @@ class MetricsWindow:
         if named := sorted(sample for ids in bad_ids for sample in ids):
             raise FloatingPointError(
                 f"the loss is not finite at {where}; the batch held sample ids {named}. "
-                "No checkpoint was written since the last good one."
+                "No checkpoint was written after the last finite record."
             )
         self._losses, self._ids, self._images = [], [], 0
         self._start = time.perf_counter()
@@ -73,5 +73,5 @@ class MetricsWindow:
         return math.fsum(means) / len(means), throughput
 
     def restart_clock(self) -> None:
-        """Leave what happened since the last flush (evaluation, checkpoint) out of the rate."""
+        """Exclude the time since the last flush (evaluation, checkpoint) from the rate."""
         self._start = time.perf_counter()

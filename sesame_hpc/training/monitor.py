@@ -1,4 +1,4 @@
-"""What rank 0 tells of the training: the live display, metrics.jsonl and TensorBoard."""
+"""Rank 0's output during training: the live display, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,7 +21,7 @@ __all__ = ["Monitor"]
 class Monitor:
     """Shows and records; does nothing on ranks other than 0. A context manager.
 
-    Epochs count from 0 here and from 1 in what people read.
+    Epochs count from 0 here, and from 1 in the display and the records.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Monitor:
             self._log.close()
 
     def start(self, stage: str, epochs: int, steps_per_epoch: int, first_step: int) -> None:
-        """A stage begins, or goes on after `first_step` steps: records beyond it are dropped."""
+        """Start a stage, or resume it at `first_step`, dropping the records after that step."""
         self._display.stage(stage, epochs, steps_per_epoch, first_step)
         if self._log:
             self._log.truncate(stage, first_step)
@@ -67,8 +67,8 @@ class Monitor:
         self._write(stage, epoch, step, figures)
 
     def skipped(self, stage: str, epoch: int, step: int, new: list[int], total: int) -> None:
-        """Sample ids that are left out from now on, and how many the stage leaves out in all."""
-        faces = f"{total} unreadable face{'s' * (total > 1)} left out"
+        """`new` sample ids that are skipped from now on; `total` is the stage's count so far."""
+        faces = f"{total} unreadable face{'s' * (total != 1)} skipped"
         self._display.message(f"{stage}: {faces}; new: {', '.join(map(str, new))}")
         self._write(stage, epoch, step, {"skipped": total})
 
@@ -76,7 +76,7 @@ class Monitor:
         self._display.message(text)
 
     def show(self, draw: Callable[[Console], None]) -> None:
-        """Let `draw` print something that stays, above the live display."""
+        """Let `draw` print above the live display."""
         draw(self._console)
 
     def _write(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:

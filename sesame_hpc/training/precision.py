@@ -1,4 +1,4 @@
-"""In which precision a run computes, where the config leaves it to the machine."""
+"""The precision of a run, where the config leaves the choice to the machine."""
 
 import torch
 
@@ -8,10 +8,10 @@ __all__ = ["autocast_dtype", "resolve_precision"]
 
 
 def autocast_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
-    """float32 or bfloat16, what convolutions and matrix products compute in.
+    """The dtype of convolutions and matrix products: float32 or bfloat16.
 
-    `auto` is bfloat16 where the device multiplies it by itself, without a detour over float32:
-    NVIDIA's GPUs since Ampere, and CPUs with AVX512-BF16 or AMX.
+    `auto` is bfloat16 where the device multiplies it in hardware: NVIDIA GPUs since Ampere, and
+    CPUs with AVX512-BF16 or AMX.
     """
     wanted = runtime.precision
     if wanted == "bf16" or (wanted == "auto" and _multiplies_bf16(device)):
@@ -24,15 +24,15 @@ def _multiplies_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     try:
         able = torch.cpu.get_capabilities()
-    except (AttributeError, RuntimeError):  # an older torch, or a processor that it does not know
+    except (AttributeError, RuntimeError):  # an older torch, or a processor it cannot query
         return False
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def resolve_precision(config: Config, earlier: Config | None, device: torch.device) -> Config:
-    """`config` with `auto` replaced, so that a run keeps its precision wherever it goes on.
+    """`config` with `auto` replaced, so that a run keeps its precision wherever it resumes.
 
-    A run that is continued keeps what `earlier`, the config that it wrote down, says.
+    A resumed run keeps the precision of `earlier`, the config in its run folder.
     """
     if config.runtime.precision != "auto":
         return config

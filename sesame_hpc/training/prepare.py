@@ -1,4 +1,4 @@
-"""What the runtime settings do to a network before the engine gets it."""
+"""Compilation and activation checkpointing, applied to a network before the engine wraps it."""
 
 import shutil
 
@@ -14,7 +14,7 @@ __all__ = ["compiled_unit", "prepare_network"]
 
 
 def compiled_unit(runtime: RuntimeConfig, device: torch.device) -> CompileUnit | None:
-    """What is compiled at a time; None where nothing is.
+    """The unit of compilation; None if nothing is compiled.
 
     `auto` compiles regions on CUDA where there is a C compiler, which Triton needs. Raises
     ValueError for CUDA graphs on another device.

@@ -1,7 +1,7 @@
 """Where a training step's time goes: a table of phases and operators, and a torch profiler trace.
 
-After a warm-up, some steps are timed phase by phase, with the device awaited between phases; then
-some are traced as they are. Neither changes what is computed.
+After a warm-up, some steps are timed phase by phase, with a wait for the device after each phase;
+then some steps are traced without waiting. Neither changes what is computed.
 """
 
 import time
@@ -29,7 +29,7 @@ Show = Callable[[Callable[[Console], None]], None]
 
 
 class NoProfiler:
-    """Watches nothing."""
+    """Does nothing."""
 
     def step(self) -> AbstractContextManager[None]:
         """Around each optimizer step."""
@@ -43,7 +43,7 @@ class NoProfiler:
 class StepProfiler(NoProfiler):
     """Profiles the first steps of `stage`; writes the trace to `path`, and shows the table.
 
-    `path` is of the kind *.json.gz, which chrome://tracing and Perfetto open.
+    `path` ends in .json.gz, which chrome://tracing and Perfetto open.
     """
 
     def __init__(self, stage: str, path: Path, device: torch.device, show: Show) -> None:
@@ -104,7 +104,7 @@ class StepProfiler(NoProfiler):
         self._show(lambda console: _print(console, phases, operators, self._path))
 
     def _phases(self) -> Table:
-        table = _table(self._stage, "ms a step", "%")
+        table = _table(self._stage, "ms per step", "%")
         total = sum(self._spent.values())
         for name, seconds in [*self._spent.items(), ("all", total)]:
             share = 100 * seconds / total
@@ -121,7 +121,7 @@ class StepProfiler(NoProfiler):
             if event.key not in PHASES
         ]
         total = sum(ms for ms, _ in rows)
-        table = _table("operator", "calls a step", "ms a step", "%")
+        table = _table("operator", "calls per step", "ms per step", "%")
         for ms, event in sorted(rows, key=lambda row: -row[0])[:_OPERATORS]:
             calls = f"{event.count / TRACED:.0f}"
             table.add_row(event.key, calls, f"{ms / TRACED:.2f}", f"{100 * ms / total:.1f}")

@@ -1,4 +1,4 @@
-"""What a run measured: one JSON object a line, and the same numbers in TensorBoard."""
+"""The metrics of a run: one JSON object per line, and the same numbers in TensorBoard."""
 
 import json
 import math
@@ -18,8 +18,8 @@ class MetricsLog:
 
     A record is {"stage", "epoch", "step", "time", ...}: `epoch` and `step` as the caller counts
     them, `time` in seconds since 1970. With `tensorboard`, a folder, each stage's numbers also go
-    to event files in a sub-folder named after it. What a killed process left of a last line is
-    removed when the file is opened.
+    to event files in a sub-folder of its name. An incomplete last line, left by a killed process,
+    is removed when the file is opened.
     """
 
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
@@ -28,11 +28,11 @@ class MetricsLog:
         self._tensorboard = tensorboard
         self._purge_steps: dict[str, int] = {}
         self._writers: dict[str, Any] = {}
-        _drop_torn_line(path)
+        _drop_incomplete_line(path)
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, stage: str, epoch: int, step: int, **values: float | int | str) -> None:
-        """One record, on its way to disk at return. NaN and infinity are written as null."""
+        """Append one record and flush it. NaN and infinity are written as null."""
         record = {"stage": stage, "epoch": epoch, "step": step, "time": time.time()} | values
         self._file.write(json.dumps({key: _finite(value) for key, value in record.items()}) + "\n")
         self._file.flush()
@@ -43,7 +43,7 @@ class MetricsLog:
                     writer.add_scalar(key, value, step)
 
     def truncate(self, stage: str, step: int) -> None:
-        """Drop the records of `stage` after `step`: a run that resumes there writes them again."""
+        """Drop the records of `stage` after `step`; a run that resumes there writes them again."""
         kept = [r for r in self.read(self._path) if r["stage"] != stage or r["step"] <= step]
         self._file.close()
         write_text_atomic(self._path, "".join(json.dumps(record) + "\n" for record in kept))
@@ -70,7 +70,7 @@ class MetricsLog:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """All whole records. A torn last line is left out; ValueError for a broken one before."""
+        """All records but for an incomplete last line. ValueError for an invalid record."""
         lines = path.read_bytes().split(b"\n")[:-1]
         records = []
         for number, line in enumerate(lines, start=1):
@@ -95,8 +95,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _drop_torn_line(path: Path) -> None:
-    """A line counts once its newline is there: cut what follows the last one."""
+def _drop_incomplete_line(path: Path) -> None:
+    """Truncate the file after its last newline."""
     if not path.exists():
         return
     with path.open("rb+") as file:

@@ -1,4 +1,4 @@
-"""What follows from a stage's schedule: a step's learning rate, a micro-step's samples."""
+"""A stage's learning-rate schedule and micro-batch size."""
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
 
@@ -17,11 +17,11 @@ def lr_factor(stage: StageConfig, total_steps: int, step: int) -> float:
 
 
 def micro_batch_size(stage: StageConfig, runtime: RuntimeConfig, world_size: int) -> int:
-    """Samples per rank and micro-step. Raises ValueError where the global batch does not divide."""
+    """Samples per rank and micro-step. ValueError if the global batch cannot be divided evenly."""
     parts = world_size * runtime.accumulation
     if stage.batch_size % parts:
         raise ValueError(
-            f"batch_size {stage.batch_size} is not a multiple of {world_size} ranks x "
-            f"{runtime.accumulation} accumulation steps"
+            f"batch_size {stage.batch_size} is not a multiple of world size {world_size} x "
+            f"accumulation {runtime.accumulation}"
         )
     return stage.batch_size // parts

@@ -1,4 +1,4 @@
-"""The training faces that a stage leaves out, over all ranks and interruptions."""
+"""The training faces that a stage skips, over all ranks and interruptions."""
 
 from sesame_hpc.data.loading.loader import TrainLoader
 from sesame_hpc.distributed.world import World
@@ -8,9 +8,9 @@ __all__ = ["SkippedFaces"]
 
 
 class SkippedFaces:
-    """Sample ids that any rank's loader left out, ascending, in `ids`.
+    """`ids`: the sample ids that any rank's loader skipped, ascending.
 
-    Where the loader's `data.on_error` is fail there are none, and nothing is exchanged.
+    With `data.on_error` fail there are none, and the ranks exchange nothing.
     """
 
     def __init__(self, loader: TrainLoader, world: World, monitor: Monitor) -> None:
@@ -20,14 +20,14 @@ class SkippedFaces:
         self.ids: list[int] = []
 
     def restore(self, ids: list[int]) -> None:
-        """Those that were left out before an interruption."""
+        """Set `ids` to those that were skipped before an interruption."""
         self.ids = sorted(ids)
 
     def collect(self, stage: str, epoch: int, step: int) -> None:
-        """Bring `ids` up to date, and record them where they became more. Collective.
+        """Update `ids` from all ranks, and record new ones. Collective.
 
         Raises:
-            ValueError: all ranks together left out more than `data.max_skipped` allows.
+            ValueError: all ranks together skipped more than `data.max_skipped` allows.
         """
         if not self._images.may_skip:
             return

@@ -1,4 +1,4 @@
-"""What a stage must provide to be trained by the loop (training/loop.py)."""
+"""What a stage provides to the training loop (training/loop.py)."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -22,4 +22,4 @@ class Task(Protocol):
         """Held-out figures by name, as {"heldout_nme": percent}; the same on every rank."""
 
     def save_images(self, epoch: int) -> None:
-        """Save what a person should look at after `epoch`; may do nothing."""
+        """Save example images after `epoch`; may do nothing."""

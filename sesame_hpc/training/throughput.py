@@ -1,4 +1,4 @@
-"""How fast training is, and of what the machine could do: images/s, waiting, MFU, memory."""
+"""Training throughput: images per second, data wait, MFU and peak memory."""
 
 import resource
 import time
@@ -22,10 +22,10 @@ _REPEATS = 5
 class Throughput:
     """What was measured since the last record.
 
-    `images_per_second` over all ranks; `data_wait`, the share of the time in which the device
-    waited for data, mean of the ranks; `mfu`, the FLOPs that the network needs over those that the
-    devices' matrix product does in the same time and precision; `peak_memory_gib` of the rank that
-    used most since the stage began (on the CPU: of the process's life).
+    `images_per_second` over all ranks; `data_wait`, the fraction of the time in which the device
+    waited for data, averaged over ranks; `mfu`, the FLOPs of the network over those of a matrix
+    product on the same devices, in the same time and precision; `peak_memory_gib` of the rank that
+    used most, since the stage began (on the CPU: since the process began).
     """
 
     images_per_second: float
@@ -37,11 +37,11 @@ class Throughput:
 def training_flops(network: nn.Module, image_size: int) -> float:
     """Floating-point operations of forward and backward for one image [3, S, S].
 
-    Counted where convolutions and matrix products happen, without computing anything: a head that
-    runs in a kernel of our own is left out. Two operations a multiply-add.
+    Counts convolutions and matrix products without computing anything; a head that runs in a
+    kernel of sesame_kernels is left out. A multiply-add is two operations.
     """
     was_training = network.training
-    network.eval()  # where nothing is compiled or made a second time
+    network.eval()  # neither compiled nor recomputed in this mode
     real = [*network.named_parameters(), *network.named_buffers()]
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
         state = {
@@ -60,9 +60,9 @@ def _total(outputs: Tensor | list[Tensor]) -> Tensor:
 
 @lru_cache
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of the best of a few large matrix products; measured once a process.
+    """Operations per second of a large matrix product, the fastest of a few; measured only once.
 
-    In float32 on CUDA it is TF32's rate where convolutions may use that, as they do by default.
+    In float32 on CUDA it is the rate of TF32 if convolutions may use it, as they may by default.
     """
     side = _SIDES[device.type]
     left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
@@ -91,7 +91,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """GiB: of tensors on CUDA, of the whole process on the CPU."""
+    """In GiB: of tensors on CUDA, of the whole process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,4 +1,4 @@
-"""How long the device had nothing to do because the next batch was not there."""
+"""How long the device is idle because the next batch is not ready."""
 
 import time
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ Mark = float | torch.cuda.Event
 
 
 class DataWait:
-    """Watches batches being taken; the host waits for nothing on account of it.
+    """Measures the wait for each batch, without making the host wait.
 
-    On CUDA it is the time, by the device's own clock, between the end of one step's work and the
-    arrival of the next batch: a host that runs ahead of the device does not make it wait.
+    On CUDA it is the time between two events on the device: the end of one step's work and the
+    arrival of the next batch. So a host that runs ahead of the device adds nothing.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -24,7 +24,7 @@ class DataWait:
         self._spans: list[tuple[Mark, Mark]] = []
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches."""
+        """The same batches, measured."""
         while True:
             asked = self._mark()
             batch = next(batches, None)
@@ -34,7 +34,7 @@ class DataWait:
             yield batch
 
     def take(self) -> float:
-        """Seconds since the last call; on CUDA the device must have done what it was given."""
+        """Seconds of waiting since the last call; on CUDA the device must be synchronized."""
         spans, self._spans = self._spans, []
         return sum(_seconds(asked, here) for asked, here in spans)
 

@@ -52,7 +52,7 @@ def is_caught(world: World, culprit: int) -> None:
 
 def meets_strangers(world: World, culprit: int) -> None:
     """Another job's ranks came first, to the same port."""
-    print(world.gather(os.environ["SESAME_MEETING"]), os.environ["MASTER_PORT"])
+    print(world.gather(os.environ["SESAME_RENDEZVOUS"]), os.environ["MASTER_PORT"])
 
 
 def ends_well(world: World, culprit: int) -> None:
@@ -61,10 +61,10 @@ def ends_well(world: World, culprit: int) -> None:
 
 
 def fails_later(world: World, culprit: int) -> None:
-    """Within a second call of `answering`."""
-    with world.answering():
+    """Within a second call of `detecting_failures`."""
+    with world.detecting_failures():
         world.barrier()
-    with world.answering():
+    with world.detecting_failures():
         fails(world, culprit)
 
 
@@ -98,16 +98,16 @@ def _environment(rank: int, size: int, port: int) -> dict[str, str]:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "SESAME_NODE": f"n{rank // 2}",
-        "SESAME_MEETING": f"{port}",
+        "SESAME_RENDEZVOUS": f"{port}",
         "SESAME_NODES": ",".join(f"n{node}*{min(2, size - 2 * node)}" for node in range(nodes)),
     }
 
 
 def _split_into_strangers(rank: int) -> None:
     """Ranks 0, 1 are those of one job and 2, 3 those of another, which comes a little later."""
-    meeting = rank // 2
-    time.sleep(meeting)
-    os.environ.update(RANK=str(rank % 2), WORLD_SIZE="2", SESAME_MEETING=f"job {meeting}")
+    pair = rank // 2
+    time.sleep(pair)
+    os.environ.update(RANK=str(rank % 2), WORLD_SIZE="2", SESAME_RENDEZVOUS=f"job {pair}")
 
 
 def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
@@ -121,7 +121,7 @@ def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
     code = 0
     try:
         world = connect(runtime)
-        with nullcontext() if action is fails_later else world.answering():
+        with nullcontext() if action is fails_later else world.detecting_failures():
             action(world, culprit)
         print("done")
     except Exception as error:

@@ -62,10 +62,10 @@ def test_ranks_that_are_gone_are_named(outcome: Path) -> None:
     for rank in (0, 2):
         code, text = said(outcome, "rank 1 is killed", rank)
         assert code == 2
-        assert "RanksLost: rank 1 (node n0) is gone without a word" in text
+        assert "RanksLost: rank 1 (node n0) is lost: no response" in text
     code, text = said(outcome, "rank 0 is killed", 1)
     assert code == 2
-    assert "RanksLost: rank 0 (node n0) is gone" in text
+    assert "RanksLost: rank 0 (node n0) is lost" in text
 
 
 def test_a_rank_that_hangs_is_named_with_its_place_and_ended(outcome: Path) -> None:
@@ -91,7 +91,7 @@ def test_ranks_that_never_came_are_named_with_their_node(outcome: Path) -> None:
         assert "TimeoutError: ranks 2, 3 (node n1) did not arrive within 12 s" in text
     code, text = said(outcome, "rank 0 is missing", 1)
     assert code == 2
-    assert "TimeoutError: rank 0 (node n0) did not come within " in text
+    assert "TimeoutError: rank 0 (node n0) did not arrive within " in text
 
 
 def test_two_jobs_with_one_port_keep_apart(outcome: Path) -> None:

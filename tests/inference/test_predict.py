@@ -80,8 +80,8 @@ def test_bad_paths_are_named_and_the_rest_is_done(landmarker, folder, tmp_path):
     outcome = predict(landmarker, paths, tmp_path / "out", draw=False)
     assert [fault.split(": ")[1][:12] for fault in outcome.faults] == [
         "does not exi",
-        "is neither p",
-        "holds no pic",
+        "is neither i",
+        "holds no ima",
     ]
     assert len(outcome.faces) == 1
     assert not (tmp_path / "out" / "drawn").exists()

@@ -16,7 +16,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "latest.json").write_text(json.dumps({"tag": f"step-{step:08d}"}))
         if why == "LOST":
-            raise RanksLost("rank 1 (node n1) is gone without a word", leads=True)
+            raise RanksLost("rank 1 (node n1) is lost: no response", leads=True)
         raise Interrupted("pretrain", step, Stop[why])
 
     with requeue_when_saved(run):

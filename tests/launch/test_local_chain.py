@@ -89,8 +89,8 @@ def test_a_stage_that_fails_ends_the_chain_and_is_named(tmp_path, faces):
     wrong = ["stages.preliminary.epochs=1", "stages.pretrain.lr=1e30"]
     status = wait(submit(tmp_path, faces, *wrong))
     assert states(status) == ["COMPLETED", "FAILED", "CANCELLED", "CANCELLED"]
-    assert "FloatingPointError: the loss is not finite" in status.stages[1].words
-    assert status.stages[2].words == "cancelled, since pretrain did not complete"
+    assert "FloatingPointError: the loss is not finite" in status.stages[1].message
+    assert status.stages[2].message == "cancelled, since pretrain did not complete"
 
 
 def test_cancel_lets_the_stage_save_and_ends_the_rest(tmp_path, faces):
@@ -100,5 +100,5 @@ def test_cancel_lets_the_stage_save_and_ends_the_rest(tmp_path, faces):
     assert [each.stage for each in ended] == ["preliminary", "pretrain", "finetune", "report"]
     status = wait(run)
     assert states(status) == ["CANCELLED"] * 4
-    assert "saved at step" in status.stages[0].words
+    assert "saved at step" in status.stages[0].message
     assert (run / "checkpoints/preliminary/latest.json").exists()

@@ -59,12 +59,12 @@ ARRAY = JOB | {
 }
 
 
-def without_meeting(environ: dict[str, str]) -> dict[str, str]:
-    return {k: v for k, v in slurm_rank_environment(environ).items() if k != "SESAME_MEETING"}
+def without_rendezvous(environ: dict[str, str]) -> dict[str, str]:
+    return {k: v for k, v in slurm_rank_environment(environ).items() if k != "SESAME_RENDEZVOUS"}
 
 
 def test_uneven_tasks() -> None:
-    assert without_meeting(UNEVEN) == {
+    assert without_rendezvous(UNEVEN) == {
         "RANK": "2",
         "WORLD_SIZE": "3",
         "LOCAL_RANK": "0",
@@ -77,7 +77,7 @@ def test_uneven_tasks() -> None:
 
 
 def test_a_step_on_part_of_an_allocation_counts_its_own_tasks() -> None:
-    found = without_meeting(PART_OF_SALLOC)
+    found = without_rendezvous(PART_OF_SALLOC)
     assert (found["RANK"], found["WORLD_SIZE"], found["LOCAL_WORLD_SIZE"]) == ("1", "2", "2")
     assert found["SESAME_NODES"] == "localhost*2"
 
@@ -89,7 +89,7 @@ def test_the_cpus_of_a_task_are_its_own() -> None:
 
 
 def test_a_task_alone_needs_no_names() -> None:
-    found = without_meeting(ARRAY)
+    found = without_rendezvous(ARRAY)
     assert (found["RANK"], found["WORLD_SIZE"]) == ("0", "1")
     assert found["MASTER_ADDR"] == "127.0.0.1"
 
@@ -148,8 +148,8 @@ def test_ports_differ_by_job_step_and_restart_and_are_none_that_linux_gives_away
 
 
 def test_two_steps_of_one_number_have_different_names() -> None:
-    here = slurm_rank_environment(UNEVEN)["SESAME_MEETING"]
+    here = slurm_rank_environment(UNEVEN)["SESAME_RENDEZVOUS"]
     elsewhere = slurm_rank_environment(UNEVEN | {"SLURM_SRUN_COMM_PORT": "36540"})
-    assert here != elsewhere["SESAME_MEETING"]
+    assert here != elsewhere["SESAME_RENDEZVOUS"]
     first = UNEVEN | {"SLURM_PROCID": "0", "SLURM_NODEID": "0"}
-    assert here == slurm_rank_environment(first)["SESAME_MEETING"]
+    assert here == slurm_rank_environment(first)["SESAME_RENDEZVOUS"]

@@ -66,7 +66,7 @@ def test_without_slurm_the_exit_code_says_saved(machine: Machine, why: str) -> N
     ended = machine.run(why)
     assert ended.returncode == EXIT_SAVED == 75
     assert ended.stderr == (
-        "sesame: saved at step 7 of stage pretrain; run the same command to go on\n"
+        "sesame: saved at step 7 of stage pretrain; run the same command to resume\n"
     )
     assert machine.run(why, RANK="1").stderr == ""
 

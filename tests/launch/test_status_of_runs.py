@@ -104,8 +104,8 @@ def test_json_has_the_same(run):
 
 def test_a_requeue_is_told(run):
     log(run, "12", "x\nsesame: saved at step 5 of stage pretrain; requeueing job 12\ny\n")
-    words = status_of([run])[0].stages[1].words
-    assert words == "saved at step 5 of stage pretrain; requeueing job 12"
+    message = status_of([run])[0].stages[1].message
+    assert message == "saved at step 5 of stage pretrain; requeueing job 12"
 
 
 def test_the_cause_of_a_failure_is_the_rank_that_failed_first(run, commands):
@@ -113,7 +113,7 @@ def test_the_cause_of_a_failure_is_the_rank_that_failed_first(run, commands):
     failure(run, "12", 1, "out of memory", time=5.0)
     failure(run, "12", 0, "rank 1 went", time=4.0, lost_others=True)
     (status,) = status_of([run])
-    assert status.stages[1].words == "rank 1 on n1: out of memory"
+    assert status.stages[1].message == "rank 1 on n1: out of memory"
     text = shown(run_table(status))
     assert "finetune, report: cancelled, since pretrain did not complete" in text
     assert not status.is_active
@@ -124,8 +124,8 @@ def test_jobs_that_the_user_cancelled_blame_nothing(run, commands):
     lines = [squeue_line("12", "CANCELLED")]
     lines += [squeue_line(job, "CANCELLED", reason="Dependency") for job in ("13", "14")]
     answering(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
-    words = [stage.words for stage in status_of([run])[0].stages[1:]]
-    assert words == ["cancelled"] * 3
+    message = [stage.message for stage in status_of([run])[0].stages[1:]]
+    assert message == ["cancelled"] * 3
 
 
 def test_failures_of_earlier_jobs_and_attempts_do_not_count(run, commands):
@@ -133,13 +133,16 @@ def test_failures_of_earlier_jobs_and_attempts_do_not_count(run, commands):
     failure(run, "12", 1, "the last attempt's", time=5.0, restarts=2)
     for job, restarts in (("9", 2), ("12", 1)):
         failure(run, job, 0, "long ago", time=1.0, restarts=restarts)
-        assert status_of([run])[0].stages[1].words == "rank 1 on n1: the last attempt's"
+        assert status_of([run])[0].stages[1].message == "rank 1 on n1: the last attempt's"
 
 
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("sesame: data.root: no folder x\nsrun: error: task 0: exit 2\n", "data.root: no folder x"),
+        (
+            "sesame: data.root: x is not a directory\nsrun: error: task 0: exit 2\n",
+            "data.root: x is not a directory",
+        ),
         ("Traceback\n[rank1]: KeyError: 'x'\nsrun: error: n0: task 1\n", "[rank1]: KeyError: 'x'"),
         ("/bin/sh: 1: python: not found\n", "/bin/sh: 1: python: not found"),
         ("srun: error: n1: task 1: Killed\n", "srun: error: n1: task 1: Killed"),
@@ -149,17 +152,17 @@ def test_failures_of_earlier_jobs_and_attempts_do_not_count(run, commands):
 def test_without_a_record_the_logs_name_the_cause(run, commands, text, cause):
     pretrain_ended(commands, "FAILED")
     log(run, "12", text, rank=1)
-    assert cause in status_of([run])[0].stages[1].words
+    assert cause in status_of([run])[0].stages[1].message
 
 
 @pytest.mark.parametrize(
-    ("state", "words"),
+    ("state", "message"),
     [("TIMEOUT", "time limit"), ("OUT_OF_MEMORY", "memory"), ("NODE_FAIL", "died")],
 )
-def test_ends_without_words_are_explained(run, commands, state, words):
+def test_ends_without_words_are_explained(run, commands, state, message):
     pretrain_ended(commands, state)
     (status,) = status_of([run])
-    assert words in status.stages[1].words
+    assert message in status.stages[1].message
     assert status.stages[1].is_bad
 
 
@@ -173,7 +176,7 @@ def test_accounting_remembers_what_the_queue_forgot(run, commands):
         "UNKNOWN",
         "UNKNOWN",
     ]
-    assert status.unknown == ("nobody remembers how finetune, report of tiny ended",)
+    assert status.unknown == ("how finetune, report of tiny ended",)
 
 
 def test_a_job_of_another_name_is_another_job(run, commands):

@@ -58,7 +58,7 @@ def test_a_dry_run_needs_no_slurm_writes_nothing_and_imports_no_torch(sesame, tm
 def test_without_slurm_it_says_so_and_names_the_way_around(sesame, tmp_path):
     failed = sesame("submit", tiny_config(tmp_path), "--profile", "local")
     assert failed.returncode == 2
-    assert "sbatch is not on this machine" in failed.stderr
+    assert "sbatch is not installed on this machine" in failed.stderr
     assert "--local" in failed.stderr
     assert not (tmp_path / "runs").exists()
 

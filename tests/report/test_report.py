@@ -174,7 +174,7 @@ def test_a_missing_image_is_named(run: RunFolder, data: Path) -> None:
         image.write_bytes(b"no image")
     text = page_of(run).text
     assert "The images could not be read" in text
-    assert "is no image that decodes" in text
+    assert "cannot be decoded as an image" in text
 
 
 def test_missing_predictions_leave_the_tables(run: RunFolder) -> None:

@@ -38,7 +38,7 @@ def cancelled_early(
     profile: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[TrainingRun, int]:
-    """A run whose job was cancelled so early that, for the last test, squeue has forgotten it."""
+    """A run whose job was cancelled so early that squeue no longer lists it in the last test."""
     run = TrainingRun(tmp_path_factory.mktemp("early") / "cancelled", faces)
     jobs = submit(accounted, str(run.config), "--profile", profile, "--stage", "preliminary")
     accounted.run("sesame", "cancel", str(run.folder))
@@ -75,7 +75,7 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     assert time.monotonic() - failed < 10
     states = status(accounted, run.folder)
     assert states["pretrain"]["state"] == "FAILED"
-    assert "WFLW_images" in states["pretrain"]["words"]
+    assert "WFLW_images" in states["pretrain"]["message"]
     assert states["preliminary"]["state"] == "COMPLETED"
 
     (own / "hidden").rename(images)
@@ -115,13 +115,13 @@ def test_a_sweep_is_a_job_array(
     ]
 
 
-def test_accounting_remembers_what_the_queue_has_forgotten(
+def test_accounting_has_what_squeue_no_longer_lists(
     accounted: LocalCluster, cancelled_early: tuple[TrainingRun, int]
 ) -> None:
     run, job = cancelled_early
 
-    def forgotten() -> bool:
+    def is_purged() -> bool:
         return str(job) not in accounted.run("squeue", "--noheader", "--states=all").split()
 
-    until(forgotten, 90, "the queue to forget")
+    until(is_purged, 90, "squeue to purge the job")
     assert status(accounted, run.folder)["preliminary"]["state"] == "CANCELLED"

@@ -75,7 +75,7 @@ def test_a_bad_image_is_recorded_and_resumes_bit_for_bit(write_config, spoilt, t
     settings = (f"data.root={root}", "data.on_error=skip", "data.max_skipped=0.05")
     output = train(write_config("undisturbed", *settings), *ONE_STAGE)
     assert f"skipped sample {bad} (1 so far)" in output
-    assert f"preliminary: 1 unreadable face left out; new: {bad}" in output
+    assert f"preliminary: 1 unreadable face skipped; new: {bad}" in output
     killed = write_config("killed", *settings)
     kill_when(killed, tmp_path / "runs" / "killed", "preliminary", 8)
     train(killed, *ONE_STAGE)

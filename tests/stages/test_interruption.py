@@ -62,7 +62,7 @@ def start_two_ranks(config: Path) -> list[subprocess.Popen]:
                 "LOCAL_WORLD_SIZE": "1",
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
-                "SESAME_MEETING": f"{os.getpid()}",
+                "SESAME_RENDEZVOUS": f"{os.getpid()}",
             },
         )
         for rank in range(2)

@@ -71,9 +71,10 @@ def test_a_stage_ends_with_a_line():
         display.stage("finetune", 1, 2)
         display.update(0, 1, 0.5, 1e-3, FAST)
         display.update(0, 2, 0.4, 1e-3, FAST)
-    *_, last, machine = out.getvalue().splitlines()
+    header, *_, last, machine = out.getvalue().splitlines()
+    assert header == "finetune: 1 epoch of 2 steps"
     assert last.startswith("finetune  epoch 1/1  loss 0.40000")
-    assert machine == "finetune  waited 3 % for data, MFU 41 %, peak 101.3 GiB"
+    assert machine == "finetune  data wait 3 %, MFU 41 %, peak 101.3 GiB"
 
 
 def terminal_screen(width: int) -> list[str]:
@@ -93,7 +94,7 @@ def test_a_terminal_shows_every_stage_and_the_numbers_at_80_columns():
     assert pretrain.endswith("NME 7.46 %")
     assert finetune.split() == ["finetune", "waiting"]
     assert footer == "loss 0.25000  lr 1.0e-03  12346 images/s  ETA 0:49:30"
-    assert machine == "waited 3 % for data, MFU 41 %, peak 101.3 GiB"
+    assert machine == "data wait 3 %, MFU 41 %, peak 101.3 GiB"
     assert max(map(len, (preliminary, pretrain, finetune, footer, machine))) <= 80
 
 

@@ -28,5 +28,5 @@ def test_steps_beyond_the_end_stay_at_the_last_rate() -> None:
 def test_the_global_batch_is_divided() -> None:
     stage = StageConfig(batch_size=32)
     assert micro_batch_size(stage, RuntimeConfig(accumulation=2), 4) == 4
-    with pytest.raises(ValueError, match="3 ranks x 2 accumulation"):
+    with pytest.raises(ValueError, match="world size 3 x accumulation 2"):
         micro_batch_size(stage, RuntimeConfig(accumulation=2), 3)

@@ -1,7 +1,7 @@
-"""The augmentations of the paper's section IV.C, as numbers: drawn here, applied by the graph.
+"""The augmentations of the paper's section IV.C as parameters: drawn here, applied by the graph.
 
-Every sample draws the same count of uniform numbers in the same order, so switching one
-augmentation off leaves the others' draws as they were.
+Every sample draws the same number of uniform numbers in the same order, so switching one
+augmentation off does not change the others.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NO_PATCH = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
 class _Draw(IntEnum):
-    """Which uniform number decides what."""
+    """The index of each uniform number."""
 
     @staticmethod
     def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:
@@ -62,7 +62,7 @@ class Augmentation:
     Attributes:
         matrices: float64 [B, 2, 3], image pixels -> crop pixels, flip included.
         flip: bool [B], whether the matrix mirrors.
-        limits: float64 [B, 4], what of the image is shown, or None for all (`windows`).
+        limits: float64 [B, 4], the visible region of the image, or None for all (`windows`).
         colour: float32 [B, 3, 4], out = colour @ (r, g, b, 1) with intensities in 0..255.
         jpeg: bool [B], whether to compress, with `quality` int32 [B] in 1..100.
         occlude: bool [B], whether to paste `patches` (uint8 [h, w, 3] each) with their first
@@ -86,7 +86,7 @@ def appearance_config(augment: AugmentConfig, appearance: Appearance) -> Augment
         return augment
     if appearance == "mild":
         return augment.model_copy(update={"jpeg": 0.0, "grayscale": 0.0, "occlusion": 0.0})
-    raise ValueError(f'appearance is {appearance!r}, valid are "full" and "mild"')
+    raise ValueError(f'appearance is {appearance!r}; takes "full" or "mild"')
 
 
 def draw_augmentation(
@@ -154,7 +154,7 @@ def _integer_between(
 def _colour_matrices(u: NDArray[np.float64], augment: AugmentConfig) -> NDArray[np.float32]:
     """Saturation around the grey value, contrast around mid-grey, then the brightness shift.
 
-    Grayscale is saturation 0. All three are linear, so one matrix [3, 4] does them.
+    Grayscale is saturation 0. All three are linear, so one matrix [3, 4] applies them.
     """
     saturation = 1 + _around(u[_Draw.SATURATION], augment.saturation)
     saturation = np.where(u[_Draw.GRAYSCALE] < augment.grayscale, 0.0, saturation)[:, None, None]
@@ -173,7 +173,7 @@ def _draw_patches(
     size: int,
     augment: AugmentConfig,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int32], list[NDArray[np.uint8]]]:
-    """Rectangles wholly inside the crop, of uniform noise or of one colour with equal chance."""
+    """Rectangles inside the crop, of uniform noise or of one colour with equal probability."""
     fractions = _between(u[[_Draw.PATCH_HEIGHT, _Draw.PATCH_WIDTH]].T, augment.occlusion_size)
     extents = np.rint(fractions * size).astype(np.int32)
     occlude = (u[_Draw.OCCLUSION] < augment.occlusion) & (extents > 0).all(axis=1)

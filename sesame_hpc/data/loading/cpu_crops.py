@@ -1,7 +1,7 @@
-"""What the CPU does to decoded images: shrinking, warp, JPEG artefacts, patches, colours, floats.
+"""Crops from decoded images on the CPU: shrink, warp, JPEG artefacts, patches, colours, floats.
 
-The same operations in the same order as the graph has on a GPU (`pipeline`), by OpenCV: DALI's own
-take up to ten times as long on a CPU (benchmarks/LOADER.md).
+The same operations in the same order as in the GPU graph (`pipeline`), with OpenCV: DALI's own take
+up to ten times as long on a CPU (benchmarks/LOADER.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ __all__ = ["AugmentOps", "CpuCropper"]
 Image = NDArray[np.uint8]
 
 _SHARES_PER_THREAD = 2
-"""Images differ in size, so threads take small shares, one after the other."""
+"""Images differ in size, so threads process small shares."""
 
 
 @dataclass(frozen=True)
 class AugmentOps:
-    """Which changes of appearance to make: colour matrix, JPEG artefacts, pasted patches."""
+    """The operations that change appearance: colour matrix, JPEG artefacts, pasted patches."""
 
     colour: bool = False
     jpeg: bool = False
@@ -34,7 +34,7 @@ class AugmentOps:
 
 
 class CpuCropper:
-    """Makes crops of `size` pixels of decoded regions, on `threads` threads."""
+    """Makes crops of `size` pixels from decoded regions, on `threads` threads."""
 
     def __init__(self, size: int, threads: int, ops: AugmentOps) -> None:
         self._size, self._ops = size, ops
@@ -44,13 +44,13 @@ class CpuCropper:
     def start(
         self, regions: Sequence[Image], window: DecodeWindow, drawn: Augmentation | None
     ) -> Callable[[], NDArray[np.float32]]:
-        """Begin to make crops; what is returned waits for them: float32 [B, S, S, 3] in [0, 1].
+        """Start making crops; the returned function waits for them: float32 [B, S, S, 3] in [0, 1].
 
         Args:
-            regions: uint8 [h, w, 3] each, what `window` says of the images; only read, but until
-                the crops have been waited for.
+            regions: uint8 [h, w, 3] each, the regions of `window`; read until the returned function
+                has returned.
             window: how to shrink and warp them.
-            drawn: JPEG artefacts, patches and colours; None where there are none.
+            drawn: JPEG artefacts, patches and colours; None for none.
         """
         crops = np.empty((len(regions), self._size, self._size, 3), dtype=np.float32)
         matrices, halvings = _from_centres(window.matrix), -np.log2(window.shrink)
@@ -64,18 +64,18 @@ class CpuCropper:
 
         step = -(-len(regions) // self._shares)
         shares = [range(i, min(i + step, len(regions))) for i in range(0, len(regions), step)]
-        under_way = [self._pool.submit(finish, share) for share in shares]
+        pending = [self._pool.submit(finish, share) for share in shares]
 
         def finished() -> NDArray[np.float32]:
-            wait(under_way)
-            for share in under_way:
+            wait(pending)
+            for share in pending:
                 share.result()
             return crops
 
         return finished
 
     def _appearance(self, crop: Image, drawn: Augmentation, row: int) -> Image:
-        """A colour is rounded to a whole number and kept in 0..255, as DALI does on a GPU."""
+        """Colours are rounded and clipped to 0..255, as by DALI on a GPU."""
         if self._ops.jpeg and drawn.jpeg[row]:
             crop = _compressed(crop, int(drawn.quality[row]))
         if self._ops.occlusion and drawn.occlude[row]:
@@ -87,7 +87,7 @@ class CpuCropper:
 
 
 def _from_centres(matrices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Matrices [B, 2, 3] for OpenCV, which takes (0, 0) as the centre of the first pixel."""
+    """Matrices [B, 2, 3] for OpenCV, where (0, 0) is the centre of the first pixel."""
     half = np.float32(0.5)
     centred = matrices.copy()
     centred[:, :, 2] += matrices[:, :, :2].sum(axis=2) * half - half
@@ -102,7 +102,7 @@ def _warp(region: Image, halvings: int, matrix: NDArray[np.float32], size: int) 
 
 
 def _halved(region: Image) -> Image:
-    """Means of 2 x 2 pixels; a last row or column without a partner is taken twice."""
+    """Means of 2 x 2 pixels; an odd last row or column is repeated."""
     odd_rows, odd_columns = region.shape[0] % 2, region.shape[1] % 2
     if odd_rows or odd_columns:
         edge = cv2.BORDER_REPLICATE

@@ -1,4 +1,4 @@
-"""From rows of an annotation table to batches of crops: reading files ahead, graph, messages."""
+"""From rows of the annotation table to batches of crops: reading ahead, graph, errors."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,9 +28,9 @@ class Batch:
 
     Attributes:
         images: float32 [B, 3, S, S] RGB in [0, 1], channels_last memory, on the loader's device.
-        landmarks: float32 [B, K, 2] x, y in fractions of the crop side (outside [0, 1] where a
-            point lies outside the crop), on the loader's device. In a mirrored crop point i is
-            the one that is called i there.
+        landmarks: float32 [B, K, 2] x, y in fractions of the crop side (outside [0, 1] for a
+            point outside the crop), on the loader's device. In a mirrored crop point i is the
+            one that has index i in the mirrored face.
         sample_ids: int64 [B] on the CPU.
         matrices: float64 [B, 2, 3] on the CPU, image pixels -> crop pixels, flip included.
     """
@@ -43,7 +43,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """A batch before its pixels: what the graph needs, and what goes around it.
+    """A batch without its pixels: the graph's input, and the rest of `Batch`.
 
     `rows` are the faces' rows, int64 [B]; `matrices` float64 [B, 2, 3] and `landmarks` float64
     [B, K, 2] as in `Batch`.
@@ -56,15 +56,15 @@ class PreparedBatch:
 
 
 class CropRunner:
-    """Runs prepared batches through one graph, built at first use and kept between epochs.
+    """Runs prepared batches through one graph, which is built at first use and kept.
 
     Args:
         annotations: the faces.
-        images: their images; told of those that do not decode.
+        images: their images; records those that cannot be decoded.
         size: side of the crops in pixels.
         batch_size: the largest batch.
-        threads: DALI's CPU threads, and as many more that read files.
-        device: where batches go.
+        threads: DALI's CPU threads; as many more read files.
+        device: the device of the batches.
         ops: the graph's optional operations.
     """
 
@@ -90,9 +90,9 @@ class CropRunner:
         self._running: Generator[Batch, None, None] | None = None
 
     def start(self, batches: Sequence[Rows], prepare: Prepare) -> Iterator[Batch]:
-        """Iterate over `batches` of rows; ends an iteration that is still under way.
+        """Iterate over `batches` of rows; ends an iteration that is still running.
 
-        A batch that `prepare` makes None of is passed over.
+        A batch for which `prepare` returns None is skipped.
 
         Raises:
             FileNotFoundError, ValueError: while iterating, an image is missing or unreadable.
@@ -103,30 +103,30 @@ class CropRunner:
         return self._running
 
     def _run(self, batches: Sequence[Rows], prepare: Prepare) -> Generator[Batch, None, None]:
-        """Where an image that does not decode may be left out, goes on at its batch without it."""
+        """If an undecodable image may be skipped, continues at its batch without it."""
         first = 0
         while True:
-            under_way: deque[tuple[int, PreparedBatch]] = deque()
+            pending: deque[tuple[int, PreparedBatch]] = deque()
             prepared = _read_ahead(self._readers, batches[first:], prepare)
             try:
                 if self._graph is None:
                     self._graph = self._new_graph()
-                for images in self._graph.crops(_remember(prepared, under_way)):
-                    _, batch = under_way.popleft()
+                for images in self._graph.crops(_noting(prepared, pending)):
+                    _, batch = pending.popleft()
                     yield self._batch(images, batch)
                 return
             except RuntimeError as error:
                 self._graph = None
-                if not self._leave_out_undecodable(under_way, error):
+                if not self._skip_undecodable(pending, error):
                     raise
-                first += under_way[0][0]
+                first += pending[0][0]
             except Exception:
                 self._graph = None
                 raise
 
     def _batch(self, images: torch.Tensor, prepared: PreparedBatch) -> Batch:
         landmarks = torch.from_numpy(prepared.landmarks.astype(np.float32))
-        if self._device.type == "cuda":  # a copy from other memory would await all work under way
+        if self._device.type == "cuda":  # a copy from pageable memory would wait for the device
             landmarks = landmarks.pin_memory()
         return Batch(
             images=images.permute(0, 3, 1, 2),
@@ -135,17 +135,17 @@ class CropRunner:
             matrices=torch.from_numpy(prepared.matrices),
         )
 
-    def _leave_out_undecodable(
-        self, under_way: deque[tuple[int, PreparedBatch]], error: RuntimeError
+    def _skip_undecodable(
+        self, pending: deque[tuple[int, PreparedBatch]], error: RuntimeError
     ) -> bool:
-        """Whether some image does not decode, and may be left out; raises if it may not."""
+        """Whether some image cannot be decoded and may be skipped; raises if it may not."""
         found = False
-        for _, batch in under_way:
+        for _, batch in pending:
             for row, encoded in zip(batch.rows, batch.feed.encoded, strict=True):
                 if not can_decode(encoded, self._device):
                     found = True
                     try:
-                        self._images.leave_out(int(row), self._images.undecodable(int(row)))
+                        self._images.skip(int(row), self._images.undecodable(int(row)))
                     except ValueError as refused:
                         raise refused from error
         return found
@@ -154,10 +154,10 @@ class CropRunner:
 def _read_ahead(
     readers: ThreadPoolExecutor, batches: Sequence[Rows], prepare: Prepare
 ) -> Iterator[tuple[int, PreparedBatch]]:
-    """`prepare` of each batch in order with its number, computed before it is asked for.
+    """`prepare` of each batch in order with its number, computed ahead.
 
-    An iterator that nobody finishes leaves its last batches to the readers. It must not wait for
-    them: it may be collected on any thread, one that is just starting included.
+    An abandoned iterator leaves its last batches to the readers. It must not wait for them: it may
+    be garbage-collected on any thread, including one that is just starting.
     """
     waiting: deque[tuple[int, Future[PreparedBatch | None]]] = deque()
     remaining = enumerate(batches)
@@ -171,9 +171,9 @@ def _read_ahead(
             yield number, prepared
 
 
-def _remember(
-    prepared: Iterator[tuple[int, PreparedBatch]], under_way: deque[tuple[int, PreparedBatch]]
+def _noting(
+    prepared: Iterator[tuple[int, PreparedBatch]], pending: deque[tuple[int, PreparedBatch]]
 ) -> Iterator[Feed]:
     for number, batch in prepared:
-        under_way.append((number, batch))
+        pending.append((number, batch))
         yield batch.feed

@@ -1,4 +1,4 @@
-"""Encoded images of rows, from files or a pack, and what happens to those that are no good."""
+"""Encoded images of rows, from files or a pack, and the policy for unreadable ones."""
 
 import logging
 import math
@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 class ImageSource:
-    """Reads the images of `annotations`; with `data.on_error` skip it leaves bad ones out.
+    """Reads the images of `annotations`; with `data.on_error` skip it skips unreadable ones.
 
-    May be used from several threads. Whether an image is left out depends on its file alone.
-    `may_skip` is whether any may be.
+    Thread-safe. Whether an image is skipped depends only on its file. `may_skip` is whether any
+    may be.
     """
 
     def __init__(self, annotations: Annotations, data: DataConfig) -> None:
@@ -35,20 +35,20 @@ class ImageSource:
 
     @property
     def skipped(self) -> tuple[int, ...]:
-        """Sample ids that were left out so far, ascending."""
+        """Sample ids that were skipped so far, ascending."""
         with self._lock:
             return tuple(int(self._annotations.sample_ids[row]) for row in sorted(self._skipped))
 
     def read(
         self, rows: Rows, substitutes: Callable[[int], Iterable[int]]
     ) -> tuple[Rows, list[Encoded]]:
-        """The rows whose images are there, and these, uint8 [n] each.
+        """The readable rows and their images, uint8 [n] each.
 
-        In place of a row that is left out comes the first readable one of its `substitutes`.
+        A row that is skipped is replaced by the first readable one of its `substitutes`.
 
         Raises:
             FileNotFoundError: a file does not exist.
-            ValueError: a file or a record of a pack cannot be read, or too many were left out. All
+            ValueError: a file or a record of a pack cannot be read, or too many were skipped. All
                 name the file and the annotation line.
         """
         found = [
@@ -58,13 +58,13 @@ class ImageSource:
         return np.array([row for row, _ in kept], dtype=np.int64), [encoded for _, encoded in kept]
 
     def _readable(self, row: int) -> tuple[int, Encoded] | None:
-        """The row with its image, or None if it is left out."""
+        """The row with its image, or None if it is skipped."""
         if row in self._skipped:
             return None
         try:
             return row, self._read(row)
         except (FileNotFoundError, ValueError) as error:
-            self.leave_out(row, error)
+            self.skip(row, error)
             return None
 
     def _substitute(
@@ -76,16 +76,16 @@ class ImageSource:
                 return found
         if candidates:
             raise ValueError(
-                f"{self._place(row)}: left out, and none of the {len(candidates)} faces drawn in "
+                f"{self._place(row)}: skipped, and none of the {len(candidates)} faces drawn in "
                 "its place can be read either"
             )
         return None
 
-    def leave_out(self, row: int, error: Exception) -> None:
-        """Note a row that must not be read again.
+    def skip(self, row: int, error: Exception) -> None:
+        """Record a row that must not be read again.
 
         Raises:
-            ValueError: `error` where `data.on_error` is fail; or too many are left out.
+            ValueError: `error` if `data.on_error` is fail; or too many are skipped.
         """
         if not self.may_skip:
             raise error
@@ -99,7 +99,7 @@ class ImageSource:
         self.check_count(count, error)
 
     def check_count(self, count: int, cause: Exception | None = None) -> None:
-        """ValueError if `count` faces are more than may be left out."""
+        """ValueError if `count` faces are more than may be skipped."""
         most = math.ceil(self._share * len(self._annotations))
         if count > most:
             raise ValueError(
@@ -109,9 +109,9 @@ class ImageSource:
             ) from cause
 
     def undecodable(self, row: int) -> ValueError:
-        """The error for an image that was read but does not decode."""
+        """The error for an image that was read but cannot be decoded."""
         return ValueError(
-            f"{self._place(row)}: the image cannot be decoded; valid are whole JPEG and PNG files"
+            f"{self._place(row)}: the image cannot be decoded; takes complete JPEG and PNG files"
         )
 
     def _read(self, row: int) -> Encoded:
@@ -126,7 +126,7 @@ class ImageSource:
             reason = error.strerror or error
             raise ValueError(f"{self._place(row)}: cannot be read ({reason})") from error
         if not encoded.size:
-            raise ValueError(f"{self._place(row)}: the file is empty; valid are JPEG and PNG")
+            raise ValueError(f"{self._place(row)}: the file is empty; takes JPEG and PNG")
         return encoded
 
     def _place(self, row: int) -> str:

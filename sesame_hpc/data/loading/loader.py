@@ -1,7 +1,7 @@
 """Batches of crops with their landmarks, for training and for evaluation.
 
 The order of an epoch and every sample's augmentation depend on (seed, stage, epoch, sample id)
-only, so any number of ranks sees the same samples and an epoch can be entered at any step.
+only, so any number of ranks processes the same samples, and an epoch can start at any step.
 """
 
 from collections.abc import Iterator
@@ -32,18 +32,18 @@ from sesame_hpc.data.windows import content_limits, face_boxes
 __all__ = ["Batch", "EvalLoader", "TrainLoader", "decode_plan"]
 
 SUBSTITUTES = 16
-"""Faces drawn in place of one that cannot be read; that all are unreadable is next to impossible
-as long as `data.max_skipped` is small."""
+"""Faces drawn in place of an unreadable one; it is practically impossible that all of them are
+unreadable while `data.max_skipped` is small."""
 
 
 class TrainLoader:
-    """Augmented crops of the training faces, in an order of their own each epoch.
+    """Augmented crops of the training faces, in another order each epoch.
 
     With B samples per rank and W ranks, step g of an epoch is permutation[g W B : (g + 1) W B];
-    rank r has its r-th slice of B. What does not fill a last step is left out of that epoch.
+    rank r has its r-th slice of B. An incomplete last step is dropped.
 
-    In place of a face whose image cannot be read (`data.on_error` skip) comes another one, drawn
-    by (seed, stage, epoch, sample id) as well: batches keep their size, on every number of ranks.
+    A face whose image cannot be read (`data.on_error` skip) is replaced by another one, also drawn
+    by (seed, stage, epoch, sample id): batches keep their size, on any number of ranks.
 
     Args:
         annotations: the training faces.
@@ -51,9 +51,9 @@ class TrainLoader:
         size: side S of the crops in pixels.
         batch_size: samples per rank and step.
         seed: the run's seed.
-        stage: name of the stage; stages see different augmentations.
-        device: where batches go.
-        rank: this process's place, 0 <= rank < world_size.
+        stage: name of the stage; each stage has its own random numbers.
+        device: the device of the batches.
+        rank: 0 <= rank < world_size.
         world_size: number of ranks.
         appearance: "full" for all of section IV.C, "mild" without JPEG, grayscale, occlusion.
 
@@ -106,9 +106,9 @@ class TrainLoader:
         )
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from a step on; those are the same wherever it is entered.
+        """The batches of an epoch from `start_step` on; they do not depend on where it starts.
 
-        Ends an iteration of this loader that is still under way.
+        Ends an iteration of this loader that is still running.
 
         Raises:
             ValueError: `start_step` is not in [0, steps_per_epoch], or (while iterating) an image
@@ -126,7 +126,7 @@ class TrainLoader:
         )
 
     def _substitutes(self, epoch: int, row: int) -> NDArray[np.int64]:
-        """Rows to take in place of one that cannot be read, in this order."""
+        """Rows to try in place of an unreadable one, in this order."""
         sample_id = int(self._annotations.sample_ids[row])
         stream = keyed_generator(self._seed, self._stage, epoch, sample_id, "substitute")
         return stream.integers(len(self._annotations), size=SUBSTITUTES)
@@ -156,13 +156,14 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Plain crops of all faces, each exactly once over all ranks; rank r has batches r, r + W, ...
+    """Crops of all faces without augmentation, each once over all ranks.
 
-    The batches are the same for any number of ranks, and so are a network's figures on them.
+    Rank r of W has the batches r, r + W, ... The batches, and so a network's figures on them, are
+    the same for any number of ranks.
 
-    Can be iterated again and again; a new iteration ends one that is still under way. The last
-    batch may be smaller, and so may those with faces whose images cannot be read (`data.on_error`
-    skip). Arguments and errors as for `TrainLoader`.
+    Can be iterated repeatedly; a new iteration ends one that is still running. The last batch may
+    be smaller, and so may batches with unreadable images (`data.on_error` skip). Arguments and
+    errors as for `TrainLoader`.
     """
 
     def __init__(
@@ -223,7 +224,7 @@ def decode_plan(
     size: int,
     limits: NDArray[np.float64] | None,
 ) -> DecodeWindow:
-    """What to decode of the images as they are stored: a pack may hold parts of them, shrunk."""
+    """What to decode of the stored images; a pack may hold shrunk parts of the originals."""
     if faces.pack is None:
         return decode_window(matrices, size, limits)
     to_stored = faces.pack.matrices(faces.sample_ids[rows])
@@ -234,6 +235,6 @@ def decode_plan(
 
 def _check_shares(batch_size: int, rank: int, world_size: int) -> None:
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; at least 1 sample per rank and step")
+        raise ValueError(f"batch_size is {batch_size}; takes at least 1 sample per rank and step")
     if not 0 <= rank < world_size:
-        raise ValueError(f"rank is {rank} of {world_size}; valid are 0 to {world_size - 1}")
+        raise ValueError(f"rank is {rank} of {world_size}; takes 0 to {world_size - 1}")

@@ -1,11 +1,11 @@
 """The DALI graph: encoded images and parameters in, crops out. The only module that names DALI.
 
-The graph holds no state and draws no random numbers: everything that varies comes in with the
+The graph is stateless and draws no random numbers: everything that varies is an input of the
 batch, so any batch can be computed at any time, by any rank.
 
-On a GPU the graph does everything. On a CPU it decodes, and `finish` does the same operations in
-the same order, since DALI's are slow there (benchmarks/LOADER.md); the whole graph runs on a CPU as
-well, which proves it where there is no GPU.
+On a GPU the graph does everything. On a CPU it only decodes, and `cpu_crops` does the remaining
+operations in the same order, since DALI's are slow there (benchmarks/LOADER.md). The whole graph
+also runs on a CPU, so that it is tested without a GPU.
 """
 
 from collections import deque
@@ -40,7 +40,7 @@ class Feed:
     augmentation: Augmentation | None = None
 
     def inputs(self, ops: AugmentOps, whole: bool) -> tuple[Any, ...]:
-        """What the graph asks of its source, in the order in which it does."""
+        """The graph's inputs, in the order of its external source."""
         window, drawn = self.window, self.augmentation
         parts: list[Any] = [self.encoded, window.start, window.end]
         if whole:
@@ -78,10 +78,10 @@ def _region(encoded: Any, start: Any, end: Any, on_gpu: bool) -> Any:
 
 @pipeline_def(enable_conditionals=True)
 def _crops(source: Any, size: int, ops: AugmentOps, on_gpu: bool) -> Any:
-    """The whole graph: uint8 [size, size, 3]. An `if` on an input acts per sample.
+    """The whole graph: uint8 [size, size, 3]. An `if` on an input applies per sample.
 
     Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
-    whatever the region's size rounds to, so the warp's matrix stays exact.
+    however the region's size is rounded, so the matrix of the warp stays exact.
     """
     count = 7 + 2 * ops.jpeg + 3 * ops.occlusion + ops.colour
     inputs = list(fn.external_source(source, num_outputs=count, batch=True))
@@ -109,34 +109,34 @@ def _crops(source: Any, size: int, ops: AugmentOps, on_gpu: bool) -> Any:
 
 
 class _Inbox:
-    """Where the graph asks for its next batch; StopIteration when there is none."""
+    """The graph's external source: the next batch, or StopIteration if there is none."""
 
     def __init__(self, ops: AugmentOps, whole: bool) -> None:
         self._ops, self._whole = ops, whole
         self._feeds: Iterator[Feed] = iter(())
-        self.under_way: deque[Feed] = deque()
+        self.pending: deque[Feed] = deque()
 
     def refill(self, feeds: Iterable[Feed]) -> None:
         self._feeds = iter(feeds)
-        self.under_way.clear()
+        self.pending.clear()
 
     def __call__(self) -> tuple[Any, ...]:
         feed = next(self._feeds)
-        self.under_way.append(feed)
+        self.pending.append(feed)
         return feed.inputs(self._ops, self._whole)
 
 
 class CropGraph:
-    """A built graph: feed it batches, take the crops, over and over.
+    """A built graph that turns batches into crops, again and again.
 
     Args:
         size: side of the crops in pixels.
         batch_size: the largest batch that will be fed.
-        threads: DALI's CPU threads. On the CPU as many more finish crops, and DALI has another one,
-            for the time that those wait for the interpreter.
-        device: where the crops go; on CUDA, decoding and all the rest happen there as well.
+        threads: DALI's CPU threads. On the CPU as many more threads make the crops, and DALI gets
+            one more to use the time in which those wait for the interpreter lock.
+        device: the device of the crops; on CUDA everything runs there, including decoding.
         ops: the optional operations.
-        whole: whether DALI does more than to decode; None: on CUDA.
+        whole: whether DALI does more than decode; None: on CUDA.
     """
 
     def __init__(
@@ -167,13 +167,13 @@ class CropGraph:
         self._pipeline.build()
 
     def crops(self, feeds: Iterable[Feed]) -> Iterator[torch.Tensor]:
-        """Crops of each feed, in order, computed a few batches ahead of what was taken.
+        """Crops of each feed, in order, computed a few batches ahead.
 
-        Yields float32 [B, size, size, 3] RGB in [0, 1], in memory that DALI does not touch again.
-        A new call ends the one before, whose iterator must not be used any more.
+        Yields float32 [B, size, size, 3] RGB in [0, 1], in memory that DALI does not reuse. A new
+        call ends the one before, whose iterator must not be used any more.
 
         Raises:
-            RuntimeError: DALI could not process a batch. The graph is of no use afterwards.
+            RuntimeError: DALI could not process a batch. The graph is unusable afterwards.
         """
         self._drain()
         self._inbox.refill(feeds)
@@ -182,7 +182,7 @@ class CropGraph:
         unfinished = self._unfinished = deque()
         try:
             while (outputs := self._take()) is not None:
-                unfinished.append(self._finishing(outputs, self._inbox.under_way.popleft()))
+                unfinished.append(self._finishing(outputs, self._inbox.pending.popleft()))
                 if len(unfinished) > self._ahead:
                     yield self._finished(unfinished)
                 else:
@@ -190,12 +190,12 @@ class CropGraph:
             while unfinished:
                 yield self._finished(unfinished)
         finally:
-            for finish in unfinished:  # none must read DALI's buffers any more
+            for finish in unfinished:  # they read DALI's buffers
                 with suppress(Exception):
                     finish()
 
     def _finished(self, unfinished: deque[Callable[[], torch.Tensor]]) -> torch.Tensor:
-        """The first unfinished crops; DALI gets their buffer back, and the next batch to do."""
+        """The first unfinished crops; returns their buffer to DALI and schedules the next batch."""
         images = unfinished[0]()
         unfinished.popleft()
         self._pipeline.release_outputs()
@@ -203,7 +203,7 @@ class CropGraph:
         return images
 
     def _drain(self) -> None:
-        """Let go of the batches that an abandoned iteration left on their way."""
+        """Discard the batches of an abandoned iteration."""
         while self._unfinished:
             with suppress(Exception):
                 self._unfinished.popleft()()
@@ -221,7 +221,7 @@ class CropGraph:
         return crops
 
     def _finishing(self, outputs: Any, feed: Feed) -> Callable[[], torch.Tensor]:
-        """Begins a float copy that the caller may keep; what is returned waits for it."""
+        """Start a float copy that the caller may keep; the returned function waits for it."""
         if self._cpu_cropper is None:
             images = self._floats(outputs)
             return lambda: images
@@ -230,7 +230,7 @@ class CropGraph:
         return lambda: torch.from_numpy(finished())
 
     def _floats(self, outputs: Any) -> torch.Tensor:
-        """A float copy; the caller's stream may use it, DALI may reuse its own buffer."""
+        """A float copy for the caller's stream, after which DALI may reuse its buffer."""
         if self._stream is None:
             crops = torch.from_numpy(np.asarray(outputs.as_tensor()))
             return crops.to(torch.float32).div_(255)
@@ -248,7 +248,7 @@ def _device_id(device: torch.device) -> int | None:
 
 
 def can_decode(encoded: NDArray[np.uint8], device: torch.device) -> bool:
-    """Whether DALI can decode an image on this device (it tells of a failure, but never why)."""
+    """Whether DALI can decode an image on this device (it reports no reason for a failure)."""
     pipeline = Pipeline(batch_size=1, num_threads=1, device_id=_device_id(device))
     with pipeline:
         source = fn.external_source(lambda: [encoded], batch=True)

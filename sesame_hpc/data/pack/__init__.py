@@ -1,13 +1,13 @@
-"""Packs: a data set in a few large files, for file systems that dislike thousands of small ones.
+"""Packs: a data set in a few large files, for file systems that are slow with many small ones.
 
-    pack.json              settings, parts, shards and checksums; written last
+    pack.json              settings, splits, shards and checksums; written last
     scheme.yaml            the landmark scheme
-    <part>.npy             the annotation table, one row a face, in pixels of the whole images
-    <part>-00000.shard     encoded images one after the other, their index, a trailer
+    <split>.npy            the annotation table, one row per face, in pixels of the whole images
+    <split>-00000.shard    encoded images, their index, a trailer
 
-Without a size the images are the original files' bytes, once per shard however many faces they
-show. With a size they are crops around each face, as large as augmentation can ask for, shrunk to
-what training at that size needs, and encoded as JPEG again; originals that need neither stay.
+Without a size the images are the bytes of the original files, each once per shard. With a size they
+are crops around each face, as large as augmentation can need, shrunk for training at that size and
+encoded as JPEG again; originals that need neither are kept.
 """
 
 from sesame_hpc.data.pack.images import PackedImages

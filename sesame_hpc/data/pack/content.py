@@ -1,4 +1,4 @@
-"""What a pack stores of an image for one face: the file as it is, or a crop shrunk to size."""
+"""What a pack stores for one face: the image file as it is, or a shrunk crop."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,15 @@ from sesame_hpc.data.pack.layout import StoredImage
 __all__ = ["Plan", "Stored", "stored_crop", "stored_original"]
 
 _WORTH_CUTTING = 0.5
-"""A crop that shows less than this share of its image is cut out even if it is not shrunk."""
+"""A crop of less than this fraction of its image is cut out even if it is not shrunk."""
 
 _FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-"""A shrunk crop has no colour to spare: 2.7 dB more than with colour at half the resolution."""
+"""Full chroma resolution: 2.7 dB better for shrunk crops than half."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to store for a face: `region` (float64 [4], pixels, may pass the image's edges), at
+    """What to store for a face: `region` (float64 [4], pixels, may extend beyond the image), at
     `zoom` (0..1) of its resolution, as JPEG of `quality`."""
 
     region: NDArray[np.float64]
@@ -30,7 +30,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Stored:
-    """An image to store; `psnr` in dB is what encoding again cost, None where nothing was."""
+    """An image to store; `psnr` in dB of encoding it again, None if it was not."""
 
     image: StoredImage
     psnr: float | None
@@ -50,16 +50,16 @@ def stored_original(path: Path, sample_id: int) -> Stored:
 
 
 def stored_crop(path: Path, sample_id: int, plan: Plan) -> Stored:
-    """What `plan` asks for; the file's own bytes where it asks for most of them unshrunk.
+    """The crop of `plan`; the file's own bytes if that is most of the image, not shrunk.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it does not decode.
+        ValueError: it cannot be decoded.
     """
     encoded = _read(path)
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError("the image cannot be decoded; valid are whole JPEG and PNG files")
+        raise ValueError("the image cannot be decoded; takes complete JPEG and PNG files")
     height, width = image.shape[:2]
     low = np.clip(np.floor(plan.region[:2]), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(plan.region[2:]), 0, (width, height)).astype(int)
@@ -85,5 +85,5 @@ def stored_crop(path: Path, sample_id: int, plan: Plan) -> Stored:
 def _read(path: Path) -> bytes:
     encoded = path.read_bytes()
     if not encoded:
-        raise ValueError("the file is empty; valid are JPEG and PNG")
+        raise ValueError("the file is empty; takes JPEG and PNG")
     return encoded

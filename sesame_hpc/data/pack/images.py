@@ -11,14 +11,14 @@ __all__ = ["PackedImages"]
 
 
 class PackedImages:
-    """The images of a pack's part: random access by sample id, from memory-mapped shards.
+    """The images of a pack's split: random access by sample id, from memory-mapped shards.
 
     Args:
         paths: the shards.
-        size: the crop size that the pack was made for; None where it holds the original files.
+        size: the crop size that the pack was made for; None if it holds the original files.
 
     Raises:
-        FileNotFoundError, ValueError: a shard is missing or damaged, by its name.
+        FileNotFoundError, ValueError: a shard is missing or damaged; names it.
     """
 
     def __init__(self, paths: list[Path], size: int | None) -> None:
@@ -34,7 +34,7 @@ class PackedImages:
         """The encoded image of a face, uint8 [n], as a read-only view of the file.
 
         Raises:
-            ValueError: its checksum differs, by shard and sample, or it is not in the pack.
+            ValueError: its checksum differs, or it is not in the pack; names it.
         """
         if (position := self._position_of.get(sample_id)) is None:
             raise ValueError(f"sample {sample_id} is not in the pack")
@@ -46,10 +46,10 @@ class PackedImages:
         return self._records["sample_id"].copy()
 
     def records(self, sample_ids: NDArray[np.int64]) -> NDArray[np.void]:
-        """What the index says of these faces, `layout.RECORD` [B].
+        """The index records of these faces, `layout.RECORD` [B].
 
         Raises:
-            ValueError: it says nothing of one of them.
+            ValueError: one of them is not in the pack.
         """
         return self._records[self._positions(sample_ids)]
 

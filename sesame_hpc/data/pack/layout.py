@@ -1,4 +1,4 @@
-"""A shard's bytes: images, then their index, then a trailer that only a whole shard has."""
+"""The file format of a shard: images, then their index, then a trailer that marks it complete."""
 
 import io
 import mmap
@@ -29,9 +29,9 @@ RECORD = np.dtype(
 )
 """One face of a shard's index.
 
-`offset`, `length` and `crc` (CRC-32) are of the encoded image. `original` says that it is the
+`offset`, `length` and `crc` (CRC-32) are of the encoded image. `original` is true for the
 whole file. `region` is x_min, y_min, x_max, y_max of what it shows of an image of `image`
-(width, height) pixels, and `stored` its own width and height.
+(width, height) pixels; `stored` is its own width and height.
 """
 
 _TRAILER = struct.Struct("<qqI16s8s")
@@ -53,7 +53,7 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class Shard:
-    """A whole shard, mapped into memory: its bytes and its index, RECORD [n]."""
+    """A complete shard, mapped into memory: its bytes and its index, RECORD [n]."""
 
     path: Path
     content: mmap.mmap
@@ -88,7 +88,7 @@ def shard_name(split: str, shard: int) -> str:
 def write_shard(path: Path, images: Iterable[StoredImage], fingerprint: bytes) -> None:
     """Write a shard so that `path` is there only once all of it is on disk.
 
-    `fingerprint` (16 bytes) says what the shard was made from.
+    `fingerprint` (16 bytes) identifies what the shard was made from.
     """
     records, places = [], {}
     with replacing(path) as partial, partial.open("wb") as file:
@@ -109,7 +109,7 @@ def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a whole shard, or made from something else than `fingerprint` says.
+        ValueError: not a complete shard, or one of another `fingerprint`.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such shard; pack the data set again")

@@ -1,4 +1,4 @@
-"""Reading packs: the manifest, annotation tables, and whether crops lie within what is stored."""
+"""Reading packs: the manifest, annotation tables, and whether crops are within what is stored."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ class _PackedSplit(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """What `pack.json` holds."""
+    """The content of `pack.json`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     version: int
@@ -60,7 +60,7 @@ class _Manifest(BaseModel):
 
 
 def has_pack(root: Path) -> bool:
-    """Whether `root` is a whole pack."""
+    """Whether `root` is a complete pack."""
     return (root / MANIFEST).is_file()
 
 
@@ -73,14 +73,14 @@ def read_manifest(root: Path) -> dict[str, Any]:
     """`pack.json`.
 
     Raises:
-        FileNotFoundError: there is none: no pack, or one that was not finished.
+        FileNotFoundError: there is none: not a pack, or an incomplete one.
         ValueError: not a manifest of this version.
     """
     path = root / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(
-            f"{root} is no finished pack: no {MANIFEST}; {folder_entries(root)}. "
-            f"`sesame data pack` makes one, and goes on where it was stopped"
+            f"{root} is not a complete pack: no {MANIFEST}; {folder_entries(root)}. "
+            f"`sesame data pack` makes one, or completes one that was interrupted"
         )
     try:
         manifest = json.loads(path.read_text())
@@ -93,7 +93,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
 
 
 def read_settings(root: Path) -> PackSettings:
-    """How a pack was made, as far as its images depend on it. Errors as for `read_manifest`."""
+    """The settings of a pack, as far as its images depend on them. Errors: see `read_manifest`."""
     return PackSettings.from_json(read_manifest(root)["settings"])
 
 
@@ -102,7 +102,7 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
 
     Raises:
         FileNotFoundError: no pack, or no such split.
-        ValueError: another scheme than the pack's, or a damaged file, by its name.
+        ValueError: another scheme than the pack's, or a damaged file; names it.
     """
     manifest = read_manifest(root)
     if split not in manifest["parts"]:
@@ -131,10 +131,10 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
 def check_stored(
     annotations: Annotations, box: BoxConfig, augment: AugmentConfig, size: int
 ) -> None:
-    """Whether crops of `size` pixels with these settings lie within what the faces' pack stores.
+    """Check that crops of `size` pixels with these settings are within what the pack stores.
 
     Raises:
-        ValueError: they do not; says what to pack with.
+        ValueError: they are not; says how to pack.
     """
     pack = annotations.pack
     if pack is None or pack.size is None:
@@ -142,7 +142,7 @@ def check_stored(
     if size > pack.size:
         raise ValueError(
             f"{annotations.root} is packed for crops of {pack.size} pixels, but {size} are "
-            f"asked for: pack with --size {size}, or without --size"
+            f"needed: pack with --size {size}, or without --size"
         )
     records = pack.records(annotations.sample_ids)
     boxes = face_boxes(annotations.boxes, annotations.landmarks, box.protocol)
@@ -154,7 +154,7 @@ def check_stored(
     if missing.any():
         row = int(np.flatnonzero(missing)[0])
         raise ValueError(
-            f"{annotations.root}: data.box or data.augment ask for more than is packed of "
+            f"{annotations.root}: data.box or data.augment need more than is packed of "
             f"{missing.sum()} of {len(missing)} faces, first sample "
             f"{annotations.sample_ids[row]}: pack again with this config, or a larger --margin"
         )

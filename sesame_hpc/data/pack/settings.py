@@ -1,4 +1,4 @@
-"""How to pack, and what follows: what to store of each face, what tells two packs apart."""
+"""Settings of a pack, and what follows from them: what to store for each face, the fingerprint."""
 
 import hashlib
 import json
@@ -19,16 +19,16 @@ __all__ = ["PackSettings", "fingerprint_of", "plans"]
 FACES_PER_SHARD = 1024
 
 _FILTER_CELLS, _FILTER_PIXELS = 3, 2
-"""What `geometry.decode_window` reads around a crop, in crop and in image pixels."""
+"""The margin that `geometry.decode_window` adds around a crop, in crop and in image pixels."""
 
 
 @dataclass(frozen=True)
 class PackSettings:
     """How to pack.
 
-    `size` is the side in pixels of the crops that training will ask for; None keeps the original
-    files. `margin` is the side of what is stored over the longer side of the face's box; None
-    computes it from `box` and `augment`. `quality` is that of JPEG.
+    `size` is the side in pixels of the training crops; None keeps the original files. `margin` is
+    the side of what is stored over the longer side of the face's box; None computes it from `box`
+    and `augment`. `quality` is that of JPEG.
     """
 
     size: int | None = None
@@ -42,14 +42,14 @@ class PackSettings:
         if self.size is not None and self.size < 1:
             raise ValueError(f"size is {self.size}; takes at least 1 pixel")
         if self.margin is not None and self.margin <= 0:
-            raise ValueError(f"margin is {self.margin}; takes a multiple of the box above 0")
+            raise ValueError(f"margin is {self.margin}; takes a positive multiple of the box")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality is {self.quality}; takes 1 to 100")
         if self.size is None and self.margin is not None:
             raise ValueError("margin without a size: original files are packed whole")
 
     def to_json(self) -> dict[str, Any]:
-        """What decides over the stored images; nothing else where files stay as they are."""
+        """The settings on which the stored images depend; fewer if files are kept as they are."""
         if self.size is None:
             return {"size": None, "faces_per_shard": self.faces_per_shard}
         asked = {"scale": self.box.scale, "train_scale": list(self.box.train_scale)}
@@ -65,7 +65,7 @@ class PackSettings:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "PackSettings":
-        """The settings that `to_json` wrote; defaults for what it left out."""
+        """The settings that `to_json` wrote; defaults for missing keys."""
         own = {key: content[key] for key in ("size", "margin", "quality") if key in content}
         box = {key: content[key] for key in ("protocol", "scale", "train_scale") if key in content}
         augment = {key: content[key] for key in ("rotation", "translation") if key in content}
@@ -78,7 +78,7 @@ class PackSettings:
 
 
 def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
-    """What to store for each face: all that augmentation can reach, and what filters read."""
+    """What to store for each face: all that augmentation can reach, and the margin of filters."""
     if settings.size is None:
         return None
     boxes = face_boxes(faces.boxes, faces.landmarks, settings.box.protocol)
@@ -99,7 +99,7 @@ def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
 
 
 def fingerprint_of(faces: Annotations, settings: PackSettings) -> str:
-    """What faces and settings come to: 32 hexadecimal digits."""
+    """A hash of faces and settings: 32 hexadecimal digits."""
     digest = hashlib.blake2b(json.dumps(settings.to_json()).encode(), digest_size=16)
     for array in (faces.sample_ids, faces.boxes, faces.landmarks, faces.attributes):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -1,4 +1,4 @@
-"""A part's annotations as one array in a file, and the scheme beside it as YAML."""
+"""A split's annotations as one array in a file, and the scheme as YAML."""
 
 import io
 import zlib
@@ -16,7 +16,7 @@ __all__ = ["read_table", "scheme_yaml", "write_table"]
 
 
 def write_table(path: Path, faces: Annotations) -> int:
-    """The annotation table; returns its CRC-32."""
+    """Write the annotation table and return its CRC-32."""
     names, sources = np.array(faces.images), np.array(faces.sources)
     dtype = [
         ("sample_id", "<i8"),

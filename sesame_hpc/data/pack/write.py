@@ -1,4 +1,4 @@
-"""Writing packs: shard after shard, each whole or not there, so that a killed run goes on."""
+"""Writing packs shard by shard, so that an interrupted run can be resumed."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ _FACES_AT_ONCE = 128
 
 @dataclass
 class PackReport:
-    """What was done: faces, those encoded again with the PSNR that cost, shards kept, bytes."""
+    """What was packed; `psnr` in dB of each crop that was encoded again, `kept` of the shards."""
 
     faces: int = 0
     encoded: int = 0
@@ -39,58 +39,58 @@ Advance = Callable[[int, int], None]
 
 
 def write_pack(
-    parts: dict[str, Annotations],
+    splits: dict[str, Annotations],
     out: Path,
     settings: PackSettings,
     *,
     workers: int | None = None,
     advance: Advance | None = None,
 ) -> PackReport:
-    """Pack the `parts` (train, test) of a data set into the folder `out`.
+    """Pack the `splits` (train, test) of a data set into the folder `out`.
 
-    Goes on where an earlier call was stopped: whole shards are kept, `pack.json` comes last.
-    `workers` threads read and encode; None takes one a core. `advance` gets the numbers of faces
-    done and in all.
+    Resumes an interrupted call: complete shards are kept, and `pack.json` is written last.
+    `workers` threads read and encode; None takes one per core. `advance` gets the number of faces
+    done, and their total.
 
     Raises:
         FileExistsError: `out` holds another pack.
         FileNotFoundError, ValueError: an image cannot be packed; names its file and line.
     """
-    scheme = next(iter(parts.values())).scheme
-    described = _described(parts, settings)
+    scheme = next(iter(splits.values())).scheme
+    described = _described(splits, settings)
     if has_pack(out) and read_manifest(out)["made_from"] != described:
         raise FileExistsError(
             f"{out} holds another pack (of other faces or settings); give another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(out)
-    report, total = PackReport(), sum(map(len, parts.values()))
+    report, total = PackReport(), sum(map(len, splits.values()))
     write_text_atomic(out / SCHEME_FILE, scheme_yaml(scheme))
-    manifest_parts = {}
+    packed = {}
     with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)), "sesame-pack") as pool:
-        for part, annotations in parts.items():
+        for split, annotations in splits.items():
             shards = []
             for number, rows in enumerate(_shard_rows(len(annotations), settings)):
-                name = shard_name(part, number)
+                name = shard_name(split, number)
                 _pack_shard(out / name, annotations.select(rows), settings, pool, report)
                 shards.append(name)
                 report.faces += len(rows)
                 if advance:
                     advance(report.faces, total)
-            crc = write_table(out / f"{part}.npy", annotations)
-            manifest_parts[part] = {
+            crc = write_table(out / f"{split}.npy", annotations)
+            packed[split] = {
                 "faces": len(annotations),
                 "attributes": list(annotations.attribute_names),
                 "table_crc": crc,
                 "shards": shards,
             }
     manifest = {"version": VERSION, "made_from": described, "settings": settings.to_json()}
-    write_json_atomic(out / MANIFEST, {**manifest, "parts": manifest_parts})
+    write_json_atomic(out / MANIFEST, {**manifest, "parts": packed})
     return report
 
 
 def _remove_unfinished(out: Path) -> None:
-    """Shards that a killed process was writing; one process at a time packs into a folder."""
+    """Shards that a killed process was writing; only one process at a time packs into a folder."""
     for path in out.glob(".*.tmp.shard"):
         path.unlink(missing_ok=True)
 
@@ -120,7 +120,7 @@ def _pack_shard(
 def _in_order(
     pool: ThreadPoolExecutor, store: Callable[[int], Stored], faces: int
 ) -> Iterator[Stored]:
-    """A block at a time, so that few images wait in memory."""
+    """In blocks, so that only a few images are in memory."""
     for first in range(0, faces, _FACES_AT_ONCE):
         yield from pool.map(store, range(first, min(faces, first + _FACES_AT_ONCE)))
 
@@ -152,5 +152,5 @@ def _store(faces: Annotations, plans: list[Plan] | None, row: int) -> Stored:
         raise ValueError(f"{path} ({faces.sources[row]}): {error}") from error
 
 
-def _described(parts: dict[str, Annotations], settings: PackSettings) -> dict[str, str]:
-    return {part: fingerprint_of(faces, settings) for part, faces in parts.items()}
+def _described(splits: dict[str, Annotations], settings: PackSettings) -> dict[str, str]:
+    return {split: fingerprint_of(faces, settings) for split, faces in splits.items()}

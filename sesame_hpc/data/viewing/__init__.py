@@ -1,1 +1,1 @@
-"""Faces drawn for people: sheets of crops with landmarks, augmentations and boxes."""
+"""Images of faces: sheets of crops with landmarks, augmentations and boxes."""

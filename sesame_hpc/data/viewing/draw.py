@@ -1,7 +1,7 @@
 """Drawing: a square crop of a face, and landmarks and boxes over an image.
 
-Coordinates here are corner-based pixels, as everywhere; OpenCV puts (0, 0) at the centre of the
-first pixel, so half a pixel is taken off where it is called.
+Coordinates are corner-based pixels, as everywhere; for OpenCV (0, 0) is the centre of the first
+pixel, so half a pixel is subtracted where it is called.
 """
 
 import colorsys
@@ -26,10 +26,10 @@ def region_colours(scheme: Scheme) -> dict[str, tuple[int, int, int]]:
 def draw_face(image: np.ndarray, landmarks: np.ndarray, scheme: Scheme) -> np.ndarray:
     """A copy of `image` (uint8 RGB [H, W, 3]) with `landmarks` ([K, 2], pixels) drawn over it.
 
-    Points and edges take the colour of their region; their widths follow the image's shorter side.
+    Points and edges have the colour of their region; their widths scale with the shorter side.
 
     Raises:
-        ValueError: the image or the landmarks have another form, or a coordinate is not finite.
+        ValueError: another dtype or shape, or a coordinate is not finite.
     """
     _check_image(image)
     _check_landmarks(landmarks, scheme)
@@ -83,7 +83,7 @@ def crop_square(
 
 
 def _reduce(image: np.ndarray, divisor: int) -> tuple[np.ndarray, np.ndarray]:
-    """The image shrunk by area averages, and the factors (x, y) by which it became smaller."""
+    """The image shrunk by area averages, and its size over the original's (x, y)."""
     height, width = image.shape[:2]
     if divisor < 2:
         return image, np.ones(2)

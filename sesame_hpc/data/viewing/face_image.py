@@ -1,4 +1,4 @@
-"""The image of one face, from its file or from a pack, as pixels."""
+"""The pixels of one face's image, from its file or from a pack."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ _WHOLE = np.eye(3)[:2]
 
 
 def face_image(annotations: Annotations, row: int) -> tuple[NDArray[np.uint8], NDArray]:
-    """What there is of a face's image, and where it lies in the whole one.
+    """A face's image as stored, and the transform from the whole image.
 
     Returns uint8 RGB [H, W, 3], and the float64 matrix [2, 3] from pixels of the whole image to
-    those of the returned one, which differ where a pack stores a crop.
+    those of the returned one, which differ if a pack stores a crop.
 
     Raises:
-        ValueError: the image is missing, damaged or does not decode; names the annotation line.
+        ValueError: the image is missing or cannot be decoded; names the annotation line.
     """
     pack = annotations.pack
     try:
@@ -37,7 +37,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     """An image file as uint8 RGB [H, W, 3].
 
     Raises:
-        ValueError: the file is missing or does not decode.
+        ValueError: the file is missing or cannot be decoded.
     """
     try:
         encoded = np.fromfile(path, dtype=np.uint8)
@@ -49,5 +49,5 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 def _decode(encoded: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
-        raise ValueError(f"{what} is no image that decodes")
+        raise ValueError(f"{what} cannot be decoded as an image")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -20,17 +20,17 @@ _SUPERSAMPLING = 2
 def contact_sheet(
     annotations: Annotations, out: Path, rows: int = 4, columns: int = 6, size: int = 256
 ) -> Path:
-    """Draws the first rows x columns faces in their order and writes the PNG `out`.
+    """Draw the first rows x columns faces in their order and write the PNG `out`.
 
-    Each crop of `size` pixels holds the face's landmarks and box; its caption gives sample id,
-    image name and the attributes that are set. Returns `out`.
+    Each crop of `size` pixels shows the face's landmarks and box; its caption has the sample id,
+    the image name and the attributes that are set. Returns `out`.
 
     Raises:
-        ValueError: no face, a count or size that is too small, or an image that does not decode
-            (named with the line that asks for it).
+        ValueError: no face, a count or size that is too small, or an undecodable image (named with
+            its annotation line).
     """
     if not len(annotations):
-        raise ValueError("nothing to draw: the annotations hold no face")
+        raise ValueError("nothing to draw: the annotations have no face")
     if rows < 1 or columns < 1 or size < 64:
         raise ValueError(
             f"sheet of {rows} rows x {columns} columns of {size} pixels; "

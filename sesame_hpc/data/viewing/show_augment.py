@@ -1,4 +1,4 @@
-"""Each augmentation by itself, before and after, by the loaders that training uses."""
+"""Each augmentation by itself, before and after, with the loaders of training."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ _CPU = torch.device("cpu")
 
 
 def single_augmentation(data: DataConfig, name: str) -> DataConfig:
-    """`data` with no augmentation but `name`, which happens to every sample.
+    """`data` with the augmentation `name` alone, applied to every sample.
 
     Raises:
         ValueError: no such augmentation.
@@ -64,15 +64,15 @@ def single_augmentation(data: DataConfig, name: str) -> DataConfig:
 def augmentation_sheet(
     annotations: Annotations, data: DataConfig, out: Path, size: int = 192, seed: int = 0
 ) -> Path:
-    """Draws a row for each face: its evaluation crop, then each augmentation alone.
+    """Draw one row per face: its evaluation crop, then each augmentation alone.
 
-    Writes the PNG `out`, crops of `size` pixels with their landmarks, and returns it.
+    Writes the PNG `out` of crops of `size` pixels with their landmarks, and returns `out`.
 
     Raises:
         ValueError: no face, or an image that cannot be read.
     """
     if not len(annotations):
-        raise ValueError("nothing to draw: the annotations hold no face")
+        raise ValueError("nothing to draw: the annotations have no face")
     columns = [_tiles(_plain(annotations, data, size), annotations, "as evaluated")]
     for name in AUGMENTATIONS:
         loader = TrainLoader(
@@ -91,7 +91,7 @@ def augmentation_sheet(
 
 
 def batch_tiles(batch: Batch, scheme: Scheme | None = None) -> list[np.ndarray]:
-    """The crops of a batch as uint8 RGB [S, S, 3], with landmarks where a scheme is given."""
+    """The crops of a batch as uint8 RGB [S, S, 3], with landmarks if a scheme is given."""
     pixels = (batch.images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     if scheme is None:
         return list(pixels)

@@ -161,7 +161,7 @@ def test_start_step_outside_the_epoch(faces, start):
 
 
 def test_rank_outside_the_world(faces):
-    with pytest.raises(ValueError, match="rank is 2 of 2; valid are 0 to 1"):
+    with pytest.raises(ValueError, match="rank is 2 of 2; takes 0 to 1"):
         evaluate(faces, 1, rank=2, world_size=2)
 
 

@@ -1,4 +1,4 @@
-"""Images that cannot be read while training: left out, counted, and the same on every run."""
+"""Images that cannot be read while training: skipped, counted, and the same on every run."""
 
 import itertools
 from collections import Counter

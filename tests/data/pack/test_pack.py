@@ -164,7 +164,7 @@ def test_a_pack_holds_all_that_augmentation_asks_for(tmp_path, box):
 def test_augmentation_beyond_the_pack_is_refused(tmp_path):
     faces = dots(tmp_path, 3, 100)
     again = packed(faces, tmp_path / "pack", size=SIZE, box=BoxConfig(train_scale=(1.0, 1.2)))
-    with pytest.raises(ValueError, match=r"ask for more than is packed of 3 of 3 faces.*--margin"):
+    with pytest.raises(ValueError, match=r"need more than is packed of 3 of 3 faces.*--margin"):
         epoch(again)
     with pytest.raises(ValueError, match="packed for crops of 32 pixels, but 48"):
         epoch(packed(faces, tmp_path / "small", size=32))
@@ -208,7 +208,7 @@ def test_a_changed_table_is_found(faces, tmp_path):
 
 
 def test_what_was_not_finished_is_no_pack(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no finished pack"):
+    with pytest.raises(FileNotFoundError, match="is not a complete pack"):
         read_annotations(tmp_path, "pack", "train")
 
 

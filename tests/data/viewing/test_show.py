@@ -141,7 +141,7 @@ def test_sheet_shows_points_outside_box_and_image(faces, tmp_path):
 
 def test_sheet_names_what_it_cannot_draw(faces, tmp_path):
     faces.image_path(1).write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"^list.txt:2: .*1.png is no image that decodes"):
+    with pytest.raises(ValueError, match=r"^list.txt:2: .*1.png cannot be decoded as an image"):
         contact_sheet(faces, tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()
     with pytest.raises(ValueError, match="hold no face"):

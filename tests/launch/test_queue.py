@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from launched_runs import answering, sacct_line, squeue_line
 
-from sesame_hpc.launch.queue import QueueError, ask_sacct, ask_squeue, read_sacct, read_squeue
+from sesame_hpc.launch.queue import QueueError, query_sacct, query_squeue, read_sacct, read_squeue
 
 
 def test_squeue_is_read_by_its_columns():
@@ -44,23 +44,23 @@ def test_sacct_is_read_by_its_fields():
 
 def test_all_jobs_are_asked_for_at_once(commands: Path):
     answering(commands, "squeue", [squeue_line("12_1", "RUNNING")])
-    assert set(ask_squeue(["12_1", "12_0", "9"])) == {"12_1"}
+    assert set(query_squeue(["12_1", "12_0", "9"])) == {"12_1"}
     asked = (commands / "bin/squeue.asked").read_text().splitlines()
     assert len(asked) == 1
     assert "--jobs=9,12 " in asked[0]
-    assert ask_squeue([]) == {}
+    assert query_squeue([]) == {}
 
 
-def test_forgotten_jobs_are_no_error(commands: Path):
+def test_jobs_that_squeue_no_longer_lists_are_not_an_error(commands: Path):
     error = "slurm_load_jobs error: Invalid job id specified\n"
     answering(commands, "squeue", error=error, code=1)
-    assert ask_squeue(["9"]) == {}
+    assert query_squeue(["9"]) == {}
 
 
 def test_a_command_that_fails_says_what_it_said(commands: Path):
-    with pytest.raises(QueueError, match="squeue is not on this machine"):
-        ask_squeue(["9"])
+    with pytest.raises(QueueError, match="squeue is not installed on this machine"):
+        query_squeue(["9"])
     error = "sacct: error: one\nSlurm accounting storage is disabled\n"
     answering(commands, "sacct", error=error, code=1)
     with pytest.raises(QueueError, match=r"^sacct: Slurm accounting storage is disabled$"):
-        ask_sacct(["9"])
+        query_sacct(["9"])
