@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.plural import counted
 
 __all__ = ["export"]
 
@@ -30,6 +31,6 @@ def export(
     source = format or detect_file_format(root, loaded)
     parts = export_annotations(root, out, to, source, loaded, copy)
     for split, table in parts.items():
-        typer.echo(f"{len(table)} {split} faces from {source} to {to} in {out}")
+        typer.echo(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
     if missing := left_out(next(iter(parts.values())), to):
         typer.echo(f"{to} has no place for {', '.join(missing)}: left out")

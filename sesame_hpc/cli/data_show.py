@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import DataFormat, Split
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.plural import counted
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
@@ -58,7 +59,7 @@ def show(
         _draw_rows(shown, root, source, out, masked, masking, seed)
     else:
         _draw_faces(shown, out)
-    typer.echo(f"{len(shown)} of {len(faces)} faces drawn in {out}")
+    typer.echo(f"{len(shown)} of {counted(len(faces), 'face')} drawn in {out}")
 
 
 def _draw_faces(shown: "Annotations", out: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.plural import counted
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
@@ -97,13 +98,15 @@ def _pack_with_bar(
 
 
 def _summary(report: "PackReport", out: Path) -> str:
-    shards = f"{report.shards} shard{'s' * (report.shards != 1)}"
     kept = f" ({report.kept} from before)" if report.kept else ""
-    lines = [f"{report.faces} faces in {shards}{kept}, {report.bytes / 1e6:.1f} MB, in {out}"]
+    shards = counted(report.shards, "shard")
+    lines = [
+        f"{counted(report.faces, 'face')} in {shards}{kept}, {report.bytes / 1e6:.1f} MB, in {out}"
+    ]
     if report.psnr:
         mean, worst = sum(report.psnr) / len(report.psnr), min(report.psnr)
         lines.append(
-            f"{report.encoded} crops were encoded as JPEG: PSNR {mean:.1f} dB on average, "
+            f"{counted(report.encoded, 'crop')} encoded as JPEG: PSNR {mean:.1f} dB on average, "
             f"{worst:.1f} dB at worst"
         )
     return "\n".join(lines)

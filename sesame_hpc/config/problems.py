@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sesame_hpc.config.layers import KeyPath, Layer, dotted
+from sesame_hpc.plural import counted
 
 __all__ = ["describe_problems", "sections"]
 
@@ -78,4 +79,4 @@ def describe_problems(
     ]
     if len(lines) == 1:
         return f"{name}: {lines[0]}"
-    return "\n  ".join([f"{name}: {len(lines)} problems", *lines])
+    return "\n  ".join([f"{name}: {counted(len(lines), 'problem')}", *lines])

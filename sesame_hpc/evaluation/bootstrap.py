@@ -11,7 +11,7 @@ _CHUNK = 100
 def bootstrap_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
     """Means of `RESAMPLES` resamples of the rows of `values` [N, M], with replacement; [2000, M].
 
-    The same N and seed resample alike, so differences of two calls are paired.
+    The resamples depend only on N and the seed, so differences of two calls are paired.
     """
     generator = np.random.default_rng(seed)
     count = len(values)

@@ -15,7 +15,7 @@ def compare(first: np.ndarray, second: np.ndarray, faces: Annotations) -> dict[s
     """NME of `second` minus NME of `first`, in percentage points, overall and per region.
 
     Both [N, K, 2] in original pixels. {"nme": {"difference", "interval"}, "regions": {name: ...}};
-    a 95 % interval without 0 speaks for a difference between the networks on such faces.
+    a 95 % interval that excludes 0 indicates a difference of the networks on such faces.
     """
     errors = [point_errors(each, faces.landmarks, faces.scheme) for each in (first, second)]
     columns = [

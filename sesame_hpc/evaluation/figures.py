@@ -1,4 +1,4 @@
-"""All figures of a set of predictions: what `sesame eval` prints and a run's result holds."""
+"""All figures of a set of predictions, for `sesame eval` and the results of a run."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ class Figures:
     """NME and failure rates in percent, AUC in [0, 1], intervals of 95 % over faces.
 
     `nme`, `regions`, `landmarks` and the curves are normalised by the outer eye corners
-    (inter-ocular, Eq. 4); `normalised_by` holds the NME under other normalisers by name.
+    (inter-ocular, Eq. 4); `normalised_by` has the NME with other normalisers by name.
     """
 
     nme: float
@@ -44,10 +44,10 @@ class Figures:
 def figures(
     predicted: np.ndarray, faces: Annotations, protocol: dict[str, str] | None = None
 ) -> Figures:
-    """Hold predictions [N, K, 2] in original pixels against the unclamped labels of N faces.
+    """Figures of predictions [N, K, 2] in original pixels against the unclamped labels of N faces.
 
-    The rows are in the order of `faces`. `protocol` is carried along: how the crops were made.
-    Raises ValueError for shapes that do not fit, or where the outer eye corners coincide.
+    The rows are in the order of `faces`. `protocol`, how the crops were made, is only recorded.
+    Raises ValueError for shapes that do not match, or if the outer eye corners coincide.
     """
     errors = point_errors(predicted, faces.landmarks, faces.scheme)
     face_nme = errors.mean(axis=1)
@@ -71,7 +71,7 @@ def _of_curve(face_nme: np.ndarray) -> dict[str, float]:
 
 
 def _subsets(face_nme: np.ndarray, faces: Annotations) -> dict[str, dict[str, float]]:
-    """Faces of each attribute, as WFLW's subsets; those without faces are left out."""
+    """The faces of each attribute, as WFLW's subsets; without empty ones."""
     subsets = {}
     for column, name in enumerate(faces.attribute_names):
         chosen = face_nme[faces.attributes[:, column]]

@@ -12,7 +12,7 @@ __all__ = ["NmeTable", "nme_table", "normaliser_distances", "point_errors", "reg
 def normaliser_distances(landmarks: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Eq. 4: distance of the outer eye corners, float64 [N], from landmarks [N, K, 2] in pixels.
 
-    Raises ValueError naming the rows where it is zero or not finite.
+    Raises ValueError naming the rows in which it is zero or not finite.
     """
     left, right = scheme.normaliser
     distances = np.linalg.norm(landmarks[:, left] - landmarks[:, right], axis=-1)
@@ -23,7 +23,7 @@ def normaliser_distances(landmarks: np.ndarray, scheme: Scheme) -> np.ndarray:
 
 
 def point_errors(predicted: np.ndarray, truth: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """Distances over the normaliser of `truth`, float64 [N, K]; both inputs [N, K, 2] pixels."""
+    """Distances over the normaliser of `truth`, float64 [N, K]; both inputs [N, K, 2] in pixels."""
     if predicted.shape != truth.shape:
         raise ValueError(f"predictions are {predicted.shape}, labels {truth.shape}")
     distances = np.linalg.norm(predicted - truth, axis=-1)
@@ -38,7 +38,7 @@ def region_errors(errors: np.ndarray, scheme: Scheme) -> np.ndarray:
 
 @dataclass(frozen=True)
 class NmeTable:
-    """NME in percent: over all points (Eq. 3), then faces; and the same within each region."""
+    """NME in percent: mean over points (Eq. 3), then faces; the same within each region."""
 
     nme: float
     regions: dict[str, float]

@@ -1,4 +1,4 @@
-"""NME under normalisers other than the paper's: pupils, and the face's box."""
+"""NME with normalisers other than the paper's: pupils, and the face's box."""
 
 import numpy as np
 
@@ -22,9 +22,9 @@ def _pupils(landmarks: np.ndarray, scheme: Scheme) -> np.ndarray | None:
 
 
 def other_normalisers(predicted: np.ndarray, faces: Annotations) -> dict[str, float]:
-    """NME in percent by name, where every face has the normaliser.
+    """NME in percent by name, of the normalisers that every face has.
 
-    `inter_pupil`: distance of the pupils, for schemes without them of the eyes' centres.
+    `inter_pupil`: distance of the pupils, or of the eyes' centres in schemes without pupils.
     `box`: square root of width x height of the data set's box.
     """
     pixels = np.linalg.norm(predicted - faces.landmarks, axis=-1).mean(axis=1)

@@ -1,4 +1,4 @@
-"""A landmark network over a set of faces: predictions in original pixels, on any world size."""
+"""Predictions of a landmark network for a set of faces, in original pixels, on any world size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,12 +24,12 @@ def predict(
     *,
     flip: bool = False,
 ) -> tuple[np.ndarray, Annotations]:
-    """Coordinates of the last stack for `faces`, which `loader` shows; in the order of `faces`.
+    """Coordinates of the last stack for `faces`, which `loader` yields; in the order of `faces`.
 
-    Returns float64 [N, K, 2] in original pixels, and the N faces: all of them but those whose
-    images the loader left out (`data.on_error` skip). `gather` collects a picklable value of
-    every rank; None stands for one rank. `flip` averages with the prediction on the mirrored crop.
-    The network's mode stays. Raises ValueError where `loader` shows other faces.
+    Returns float64 [N, K, 2] in original pixels, and the N faces: all but those whose images the
+    loader skipped (`data.on_error` skip). `gather` collects a picklable value from every rank;
+    None for a single rank. `flip` averages with the prediction for the mirrored crop. The network's
+    mode is restored. Raises ValueError if `loader` yields other faces.
     """
     was_training = network.training
     network.eval()
@@ -48,7 +48,7 @@ def predict(
     skipped = [each for share in _all(loader.images.skipped, gather) for each in share]
     faces = faces.select(~np.isin(faces.sample_ids, skipped)) if skipped else faces
     if predictions.keys() != set(faces.sample_ids.tolist()):
-        raise ValueError(f"{len(predictions)} predictions for {len(faces)} faces: the sets differ")
+        raise ValueError(f"{len(predictions)} predictions do not match {len(faces)} faces")
     ordered = np.stack([predictions[sample_id] for sample_id in faces.sample_ids.tolist()])
     return ordered, faces
 

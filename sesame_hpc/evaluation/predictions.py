@@ -1,4 +1,4 @@
-"""Predictions as files: a run's own, and anybody's."""
+"""Files of predictions: those of a run, and those of other tools."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -19,10 +19,10 @@ def write_predictions(path: Path, predicted: np.ndarray, faces: Annotations) -> 
 
 
 def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
-    """Predictions float64 [N, K, 2] in original pixels, one row a face in the order of `faces`.
+    """Predictions float64 [N, K, 2] in original pixels, one row per face in the order of `faces`.
 
     npz with `image` [N] and `points` [N, K, 2], or CSV with the columns image, x0, y0, x1, y1 ...
-    Raises ValueError naming file and row where they do not fit the faces or are not finite.
+    Raises ValueError naming file and row if they do not match the faces or are not finite.
     """
     if not path.exists():
         raise FileNotFoundError(f"no predictions at {path}")
@@ -38,9 +38,7 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
             )
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(bad):
-        raise ValueError(
-            f"{path}: row {bad[0]} ({images[bad[0]]}) holds numbers that are not finite"
-        )
+        raise ValueError(f"{path}: row {bad[0]} ({images[bad[0]]}) has numbers that are not finite")
     return points
 
 
@@ -62,7 +60,7 @@ def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     count = (len(names) - 1) // 2
     expected = ["image", *(f"{axis}{point}" for point in range(count) for axis in "xy")]
     if names != expected or not count:
-        raise ValueError(f"{path}:1: the columns are image,x0,y0,x1,y1,... in this order")
+        raise ValueError(f"{path}:1: the columns must be image,x0,y0,x1,y1,... in this order")
     images, points = [], []
     for number, line in enumerate(lines, start=2):
         image, *numbers = line.rsplit(",", 2 * count)

@@ -1,4 +1,4 @@
-"""Adaptive masking: which regions are masked (distribution), and where in them (anchors)."""
+"""Adaptive masking: the distribution over regions, and the anchors within them."""
 
 from sesame_hpc.masking.anchors import AnchorPlan, draw_plan, place_anchors
 from sesame_hpc.masking.distribution import masking_distribution

@@ -1,7 +1,7 @@
-"""Where an image is masked: regions drawn by their probability, anchors spaced along each.
+"""Where an image is masked: regions drawn from the distribution, anchors spaced along each.
 
-Drawing needs no landmarks, so it runs on the CPU ahead of the GPU; placing needs the landmarks and
-runs where they are, without a synchronisation.
+Drawing needs no landmarks and runs on the CPU ahead of the GPU; placing needs the landmarks and
+runs on their device, without synchronisation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,9 @@ __all__ = ["AnchorPlan", "draw_plan", "place_anchors"]
 
 @dataclass(frozen=True)
 class AnchorPlan:
-    """Anchors of a batch, each between two consecutive landmarks of its region. A: most per image.
+    """Anchors of a batch, each between two consecutive landmarks of its region.
+
+    A is the maximum per image.
 
     `first`, `second`: int64 [B, A] landmarks; `fraction`: float32 [B, A], 0 at first, 1 at second;
     `sigma`: float32 [B, A], fractions of the crop side; `counts`: int64 [B] anchors in use.
@@ -49,8 +51,8 @@ def draw_plan(
 ) -> AnchorPlan:
     """Draw regions and anchors for each sample, keyed by (seed, stage, epoch, sample id).
 
-    K ~ U{regions} regions without replacement, by `probabilities` (one for each of the scheme's
-    regions); in each, `anchors` positions, one in each equal part of the region's line of
+    K ~ U{regions} regions without replacement, by `probabilities` (one per region of the
+    scheme); in each, `anchors` positions, one in each equal part of the region's line of
     landmarks, so that a long region is masked by segments; each with sigma ~ U(sigma).
     """
     names = list(probabilities)

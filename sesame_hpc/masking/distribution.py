@@ -14,12 +14,12 @@ def masking_distribution(
     """p(region) proportional to NME ** alpha, each at least `floor`; sums to 1.
 
     The paper normalises regional NME into probabilities (alpha = 1); alpha = 0 is the uniform
-    control. Raises ValueError for an NME that is not a positive number, or a floor that the number
-    of regions cannot honour.
+    control. Raises ValueError for an NME that is not a positive number, or a floor that is too
+    large for the number of regions.
     """
     for region, nme in regional_nme.items():
         if not (math.isfinite(nme) and nme > 0):
-            raise ValueError(f"NME of region {region!r} is {nme}; a positive number is needed")
+            raise ValueError(f"NME of region {region!r} is {nme}; it must be a positive number")
     if masking.floor * len(regional_nme) > 1:
         raise ValueError(
             f"masking.floor {masking.floor} is too large for {len(regional_nme)} regions; "
@@ -30,7 +30,7 @@ def masking_distribution(
 
 
 def _raise_to_floor(weights: dict[str, float], floor: float) -> dict[str, float]:
-    """Normalise; regions under the floor get it, the others share the rest in proportion."""
+    """Normalise; regions below the floor get it, the others share the rest proportionally."""
     low: set[str] = set()
     while True:
         rest = 1.0 - floor * len(low)

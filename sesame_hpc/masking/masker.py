@@ -1,4 +1,4 @@
-"""Adaptive masking of a batch: regions drawn, covered with noise, the same on any rank."""
+"""Adaptive masking of a batch: draw regions and cover them with noise, the same on any rank."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +49,6 @@ class Masker:
 
 
 def _noise_seed(seed: int, stage: str, epoch: int) -> int:
-    """63 bits that no other (seed, stage, epoch) shares in practice."""
+    """A 63-bit hash of (seed, stage, epoch)."""
     digest = blake2b(f"{seed}/{stage}/{epoch}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

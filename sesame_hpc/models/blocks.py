@@ -10,7 +10,7 @@ __all__ = ["Bottleneck", "ConvNormAct", "Hourglass"]
 class Bottleneck(nn.Module):
     """Pre-activation residual bottleneck, 1x1 - 3x3 - 1x1, with half the output channels inside.
 
-    ReLUs overwrite what batch norm gave, which its backward pass does not need.
+    ReLUs overwrite the output of batch norm, which its backward pass does not need.
     [B, C_in, H, W] -> [B, C_out, H, W].
     """
 
@@ -48,7 +48,7 @@ class ConvNormAct(nn.Sequential):
 
 
 class Hourglass(nn.Module):
-    """One hourglass (Fig. 1 of the paper): max-pools down `levels` times, nearest up, and skips.
+    """One hourglass (Fig. 1 of the paper): `levels` max-pools, nearest upsampling, and skips.
 
     [B, C, H, W] -> [B, C, H, W]; H and W are multiples of 2 ** levels.
     """

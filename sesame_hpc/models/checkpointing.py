@@ -1,4 +1,4 @@
-"""Activation checkpointing: a stack's inner activations are made again for its backward pass."""
+"""Activation checkpointing: a stack's inner activations are recomputed in its backward pass."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,11 +14,11 @@ __all__ = ["checkpoint_stacks"]
 
 
 def checkpoint_stacks(network: nn.Module) -> None:
-    """Let each stack of `network` keep only its input and features in training, in place.
+    """Make each stack of `network` keep only its input and features in training, in place.
 
-    The same gradients and the same state, bit for bit, for the activations of one stack at a time
-    instead of all, and a second forward pass. The state dict stays as it is. Comes after
-    `compile_training`, since what is made again may be compiled code.
+    Gradients and state are the same, bit for bit. Only the activations of one stack are in memory
+    at a time, at the cost of a second forward pass. The state dict does not change. Call it after
+    `compile_training`, since compiled code can be recomputed.
     """
     for module in network.modules():
         if isinstance(module, StackedHourglass):
@@ -48,9 +48,9 @@ def _recomputed(inner: Callable[[Stack, Tensor], Tensor]) -> Callable[[Stack, Te
 
 @contextmanager
 def _same_buffers(module: nn.Module) -> Iterator[None]:
-    """Batch-norm statistics have counted this batch already: put them back.
+    """Restore the buffers: the batch-norm statistics include this batch already.
 
-    Checkpointing ends the second pass by an exception as soon as it has all it needs.
+    Checkpointing ends the second pass with an exception once it has all activations.
     """
     buffers = list(module.buffers())
     before = [buffer.clone() for buffer in buffers]

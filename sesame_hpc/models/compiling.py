@@ -1,4 +1,4 @@
-"""`torch.compile` of a network's training: as a whole, or a region at a time."""
+"""`torch.compile` of a network in training mode: as a whole or by regions."""
 
 from collections.abc import Callable, Iterator
 from types import MethodType
@@ -14,14 +14,13 @@ __all__ = ["compile_training"]
 
 
 def compile_training(network: nn.Module, unit: CompileUnit) -> None:
-    """Compile what `network` computes in training mode, in place; the work is done at first use.
+    """Compile the training mode of `network`, in place; compilation happens at the first call.
 
-    The state dict stays as it is, and so does evaluation, whose last batch may be smaller. Regions
-    are the stem and each stack up to its features: stacks share one piece of compiled code, so the
-    time to compile does not grow with their number. `graphs` is the whole network, replayed as
-    CUDA graphs.
+    The state dict does not change, nor does evaluation, whose last batch may be smaller. Regions
+    are the stem and each stack up to its features: stacks share compiled code, so the time to
+    compile does not grow with their number. `graphs` is the whole network, replayed as CUDA graphs.
 
-    There are no graph breaks: what cannot be compiled in one piece raises at its first call.
+    A graph break raises at the first call.
     """
     mode = "reduce-overhead" if unit == "graphs" else None
     for module, name in _methods(network, unit):

@@ -15,8 +15,8 @@ class LandmarkNet(nn.Module):
     """Preliminary and finetune stages: soft-argmax coordinates (Eq. 1) of every stack.
 
     [B, 3, S, S] in [0, 1] -> [T, B, K, 2] fp32 (x, y) in [0, 1] of the crop, T stacks. With
-    `head.impl` fused the last stack's maps are never made, and the bias of its head, which the
-    softmax cancels, gets no gradient.
+    `head.impl` fused the last stack's maps are never computed, and the bias of its head, which
+    cancels in the softmax, gets no gradient.
     """
 
     def __init__(self, model: ModelConfig, head: HeadConfig, num_landmarks: int) -> None:

@@ -1,8 +1,8 @@
 """The stacked hourglass: a stem, stacks with intermediate maps, and their re-injection.
 
-The backbone knows nothing of what its maps mean: `map_channels` is K for landmarks and 3 r^2 for a
-reconstruction. Everything that depends on it is named `stacks.N.head` or `stacks.N.inject_map`,
-which is what `transfer` leaves behind.
+The backbone is independent of the meaning of its maps: `map_channels` is K for landmarks and 3 r^2
+for a reconstruction. Weights that depend on it are named `stacks.N.head` or `stacks.N.inject_map`;
+`transfer` does not copy them.
 """
 
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Stem(nn.Module):
 
 
 class Stack(nn.Module):
-    """One hourglass with its map head, and the way back in for the next stack (not on the last)."""
+    """One hourglass with its map head, and (except the last) re-injection into the next stack."""
 
     def __init__(self, config: ModelConfig, map_channels: int, last: bool) -> None:
         super().__init__()
@@ -55,12 +55,12 @@ class Stack(nn.Module):
         return x, maps
 
     def map_features(self, x: Tensor) -> Tensor:
-        """[B, width, M, M] -> what the head makes maps of, [B, width, M, M]."""
+        """[B, width, M, M] -> the input of the head, [B, width, M, M]."""
         return self.features(self.post(self.hourglass(x)))
 
 
 class StackedHourglass(nn.Module):
-    """Newell's stacked hourglass. [B, 3, S, S] -> one [B, map_channels, M, M] a stack."""
+    """Newell's stacked hourglass. [B, 3, S, S] -> one [B, map_channels, M, M] per stack."""
 
     def __init__(self, config: ModelConfig, map_channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The landmark network as it is used, not trained: coordinates and spread in one pass."""
+"""The landmark network for inference: coordinates and spread in one pass."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ class PredictionNet(nn.Module):
     """`LandmarkNet` of the last stack, with the same state dict, in plain PyTorch operations.
 
     [B, 3, S, S] in [0, 1] -> (points [B, K, 2], spread [B, K]), both fp32, in fractions of the
-    crop side. With `mirror`, the permutation of the K landmarks, both are means with those of the
-    mirrored crop (flip test). It can be exported: no operation of our own is in it.
+    crop side. With `mirror`, the permutation of the K landmarks, both are averaged with those of
+    the mirrored crop (flip test). It can be exported, since it has no custom operations.
     """
 
     _mirror: Tensor | None
@@ -46,7 +46,7 @@ class PredictionNet(nn.Module):
 
 
 def of_mirrored(points: Tensor, mirror: Tensor) -> Tensor:
-    """Landmarks found in mirrored crops -> where they are in the crops themselves.
+    """Landmarks in mirrored crops -> the same landmarks in the original crops.
 
     [B, K, 2] in fractions of the crop side; `mirror` int64 [K] is the scheme's permutation.
     """
@@ -58,8 +58,8 @@ def mean_and_spread(maps: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Mean (Eq. 1 of the paper) and standard deviation of each map's softmax.
 
     maps [B, K, H, W] -> points [B, K, 2] (x, y) as `soft_argmax` gives them, and spread [B, K]:
-    the root of the expected squared distance from the mean. Fractions of the map's sides; fp32, or
-    fp64 of fp64.
+    the root of the expected squared distance from the mean. In fractions of the map's sides; fp32,
+    or fp64 for fp64 maps.
     """
     height, width = maps.shape[2:]
     exact = torch.promote_types(maps.dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""Handing weights from one stage's network to the next, with every key accounted for."""
+"""Transfer of weights from one stage's network to the next, with every key accounted for."""
 
 import re
 from dataclasses import dataclass
@@ -7,40 +7,42 @@ from torch import Tensor, nn
 
 __all__ = ["TransferReport", "transfer_backbone"]
 
-_STAYS_BEHIND = re.compile(r"^backbone\.stacks\.\d+\.(head|inject_map)\.")
+_NOT_TRANSFERRED = re.compile(r"^backbone\.stacks\.\d+\.(head|inject_map)\.")
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """Keys inherited from the source, and keys that start afresh in the target."""
+    """Keys inherited from the source, and keys that keep the target's initialisation."""
 
     inherited: tuple[str, ...]
     fresh: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{len(self.inherited)} tensors inherited, {len(self.fresh)} start afresh"
+        return f"{len(self.inherited)} tensors inherited, {len(self.fresh)} initialised"
 
 
 def transfer_backbone(source: dict[str, Tensor], target: nn.Module) -> TransferReport:
-    """Copy all of `source` but heads and their re-injection into `target`, in place.
+    """Copy `source`, except heads and their re-injection, into `target`, in place.
 
     `source` is the state dict of another stage's network. The last stack has no re-injection.
 
-    Raises ValueError where a tensor other than a head or a head's re-injection is missing on
-    either side, or has another shape: two networks of one config never differ there.
+    Raises ValueError if a tensor other than a head or a head's re-injection is missing on either
+    side or has another shape, which cannot happen with two networks of one config.
     """
     wanted = target.state_dict()
-    inherited = {key: value for key, value in source.items() if not _STAYS_BEHIND.match(key)}
-    expected = {key for key in wanted if not _STAYS_BEHIND.match(key)}
-    faults = [f"missing in the source: {key}" for key in sorted(expected - inherited.keys())]
-    faults += [f"unknown to the target: {key}" for key in sorted(inherited.keys() - expected)]
-    faults += [
+    inherited = {key: value for key, value in source.items() if not _NOT_TRANSFERRED.match(key)}
+    expected = {key for key in wanted if not _NOT_TRANSFERRED.match(key)}
+    problems = [f"missing in the source: {key}" for key in sorted(expected - inherited.keys())]
+    problems += [f"missing in the target: {key}" for key in sorted(inherited.keys() - expected)]
+    problems += [
         f"{key} is {tuple(inherited[key].shape)}, not {tuple(wanted[key].shape)}"
         for key in sorted(expected & inherited.keys())
         if inherited[key].shape != wanted[key].shape
     ]
-    if faults:
-        shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
+    if problems:
+        shown = "; ".join(problems[:5]) + (
+            f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        )
         raise ValueError(f"the weights do not fit this network: {shown}")
     target.load_state_dict(wanted | inherited)
     return TransferReport(tuple(sorted(inherited)), tuple(sorted(wanted.keys() - inherited.keys())))

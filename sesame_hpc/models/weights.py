@@ -1,4 +1,4 @@
-"""State dicts as safetensors files, which hold numbers and cannot hold code."""
+"""State dicts as safetensors files, which contain tensors and no code."""
 
 from pathlib import Path
 

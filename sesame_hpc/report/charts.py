@@ -49,12 +49,12 @@ def landmark_chart(landmarks: dict[str, list[float]], scheme: Scheme, title: str
 
 
 def _dashed_last(curves: dict[str, _Value]) -> list[tuple[str, _Value]]:
-    """The later stages first: the first stage's dashes stay visible over a line that hides them."""
+    """Later stages first, so that the dashed line of the first stage is drawn on top."""
     return list(curves.items())[::-1]
 
 
 def readable(name: str) -> str:
-    """A region's or a setting's name for people."""
+    """A region's or a setting's name with spaces."""
     return name.replace("_", " ")
 
 
@@ -69,7 +69,7 @@ def _region_runs(scheme: Scheme) -> list[tuple[int, int, str]]:
 
 
 def _apart(ticks: Sequence[float], scale: Scale, least: float) -> list[float]:
-    """The ticks that stand at least `least` units after the one before them."""
+    """The ticks that are at least `least` units after the one before them."""
     kept: list[float] = []
     for tick in ticks:
         if not kept or scale(tick) - scale(kept[-1]) >= least:
@@ -78,7 +78,7 @@ def _apart(ticks: Sequence[float], scale: Scale, least: float) -> list[float]:
 
 
 def ced_chart(face_nme: dict[str, np.ndarray], title: str) -> Markup:
-    """Share of faces (percent) whose NME (percent) is at most x, for each stage."""
+    """Percentage of faces whose NME (percent) is at most x, for each stage."""
     tail = max(float(np.percentile(values, 97)) for values in face_nme.values())
     limit = min(max(12.0, tail), 40.0)
     thresholds = np.linspace(0.0, limit, _CED_STEPS + 1)
@@ -95,7 +95,7 @@ def ced_chart(face_nme: dict[str, np.ndarray], title: str) -> Markup:
 def curve_chart(
     curves: dict[str, Curve], y_label: str, title: str, log: bool = False, dots: bool = False
 ) -> Markup | None:
-    """Values over optimizer steps by style class; None where there is no value at all."""
+    """Values over optimizer steps by style class; None if there are no values."""
     curves = {css: _thinned(curve) for css, curve in curves.items() if curve}
     if not curves:
         return None
@@ -114,7 +114,7 @@ def curve_chart(
 
 
 def _thinned(curve: Curve) -> Curve:
-    """Means of neighbours, so that at most `_MOST_POINTS` points are left."""
+    """Means of neighbours, so that at most `_MOST_POINTS` points remain."""
     size = -(-len(curve) // _MOST_POINTS)
     if size == 1:
         return curve
@@ -123,13 +123,13 @@ def _thinned(curve: Curve) -> Curve:
 
 
 def whiskers(intervals: Sequence[Sequence[float]]) -> Scale:
-    """One scale for the change of all regions: holds every interval and zero, and is symmetric."""
+    """One symmetric scale for the change of all regions, which includes every interval and zero."""
     most = max(abs(bound) for interval in intervals for bound in interval) or 1.0
     return Scale(-most, most, 4.0, 136.0)
 
 
 def change_mark(difference: float, interval: Sequence[float], scale: Scale) -> Markup:
-    """A small drawing for a table's cell: the interval as a bar, the change as a dot, and zero."""
+    """A small drawing for a table cell: the interval as a bar, the change as a dot, and zero."""
     low, high = interval
     css = "lower" if high < 0 else "higher" if low > 0 else "open"
     return Markup(

@@ -1,4 +1,4 @@
-"""Images of a report as small JPEGs inside the page: faces with landmarks, reconstructions."""
+"""The images of a report, as small JPEGs in the page: faces with landmarks, reconstructions."""
 
 import base64
 from dataclasses import dataclass
@@ -50,9 +50,9 @@ class Strip:
 def extreme_faces(
     part: EvaluatedPart, stage: str, count: int
 ) -> tuple[list[FaceImage], list[FaceImage]]:
-    """The `count` faces with the greatest NME, worst first, and those with the least, best first.
+    """The `count` faces with the highest NME, worst first, and those with the lowest, best first.
 
-    No face is in both. Raises ValueError where an image is missing or does not decode.
+    No face is in both. Raises ValueError if an image is missing or cannot be decoded.
     """
     assert part.faces is not None
     nme = part.face_nme[stage]
@@ -100,7 +100,7 @@ def _dots(points: np.ndarray) -> str:
 def reconstruction_strips(sheet: Path) -> list[Strip]:
     """The rows of a sheet of `stages.images`, each as one strip.
 
-    Raises ValueError where the sheet is missing or does not decode.
+    Raises ValueError if the sheet is missing or cannot be decoded.
     """
     image = read_rgb(sheet)
     height = image.shape[0] // len(_ROWS)

@@ -1,4 +1,4 @@
-"""From a run's data to the text of its page."""
+"""From a run's data to the HTML of its page."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from sesame_hpc import __version__
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.plural import counted
 from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart, readable
 from sesame_hpc.report.images import extreme_faces, reconstruction_strips
 from sesame_hpc.report.published import PUBLISHED, incomparable, placed
@@ -71,7 +72,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "made": datetime.now(UTC),
         "scheme": data.scheme,
         "seed": data.config.seed,
-        "train_faces": data.train_faces,
+        "train_faces": data.train_faces and counted(data.train_faces, "training face"),
         "progress": progress(data),
         "unread": data.unread,
         "stages": STAGES,
@@ -97,11 +98,12 @@ def _part(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
         if "landmarks" in figures
     }
     last = list(part.figures)[-1]
-    what = f"on {part.count:,} {part.title} faces"
+    what = f"on {part.faces_text}"
     return {
         "name": part.name,
         "title": part.title,
         "count": part.count,
+        "faces_text": part.faces_text,
         "verdict": verdict(part),
         "last": last,
         "figures": part.figures,
@@ -124,6 +126,7 @@ def _averaged(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
     return {
         "title": part.title,
         "count": part.count,
+        "faces_text": part.faces_text,
         "change": part.change,
         "regions": region_rows(data, part),
     }
@@ -161,7 +164,7 @@ def _reconstructions(images: Path) -> dict[str, Any] | None:
 
 
 def _faces(part: EvaluatedPart) -> dict[str, Any] | None:
-    """Worst and best faces under the last finished stage, or why there are none."""
+    """Worst and best faces of the last finished stage, or why there are none."""
     if not part.points:
         return None
     stage = list(part.points)[-1]
@@ -173,7 +176,7 @@ def _faces(part: EvaluatedPart) -> dict[str, Any] | None:
 
 
 def _curves(data: ReportData) -> list[dict[str, Any]]:
-    """The training curves that there is anything of: a caption, the chart, the stages in it."""
+    """The training curves that have values: caption, chart, and the stages in it."""
 
     def of(key: str, stages: Sequence[str]) -> dict[str, Any]:
         return {stage: data.of_stage(stage, key) for stage in stages}

@@ -1,4 +1,4 @@
-"""Published NME on the full WFLW test set (2,500 faces), and what a comparison rests on."""
+"""Published NME on the full WFLW test set (2,500 faces), and when a run is comparable."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,8 @@ _SUBSETS = {
 class Row:
     """One method; NME in percent, inter-ocular, with the decimals that were published.
 
-    `crops` and `checkpoint` are empty where only the remark below the table applies; `stage` is
-    that of this run's rows.
+    `crops` and `checkpoint` are empty if only the remark below the table applies; `stage` is set
+    for the rows of this run.
     """
 
     method: str
@@ -53,7 +53,7 @@ PUBLISHED = (
 
 
 def incomparable(scheme: str, test: dict[str, Any] | None) -> str | None:
-    """Why figures (JSON of a stage on the test part) do not belong in the table; None: they do."""
+    """Why figures (JSON of a stage on the test part) are not comparable; None if they are."""
     if scheme != "wflw98":
         return f"its landmarks are those of {scheme}, not WFLW's 98"
     if test is None:

@@ -1,4 +1,4 @@
-"""What a report is made of: a run folder, and the labels and images where they are at hand."""
+"""The data of a report: a run folder, and labels and images if they are available."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -13,6 +13,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.evaluation.predictions import read_predictions
+from sesame_hpc.plural import counted
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
@@ -26,12 +27,12 @@ PARTS: dict[Part, str] = {"heldout": "held-out", "test": "test"}
 
 @dataclass(frozen=True)
 class EvaluatedPart:
-    """One part of the data set as the finished coordinate stages see it.
+    """The results of the finished coordinate stages on one part of the data set.
 
-    `figures` {stage: JSON of its figures}. Where labels and predictions could be read, `faces`,
-    `points` {stage: [N, K, 2] pixels} and `face_nme` {stage: percent [N]} are there too, and with
-    both stages `change`: finetune minus preliminary as `evaluation.compare` gives it. `ema` is the
-    same of the averaged weights, of those stages that kept some.
+    `figures` {stage: JSON of its figures}. If labels and predictions could be read, also `faces`,
+    `points` {stage: [N, K, 2] pixels} and `face_nme` {stage: percent [N]}, and with both stages
+    `change`: finetune minus preliminary, from `evaluation.compare`. `ema` has the same for the
+    averaged weights of the stages that have them.
     """
 
     name: Part
@@ -50,6 +51,11 @@ class EvaluatedPart:
         return int(next(iter(self.figures.values()))["faces"])
 
     @property
+    def faces_text(self) -> str:
+        """ "500 held-out faces"."""
+        return counted(self.count, f"{self.title} face")
+
+    @property
     def face_nme(self) -> dict[str, np.ndarray]:
         return {
             stage: 100.0
@@ -61,7 +67,7 @@ class EvaluatedPart:
 
 @dataclass(frozen=True)
 class ReportData:
-    """A run, read once. `unread` says why labels or predictions could not be read, if so."""
+    """A run, read once. `unread` is why labels or predictions could not be read, if so."""
 
     folder: RunFolder
     config: Config
@@ -79,7 +85,7 @@ class ReportData:
         return [stage for stage in STAGES if stage not in self.results]
 
     def of_stage(self, stage: str, key: str) -> list[tuple[int, float]]:
-        """(step, value) of the stage's records that hold a number under `key`."""
+        """(step, value) of the stage's records that have a number under `key`."""
         return [
             (record["step"], record[key])
             for record in self.records
@@ -88,9 +94,9 @@ class ReportData:
 
 
 def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
-    """Read the run, finished or not; `data` is where its data set lies if that has moved.
+    """Read the run, finished or not; `data` is the folder of its data set if that has moved.
 
-    Raises FileNotFoundError where there is no run, ValueError for files that are broken.
+    Raises FileNotFoundError if there is no run, ValueError for invalid files.
     """
     config = run_config(folder, data)
     scheme = run_scheme(config, folder)
@@ -120,7 +126,7 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
 
 
 def _starts(folder: RunFolder) -> list[dict[str, Any]]:
-    """The environment of each process that worked on the run, the latest last."""
+    """The environment of each start of the run, the latest last."""
     if not folder.environment_file.exists():
         return []
     return json.loads(folder.environment_file.read_text("utf-8"))["starts"]
@@ -136,7 +142,7 @@ def _read_faces(config: Config, folder: RunFolder) -> tuple[Faces | None, str | 
 def _read_part(
     name: Part, results: dict[str, dict[str, Any]], faces: Faces | None, folder: RunFolder
 ) -> tuple[EvaluatedPart | None, str | None]:
-    """The part with whatever is there, and why its predictions could not be read."""
+    """The part with whatever is available, and why its predictions could not be read."""
     figures: dict[str, dict[str, Any]] = {
         stage: results[stage][name]
         for stage in COORDINATE_STAGES
@@ -156,7 +162,7 @@ def _read_part(
 def _with_points(
     part: EvaluatedPart, faces: Annotations | None, folder: RunFolder, averaged: bool
 ) -> tuple[EvaluatedPart, str | None]:
-    """The part with labels and predictions, if they are there; else why they are not."""
+    """The part with labels and predictions, or the reason why they are missing."""
     if faces is None:
         return part, None
     try:

@@ -1,4 +1,4 @@
-"""The sentences of a report: how far the run came, and what its figures say and do not say."""
+"""The sentences of a report: the run's progress, and what its figures mean."""
 
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
@@ -7,7 +7,7 @@ __all__ = ["progress", "verdict"]
 
 
 def progress(data: ReportData) -> str | None:
-    """What is missing of an unfinished run; None of a finished one."""
+    """The progress of an unfinished run; None for a finished one."""
     if not data.unfinished:
         return None
     return "; ".join(_stage_progress(data, stage) for stage in STAGES) + "."
@@ -18,16 +18,16 @@ def _stage_progress(data: ReportData, stage: str) -> str:
         return f"{stage} has finished"
     steps = data.of_stage(stage, "loss")
     if not steps:
-        return f"{stage} has not begun"
+        return f"{stage} has not started"
     epoch = max(record["epoch"] for record in data.records if record["stage"] == stage)
     epochs = getattr(data.config.stages, stage).epochs
-    return f"{stage} stands at step {steps[-1][0]:,}, in epoch {epoch} of {epochs}"
+    return f"{stage} is at step {steps[-1][0]:,}, in epoch {epoch} of {epochs}"
 
 
 def verdict(part: EvaluatedPart) -> str:
     """The part's result in two sentences."""
     before, after = (part.figures.get(stage) for stage in COORDINATE_STAGES)
-    where = f"{part.count:,} {part.title} faces"
+    where = part.faces_text
     if before is None or after is None:
         stage, figures = next(iter(part.figures.items()))
         return f"After {stage} the NME on {where} is {figures['nme']:.3f}\u00a0%{_bounds(figures)}."
@@ -52,5 +52,5 @@ def _meaning(part: EvaluatedPart) -> str:
     bounds = f"{low:+.3f} to {high:+.3f}".replace("-", "−")
     paired = f"The paired 95\u00a0% interval of the change, {bounds},"
     if low <= 0.0 <= high:
-        return f"{paired} holds 0: these faces do not tell the two networks apart."
-    return f"{paired} does not hold 0: on such faces these two networks differ."
+        return f"{paired} includes 0: these faces show no difference between the two networks."
+    return f"{paired} excludes 0: on such faces these two networks differ."

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: scales, axes and marks. Colours and fonts are the style sheet's."""
+"""Charts as inline SVG: scales, axes and marks. Colours and fonts are in the style sheet."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ __all__ = ["Chart", "Margins", "Scale", "bounds", "number"]
 
 
 def number(value: float) -> str:
-    """A tick or a coordinate as short as it can be: 0.5, 12, 3e-4."""
+    """A tick label in the shortest form: 0.5, 12, 3e-4."""
     text = f"{value:.6g}"
     if 0 < abs(value) < 1e-3:
         mantissa, exponent = f"{value:.3e}".split("e")
@@ -19,7 +19,7 @@ def number(value: float) -> str:
 
 
 def bounds(values: Iterable[float], log: bool = False) -> tuple[float, float]:
-    """The least and greatest finite value (positive ones for a log scale); (0, 1) of none."""
+    """The least and greatest finite value (positive ones for a log scale); (0, 1) if none."""
     usable = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
     if not usable:
         return (0.1, 1.0) if log else (0.0, 1.0)
@@ -31,7 +31,7 @@ def bounds(values: Iterable[float], log: bool = False) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps [low, high] of the data to [start, end] of the drawing, linearly or by logarithm."""
+    """Maps [low, high] of the data to [start, end] of the drawing, linearly or logarithmically."""
 
     low: float
     high: float
@@ -85,7 +85,7 @@ class Margins:
 class Chart:
     """A drawing of `width` x `height` units with two axes; marks are added, then `render`.
 
-    `x` and `y` are the data's ranges. `title` is read out in place of the image.
+    `x` and `y` are the data's ranges. `title` is the text for screen readers.
     """
 
     title: str

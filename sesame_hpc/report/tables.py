@@ -49,9 +49,9 @@ class RegionRow:
 
 
 def region_rows(data: ReportData, part: EvaluatedPart) -> list[RegionRow]:
-    """One row a region and one of all points, with preliminary and finetune in this order.
+    """One row per region and one for all points, with preliminary and finetune in this order.
 
-    A last one is of all points by the averaged weights, where there are some.
+    The last one is for all points with averaged weights, if there are any.
     """
     changes = [each.change for each in (part, part.ema) if each and each.change]
     every = [row for each in changes for row in (each["nme"], *each["regions"].values())]
@@ -107,7 +107,7 @@ def _interval(figures: dict[str, Any] | None, region: str | None) -> Sequence[fl
 
 
 def point_range(points: Sequence[int]) -> str:
-    """0-32 where they follow each other, else their number."""
+    """0–32 if they are consecutive, else their number."""
     if list(points) == list(range(points[0], points[-1] + 1)):
         return str(points[0]) if len(points) == 1 else f"{points[0]}–{points[-1]}"
     return f"{len(points)} points"
@@ -115,7 +115,7 @@ def point_range(points: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class OverallRow:
-    """Faces of a subset; `rates` hold NME, FR@8, FR@10 (percent), AUC@8, AUC@10 by stage."""
+    """Faces of a subset; `rates` are NME, FR@8, FR@10 (percent), AUC@8, AUC@10 by stage."""
 
     name: str
     faces: int
@@ -123,7 +123,7 @@ class OverallRow:
 
 
 def overall_rows(part: EvaluatedPart) -> list[OverallRow]:
-    """All faces, each subset, all faces by averaged weights; the finished stages in their order."""
+    """All faces, each subset, all faces with averaged weights; the finished stages in order."""
     stages = list(part.figures.values())
     rows = [OverallRow("all faces", part.count, _rates(stages))]
     for name in stages[0].get("subsets", {}):
@@ -150,7 +150,7 @@ class MaskingRow:
 
 
 def masking_rows(data: ReportData) -> list[MaskingRow]:
-    """The masking distribution; `length` is the share over the greatest."""
+    """The masking distribution; `length` is the share over the largest."""
     if data.masking is None:
         return []
     regions = data.results.get("preliminary", {}).get("heldout", {}).get("regions", {})
@@ -163,7 +163,7 @@ def masking_rows(data: ReportData) -> list[MaskingRow]:
 
 @dataclass(frozen=True)
 class StageRow:
-    """How a stage went. Seconds without what interruptions threw away; None while it runs."""
+    """A stage's progress; `seconds` without work lost by interruptions, None until finished."""
 
     name: str
     state: str
@@ -179,7 +179,7 @@ class StageRow:
 
 
 def stage_rows(data: ReportData) -> list[StageRow]:
-    """One row a stage."""
+    """One row per stage."""
     return [_stage_row(data, stage) for stage in STAGES]
 
 
@@ -189,7 +189,7 @@ def _stage_row(data: ReportData, stage: str) -> StageRow:
     result = data.results.get(stage)
     return StageRow(
         name=stage,
-        state="finished" if result else "begun" if losses else "not begun",
+        state="finished" if result else "started" if losses else "not started",
         epochs=settings.epochs,
         steps=losses[-1][0] if losses else 0,
         batch_size=settings.batch_size,

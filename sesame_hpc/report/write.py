@@ -1,4 +1,4 @@
-"""`write_report`: the page of a run folder as a file."""
+"""Write the page of a run folder."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ REPORT_NAME = "report.html"
 def write_report(folder: RunFolder, out: Path | None = None, data: Path | None = None) -> Path:
     """Write the page of a run, finished or not, and return its path.
 
-    `out` None is `report.html` in the run folder; `data` is where the data set lies if it is no
-    longer where the run found it. What cannot be read of the data is said in the page.
+    `out` None is `report.html` in the run folder; `data` is the folder of the data set if it has
+    moved. The page says which data could not be read.
 
-    Raises FileNotFoundError where there is no run, ValueError for a run folder with broken files.
+    Raises FileNotFoundError if there is no run, ValueError for a run folder with invalid files.
     """
     path = out or folder.path / REPORT_NAME
     write_text_atomic(path, render(read_report_data(folder, data)))
@@ -26,14 +26,14 @@ def write_report(folder: RunFolder, out: Path | None = None, data: Path | None =
 
 
 def report_line(folder: RunFolder) -> str:
-    """Write the page at a run's end; the sentence that says where it is, or why there is none.
+    """Write the page at a run's end; returns a sentence with its path, or the reason for failure.
 
-    Never raises an error of the report's own: hours of training do not fail for a page.
+    Never raises, so that a failed report does not fail hours of training.
     """
     try:
         return f"Report: {write_report(folder)}"
     except Exception as error:
         return (
-            f"No report could be made ({type(error).__name__}: {error}); "
-            f"sesame report {folder.path} tries again."
+            f"The report could not be made ({type(error).__name__}: {error}); "
+            f"try again with sesame report {folder.path}"
         )

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sesame_hpc.files import write_json_atomic, write_text_atomic
+from sesame_hpc.plural import counted
 
 __all__ = ["print_figures", "write_figures"]
 
@@ -22,7 +23,8 @@ _RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
 
 def print_figures(figures: dict[str, Any], what: str, console: Console) -> None:
     """Overall figures, subsets, regions with their intervals, and a comparison if there is one."""
-    console.print(f"[bold]{figures['faces']} faces[/]: {what}", highlight=False, soft_wrap=True)
+    heading = f"[bold]{counted(figures['faces'], 'face')}[/]: {what}"
+    console.print(heading, highlight=False, soft_wrap=True)
     for key, value in figures["protocol"].items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
     console.print(_overall(figures))

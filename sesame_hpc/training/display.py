@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sesame_hpc.plural import counted
 from sesame_hpc.training.throughput import Throughput
 
 __all__ = ["Display"]
@@ -101,7 +102,7 @@ class Display:
         )
         if self._plain:
             resumed = f", from step {first_step}" if first_step else ""
-            length = f"{_count(epochs, 'epoch')} of {_count(steps_per_epoch, 'step')}"
+            length = f"{counted(epochs, 'epoch')} of {counted(steps_per_epoch, 'step')}"
             self._line(f"{name}: {length}{resumed}")
 
     def update(self, epoch: int, step: int, loss: float, lr: float, throughput: Throughput) -> None:
@@ -186,11 +187,6 @@ def _row(stage: _Stage, current: bool, idle: str) -> tuple[RenderableType, ...]:
 def _of_the_machine(throughput: Throughput) -> str:
     wait, mfu, peak = throughput.data_wait, throughput.mfu, throughput.peak_memory_gib
     return f"data wait {100 * wait:.0f} %, MFU {100 * mfu:.0f} %, peak {peak:.1f} GiB"
-
-
-def _count(number: int, what: str) -> str:
-    """1, "epoch" -> "1 epoch"."""
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.distributed.world import World
+from sesame_hpc.plural import counted
 from sesame_hpc.training.display import Display
 from sesame_hpc.training.records import MetricsLog
 from sesame_hpc.training.throughput import Throughput
@@ -68,7 +69,7 @@ class Monitor:
 
     def skipped(self, stage: str, epoch: int, step: int, new: list[int], total: int) -> None:
         """`new` sample ids that are skipped from now on; `total` is the stage's count so far."""
-        faces = f"{total} unreadable face{'s' * (total != 1)} skipped"
+        faces = f"{counted(total, 'unreadable face')} skipped"
         self._display.message(f"{stage}: {faces}; new: {', '.join(map(str, new))}")
         self._write(stage, epoch, step, {"skipped": total})
 

@@ -1,4 +1,4 @@
-"""`sesame logs` and `sesame cancel`, on runs whose jobs SLURM's commands speak of."""
+"""`sesame logs` and `sesame cancel`, on runs with SLURM jobs."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_the_log_is_that_of_the_latest_stage_that_began(run):
 
 
 def test_logs_that_there_are_not_are_named(run, tmp_path):
-    with pytest.raises(ValueError, match="--rank 2: pretrain has the ranks 0 to 1"):
+    with pytest.raises(ValueError, match="--rank 2: pretrain has ranks 0 to 1"):
         find_log(run, rank=2)
     with pytest.raises(ValueError, match="has no jobs"):
         find_log(tmp_path)

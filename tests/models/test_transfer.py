@@ -37,7 +37,7 @@ def test_heads_stay_behind_even_when_they_would_fit() -> None:
     ("change", "message"),
     [
         (lambda weights: weights.pop("backbone.stem.conv.0.weight"), "missing in the source"),
-        (lambda weights: weights.update(extra=torch.zeros(1)), "unknown to the target: extra"),
+        (lambda weights: weights.update(extra=torch.zeros(1)), "missing in the target: extra"),
         (
             lambda weights: weights.update({"backbone.stem.conv.0.bias": torch.zeros(3)}),
             r"stem.conv.0.bias is \(3,\), not \(4,\)",

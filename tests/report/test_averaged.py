@@ -45,7 +45,7 @@ def test_table_1_has_a_row_and_a_table_of_them(both: RunFolder) -> None:
 
 
 def test_rates_have_a_row_of_them(both: RunFolder) -> None:
-    found = row(page_of(both), "Failure rates and areas on 5 test faces", "all faces, EMA")
+    found = row(page_of(both), "Failure rates and AUC on 5 test faces", "all faces, EMA")
     before, after = (both.result(stage)["test"]["ema"] for stage in COORDINATE_STAGES)
     assert found[2:4] == [f"{before['nme']:.3f}", f"{after['nme']:.3f}"]
     assert found[-2:] == [f"{before['auc10']:.3f}", f"{after['auc10']:.3f}"]
@@ -55,7 +55,7 @@ def test_one_stage_alone_may_have_them(make_run) -> None:
     page = page_of(make_run(*STAGES, averaged=("finetune",)))
     found = row(page, REGIONS.format(""), "all points, EMA")
     assert [found[2], found[4]] == ["–", "–"]
-    assert row(page, "Failure rates and areas on 5 test faces", "all faces, EMA")[2] == "–"
+    assert row(page, "Failure rates and AUC on 5 test faces", "all faces, EMA")[2] == "–"
 
 
 def test_without_any_nothing_is_said_of_them(run: RunFolder) -> None:

@@ -70,7 +70,7 @@ def test_changes_carry_the_paired_intervals(run: RunFolder, data: Path) -> None:
 def test_rates_and_landmarks_are_the_json(run: RunFolder) -> None:
     page = page_of(run)
     before, after = (run.result(stage)["test"] for stage in ("preliminary", "finetune"))
-    (row,) = page.tables["Failure rates and areas on 5 test faces"][2:]
+    (row,) = page.tables["Failure rates and AUC on 5 test faces"][2:]
     expected = [5.0]
     for key, digits in (("nme", 3), ("fr8", 2), ("fr10", 2), ("auc8", 3), ("auc10", 3)):
         expected += [round(figures[key], digits) for figures in (before, after)]
@@ -87,7 +87,7 @@ def test_summary_states_result_and_interval(run: RunFolder) -> None:
     after = run.result("finetune")["test"]
     assert f"the NME on 5 test faces is {after['nme']:.3f} %" in text
     assert "percentage points below preliminary" in text
-    assert "does not hold 0" in text
+    assert "excludes 0" in text
 
 
 def test_names_are_escaped(make_run) -> None:
@@ -134,7 +134,7 @@ def test_the_page_is_small_and_complete(run: RunFolder) -> None:
     assert path.stat().st_size < 1_000_000
     text = read_page(path.read_text("utf-8")).text
     assert "not finished" not in text
-    assert "not comparable with the numbers published for WFLW: its landmarks" in text
+    assert "not comparable with the results published for WFLW: its landmarks" in text
     assert "Held-out faces after epoch 3 of pretrain" in text
     assert "torch 2.13.0" in text
 
@@ -142,7 +142,7 @@ def test_the_page_is_small_and_complete(run: RunFolder) -> None:
 def test_an_unfinished_run_says_how_far_it_came(make_run) -> None:
     text = page_of(make_run("preliminary")).text
     assert "This run is not finished." in text
-    assert "pretrain has not begun; finetune has not begun" in text
+    assert "pretrain has not started; finetune has not started" in text
     assert "After preliminary the NME on 5 test faces" in text
     empty = page_of(make_run(name="empty")).text
     assert "No stage with landmarks has finished yet" in empty
@@ -152,7 +152,7 @@ def test_an_unfinished_run_says_how_far_it_came(make_run) -> None:
 def test_a_stage_under_way_shows_its_step(make_run) -> None:
     folder = make_run("preliminary", "pretrain")
     (folder.stage("pretrain") / "result.json").unlink()
-    assert "pretrain stands at step 60, in epoch 4 of 300" in page_of(folder).text
+    assert "pretrain is at step 60, in epoch 4 of 300" in page_of(folder).text
 
 
 def test_data_that_moved_is_said_and_can_be_named(run: RunFolder, data: Path) -> None:
@@ -192,7 +192,7 @@ def test_results_of_nme_alone_are_enough(run: RunFolder) -> None:
         run.finish_stage(stage, result)
     page = page_of(run)
     assert "results hold no figures per landmark" in page.text
-    assert "–" in page.tables["Failure rates and areas on 5 test faces"][2]
+    assert "–" in page.tables["Failure rates and AUC on 5 test faces"][2]
 
 
 def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
@@ -240,7 +240,7 @@ def test_throughput_is_that_of_the_records(run: RunFolder) -> None:
 def test_a_report_that_fails_says_why_and_raises_nothing(run: RunFolder) -> None:
     run.metrics_file.write_text("nonsense\n")
     line = report_line(run)
-    assert line.startswith("No report could be made (ValueError")
+    assert line.startswith("The report could not be made (ValueError")
     assert "metrics.jsonl:1" in line
     assert not (run.path / "report.html").exists()
 
