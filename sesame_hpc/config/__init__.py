@@ -1,4 +1,4 @@
-"""Configurations: the schema, YAML files that build on each other, and overrides."""
+"""Configurations: the schema, YAML files with base files, and overrides."""
 
 from sesame_hpc.config.load import differences, dump_config, load_config
 from sesame_hpc.config.presets import find_config, preset_names

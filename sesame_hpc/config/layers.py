@@ -1,4 +1,4 @@
-"""One layer of a configuration, a YAML file or an override, that knows where each key stands."""
+"""One layer of a configuration, a YAML file or an override, with the place of each key."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _BASE = "base"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: 1e-3 is a number, a date stays text, 1:30 is not 90."""
+    """YAML 1.2 numbers: 1e-3 is a number, a date stays text, 1:30 is not 90."""
 
 
 _REPLACED = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("float", "int", "timestamp"))
@@ -32,7 +32,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 
 @dataclass(frozen=True)
 class Layer:
-    """Nested `values`, and for each key path the place that gave it: file:line or an override."""
+    """Nested `values`, and for each key path its place: file:line or an override."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 class _Source:
-    """One YAML text, named in messages; places in it are `name:line` where it has lines."""
+    """A YAML text and its name; places in it are `name:line` if it has lines."""
 
     def __init__(self, text: str, name: str, has_lines: bool) -> None:
         self._loader = _Loader(text)
@@ -72,7 +72,7 @@ class _Source:
         return ValueError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}")
 
     def value(self, node: yaml.Node | None, path: KeyPath) -> Any:
-        """What a node holds, with the places of the keys in it noted in `origins`."""
+        """The value of a node; records the places of its keys in `origins`."""
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if node is None:
@@ -107,15 +107,15 @@ def _read_layer(path: Path) -> Layer:
     source = _Source(path.read_text(encoding="utf-8"), str(path), has_lines=True)
     values = source.value(source.node, ())
     if not isinstance(values, dict | None):
-        raise ValueError(f"{path}: a configuration is a mapping of keys to values")
+        raise ValueError(f"{path}: a configuration must be a mapping of keys to values")
     return Layer(values or {}, source.origins)
 
 
 def read_layers(path: Path) -> list[Layer]:
-    """The file and the files it builds on, lowest first.
+    """The file and its chain of base files, lowest first.
 
-    `base: other.yaml` names a file relative to the file that says so. ValueError for a cycle or
-    broken YAML, FileNotFoundError for a missing file; both say where.
+    `base: other.yaml` is relative to the file that contains it. ValueError for a cycle or invalid
+    YAML, FileNotFoundError for a missing file; both name the place.
     """
     layers: list[Layer] = []
     chain: list[Path] = []
@@ -140,7 +140,7 @@ def read_layers(path: Path) -> list[Layer]:
 
 
 def parse_override(text: str) -> Layer:
-    """`model.width=64` as a layer. The value is YAML, so lists and mappings can be given too."""
+    """`model.width=64` as a layer. The value is YAML, so it can be a list or a mapping."""
     key, equals, raw = text.partition("=")
     path = tuple(key.strip().split("."))
     if not equals or not all(path):
@@ -165,7 +165,7 @@ def _merge_values(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, 
 
 
 def merge(layers: list[Layer]) -> Layer:
-    """Later layers win, key by key; an empty section (`data:` alone) changes nothing."""
+    """Later layers override earlier ones key by key; an empty section changes nothing."""
     merged = Layer()
     for layer in layers:
         merged = Layer(

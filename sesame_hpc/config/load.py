@@ -19,7 +19,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def _open_sections(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    """Absent or empty sections as {}, so that a required key in one is named by its full path."""
+    """Missing or empty sections as {}, so that an error names a required key by its full path."""
     for path in sections(model):
         parent: Any = values
         for key in path[:-1]:
@@ -30,7 +30,7 @@ def _open_sections(model: type[BaseModel], values: dict[str, Any]) -> dict[str, 
 
 
 def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
-    """Keys of files and run folders from before they were renamed."""
+    """Old keys of existing files and run folders, renamed."""
     for (section, old), new in _RENAMED.items():
         inner = values.get(section)
         if isinstance(inner, dict) and old in inner and new not in inner:
@@ -41,7 +41,7 @@ def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """The configuration in a YAML file, over its chain of `base:` files, under `overrides`.
 
-    An override is `key.sub=value`, its value YAML. Relative `data.root` and `output` stay relative
+    An override is `key.sub=value`, its value YAML. Relative `data.root` and `output` are relative
     to the current directory. ValueError lists every problem with its key path and place (an
     unknown key with the nearest valid one); FileNotFoundError for a missing file.
     """
@@ -73,7 +73,7 @@ def _leaves(values: Mapping[str, Any], prefix: KeyPath = ()) -> Iterator[tuple[s
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """What differs, in the schema's order: `stages.pretrain.lr: 0.001 -> 0.0005`."""
+    """The differences, in the order of the schema: `stages.pretrain.lr: 0.001 -> 0.0005`."""
     before = dict(_leaves(old.model_dump(mode="json")))
     after = dict(_leaves(new.model_dump(mode="json")))
     return [f"{key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]

@@ -17,6 +17,6 @@ def preset_names() -> list[str]:
 def find_config(name: str | Path) -> Path:
     """The file of a configuration given by its path or, without a suffix, by a preset's name.
 
-    FileNotFoundError, with the names of the presets, when there is neither.
+    FileNotFoundError, with the names of the presets, if there is neither.
     """
     return _PRESETS.find(name)

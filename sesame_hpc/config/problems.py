@@ -1,4 +1,4 @@
-"""Validation errors as lines that a person can act on."""
+"""Validation errors as messages for users."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ __all__ = ["describe_problems", "sections"]
 
 
 def sections(model: type[BaseModel], prefix: KeyPath = ()) -> Iterator[KeyPath]:
-    """The key path of every section of a model's file, outer ones first."""
+    """The key path of every section of a model, outer ones first."""
     for name, info in model.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield (*prefix, name)
@@ -70,7 +70,7 @@ def _origin(path: tuple[str | int, ...], layer: Layer) -> str:
 def describe_problems(
     error: ValidationError, model: type[BaseModel], layer: Layer, name: str
 ) -> str:
-    """All problems of a file called `name`, read as `model`: `key path: problem (place)` a line."""
+    """All problems of the file `name` read as `model`, one `key path: problem (place)` per line."""
     lines = [
         f"{dotted(item['loc'])}: "
         + _problem(model, item["type"], item["loc"], item["msg"], item["input"])

@@ -64,8 +64,8 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
 class BoxConfig(Strict):
     """The window around a face, as a multiple of the longer side of its box.
 
-    `protocol` square: a square of the image around the box. letterbox: the box itself, its
-    aspect kept, black beside it. landmarks: a square around the landmarks' tight box.
+    `protocol` square: a square of the image around the box. letterbox: the box itself with its
+    aspect ratio kept, black outside. landmarks: a square around the landmarks' tight box.
     """
 
     protocol: BoxProtocol = "square"
@@ -76,7 +76,7 @@ class BoxConfig(Strict):
 
 
 class AugmentConfig(Strict):
-    """Training augmentation, section IV.C of the paper. Zero switches one off."""
+    """Training augmentation, section IV.C of the paper. Zero switches an operation off."""
 
     flip: Fraction = 0.5
     rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 20.0
@@ -96,13 +96,13 @@ class AugmentConfig(Strict):
 class DataConfig(Strict):
     """Where the faces are and how they are cropped.
 
-    `scheme` is a name of a built-in scheme or the path of a YAML file; None takes the format's own
-    (wflw: wflw98, pts: ibug68; coco and csv have none; a pack holds its own). `heldout` is the
-    number of training faces kept for validation; those of one image stay together, or
-    (`heldout_group` look_alike) those of all images that show one photograph. `threads` are DALI's
-    CPU threads; as many each read files and, without a GPU, finish crops. A image that cannot be
-    read or decoded stops the run (`on_error` fail) or is left out and counted (skip), until more
-    than the share `max_skipped` of the faces are.
+    `scheme` is the name of a built-in scheme or the path of a YAML file; None takes the default of
+    the format (wflw: wflw98, pts: ibug68; coco and csv have none; a pack contains its own).
+    `heldout` is the number of training faces kept for validation; faces of one image stay together,
+    or (`heldout_group` look_alike) faces of all images of the same photograph. `threads` are DALI's
+    CPU threads; as many more read files and, without a GPU, as many more make crops. An image that
+    cannot be read stops the run (`on_error` fail) or is skipped and counted (skip), up to the
+    fraction `max_skipped` of the faces.
     """
 
     root: UserPath
@@ -143,7 +143,7 @@ class HeadConfig(Strict):
     """Soft-argmax temperature, supervised stacks, and the reconstruction's upscaling of the map.
 
     `impl` fused computes the last stack's coordinates from its features without writing its maps:
-    the same function and the same weights as conv, for less memory.
+    the same function and weights as conv, with less memory.
     """
 
     impl: Literal["conv", "fused"] = "conv"
@@ -155,9 +155,9 @@ class HeadConfig(Strict):
 class StageConfig(Strict):
     """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps.
 
-    `betas` are Adam's decays per step of the gradient's mean and of its square. `ema` is the decay
-    per step of an average of the weights that is kept beside them and evaluated as a row of its
-    own; None keeps none.
+    `betas` are Adam's decay rates of the moving averages of the gradient and of its square. `ema`
+    is the decay rate of a moving average of the weights, which is evaluated in addition to them;
+    None for no average.
     """
 
     epochs: PositiveInt = 300
@@ -176,9 +176,9 @@ class StageConfig(Strict):
 
 
 class PretrainConfig(StageConfig):
-    """`start_from`: the paper pretrains a fresh network; `preliminary` carries its backbone on.
+    """`start_from` scratch as in the paper, or preliminary with its backbone.
 
-    It keeps no average: finetune starts from the last weights.
+    There is no average, since finetune starts from the last weights.
     """
 
     start_from: Literal["scratch", "preliminary"] = "scratch"
@@ -195,10 +195,10 @@ assert tuple(StagesConfig.model_fields) == STAGES
 
 
 class MaskingConfig(Strict):
-    """Which regions are masked and how. `alpha` 0 draws all alike; `floor` is the least share.
+    """Which regions are masked and how. `alpha` 0 is uniform; `floor` is the least probability.
 
-    `anchors` is the number of anchor points per drawn region; `sigma` their Gaussian's range, in
-    fractions of the crop side; `noise_mean` and `noise_std` are on the [0, 1] scale of pixels.
+    `anchors` is the number of anchor points per drawn region; `sigma` the range of their Gaussians,
+    in fractions of the crop side; `noise_mean` and `noise_std` are on the [0, 1] scale of pixels.
     """
 
     alpha: Annotated[float, Field(ge=0.0)] = 1.0
@@ -214,16 +214,16 @@ class MaskingConfig(Strict):
 
 
 class RuntimeConfig(Strict):
-    """The machine: what may change between a run and its continuation without changing the task.
+    """The machine: settings that may change when a run is resumed, without changing the task.
 
-    `precision` bf16 is DeepSpeed's torch_autocast; auto is bf16 where the machine that the run
-    begins on multiplies it by itself (GPUs since Ampere, CPUs with AVX512-BF16 or AMX), else fp32,
-    and the run keeps it. `threads` are torch's CPU threads per rank (None: SLURM's cpus-per-task,
-    else cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the
-    start, `timeout_minutes` how long at any step. `compile` is what torch.compile takes at a time:
-    regions (the stem, a stack), the whole network, the whole network as CUDA graphs, or nothing
-    (none); auto is regions on CUDA and none on the CPU. `activation_checkpointing` computes each
-    stack's inner activations a second time instead of keeping them.
+    `precision` bf16 is DeepSpeed's torch_autocast; auto is bf16 if the machine on which the run
+    starts has hardware for it (GPUs since Ampere, CPUs with AVX512-BF16 or AMX), else fp32, and the
+    run keeps it. `threads` are torch's CPU threads per rank (None: SLURM's cpus-per-task, else
+    cores / local ranks). `rendezvous_minutes` is how long ranks wait for each other at the start,
+    `timeout_minutes` how long at any step. `compile` is the unit of torch.compile: regions (the
+    stem, a stack), the whole network, the whole network as CUDA graphs, or none; auto is regions on
+    CUDA and none on the CPU. `activation_checkpointing` recomputes each stack's inner activations
+    instead of keeping them.
     """
 
     device: Device = "auto"
@@ -242,12 +242,12 @@ class RuntimeConfig(Strict):
     def _compiles(self) -> "RuntimeConfig":
         if self.activation_checkpointing and self.compile in ("whole", "graphs"):
             raise ValueError(
-                f"activation_checkpointing works stack by stack, and compile is {self.compile}: "
-                "use regions or none"
+                f"activation_checkpointing works per stack, but compile is {self.compile}: use "
+                "regions or none"
             )
         if self.compile == "graphs" and self.accumulation > 1:
             raise ValueError(
-                f"accumulation is {self.accumulation}, and compile is graphs, whose replays would "
+                f"accumulation is {self.accumulation}, but compile is graphs, whose replays "
                 "overwrite the gradients: use regions or whole"
             )
         return self
@@ -262,7 +262,7 @@ class CheckpointConfig(Strict):
 
 
 class LogConfig(Strict):
-    """Steps between metric records, epochs between held-out NMEs (0: only at a stage's end)."""
+    """Steps between metric records, epochs between validations (0: only at the end of a stage)."""
 
     every_steps: PositiveInt = 20
     eval_epochs: Annotated[int, Field(ge=0)] = 5
@@ -271,7 +271,7 @@ class LogConfig(Strict):
 
 
 class Config(Strict):
-    """A whole run. `output` is the run folder; `profile` traces some steps of each stage."""
+    """A run. `output` is the run folder; `profile` traces some steps of each stage."""
 
     output: UserPath
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

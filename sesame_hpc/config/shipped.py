@@ -1,4 +1,4 @@
-"""Files that come with the package, found by their names."""
+"""Files that are shipped with the package, found by name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Shipped:
-    """YAML files that are `what`: in a wheel in a folder of the package, else in a checkout's."""
+    """YAML files of the kind `what`, in a folder of the installed package or of a checkout."""
 
     what: str
     in_package: str
@@ -26,9 +26,9 @@ class Shipped:
         return sorted(path.stem for path in self.folder.glob("*.yaml"))
 
     def find(self, name: str | Path) -> Path:
-        """The file of that path or, without a suffix, of that name.
+        """The file at a path, or the shipped file of a name.
 
-        FileNotFoundError, with the names that there are, when there is neither.
+        FileNotFoundError, with the shipped names, if there is neither.
         """
         path = Path(name).expanduser()
         if path.is_file():
@@ -36,4 +36,4 @@ class Shipped:
         if str(name) in self.names():
             return self.folder / f"{name}.yaml"
         known = ", ".join(self.names()) or "none installed"
-        raise FileNotFoundError(f"no {self.what} {name}, and none of that name ({known})")
+        raise FileNotFoundError(f"no {self.what} {name}, and no shipped one of that name ({known})")

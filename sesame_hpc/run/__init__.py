@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its faces, and where its data lie."""
+"""A run on disk: its folder, its faces, and the folder of its data set."""

@@ -1,4 +1,4 @@
-"""Where a run's data set is: one rule for all that read a run again."""
+"""Where a run's data set is: one rule for all readers of a run."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ __all__ = ["run_config"]
 
 
 def run_config(folder: RunFolder, data: Path | None = None) -> Config:
-    """The run's config with the root where its data set is now.
+    """The run's config with the current root of its data set.
 
-    `data`, where given, is that root. A relative root of the config counts from the directory in
-    which the run was last started, or from the current one where nothing is there any more.
+    `data`, if given, is that root. A relative root of the config is relative to the directory in
+    which the run was last started, or to the current one if it does not exist there.
     """
     config = folder.config()
     root = data or _root(config.data.root, folder.start_directory())

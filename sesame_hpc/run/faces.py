@@ -25,7 +25,7 @@ class Faces:
 
 
 def run_scheme(config: Config, folder: RunFolder) -> Scheme:
-    """The run's own scheme (its copy in the folder first), its pack's, or its format's."""
+    """The run's scheme: the copy in its folder, else that of its config, pack or format."""
     if folder.scheme_file.exists():
         return load_scheme(folder.scheme_file)
     if config.data.scheme is not None:
@@ -36,7 +36,7 @@ def run_scheme(config: Config, folder: RunFolder) -> Scheme:
 
 
 def read_faces(config: Config, folder: RunFolder) -> Faces:
-    """Read and split the data set of `config`; the held-out part is drawn by `config.seed`."""
+    """Read and split the data set of `config`; the held-out part is drawn with `config.seed`."""
     data, scheme = config.data, run_scheme(config, folder)
     everything = read_annotations(data.root, data.format, "train", scheme)
     groups = None

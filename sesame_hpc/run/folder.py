@@ -1,12 +1,12 @@
-"""The run folder: what lies where, what is finished, and whether a config may continue it.
+"""The run folder: its files, which stages are finished, and which configs may resume it.
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
-    look_alikes.json (images that show one photograph; with data.heldout_group=look_alike)
+    look_alikes.json (images of the same photograph; with data.heldout_group=look_alike)
     checkpoints/<stage>/ (see training/checkpoint.py)   images/   predictions/   tensorboard/
     profile/ (with the setting `profile`)
 
-Imports no torch: a finished run answers at once.
+Imports no torch, so that a finished run is reported at once.
 """
 
 import fcntl
@@ -55,7 +55,7 @@ class RunFolder:
         return self.path / "checkpoints" / name
 
     def weights(self, stage: str, averaged: bool = False) -> Path:
-        """The finished network; with `averaged` its EMA, where the stage kept one."""
+        """The finished network; with `averaged` its EMA, if the stage has one."""
         return self.stage(stage) / f"weights{'-ema' if averaged else ''}.safetensors"
 
     def predictions(self, stage: str, part: str, averaged: bool = False) -> Path:
@@ -66,7 +66,7 @@ class RunFolder:
         return self.path / "predictions" / f"{stage}-{part}{'-ema' if averaged else ''}.npz"
 
     def result(self, stage: str) -> dict[str, Any] | None:
-        """What a finished stage achieved; None while it is unfinished."""
+        """The result of a finished stage; None while it is unfinished."""
         return _read_json(self.stage(stage) / "result.json")
 
     def finish_stage(self, stage: str, result: dict[str, Any]) -> None:
@@ -85,25 +85,25 @@ class RunFolder:
         return self.summary is not None and all(self.result(stage) for stage in STAGES)
 
     def config(self) -> Config:
-        """The config this run was started with. Raises FileNotFoundError where there is no run."""
+        """The config this run was started with. Raises FileNotFoundError if there is no run."""
         if not self.config_file.exists():
             raise FileNotFoundError(f"{self.path} is not a run folder: it has no config.yaml")
         return load_config(self.config_file)
 
     def start_directory(self) -> Path | None:
-        """Where the run was last started, which relative paths of its config are relative to."""
+        """The working directory of the last start, to which paths of the config are relative."""
         record = _read_json(self.environment_file) or {"starts": []}
         return Path(record["starts"][-1]["directory"]) if record["starts"] else None
 
     def check_earlier(self, stage: str) -> None:
-        """Raise ValueError where a stage that `stage` builds on is unfinished."""
+        """Raise ValueError if a stage that `stage` depends on is unfinished."""
         earlier = STAGES[: STAGES.index(stage)] if stage in STAGES else STAGES
         for name in earlier:
             if self.result(name) is None:
                 raise ValueError(f"stage {stage} needs {name}, which {self.path} has not finished")
 
     def check(self, config: Config) -> None:
-        """Raise ValueError where `config` would train something else than this folder's run."""
+        """Raise ValueError if `config` would train something else than this folder's run."""
         if not self.config_file.exists():
             return
         changed = self._scheme_changes(config) + [
@@ -111,22 +111,22 @@ class RunFolder:
         ]
         if changed:
             raise ValueError(
-                f"{self.path} holds a run with another config: {'; '.join(changed)}. "
-                "Continue it with its own config, or give another output=FOLDER."
+                f"{self.path} has a run with another config: {'; '.join(changed)}. "
+                "Resume it with its own config, or give another output=FOLDER."
             )
 
     def _scheme_changes(self, config: Config) -> list[str]:
-        """An own scheme whose file is no longer what the run began with."""
+        """A user's scheme whose file has changed since the run started."""
         if config.data.scheme is None or not self.scheme_file.exists():
             return []
         theirs = Path(config.data.scheme)
         same = not theirs.is_file() or theirs.read_text("utf-8") == self.scheme_file.read_text(
             "utf-8"
         )
-        return [] if same else [f"data.scheme: {theirs} is not what {self.scheme_file} holds"]
+        return [] if same else [f"data.scheme: {theirs} differs from {self.scheme_file}"]
 
     def open(self, config: Config, environment: dict[str, Any]) -> None:
-        """Create the folder or continue in it; rank 0 only, after `check`.
+        """Create or reopen the folder; rank 0 only, after `check`.
 
         Raises ValueError while another process trains in the folder.
         """
@@ -140,10 +140,7 @@ class RunFolder:
         self.write_settings(config)
 
     def write_settings(self, config: Config) -> None:
-        """Write down the config, and the user's own scheme, that the run is to have.
-
-        Call it after `check`.
-        """
+        """Write the config, and the user's own scheme, to the folder. Call it after `check`."""
         source = _scheme_source(config)
         if source.is_file():
             write_text_atomic(self.scheme_file, source.read_text("utf-8"))
@@ -151,14 +148,14 @@ class RunFolder:
 
 
 def _scheme_source(config: Config) -> Path:
-    """Where the run's scheme is written down, if it is in a file of the user's."""
+    """The file of the run's scheme, if it is the user's or a pack's."""
     if config.data.scheme is None and config.data.format == "pack":
         return config.data.root / "scheme.yaml"
     return Path(config.data.scheme or "")
 
 
 def _lock(folder: Path) -> IO[str]:
-    """Hold the folder for as long as this process lives; a file system without locks is trusted."""
+    """Lock the folder until this process ends; a file system without locks is accepted."""
     file = (folder / ".lock").open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Schemes in YAML files: the built-in ones beside this module, and a user's own."""
+"""Schemes in YAML files: the built-in ones next to this module, and the user's own."""
 
 import difflib
 from collections.abc import Hashable
@@ -26,10 +26,10 @@ def builtin_schemes() -> tuple[str, ...]:
 def load_scheme(name_or_path: str | Path) -> Scheme:
     """A built-in scheme by name, or the scheme of a YAML file of the same form.
 
-    A file gives `name`; `points`, a list of K names (`brow_{0-8}` stands for nine); `regions`, a
+    A file has `name`; `points`, a list of K names (`brow_{0-8}` stands for nine); `regions`, a
     mapping of names to points; `mirror`, the K mirrored points in order; `normaliser`, two points;
-    and `edges`, lists of `open` and `closed` curves. Points are written 7, 0-32, 16-0 (descending),
-    '46-42, 50-47' or as a list of these.
+    and `edges`, lists of `open` and `closed` curves. Points are written as 7, 0-32, 16-0
+    (descending), '46-42, 50-47' or as a list of these.
 
     Raises:
         FileNotFoundError: neither a built-in name nor a file.
@@ -55,7 +55,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice instead of keeping the last."""
+    """A safe loader that rejects a repeated key instead of keeping the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -74,16 +74,16 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
     except RecursionError:
-        raise ValueError("nested too deeply; a scheme has lists of names at the deepest") from None
+        raise ValueError("nested too deeply; a scheme has at most lists of names") from None
     return _checked_mapping(content, "the file", _KEYS, required=_KEYS)
 
 
 def _build(content: dict[str, Any]) -> Scheme:
     if not isinstance(content["name"], str):
-        raise ValueError(f"name: {content['name']!r} is no text")
+        raise ValueError(f"name: {content['name']!r} is not a string")
     normaliser = parse_points(content["normaliser"], "normaliser")
     if len(normaliser) != 2:
-        raise ValueError(f"normaliser: names {len(normaliser)} points; it takes two")
+        raise ValueError(f"normaliser: has {len(normaliser)} points; it takes two")
     return Scheme(
         name=content["name"],
         points=parse_names(content["points"], "points"),
@@ -124,5 +124,5 @@ def _checked_mapping(
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"{where}: unknown key {key!r}; {hint}valid: {', '.join(valid)}")
     if missing := [key for key in required if key not in value]:
-        raise ValueError(f"{where}: lacks {', '.join(missing)}")
+        raise ValueError(f"{where}: missing {', '.join(missing)}")
     return value

@@ -52,4 +52,4 @@ def _expand_name(entry: str) -> list[str]:
 
 
 def _not_points(value: Any, key: str) -> ValueError:
-    return ValueError(f"{key}: {value!r} is no point or range of points, such as 7 or '0-32, 96'")
+    return ValueError(f"{key}: {value!r} is not a point or range of points such as 7 or '0-32, 96'")

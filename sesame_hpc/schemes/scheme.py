@@ -1,4 +1,4 @@
-"""`Scheme`: what the K points of a face are called, and how they belong together."""
+"""`Scheme`: the names of the K landmarks of a face, and their structure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ _Value = TypeVar("_Value", str, int)
 class Scheme:
     """K landmarks, numbered 0 to K - 1. Left and right are those of the image, not of the person.
 
-    `regions` partition the points; their order is that of every table. `mirror` is an involution:
+    `regions` partition the points; tables list them in this order. `mirror` is an involution:
     landmark i of a mirrored face is landmark `mirror[i]` of the original. `normaliser` are the two
-    points whose distance an error is divided by (the outer eye corners of a face). `edges` are
-    pairs of points that drawings join by a line.
+    points whose distance normalises errors (the outer eye corners of a face). `edges` are
+    pairs of points that are connected in drawings.
 
     Raises:
         ValueError: naming the field and what would be valid.
@@ -70,13 +70,13 @@ def _check_partition(regions: dict[str, tuple[int, ...]], count: int) -> None:
 
 def _check_involution(mirror: tuple[int, ...], count: int) -> None:
     if len(mirror) != count:
-        raise ValueError(f"mirror: has {len(mirror)} entries; one for each of {count} points")
+        raise ValueError(f"mirror: has {len(mirror)} entries; takes one per point, {count}")
     _check_range("mirror", mirror, count)
     for point, partner in enumerate(mirror):
         if mirror[partner] != point:
             raise ValueError(
-                f"mirror: sends {point} to {partner} but {partner} to {mirror[partner]}; "
-                f"mirroring twice must give every point back (entry {partner} would be {point})"
+                f"mirror: maps {point} to {partner} but {partner} to {mirror[partner]}; "
+                f"mirroring twice must be the identity (entry {partner} would be {point})"
             )
 
 
@@ -88,8 +88,8 @@ def _check_mirrored_regions(mirror: tuple[int, ...], regions: dict[str, tuple[in
         if images != set(regions[owner]):
             touched = sorted({region_of[point] for point in images})
             raise ValueError(
-                f"mirror: sends region {name} ({len(members)} points) to parts of "
-                f"{', '.join(touched)}; a region must go onto the whole of one region"
+                f"mirror: maps region {name} ({len(members)} points) to parts of "
+                f"{', '.join(touched)}; a region must be mapped onto one whole region"
             )
 
 
@@ -108,7 +108,7 @@ def _check_edges(edges: tuple[tuple[int, int], ...], count: int) -> None:
 
 def _check_range(key: str, points: Iterable[int], count: int) -> None:
     if outside := sorted({point for point in points if not 0 <= point < count}):
-        raise ValueError(f"{key}: no {_points(outside)}; points go from 0 to {count - 1}")
+        raise ValueError(f"{key}: no {_points(outside)}; points are 0 to {count - 1}")
 
 
 def _duplicates(values: Iterable[_Value]) -> list[_Value]:

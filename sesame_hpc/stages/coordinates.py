@@ -19,8 +19,8 @@ __all__ = ["CoordinateTask", "coordinate_stage", "l1_coord"]
 def l1_coord(coordinates: Tensor, landmarks: Tensor, head: HeadConfig) -> Tensor:
     """Mean absolute coordinate error, in fractions of the crop side; a scalar.
 
-    coordinates [T, B, K, 2] of T stacks, landmarks [B, K, 2]; the stacks weigh alike, or only the
-    last counts (`head.supervision`). The paper's "MAE loss" (section IV.A).
+    coordinates [T, B, K, 2] of T stacks, landmarks [B, K, 2]; all stacks have the same weight, or
+    only the last counts (`head.supervision`). The paper's "MAE loss" (section IV.A).
     """
     supervised = coordinates if head.supervision == "all" else coordinates[-1:]
     return (supervised - landmarks).abs().mean()
@@ -54,11 +54,11 @@ class CoordinateTask:
         return {"heldout_nme": nme_table(errors, faces.scheme).nme}
 
     def save_images(self, epoch: int) -> None:
-        """Nothing: the coordinates are looked at in the tables."""
+        """Does nothing."""
 
 
 def coordinate_stage(session: Session, name: str, network: nn.Module) -> TrainingLoop:
-    """The loop that trains `network` for coordinates as stage `name` says, with its EMA if any."""
+    """The loop that trains `network` for coordinates in stage `name`, with its EMA if any."""
     config, heldout = session.config, session.faces.heldout
     loader = session.train_loader(name, "full")
     engine = session.engine(name, network, loader)

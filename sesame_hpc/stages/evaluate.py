@@ -1,4 +1,4 @@
-"""`evaluate_run` and `evaluate_file`: figures of a run's network, or of anybody's predictions."""
+"""Figures of a run's network (`evaluate_run`) or of a file of predictions (`evaluate_file`)."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from sesame_hpc.training.checkpoint import load_weights
 __all__ = ["Source", "evaluate_file", "evaluate_run", "protocol"]
 
 _PARTS = {
-    "train": "train, all of it: a run trained on these faces has seen them",
+    "train": "train, all of it, including the faces of training",
     "heldout": "held-out faces of train",
     "test": "test",
 }
@@ -35,7 +35,7 @@ _PARTS = {
 class Source:
     """Faces to evaluate on. `format` None takes the run's, `part` None test if there is one.
 
-    The part heldout are those faces of train that a run has kept aside.
+    The part heldout are those faces of train that the run held out.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Source:
             return read_annotations(self.root, chosen, part, scheme), part
         if run is None:
             raise ValueError(
-                "--split heldout: are the faces that a run kept aside; give its folder"
+                "--split heldout: these are the held-out faces of a run; give its folder"
             )
         config = run.config()
         data = config.data.model_copy(update={"root": self.root, "format": chosen})
@@ -78,8 +78,8 @@ class _Network:
         scheme = run_scheme(config, self.folder)
         if scheme.points != faces.scheme.points:
             raise ValueError(
-                f"{self.folder.path} finds the landmarks of {scheme.name}, "
-                f"these faces are labelled with those of {faces.scheme.name}"
+                f"{self.folder.path} predicts the landmarks of {scheme.name}, but these faces "
+                f"have those of {faces.scheme.name}"
             )
         weights = load_weights(self.folder.weights(self.stage, self.averaged))
         world = connect(config.runtime)
@@ -99,9 +99,9 @@ class _Network:
 
 
 def protocol(part: Part, box: BoxConfig | None) -> dict[str, str]:
-    """Which faces and how their crops are made, for the record: others are not comparable.
+    """The faces and their crops, for the record: figures of other protocols are not comparable.
 
-    `box` None where that is not known.
+    `box` None if unknown.
     """
     return {"part": _PARTS[part], "box": "not known" if box is None else _crops(box)}
 
@@ -124,13 +124,13 @@ def evaluate_run(
     """Figures (`Figures.to_json`) of a stage's network on the faces of `source`. Collective.
 
     `run` is a run folder, or a `weights.safetensors` or `weights-ema.safetensors` in one, which
-    then names the stage. With `flip`, "flip_test" holds the figures of predictions averaged with
-    the mirrored crop's; where the stage kept averaged weights, "ema" holds theirs, and
-    "ema_flip_test" those with the flip. With `other`, a second run, "compared" holds the paired
+    then determines the stage. With `flip`, "flip_test" has the figures of predictions averaged with
+    those of the mirrored crop; if the stage has averaged weights, "ema" has theirs, and
+    "ema_flip_test" those with the flip. With `other`, a second run, "compared" has the paired
     differences, other minus this.
 
-    Raises FileNotFoundError for a folder that holds no run or no finished stage, ValueError for a
-    stage without coordinates or faces of another scheme.
+    Raises FileNotFoundError for a folder without a run or without the finished stage, ValueError
+    for a stage without coordinates or faces of another scheme.
     """
     network = _locate(run, stage)
     config = network.folder.config()
@@ -162,7 +162,7 @@ def evaluate_file(predictions: Path, source: Source, scheme: str | None = None) 
 
 
 def _locate(path: Path, stage: str) -> _Network:
-    """The network meant by a run folder and a stage, or by the file of its weights."""
+    """The network of a run folder and a stage, or of a file of weights."""
     averaged = False
     if path.is_file():
         path, stage, averaged = _of_file(path)
@@ -181,6 +181,6 @@ def _of_file(path: Path) -> tuple[Path, str, bool]:
             if RunFolder(run).weights(stage, averaged) == file:
                 return run, stage, averaged
     raise ValueError(
-        f"{path} is not where a run keeps a network: "
+        f"{path} is not a network in a run folder, which is "
         "RUN/checkpoints/STAGE/weights.safetensors or weights-ema.safetensors"
     )

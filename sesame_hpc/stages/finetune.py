@@ -1,4 +1,4 @@
-"""The finetune stage: landmarks again, from what reconstruction taught the backbone."""
+"""The finetune stage: landmarks again, starting from the backbone of the reconstruction."""
 
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.transfer import transfer_backbone
@@ -11,7 +11,7 @@ __all__ = ["finetune"]
 
 
 def finetune(session: Session) -> None:
-    """Train for coordinates; the backbone starts from pretrain, the heads and optimiser anew."""
+    """Train for coordinates, with the backbone of pretrain and new heads and optimiser."""
     config = session.config
     session.seed_weights("finetune")
     network = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)

@@ -19,10 +19,10 @@ _GAP = 4
 def save_reconstructions(
     path: Path, images: Tensor, lam: Tensor, masked: Tensor, reconstructed: Tensor
 ) -> None:
-    """One column a face; rows: crop, lambda, masked input, reconstruction, crop with it blended in.
+    """One column per face; rows: crop, lambda, masked input, reconstruction, blend of both.
 
     images and masked [B, 3, S, S], lam [B, 1, S, S], reconstructed [B, 3, s, s]; values in [0, 1].
-    The last row is (1 - lambda) x + lambda y: what the network filled in, where it had to.
+    The last row is (1 - lambda) x + lambda y: the reconstruction where the input was masked.
     """
     count = min(_FACES, len(images))
     images, lam, masked = images[:count], lam[:count], masked[:count]

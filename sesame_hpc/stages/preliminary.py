@@ -1,4 +1,4 @@
-"""The preliminary stage: landmarks first, to find the regions where the network does badly."""
+"""The preliminary stage: landmarks, to find the regions with the largest errors."""
 
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
@@ -12,7 +12,7 @@ __all__ = ["preliminary"]
 
 
 def preliminary(session: Session) -> None:
-    """Train for coordinates; write the masking distribution that held-out NME implies."""
+    """Train for coordinates; derive the masking distribution from the held-out NME."""
     config = session.config
     session.seed_weights("preliminary")
     network = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
@@ -23,7 +23,7 @@ def preliminary(session: Session) -> None:
 
 
 def _write_distribution(session: Session, regions: dict[str, float]) -> None:
-    """Regional held-out NME -> masking.json, shown."""
+    """Regional held-out NME -> masking.json, also printed."""
     if session.world.is_main:
         probabilities = masking_distribution(regions, session.config.masking)
         write_json_atomic(session.folder.masking_file, probabilities)

@@ -1,4 +1,4 @@
-"""The pretrain stage: reconstruct what adaptive masking hid."""
+"""The pretrain stage: reconstruct images under adaptive masking."""
 
 from sesame_hpc.masking.masker import Masker
 from sesame_hpc.models.heads import ReconstructionNet
@@ -11,9 +11,9 @@ __all__ = ["pretrain"]
 
 
 def pretrain(session: Session) -> None:
-    """Train for reconstruction, from fresh weights or from preliminary's.
+    """Train for reconstruction, from new weights or from those of preliminary.
 
-    Raises FileNotFoundError where preliminary has left no masking distribution.
+    Raises FileNotFoundError if there is no masking distribution of preliminary.
     """
     config, folder = session.config, session.folder
     probabilities = folder.masking

@@ -1,4 +1,4 @@
-"""The objective of the pretrain stage: reconstruct what adaptive masking hid (section III.B)."""
+"""The objective of the pretrain stage: reconstruct masked images (section III.B)."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def reconstruction_loss(
 ) -> Tensor:
     """Eq. 2, averaged over stacks; a scalar.
 
-    Each reconstruction [B, 3, s, s] is held against the area-downsampled crop, and lambda
-    [B, 1, S, S] is downsampled likewise.
+    Each reconstruction [B, 3, s, s] is compared with the area-downsampled crop; lambda
+    [B, 1, S, S] is downsampled in the same way.
     """
     factor = images.shape[-1] // reconstructions[0].shape[-1]
     target, mask = F.avg_pool2d(images, factor), F.avg_pool2d(lam, factor)

@@ -1,4 +1,4 @@
-"""What a finished landmark network achieves on the held-out and test faces, and its EMA."""
+"""Figures of a finished landmark network and its EMA on the held-out and test faces."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def score(
 ) -> dict[str, Any]:
     """{"heldout": figures, "test": figures, or None without such a part}. Collective.
 
-    Figures are `Figures.to_json`; of a stage with an `average` they hold those of the averaged
-    weights under "ema". Predictions are kept in the run folder, and so are averaged weights.
+    Figures are `Figures.to_json`; with an `average` they have those of the averaged weights under
+    "ema". Predictions and averaged weights are written to the run folder.
     """
     session.world.share_buffers(network)
     result: dict[str, Any] = {part: _score(session, stage, network, part) for part in _PARTS}

@@ -1,4 +1,4 @@
-"""What every stage of a run works with, and how a stage's loaders and engine are built from it."""
+"""The state shared by all stages of a run, from which loaders, engines and loops are built."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +86,7 @@ class Session:
         loader: TrainLoader,
         ema: ModelEMA | None = None,
     ) -> TrainingLoop:
-        """What trains stage `name` to its end."""
+        """The training loop of stage `name`."""
         reset_peak_memory(self.world.device)
         config, keep = self.config, self.config.checkpoint.keep
         checkpoints = Checkpoints(self.folder.stage(name), keep, self.world)
@@ -109,13 +109,13 @@ class Session:
         )
 
     def raise_if_stopping(self, name: str) -> None:
-        """Raise Interrupted where the ranks agree to stop, before stage `name` begins."""
+        """Raise Interrupted if the ranks agree to stop before stage `name` begins."""
         stop = self.stop.wait()
         if stop:
             raise Interrupted(name, None, stop)
 
     def seed_weights(self, name: str) -> None:
-        """Initial weights depend on (seed, stage) alone."""
+        """Seed torch so that initial weights depend only on (seed, stage)."""
         generator = keyed_generator(self.config.seed, name, 0, 0, "weights")
         torch.manual_seed(int(generator.integers(2**62)))
 
@@ -126,7 +126,7 @@ class Session:
             self.folder.finish_stage(name, result)
 
     def _images_at_full_rate(self, network: nn.Module) -> float:
-        """Images a second that one rank would train at the rate of a matrix product."""
+        """Images per second that one rank would train at the rate of a matrix product."""
         dtype = autocast_dtype(self.config.runtime, self.world.device)
         flops = training_flops(network, self.config.model.image_size)
         return matmul_rate(self.world.device, dtype) / flops

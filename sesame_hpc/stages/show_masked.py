@@ -1,4 +1,4 @@
-"""A sheet of masked inputs, by the masking that the pretrain stage uses."""
+"""A sheet of masked inputs, with the masking of the pretrain stage."""
 
 import json
 from dataclasses import replace
@@ -24,15 +24,15 @@ def read_masking(path: Path, scheme: Scheme) -> dict[str, float]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is no mapping of the scheme's regions to probabilities.
+        ValueError: the file is not a mapping of the scheme's regions to probabilities.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON: {error}") from error
+        raise ValueError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict) or set(content) != set(scheme.regions):
         raise ValueError(
-            f"{path}: gives a probability to each region of scheme {scheme.name}: "
+            f"{path}: must have a probability for each region of scheme {scheme.name}: "
             f"{', '.join(scheme.regions)}"
         )
     for region, share in content.items():
@@ -49,16 +49,16 @@ def masked_sheet(
     size: int = 192,
     seed: int = 0,
 ) -> Path:
-    """Draws a row for each face: its crop with landmarks, then the first epochs' masked inputs.
+    """Draw one row per face: its crop with landmarks, then the masked inputs of the first epochs.
 
-    `probabilities` of regions to be masked; None draws all alike. Writes the PNG `out`, crops of
-    `size` pixels, and returns it.
+    `probabilities` of regions to be masked; None for uniform ones. Writes the PNG `out` of crops of
+    `size` pixels, and returns `out`.
 
     Raises:
         ValueError: no face, or an image that cannot be read.
     """
     if not len(annotations):
-        raise ValueError("nothing to draw: the annotations hold no face")
+        raise ValueError("nothing to draw: the annotations have no face")
     scheme = annotations.scheme
     shares = probabilities or {region: 1 / len(scheme.regions) for region in scheme.regions}
     device = torch.device("cpu")

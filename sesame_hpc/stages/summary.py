@@ -1,4 +1,4 @@
-"""What a run comes to: `summary.json`, and the table of regions (the paper's Table 1)."""
+"""The results of a run: `summary.json`, and the table of regions (the paper's Table 1)."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from rich.table import Table
 
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.files import write_json_atomic
+from sesame_hpc.plural import counted
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["print_distribution", "print_summary", "write_summary"]
@@ -34,13 +35,13 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
 
 
 def _figures(table: dict[str, Any]) -> dict[str, Any]:
-    """NME and regions; under "ema" the same of the averaged weights, where the stage kept some."""
+    """NME and regions; under "ema" the same of the averaged weights, if the stage has any."""
     brief = {"nme": table["nme"], "regions": table["regions"]}
     return brief | ({"ema": _figures(table["ema"])} if "ema" in table else {})
 
 
 def print_summary(folder: RunFolder, console: Console) -> None:
-    """The held-out table, the test table if there is one, times, and where things lie."""
+    """Print the held-out table, the test table if any, times, and the run folder."""
     summary = folder.summary
     assert summary is not None
     masking = summary["masking"]
@@ -50,14 +51,15 @@ def print_summary(folder: RunFolder, console: Console) -> None:
             _comparison(summary["test"]["stages"], summary["test"]["faces"], "test", masking)
         )
     seconds = summary["seconds"]
-    if left_out := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
-        console.print(f"Left out, unreadable: {len(left_out)} training faces (summary.json)")
+    if skipped := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
+        faces = counted(len(skipped), "unreadable training face")
+        console.print(f"Skipped {faces}: see summary.json")
     spent = ", ".join(f"{stage} {seconds[stage]:.0f} s" for stage in seconds)
     console.print(f"Time: {spent}. Run folder: {folder.path}", soft_wrap=True)
 
 
 def _comparison(stages: dict[str, Any], faces: int, part: str, masking: dict[str, float]) -> Table:
-    table = Table(title=f"NME (%) on {faces} {part} faces")
+    table = Table(title=f"NME (%) on {counted(faces, f'{part} face')}")
     table.add_column("region")
     for heading in ("preliminary", "finetune", "change", "change %", "masked %"):
         table.add_column(heading, justify="right")
@@ -74,7 +76,7 @@ def _comparison(stages: dict[str, Any], faces: int, part: str, masking: dict[str
 
 
 def _change(before: float | None, after: float | None) -> tuple[str, str, str, str]:
-    """Both, the change and its rate, as they are printed; blank where there is none."""
+    """Both values, the change and its rate, as text; blank if missing."""
     if before is None or after is None:
         return _printed(before), _printed(after), "", ""
     change = after - before
@@ -88,7 +90,7 @@ def _printed(nme: float | None) -> str:
 def print_distribution(
     probabilities: dict[str, float], regions: dict[str, float], console: Console
 ) -> None:
-    """The masking distribution beside the NME it comes from, with bars."""
+    """Print the masking distribution and the NME it comes from, with bars."""
     table = Table(title="Masking distribution")
     table.add_column("region")
     table.add_column("NME %", justify="right")

@@ -1,4 +1,4 @@
-"""What `sesame eval` shows and writes: terminal tables, JSON, CSV."""
+"""The output of `sesame eval`: terminal tables, JSON, CSV."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ _RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
 
 
 def print_figures(figures: dict[str, Any], what: str, console: Console) -> None:
-    """Overall figures, subsets, regions with their intervals, and a comparison if there is one."""
+    """Print overall figures, subsets, regions with intervals, and a comparison if there is one."""
     heading = f"[bold]{counted(figures['faces'], 'face')}[/]: {what}"
     console.print(heading, highlight=False, soft_wrap=True)
     for key, value in figures["protocol"].items():
@@ -82,10 +82,10 @@ def _interval(bounds: list[float], sign: str = "") -> str:
 
 
 def write_figures(figures: dict[str, Any], json_path: Path | None, csv_path: Path | None) -> None:
-    """The figures as JSON; as CSV with the columns kind, name, value, low, high.
+    """Write the figures as JSON, and as CSV with the columns kind, name, value, low, high.
 
     Kinds: overall (of the flip test: overall_flip_test, and so on), nme_normalised_by,
-    nme_of_region, nme_of_landmark, faces_of_subset, nme_of_subset, ..., and where two runs are
+    nme_of_region, nme_of_landmark, faces_of_subset, nme_of_subset, ..., and if two runs are
     compared difference and difference_of_region.
     """
     if json_path is not None:

@@ -1,6 +1,6 @@
-"""`train`: the entry that the command line, torchrun and the cluster share.
+"""`train`: the entry point of the command line, torchrun and cluster jobs.
 
-Looks at the run folder first, so that a finished run answers without importing torch.
+Checks the run folder first, so that a finished run is reported without importing torch.
 """
 
 from rich.console import Console
@@ -16,12 +16,12 @@ __all__ = ["train"]
 def train(config: Config, only: str | None = None) -> None:
     """Train the stages of `config` that are not finished yet, or `only` one of them.
 
-    Run again to resume. Each stage starts from what the one before left in the run folder; rank 0
-    writes the summary and the report at the end.
+    Run again to resume. Each stage starts from the results of the one before in the run folder;
+    rank 0 writes the summary and the report at the end.
 
     Raises:
-        ValueError: the folder holds a run with another config, or a stage is asked for whose
-            predecessor is unfinished.
+        ValueError: the folder has a run with another config, or the stage before `only` is
+            unfinished.
         Interrupted: the ranks agreed to stop, within a stage or before one.
     """
     folder = RunFolder(config.output)
@@ -31,7 +31,7 @@ def train(config: Config, only: str | None = None) -> None:
         raise ValueError(f"unknown stage {only!r}; the stages are {', '.join(STAGES)}")
     folder.check_earlier(wanted[0])
     if folder.is_complete() or (only and folder.result(only)):
-        _say_complete(folder, only)
+        _print_complete(folder, only)
         return
 
     from sesame_hpc.distributed.stop_consensus import StopConsensus
@@ -71,9 +71,9 @@ def train(config: Config, only: str | None = None) -> None:
             console.print(report_line(folder), markup=False, highlight=False, soft_wrap=True)
 
 
-def _say_complete(folder: RunFolder, only: str | None) -> None:
+def _print_complete(folder: RunFolder, only: str | None) -> None:
     console = Console()
     what = f"stage {only}" if only else "all stages"
-    console.print(f"[bold]This run is complete[/]: {what} of {folder.path} finished before.")
+    console.print(f"[bold]This run is complete[/]: {what} of {folder.path} are finished.")
     if folder.is_complete():
         print_summary(folder, console)

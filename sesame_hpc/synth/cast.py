@@ -1,4 +1,4 @@
-"""Draws a person, a pose and a light from a random generator: everything that is not pixels."""
+"""Draws a person, a pose and a light from a random generator: all parameters of an image."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ _IRISES = np.array([[78, 50, 30], [96, 70, 40], [86, 104, 70], [84, 120, 150], [
 
 @dataclass(frozen=True)
 class Pose:
-    """Degrees; positive yaw turns to the image right, positive pitch looks down."""
+    """Degrees; positive yaw turns to the right of the image, positive pitch looks down."""
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -50,7 +50,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Hair:
-    """`line` is the height of the hair line in front; `length` how far down the hair hangs."""
+    """`line` is the height of the front hair line; `length` how far down the hair reaches."""
 
     style: str = "short"
     line: float = -0.7

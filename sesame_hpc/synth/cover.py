@@ -1,4 +1,4 @@
-"""What covers the face: glasses, hands, objects, scarves; drawn and recorded at once."""
+"""What covers the face: glasses, hands, objects, scarves; drawn and recorded together."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ __all__ = ["Cover", "draw_glasses", "draw_occluder"]
 
 @dataclass(frozen=True)
 class Cover:
-    """Draws occluders on the image and on the record of what they cover."""
+    """Draws occluders on the image and on a mask of what they cover."""
 
     image: Canvas
     record: Canvas

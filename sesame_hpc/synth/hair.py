@@ -1,4 +1,4 @@
-"""Hair on the head: where it grows, how far it stands off the skin, its strands."""
+"""Hair on the head: where it grows, its height above the skin, its strands."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _DEGREES = np.degrees(THETA[0])
 
 @dataclass(frozen=True)
 class HairMaps:
-    """All float32 [ROWS, COLUMNS]: share of hair, radius with hair, brightness of the strands."""
+    """All float32 [ROWS, COLUMNS]: hair fraction, radius with hair, brightness of strands."""
 
     mask: np.ndarray
     outer: np.ndarray

@@ -1,4 +1,4 @@
-"""Ray marching of the head: which surface point every pixel shows, and its light."""
+"""Ray marching of the head: the surface point of every pixel, and its lighting."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ _NEAR, _MIN_ADVANCE, _MAX_ADVANCE, _DAMPING = 1.25, 0.05, 0.2, 0.8
 
 @dataclass(frozen=True)
 class Camera:
-    """Orthographic view; `centre` is where the head's origin falls, in corner-based pixels."""
+    """Orthographic view; `centre` is the position of the head's origin, in corner-based pixels."""
 
     rotation: np.ndarray
     centre: tuple[float, float]
@@ -38,8 +38,8 @@ class Camera:
 
 @dataclass(frozen=True)
 class HeadPixels:
-    """The part `window` (rows, columns) of the image that holds the head, float32 [h, w]:
-    colour ([h, w, 3]), coverage, share of hair, head y and view depth."""
+    """The part `window` (rows, columns) of the image that contains the head, float32 [h, w]:
+    colour ([h, w, 3]), coverage, fraction of hair, head y and view depth."""
 
     window: tuple[slice, slice]
     colour: np.ndarray
@@ -50,7 +50,7 @@ class HeadPixels:
 
 
 class _Rays:
-    """The view rays of a window of the image, one for every `step` pixels."""
+    """The view rays of a window of the image, one per `step` pixels."""
 
     def __init__(
         self, camera: Camera, outer: np.ndarray, window: tuple[slice, slice], step: int
@@ -79,9 +79,9 @@ class _Rays:
 
 
 def _march(rays: _Rays) -> tuple[np.ndarray, np.ndarray]:
-    """Depth of the first surface, and how far rays pass by it (-1 for those that hit).
+    """Depth of the first surface, and the distance at which rays miss it (-1 for hits).
 
-    Sphere tracing with a bracket: steep walls of the surface would make plain steps swing.
+    Sphere tracing with a bracket, since plain steps oscillate at steep walls of the surface.
     """
     depth = np.full(rays.start[0].shape, _NEAR, np.float32)
     nearest = np.full_like(depth, 9.0)
@@ -115,7 +115,7 @@ def _doubled(image: np.ndarray) -> np.ndarray:
 
 
 def _refine(rays: _Rays, coarse: np.ndarray) -> np.ndarray:
-    """Depth at full resolution; never a mean across an edge of the depth."""
+    """Depth at full resolution, without averaging across depth edges."""
     depth = _doubled(coarse)
     sharp = np.repeat(np.repeat(coarse, 2, axis=0), 2, axis=1)
     np.copyto(depth, sharp, where=np.abs(depth - sharp) > _EDGE)

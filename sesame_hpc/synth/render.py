@@ -1,4 +1,4 @@
-"""One synthetic face: image, landmarks, rectangle and truthful attributes."""
+"""One synthetic face: image, landmarks, box and attributes that match the image."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ _HAIR_LAYER = 0.02
 
 @dataclass(frozen=True)
 class Framing:
-    """Image size and the place of the face in pixels; `blur` is a share of the image's side."""
+    """Image size and the place of the face in pixels; `blur` is a fraction of the image's side."""
 
     width: int
     height: int
@@ -49,7 +49,7 @@ class Framing:
 @dataclass(frozen=True)
 class Face:
     """`image` BGR uint8 [H, W, 3]; `landmarks` [98, 2] and `box` [4] in corner-based pixels;
-    `attributes` in the order of ATTRIBUTES; `covered` is the share of landmarks behind something.
+    `attributes` in the order of ATTRIBUTES; `covered` is the fraction of occluded landmarks.
     """
 
     person: Person
@@ -82,7 +82,7 @@ def _framing(rng: np.random.Generator, size: int) -> Framing:
 
 
 def _rectangle(landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The landmarks' box, grown and shaken by a few percent a side, whole pixels."""
+    """The landmarks' box, enlarged and jittered by a few percent per side, in whole pixels."""
     low, high = landmarks.min(0), landmarks.max(0)
     side = (high - low).max()
     grow = rng.uniform(0.02, 0.11, 4) * side
@@ -90,7 +90,7 @@ def _rectangle(landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ear_sides(camera: Camera, hair_mask: np.ndarray) -> list[tuple[float, bool]]:
-    """Sides whose ear no hair hides, with whether its root is on the visible side of the head."""
+    """Sides whose ear is not hidden by hair, with whether its root is visible."""
     sides = []
     for side in (-1.0, 1.0):
         root = np.array([np.sin(EAR_ANGLE) * side, EAR_HEIGHT, np.cos(EAR_ANGLE)], np.float32)
@@ -186,6 +186,6 @@ def render_person(person: Person, framing: Framing, rng: np.random.Generator) ->
 
 
 def render_face(rng: np.random.Generator, size: int) -> Face:
-    """A random face in an image of about `size` pixels a side."""
+    """A random face in an image of about `size` pixels per side."""
     person = cast_person(rng)
     return render_person(person, _framing(rng, size), rng)

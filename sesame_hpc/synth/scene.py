@@ -1,4 +1,4 @@
-"""What surrounds the head: background, clothes, ears."""
+"""The surroundings of the head: background, clothes, ears."""
 
 import cv2
 import numpy as np

@@ -1,8 +1,8 @@
 """The parametric frontal face: 98 points in the WFLW order from identity and expression.
 
-Unit: the distance of the outer eye corners of an average face; x grows to the image right, y down,
-the origin is the middle between the eyes. Every point but the outline is fixed here in the frontal
-plane; the outline depends on the view and is found on the 3D surface (`surface.py`).
+Unit: the distance of the outer eye corners of an average face; x points to the right of the image,
+y down, and the origin is between the eyes. All points except the outline are fixed here in the
+frontal plane; the outline depends on the view and is found on the 3D surface (`surface.py`).
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def half_width(identity: Identity, chin: float, y: np.ndarray) -> np.ndarray:
 
 
 def frontal_outline(identity: Identity, chin: float) -> np.ndarray:
-    """The frontal contour at even arc lengths, image left to right, [33, 2]."""
+    """The frontal contour at equal arc lengths, image left to right, [33, 2]."""
     y = chin - (chin - _OUTLINE_TOP) * np.linspace(1.0, 0.0, 240) ** 2
     x = half_width(identity, chin, y)
     arc = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])

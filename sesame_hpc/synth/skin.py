@@ -14,7 +14,7 @@ _BLACK = np.array([0.02, 0.02, 0.03])
 
 
 def _closed(points: np.ndarray, corners: tuple[int, int], steps: int = 6) -> np.ndarray:
-    """A closed outline through `points` that is smooth but at the two corners."""
+    """A closed outline through `points` that is smooth except at the two corners."""
     first, second = corners
     upper = dense(points[first : second + 1], steps)
     lower = dense(

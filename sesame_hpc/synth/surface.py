@@ -1,8 +1,8 @@
 """The head as a radius over (angle, height): maps for rendering and the landmarks in 3D.
 
 The axis is vertical through the skull; x right, y down, z towards the viewer, face units. Columns
-are even in the diamond angle t = x / (|x| + |z|), continued to [-2, 2] around the back, which needs
-no trigonometry per pixel. Rows are even in y.
+are equidistant in the diamond angle t = x / (|x| + |z|), continued to [-2, 2] around the back,
+which needs no trigonometry per pixel. Rows are equidistant in y.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
 
 
 def map_coordinates(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Column and row (as `cv2.remap` counts, float32) of head points given as float32 arrays."""
+    """Column and row, as for `cv2.remap`, of head points; float32 arrays."""
     ratio = x / (np.abs(x) + np.abs(z) + np.float32(1e-6))
     back = np.copysign(np.float32(2.0), x) - ratio
     t = np.where(z >= 0, ratio, back)
@@ -82,7 +82,7 @@ def _with_neck(identity: Identity, chin: float, skull: np.ndarray) -> np.ndarray
 
 
 def _relief(identity: Identity, expression: Expression, x: np.ndarray) -> np.ndarray:
-    """What is added to the radius of the front: nose, brow ridge, sockets, cheeks, lips, chin."""
+    """Relief added to the radius of the front: nose, brow ridge, sockets, cheeks, lips, chin."""
 
     def bump(cx: float, cy: float, sx: float, sy: float, height: float) -> np.ndarray:
         across = np.exp(-0.5 * ((np.abs(x) - cx) / sx) ** 2)
@@ -148,8 +148,8 @@ class Surface:
     def landmarks(self, rotation: np.ndarray) -> np.ndarray:
         """The 98 points in head coordinates as seen through `rotation` [3, 3], [98, 3].
 
-        A point of the outline slides from the jaw towards the middle of the face to where the
-        contour of the turned face is.
+        A point of the outline moves from the jaw towards the middle of the face, to the contour of
+        the turned face.
         """
         inner = self.on_front(self.features[OUTLINE:])
         centre = np.array([0.0, _FACE_CENTRE_Y])

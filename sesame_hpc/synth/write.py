@@ -1,4 +1,4 @@
-"""Renders a data set of synthetic faces in the official WFLW layout."""
+"""Render a data set of synthetic faces in the official WFLW layout."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the annotation lists say about one face."""
+    """One face in the annotation lists."""
 
     coordinates: str
     box: str
@@ -55,7 +55,7 @@ class _Entry:
 
 
 def face_generator(seed: int, split: str, index: int) -> np.random.Generator:
-    """The numbers of one face depend on nothing but these three."""
+    """The random numbers of one face depend only on these three."""
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
@@ -148,7 +148,7 @@ def _already_there(out: Path, record: dict[str, int]) -> bool:
         ) from None
     if found != record:
         raise FileExistsError(
-            f"{out} holds other synthetic faces: {found}, wanted {record}; "
+            f"{out} has other synthetic faces: {found}, wanted {record}; "
             "give another folder or remove this one"
         )
     return True
@@ -160,7 +160,7 @@ def _check_numbers(record: dict[str, int], workers: int) -> None:
         if record[name] < least:
             raise ValueError(f"{name} is {record[name]}; it must be at least {least}")
     if record["train"] + record["test"] == 0:
-        raise ValueError("train and test are both 0; ask for at least one face")
+        raise ValueError("train and test are both 0; at least one face is needed")
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be at least 1")
 
@@ -174,14 +174,14 @@ def synthesise(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes `train` + `test` synthetic faces under `out` in the official WFLW layout.
+    """Write `train` + `test` synthetic faces to `out` in the official WFLW layout.
 
-    Images have about `size` pixels a side. The bytes of every file depend on `train`, `test`,
-    `seed` and `size` only, not on `workers` (processes; None: one a usable core).
-    `progress(done, total)` is called after each face. The folder appears whole or not at all; the
-    same finished set is left as it is.
+    Images have about `size` pixels per side. The bytes of every file depend on `train`, `test`,
+    `seed` and `size` only, not on `workers` (processes; None: one per usable core).
+    `progress(done, total)` is called after each face. The folder appears whole or not at all; a
+    finished set with the same arguments is kept.
 
-    Raises ValueError for numbers out of range, FileExistsError for an `out` with other content.
+    Raises ValueError for numbers out of range, FileExistsError if `out` has other content.
     """
     out = Path(out)
     workers = len(os.sched_getaffinity(0)) if workers is None else workers

@@ -57,7 +57,7 @@ def test_synth_again_changes_nothing_and_another_set_is_refused(sesame, tmp_path
     assert again.returncode == 0
     other = sesame(*command, "--train", 2)
     assert other.returncode == 2
-    assert "faces holds other synthetic faces" in other.stderr
+    assert "faces has other synthetic faces" in other.stderr
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 

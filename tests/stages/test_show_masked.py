@@ -70,7 +70,7 @@ def test_probabilities_are_read_and_faults_named(tmp_path):
     path.write_text(json.dumps({"eyes": 0.25, "jaw": 0.75}))
     assert read_masking(path, TRIO) == {"eyes": 0.25, "jaw": 0.75}
     for content, message in (
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ('{"eyes": 1}', "each region of scheme trio: eyes, jaw"),
         ('{"eyes": 1, "jaw": "x"}', "jaw is 'x'; takes a probability"),
         ('{"eyes": 0, "jaw": 1}', "eyes is 0; takes a probability above 0"),

@@ -175,7 +175,7 @@ def test_a_run_keeps_its_own_scheme(write_config, tmp_path: Path) -> None:
     config = load_config(write_config("own", f"data.scheme={mine}"))
     train_here(config, "preliminary")
     mine.write_text(mine.read_text().replace("name: mine", "name: other"))
-    with pytest.raises(ValueError, match=r"mine\.yaml is not what .*scheme\.yaml holds"):
+    with pytest.raises(ValueError, match=r"mine\.yaml differs from .*scheme\.yaml"):
         train_here(config, "pretrain")
     mine.unlink()
     train_here(config, "pretrain")

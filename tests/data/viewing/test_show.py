@@ -144,7 +144,7 @@ def test_sheet_names_what_it_cannot_draw(faces, tmp_path):
     with pytest.raises(ValueError, match=r"^list.txt:2: .*1.png cannot be decoded as an image"):
         contact_sheet(faces, tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()
-    with pytest.raises(ValueError, match="hold no face"):
+    with pytest.raises(ValueError, match="have no face"):
         contact_sheet(faces.select(np.array([], np.int64)), tmp_path / "out.png")
     with pytest.raises(ValueError, match="0 rows x 6 columns of 256 pixels; takes at least 1 x 1"):
         contact_sheet(faces, tmp_path / "out.png", rows=0)

@@ -65,7 +65,7 @@ def test_unknown_augmentations_are_named(tmp_path):
 def test_the_sheet_has_a_row_a_face_and_a_column_an_augmentation(faces, tmp_path):
     out = augmentation_sheet(faces, DataConfig(root=tmp_path), tmp_path / "sheet.png", size=64)
     assert read_rgb(out).shape == (4 * (64 + 20 + 4) + 4, 10 * (64 + 4) + 4, 3)
-    with pytest.raises(ValueError, match="hold no face"):
+    with pytest.raises(ValueError, match="have no face"):
         augmentation_sheet(faces.select(np.zeros(0, np.int64)), DataConfig(root=tmp_path), out)
 
 
