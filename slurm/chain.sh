@@ -4,7 +4,7 @@
 #   slurm/chain.sh [SBATCH OPTION ...] -- CONFIG [KEY=VALUE ...]
 #   slurm/chain.sh --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 -- configs/wflw.yaml
 #
-# A stage that fails cancels those after it. Say it again: what is finished is not repeated.
+# A stage that fails cancels those after it. Run it again: finished stages are not repeated.
 set -euo pipefail
 
 options=(--parsable --kill-on-invalid-dep=yes)

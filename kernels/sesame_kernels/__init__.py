@@ -1,6 +1,6 @@
 """Fused ops of landmark training: Triton on CUDA tensors, PyTorch on CPU tensors.
 
-Needs torch, and triton where CUDA tensors come in; knows nothing of the rest of the project.
+Needs torch, and triton for CUDA tensors; independent of sesame_hpc.
 """
 
 from sesame_kernels.functional import (

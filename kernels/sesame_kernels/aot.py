@@ -1,7 +1,7 @@
 """Compile every kernel ahead of time, without a GPU: `python -m sesame_kernels.aot`.
 
-Each launcher runs on tensors without storage while its launches are recorded, so what is compiled
-here (types, tiles, warps, alignments) is what production launches. Prints one line per kernel and
+Each launcher runs on tensors without storage while its launches are recorded, so the compiled
+kernels (types, tiles, warps, alignments) are those of production. Prints one line per kernel and
 exits with 1 if one spills registers or needs more shared memory than a block can have.
 """
 
@@ -58,7 +58,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Report:
-    """One kernel on one architecture; `fault` is empty where it can run as intended."""
+    """One kernel on one architecture; `fault` is empty if it can run as intended."""
 
     arch: str
     inputs: str
@@ -111,7 +111,7 @@ def _run_all(dtype: torch.dtype, memory_format: torch.memory_format) -> None:
 
 
 def _without_repeats(launches: list[Launch]) -> list[Launch]:
-    """Kernels that only see sums are the same for all inputs."""
+    """Kernels that only process sums are the same for all inputs."""
     kept: dict[tuple[str, str, str], Launch] = {}
     for launch in launches:
         arguments = {
@@ -182,7 +182,7 @@ def compile_launch(launch: Launch, arch: str) -> Resources:
 
 
 def _kind(parameter: Any, value: Any) -> str:
-    """The type under which Triton's launcher would specialise this argument."""
+    """The type for which Triton's launcher would specialise this argument."""
     if isinstance(value, torch.Tensor):
         return "*" + _POINTEES[value.dtype]
     if parameter.is_constexpr or value is None:

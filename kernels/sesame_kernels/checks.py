@@ -1,4 +1,4 @@
-"""Checks of arguments: ValueError with what is wrong and what would be valid."""
+"""Argument validation: ValueError with what is wrong and what is valid."""
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ def require_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
 
 def refuse_gradient(name: str, tensor: Tensor) -> None:
     if tensor.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{name} gets no gradient from this op: pass {name}.detach()")
+        raise ValueError(f"this op has no gradient for {name}: pass {name}.detach()")
 
 
 def require_maps(name: str, tensor: Tensor) -> None:

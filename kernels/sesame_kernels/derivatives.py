@@ -66,7 +66,7 @@ def _soft_argmax_l1_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tenso
         return (None,) * 6
     if not ctx.with_gradient:
         raise RuntimeError("sesame_kernels::soft_argmax_l1 was called with with_gradient=False")
-    if torch.is_grad_enabled():  # create_graph: the gradient cannot tell that it depends on logits
+    if torch.is_grad_enabled():  # create_graph: the gradient is not connected to the logits
         raise RuntimeError("sesame_kernels::soft_argmax_l1_backward has no derivative of its own")
     (unit_gradient,) = ctx.saved_tensors
     if ctx.dtype == unit_gradient.dtype and _may_overwrite(ctx, unit_gradient):
@@ -76,7 +76,7 @@ def _soft_argmax_l1_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tenso
 
 
 def _may_overwrite(ctx: Any, saved: Tensor) -> bool:
-    """Whether nobody sees `saved` after this backward, so that it can become the gradient."""
+    """Whether `saved` is not used after this backward, so that it can become the gradient."""
     is_traced = type(saved) is not Tensor
     return (
         ctx.reuse and not is_traced and not torch._C._autograd._get_current_graph_task_keep_graph()

@@ -16,7 +16,7 @@ _cpu_package = "reference"
 
 @contextmanager
 def triton_on_cpu() -> Iterator[None]:
-    """Let CPU tensors run the Triton kernels, for tests with `TRITON_INTERPRET=1`."""
+    """Run the Triton kernels on CPU tensors, for tests with `TRITON_INTERPRET=1`."""
     global _cpu_package
     _cpu_package = "fused"
     try:
@@ -38,7 +38,7 @@ def implementation(name: str, device: str) -> Callable[..., Any]:
 
 @cache
 def _function(package: str, name: str) -> Callable[..., Any]:
-    """Out of the file with the op's name, or with as much of its beginning as a file has."""
+    """From the file with the op's name, or with the longest prefix of it that is a file."""
     words = name.split("_")
     for count in range(len(words), 0, -1):
         module = f"sesame_kernels.{package}.{'_'.join(words[:count])}"

@@ -1,4 +1,4 @@
-"""The public functions: they check their arguments, then call the registered ops."""
+"""The public functions: they validate their arguments, then call the registered ops."""
 
 from typing import Literal, overload
 
@@ -45,11 +45,11 @@ def soft_argmax(
 
     Returns:
         [B, K, 2]: (x, y) in [0, 1], the expectation of the cell centres ((column + 0.5) / W,
-        (row + 0.5) / H). float32, or float64 for float64 logits. A map that holds a NaN, +inf or
-        nothing but -inf gives NaN.
+        (row + 0.5) / H). float32, or float64 for float64 logits. A map with a NaN or +inf, or
+        with only -inf, gives NaN.
         With `second_moments` also [B, K, 3] of the same dtype: the variances of x and of y, each in
-        [0, 0.25], and their covariance. All three, since along a contour a landmark is uncertain
-        in one direction, which need not be an axis.
+        [0, 0.25], and their covariance. All three, since a landmark on a contour is uncertain in
+        one direction, which need not be an axis.
 
     Raises:
         ValueError: for another rank or dtype, an empty map, or beta not above 0.
@@ -67,23 +67,23 @@ def soft_argmax_l1(
 ) -> tuple[Tensor, Tensor]:
     """The L1 loss of `soft_argmax`, and the coordinates.
 
-    The mean over B, K and (x, y) of weight * |soft_argmax(logits, beta) - target|. Forward writes
-    the logits' gradient too, where they require one; backward multiplies it by the loss's, which
-    costs nothing if that is 1.
+    The mean over B, K and (x, y) of weight * |soft_argmax(logits, beta) - target|. If the logits
+    require a gradient, forward writes it too; backward multiplies it by that of the loss, which
+    costs nothing if it is 1.
 
     Args:
         logits: [B, K, H, W] as of `soft_argmax`.
         target: [B, K, 2], floating, in the units of the coordinates.
-        weight: [B, K], floating, a factor of each landmark's error, or None for 1. The mean
+        weight: [B, K], floating, a factor for each landmark's error, or None for 1. The mean
             divides by the number of coordinates, not by the sum of weights.
         beta: inverse temperature, above 0.
 
     Returns:
-        (a scalar loss, NaN for an empty batch; coordinates [B, K, 2], to look at: they carry no
-        gradient). Both float32, or float64 for float64 logits.
+        (a scalar loss, NaN for an empty batch; coordinates [B, K, 2], which have
+        no gradient). Both float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: as `soft_argmax`, for shapes or devices that do not fit, or a target or weight
+        ValueError: as `soft_argmax`, for shapes or devices that do not match, or a target or weight
             that requires a gradient.
     """
     require_maps("logits", logits)
@@ -104,8 +104,8 @@ def soft_argmax_l1(
 def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> Tensor:
     """`soft_argmax` of a 1x1 convolution, without its maps: of the logits weight @ features.
 
-    A bias would add a constant to each map, which the softmax cancels: the layer's bias can be
-    left out, and gets no gradient.
+    A bias would add a constant to each map, which cancels in the softmax: the layer's bias can be
+    omitted, and would get no gradient.
 
     Args:
         features: [B, C, H, W] of any floating dtype, C, H and W at least 1.
@@ -119,7 +119,7 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> T
         float32 as three tf32.
 
     Raises:
-        ValueError: for shapes, dtypes or devices that do not fit, or beta not above 0.
+        ValueError: for shapes, dtypes or devices that do not match, or beta not above 0.
     """
     require_maps("features", features)
     require_temperature(beta)
@@ -138,7 +138,7 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> T
 def masked_mse(
     prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float = 0.01
 ) -> Tensor:
-    """Mean squared error that counts little outside the mask: Eq. 2 of the SESAME paper.
+    """Mean squared error with a small weight outside the mask: Eq. 2 of the SESAME paper.
 
     The mean over B, C, H, W of (mask + outside_weight * (1 - mask)) * (target - prediction) ** 2.
 
@@ -152,7 +152,7 @@ def masked_mse(
         prediction gets a gradient.
 
     Raises:
-        ValueError: for shapes or dtypes that do not fit, tensors on several devices, or a target
+        ValueError: for shapes or dtypes that do not match, tensors on several devices, or a target
             or mask that requires a gradient.
     """
     require_images("prediction", prediction)
@@ -182,14 +182,14 @@ def noise_mask(
 ) -> tuple[Tensor, Tensor]:
     """Blend the images with Gaussian noise under soft masks around anchor points.
 
-    lambda is the maximum over a sample's valid anchors of exp(-r^2 / (2 sigma^2)), 0 without any
-    and where it would be below 2^-25; the result is (1 - lambda) * images + lambda * noise. The
-    noise depends on (seed, sample id, channel, pixel) alone, not on batch, device or call.
+    lambda is the maximum over a sample's valid anchors of exp(-r^2 / (2 sigma^2)), 0 without
+    anchors and where it would be below 2^-25; the result is (1 - lambda) * images + lambda * noise.
+    The noise depends only on (seed, sample id, channel, pixel), not on batch, device or call.
 
     Args:
         images: [B, C, H, W] of a floating dtype, H * W below 2^31.
         anchors: [B, A, 2], (x, y) in fractions of W and of H; r is measured in them.
-        sigma: [B, A] in the same fractions, above 0 (an anchor with another sigma covers nothing).
+        sigma: [B, A] in the same fractions, above 0 (an anchor with another sigma has no effect).
         counts: [B] integers; the first counts[b] anchors of sample b are valid.
         seed: in [0, 2^63).
         sample_ids: [B] integers, int64 at most.
@@ -198,10 +198,11 @@ def noise_mask(
     Returns:
         (masked images in the images' dtype; lambda [B, 1, H, W], float32, or float64 for float64).
         The images' gradient is (1 - lambda) times that of the masked ones; the others have none.
-        Small tensors on the CPU are copied to the images' device; pass them there to save that.
+        Small tensors on the CPU are copied to the images' device; pass them there to avoid that.
 
     Raises:
-        ValueError: for shapes, dtypes or a seed that do not fit, or anchors or sigma that require
+        ValueError: for shapes, dtypes or a seed that are not valid, or anchors or sigma that
+        require
             a gradient.
     """
     require_images("images", images)

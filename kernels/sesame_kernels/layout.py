@@ -1,4 +1,4 @@
-"""What the ops, their fakes and their references agree on: dtypes and memory formats of results."""
+"""Dtypes and memory formats of results, shared by the ops, their fakes and their references."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ __all__ = [
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype that sums and coordinates are computed in: float64 for float64, else float32."""
+    """The dtype of sums and coordinates: float64 for float64, else float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
@@ -47,7 +47,7 @@ def empty_maps(features: Tensor, maps: int, dtype: torch.dtype) -> Tensor:
 def empty_unit_gradient(logits: Tensor) -> Tensor:
     """Uninitialised, for the gradient under an upstream gradient of 1: float32 for float16.
 
-    The mean's factor of 1 / (2 B K) comes before any loss scale, and float16 would lose it.
+    The factor 1 / (2 B K) of the mean is applied before any loss scale and underflows in float16.
     """
     return empty_gradient(logits, torch.float32 if logits.dtype == torch.float16 else None)
 

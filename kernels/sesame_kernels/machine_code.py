@@ -1,4 +1,4 @@
-"""What a compiled kernel uses of the machine, read from its assembly and its binary."""
+"""The resources of a compiled kernel, from its assembly and its binary."""
 
 import re
 import subprocess
@@ -23,10 +23,10 @@ _LOAD_WIDTHS = {"b": 1, "short": 2, "dword": 4, "dwordx2": 8, "dwordx3": 12, "dw
 
 @dataclass(frozen=True)
 class Resources:
-    """What one thread (registers, spilled bytes) and one block (shared bytes) use.
+    """Resources of one thread (registers, spilled bytes) and one block (shared bytes).
 
-    `load_bytes` is the widest load from global memory by one thread; `matrix_unit` names the
-    instruction of matrix products, empty where there is none.
+    `load_bytes` is the widest load from global memory by one thread; `matrix_unit` is the
+    instruction of matrix products, empty if there is none.
     """
 
     registers: int
@@ -37,7 +37,7 @@ class Resources:
 
 
 def resources_of(compiled: Any, arch: str) -> Resources:
-    """Of a kernel as `triton.compile` returns it."""
+    """The resources of a kernel as `triton.compile` returns it."""
     shared = compiled.metadata.shared
     if arch.startswith("gfx"):
         text = compiled.asm["amdgcn"]

@@ -1,4 +1,4 @@
-"""The ops as PyTorch sees them: schemas, devices, fakes for the compiler, and derivatives."""
+"""Registration of the ops: schemas, devices, fakes for the compiler, and derivatives."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["NAMESPACE"]
 
 NAMESPACE = "sesame_kernels"
 _LIBRARY = Library(NAMESPACE, "DEF")
-# `reuse` says that the caller drops the last result, so that backward may overwrite it.
+# With `reuse` the caller drops the last result, so that backward may overwrite it.
 _SCHEMAS = (
     "soft_argmax(Tensor logits, float beta, bool reuse) -> (Tensor, Tensor)",
     "soft_argmax_backward(Tensor grad_coordinates, Tensor logits, Tensor coordinates, "

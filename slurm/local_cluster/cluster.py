@@ -47,14 +47,14 @@ def _start(arguments: argparse.Namespace) -> int:
 def _check_machine(settings: Settings) -> None:
     if missing := missing_packages(settings.accounting):
         raise FileNotFoundError(
-            "SLURM is not whole on this machine. On Debian or Ubuntu, as root:\n"
+            "SLURM is not complete on this machine. On Debian or Ubuntu, as root:\n"
             f"  apt-get install --no-install-recommends {' '.join(missing)}"
         )
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:
         raise ValueError(
-            f"user {os.getuid()} has no line in /etc/passwd, which SLURM needs"
+            f"user {os.getuid()} has no entry in /etc/passwd, which SLURM needs"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The configuration files of a cluster on one machine, and why each setting is what it is."""
+"""The configuration files of a cluster on one machine, and the reasons for each setting."""
 
 import os
 import pwd
@@ -63,7 +63,7 @@ def _who_and_where(cluster: Cluster) -> list[str]:
         f"SlurmUser={_user()}",
         f"SlurmdUser={_user()}",
         "AuthType=auth/munge",
-        # A credential's life is how long a requeued job waits: 121 s if left alone.
+        # A requeued job waits for a credential to expire: 121 s by default.
         f"AuthInfo=socket={cluster.munge_socket},cred_expire=5",
         f"StateSaveLocation={state}/control",
         f"SlurmdSpoolDir={state}/spool/%n",
@@ -76,7 +76,7 @@ def _who_and_where(cluster: Cluster) -> list[str]:
 
 
 def _nothing_of_the_system() -> list[str]:
-    """Nothing that needs root, cgroups or another file system."""
+    """Settings that need no root, cgroups or other file systems."""
     return [
         "ProctrackType=proctrack/linuxproc",
         "TaskPlugin=task/none",
@@ -89,12 +89,12 @@ def _nothing_of_the_system() -> list[str]:
 
 
 def _quick_decisions(cluster: Cluster) -> list[str]:
-    """Seconds where a large cluster takes minutes; patience where this machine may be busy."""
+    """Seconds instead of the minutes of a large cluster, but long timeouts for a busy machine."""
     return [
         "SchedulerType=sched/backfill",
         "SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0",
         "KillWait=2",
-        # When the controller forgets a job that has ended, nobody else knows it without accounting.
+        # Without accounting there is no record of a job after the controller purges it.
         f"MinJobAge={10 if cluster.settings.accounting else 86_400}",
         "InactiveLimit=0",
         "MessageTimeout=15",
@@ -152,7 +152,7 @@ def _partitions(cluster: Cluster) -> list[str]:
 
 
 def _gres_conf(cluster: Cluster) -> list[str]:
-    """GPUs whose device files, which SLURM insists on, are links with numbers to /dev/null."""
+    """GPUs whose device files, which SLURM requires, are numbered links to /dev/null."""
     gpus = cluster.settings.gpus
     if not gpus:
         return []

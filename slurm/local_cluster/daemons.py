@@ -24,7 +24,7 @@ __all__ = ["ask", "fail_node", "is_up", "restore_node", "start", "stop"]
 
 _PATIENCE = 90.0
 _SILENCE = 60.0
-"""Seconds in which SLURM should miss a node; it takes 25 to 40 of them."""
+"""Seconds within which SLURM should notice a dead node; it takes 25 to 40."""
 _STATE, _NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
 
 
@@ -40,14 +40,14 @@ def ask(cluster: Cluster, *command: str, timeout: float = 30.0) -> subprocess.Co
 
 
 def is_up(cluster: Cluster) -> bool:
-    """Whether every daemon that was started is still there."""
+    """Whether every started daemon is running."""
     return bool(cluster.processes) and all(map(running, cluster.processes))
 
 
 def start(cluster: Cluster) -> None:
     """Start all daemons and wait for idle nodes. Raises RuntimeError with a failed one's log.
 
-    Each process is written down at once, so that `stop` finds what an interruption leaves.
+    Each process is recorded at once, so that `stop` finds it after an interruption.
     """
     _spawn_munged(cluster)
     if cluster.settings.accounting:
@@ -59,7 +59,7 @@ def start(cluster: Cluster) -> None:
 
 
 def _environment(cluster: Cluster) -> dict[str, str]:
-    """The least that daemons need; the mark finds them and the slurmstepd that they start."""
+    """The minimal environment of daemons; its marker identifies them and their slurmstepd."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
     return kept | {
         "SLURM_CONF": str(cluster.slurm_conf),
@@ -78,7 +78,7 @@ def _spawn(cluster: Cluster, name: str, command: list[str], **variables: str) ->
 
 def _spawn_munged(cluster: Cluster) -> None:
     munge = cluster.state / "munge"
-    # --force: home folders that a group may write to are common, and this one is closed.
+    # --force: group-writable home folders are common, and this folder is private.
     command = [find("munged"), "--foreground", "--force", "--num-threads=2"]
     command += [f"--key-file={munge}/key", f"--seed-file={munge}/seed", f"--pid-file={munge}/pid"]
     command += [f"--log-file={munge}/log", f"--socket={cluster.munge_socket}"]
@@ -87,7 +87,7 @@ def _spawn_munged(cluster: Cluster) -> None:
 
 
 def _spawn_accounting(cluster: Cluster) -> None:
-    """A database on a socket that only this user reaches, and slurmdbd in front of it."""
+    """A database on a socket that only this user can access, and slurmdbd for it."""
     command = [find("mariadbd"), "--no-defaults", "--skip-grant-tables", "--skip-networking"]
     command += [f"--datadir={cluster.state}/database", f"--socket={cluster.database_socket}"]
     command += [f"--pid-file={cluster.state}/mariadbd.pid", "--innodb-buffer-pool-size=64M"]
@@ -109,7 +109,7 @@ def _listens(port: int) -> bool:
 
 
 def _states(cluster: Cluster) -> dict[str, str]:
-    """Node names and their states, as n0 -> idle; empty while the controller does not answer."""
+    """Node names and their states, as n0 -> idle; empty while the controller is not available."""
     answer = ask(cluster, "sinfo", "--noheader", "--Node", "--format=%N %T")
     return dict(line.split() for line in answer.stdout.splitlines())
 
@@ -128,7 +128,7 @@ def _wait_for(what: str, ready: Callable[[], bool], patience: float = _PATIENCE)
 
 
 def _wait(cluster: Cluster, what: str, ready: Callable[[], bool]) -> None:
-    """Wait for daemons that are starting; one that ended is the answer at once."""
+    """Wait for daemons that are starting; fail at once if one has ended."""
 
     def ready_or_failed() -> bool:
         for process in cluster.processes:
@@ -152,7 +152,7 @@ def _tail(cluster: Cluster, name: str) -> str:
 
 
 def stop(cluster: Cluster) -> None:
-    """Cancel all jobs, end all daemons, and kill whatever jobs have left behind."""
+    """Cancel all jobs, end all daemons, and kill remaining processes of jobs."""
     controller = cluster.process("slurmctld")
     if controller and running(controller):
         _cancel_jobs(cluster)
@@ -176,10 +176,10 @@ def _cancel_jobs(cluster: Cluster, patience: float = 10.0) -> None:
 
 
 def fail_node(cluster: Cluster, node: str, daemon_only: bool) -> None:
-    """Cut a node's power, or with `daemon_only` crash its slurmd; wait until SLURM calls it down.
+    """Simulate a power cut of a node, or with `daemon_only` a crash of its slurmd; wait for DOWN.
 
-    Without power a node falls silent: no connection to it is closed. So its processes are frozen
-    first, and killed when nobody waits for them any more.
+    A node without power does not close its connections. So its processes are stopped first, and
+    killed once the node is down.
     """
     process = _slurmd(cluster, node)
     if daemon_only:
@@ -194,7 +194,7 @@ def fail_node(cluster: Cluster, node: str, daemon_only: bool) -> None:
 
 
 def _wait_until_missed(cluster: Cluster, node: str) -> None:
-    """Wait until SLURM calls a silent node down; if it does not, tell it, as its operator would."""
+    """Wait until SLURM marks a node as down; if it does not, mark it, as an operator would."""
 
     def is_down() -> bool:
         return _states(cluster).get(node, "").startswith("down")
@@ -211,7 +211,7 @@ def _wait_until_missed(cluster: Cluster, node: str) -> None:
 
 
 def _send_until_none_new(number: signal.Signals, cluster: Cluster, node: str) -> None:
-    """Send to slurmd, slurmstepd and tasks of a node, and to what they start meanwhile."""
+    """Send a signal to slurmd, slurmstepd and tasks of a node, and to processes they start."""
     daemons = (f"{_STATE}={cluster.state}", f"{_NODE}={node}")
     tasks = (f"SLURM_CONF={cluster.slurm_conf}", f"SLURMD_NODENAME={node}")
     done: set[int] = set()
@@ -221,7 +221,7 @@ def _send_until_none_new(number: signal.Signals, cluster: Cluster, node: str) ->
 
 
 def restore_node(cluster: Cluster, node: str) -> None:
-    """Start a node's slurmd again and wait until the controller has it back."""
+    """Start a node's slurmd again and wait until the controller accepts it."""
     if running(_slurmd(cluster, node)):
         raise ValueError(f"{node} is running")
     _spawn_slurmd(cluster, node)
@@ -236,5 +236,5 @@ def restore_node(cluster: Cluster, node: str) -> None:
 def _slurmd(cluster: Cluster, node: str) -> Process:
     process = cluster.process(node) if node in cluster.settings.node_names else None
     if process is None:
-        raise ValueError(f"no node {node}; there are {', '.join(cluster.settings.node_names)}")
+        raise ValueError(f"no node {node}; the nodes are {', '.join(cluster.settings.node_names)}")
     return process

@@ -1,4 +1,4 @@
-"""The folder of a cluster: where everything lies, how large it is, which processes it has."""
+"""The folder of a cluster: its paths, settings and processes."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _PORTS = range(10_000, 20_000)  # below those of runs, and of outgoing connectio
 
 @dataclass(frozen=True)
 class Settings:
-    """What a cluster has. Times are seconds, `memory` is MiB a node."""
+    """The settings of a cluster. Times are in seconds, `memory` in MiB per node."""
 
     nodes: int = 2
     gpus: int = 2
@@ -40,7 +40,7 @@ class Settings:
 
 @dataclass
 class Cluster:
-    """A cluster in `folder`; its files lie in `state`, mostly the same folder."""
+    """A cluster in `folder`; its files are in `state`, usually the same folder."""
 
     folder: Path
     state: Path
@@ -78,7 +78,7 @@ class Cluster:
         return next((each for each in self.processes if each.name == name), None)
 
     def save(self) -> None:
-        """Write down all of it, so that the next command finds the processes."""
+        """Record the cluster, so that the next command finds the processes."""
         record = {
             "state": str(self.state),
             "settings": asdict(self.settings),
@@ -92,10 +92,10 @@ class Cluster:
 
 
 def load(folder: Path) -> Cluster:
-    """The cluster of a folder. Raises FileNotFoundError where none was ever started."""
+    """The cluster of a folder. Raises FileNotFoundError if none was started in it."""
     path = folder / _RECORD
     if not path.exists():
-        raise FileNotFoundError(f"{folder} holds no cluster: it has no {_RECORD}; start one first")
+        raise FileNotFoundError(f"{folder} has no cluster: no {_RECORD}; start one first")
     record = json.loads(path.read_text())
     return Cluster(
         folder=folder,
@@ -109,11 +109,11 @@ def load(folder: Path) -> Cluster:
 def prepare(folder: Path, settings: Settings) -> Cluster:
     """Make the folders of a new cluster, or of one that is started again.
 
-    Raises ValueError for a folder that holds something else.
+    Raises ValueError for a folder with other content.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / _RECORD).exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty, and holds no cluster; give a new folder")
+        raise ValueError(f"{folder} is not empty, and has no cluster; give a new folder")
     state = _state_folder(folder)
     state.mkdir(mode=0o700, exist_ok=True)
     if state.owner() != folder.owner() or state.is_symlink():
@@ -133,7 +133,7 @@ def remove(cluster: Cluster) -> None:
 
 
 def _state_folder(folder: Path) -> Path:
-    """The folder itself where SLURM can live with its name, else a short one under /tmp."""
+    """The folder itself if SLURM accepts its name, else a short one under /tmp."""
     name = str(folder)
     if _PLAIN.fullmatch(name) and len(name) <= _LONGEST:
         return folder
@@ -151,9 +151,9 @@ def _is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` TCP ports that nothing listens on."""
+    """`count` unused TCP ports."""
     candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
     free = [port for port in candidates[: 50 * count] if _is_free(port)][:count]
     if len(free) < count:
-        raise OSError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
+        raise OSError(f"{count} free ports are needed between {_PORTS.start} and {_PORTS.stop}")
     return free

@@ -1,4 +1,4 @@
-"""Processes that outlive the command which started them: known by pid and start time, and ended."""
+"""Processes that outlive the command that started them, identified by pid and start time."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Process:
-    """A pid is used again one day; with its start time (clock ticks since boot) it is not."""
+    """A pid may be reused; with its start time (clock ticks since boot) it is unique."""
 
     name: str
     pid: int
@@ -23,7 +23,7 @@ class Process:
 
 
 def _stat(pid: int) -> tuple[str, int, int] | None:
-    """(state, parent's pid, start time) of a process; None where there is none."""
+    """(state, parent's pid, start time) of a process; None if there is none."""
     try:
         text = (_PROC / str(pid) / "stat").read_text()
     except OSError:
@@ -33,7 +33,7 @@ def _stat(pid: int) -> tuple[str, int, int] | None:
 
 
 def spawn(name: str, command: list[str], log: Path, environment: Mapping[str, str]) -> Process:
-    """Start a daemon in a session of its own, its output appended to `log`."""
+    """Start a daemon in its own session, with its output appended to `log`."""
     with log.open("ab") as output:
         started = subprocess.Popen(
             command,
@@ -49,13 +49,13 @@ def spawn(name: str, command: list[str], log: Path, environment: Mapping[str, st
 
 
 def running(process: Process) -> bool:
-    """Whether it is still there. A zombie is not: who should reap it may take its time."""
+    """Whether it is running; a zombie, which its parent may reap late, is not."""
     stat = _stat(process.pid)
     return stat is not None and stat[2] == process.started and stat[0] not in "ZX"
 
 
 def end(process: Process, patience: float = 10.0) -> None:
-    """Ask it to end, and kill it after `patience` seconds."""
+    """Terminate it, and kill it after `patience` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not running(process):
             return
@@ -70,7 +70,7 @@ def _pids() -> list[int]:
 
 
 def descendants(roots: Iterable[int]) -> set[int]:
-    """The pids `roots`, and those of all their children and children's children."""
+    """The pids `roots`, and those of all their descendants."""
     parents = {pid: stat[1] for pid in _pids() if (stat := _stat(pid)) is not None}
     family = set(roots)
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
@@ -98,7 +98,7 @@ def _has(entries: list[bytes], wanted: bytes) -> bool:
 
 
 def _own_line() -> set[int]:
-    """This process and those it was started from, which must not be ended by their own command."""
+    """This process and its ancestors, which must not be ended by their own command."""
     line, pid = set(), os.getpid()
     while pid > 0 and pid not in line:
         line.add(pid)
@@ -108,7 +108,7 @@ def _own_line() -> set[int]:
 
 
 def send(number: signal.Signals, pids: Iterable[int]) -> None:
-    """Send a signal to each of `pids`, this process and its parents left out."""
+    """Send a signal to each of `pids`, except this process and its ancestors."""
     for pid in set(pids) - _own_line():
         try:
             os.kill(pid, number)

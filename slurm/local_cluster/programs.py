@@ -1,4 +1,4 @@
-"""The programs of SLURM and munge on this machine, and what to install where they are missing."""
+"""The programs of SLURM and munge on this machine, and what to install if they are missing."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def _which(name: str) -> str | None:
 
 
 def find(name: str) -> str:
-    """The path of a program. Raises FileNotFoundError where it is not installed."""
+    """The path of a program. Raises FileNotFoundError if it is not installed."""
     path = _which(name)
     if path is None:
         raise FileNotFoundError(f"{name} is not installed")
@@ -55,5 +55,5 @@ def slurm_version() -> tuple[int, int]:
     shown = subprocess.run([find("slurmd"), "-V"], capture_output=True, text=True)
     match = re.search(r"(\d+)\.(\d+)", shown.stdout)
     if match is None:
-        raise ValueError(f"slurmd -V says {shown.stdout.strip()!r}, not a version")
+        raise ValueError(f"slurmd -V printed {shown.stdout.strip()!r}, not a version")
     return int(match[1]), int(match[2])

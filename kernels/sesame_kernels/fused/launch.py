@@ -1,4 +1,4 @@
-"""What launchers share: Triton's names of dtypes, and the tiles that one program handles."""
+"""Shared by the launchers: Triton's names of dtypes, and the tiles of a program."""
 
 import os
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 @dataclass(frozen=True)
 class MatmulTiles:
-    """How `linear_soft_argmax` cuts its matrix products.
+    """How `linear_soft_argmax` tiles its matrix products.
 
     `dot` is the dtype of the factors, `precision` that of float32 products. `part_pixels` are the
     pixels of one program forward: a function of the shape alone, so that sums have one order.
@@ -40,7 +40,7 @@ class MatmulTiles:
     out_channels: int
 
     def constants(self, accumulation: torch.dtype) -> dict[str, Any]:
-        """Keyword arguments that every kernel of products is launched with."""
+        """Keyword arguments of every kernel with products."""
         return {
             "ACC": TRITON_DTYPE[accumulation],
             "DOT": self.dot,
@@ -54,7 +54,7 @@ class MatmulTiles:
 
 
 def map_tile(rows: Tensor) -> tuple[int, int, int]:
-    """(maps, pixels, warps) of a program on [B, K, P]: one map, or 16 where channels are last."""
+    """(maps, pixels, warps) of a program on [B, K, P]: one map, or 16 if channels are last."""
     pixels = triton.next_power_of_2(rows.shape[2])
     if rows.stride(1) == 1 and rows.stride(2) != 1 and rows.shape[1] > 1:
         return 16, min(pixels, 256), 8
@@ -63,7 +63,7 @@ def map_tile(rows: Tensor) -> tuple[int, int, int]:
 
 
 def pixel_tiles(batch: int, num_pixels: int, most: int) -> tuple[int, int]:
-    """(programs, pixels of each) where a program takes up to `most` pixels of one sample."""
+    """(programs, pixels per program) for programs of up to `most` pixels of one sample."""
     pixels = min(most, triton.next_power_of_2(num_pixels))
     return batch * triton.cdiv(num_pixels, pixels), pixels
 
@@ -71,7 +71,7 @@ def pixel_tiles(batch: int, num_pixels: int, most: int) -> tuple[int, int]:
 def matmul_tiles(
     dtype: torch.dtype, num_maps: int, num_channels: int, num_pixels: int, backward: bool = False
 ) -> MatmulTiles:
-    """Tiles of products [K, C] x [C, P]; a matrix unit wants at least 16 along every side."""
+    """Tiles of products [K, C] x [C, P]; a matrix unit needs at least 16 along every side."""
 
     def side(size: int, most: int) -> int:
         return min(most, max(16, triton.next_power_of_2(size)))

@@ -1,8 +1,8 @@
-"""A 1x1 convolution and its soft-argmax as one attention in Triton: no heat-map is written.
+"""A 1x1 convolution and its soft-argmax as one attention in Triton: heat-maps are never written.
 
 The rows of the convolution's weight are the queries, pixels the keys, cell centres the values. A
-program holds a tile of landmarks against one part of the pixels of a sample, with an online softmax
-over the tile's second axis; a second kernel merges the parts from the first to the last.
+program processes a tile of landmarks and one part of the pixels of a sample, with an online softmax
+over the tile's second axis; a second kernel merges the parts in order.
 """
 
 import torch
@@ -48,7 +48,7 @@ def logits_tile(
     CHANNELS: tl.constexpr,
     WHOLE: tl.constexpr,
 ):
-    """weight @ features, [MAPS, PIXELS]; with WHOLE all channels are one tile, loaded before.
+    """weight @ features, [MAPS, PIXELS]; with WHOLE all channels are one tile, loaded in advance.
 
     `shape` is (K, C, H * W), `strides` those of channels and pixels.
     """
@@ -146,7 +146,7 @@ def merge_parts_kernel(
     ACC: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """(sample, landmark) pairs, ROWS a program; the parts in order."""
+    """ROWS (sample, landmark) pairs per program; the parts in order."""
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     valid = rows < num_rows
     source = partials + (rows // num_maps * num_parts * num_maps + rows % num_maps) * 4

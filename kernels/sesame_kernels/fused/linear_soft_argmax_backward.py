@@ -1,7 +1,7 @@
-"""Gradients of `linear_soft_argmax` in Triton: the logits are recomputed a tile at a time.
+"""Gradients of `linear_soft_argmax` in Triton: the logits are recomputed tile by tile.
 
 The features' gradient has one program per tile of pixels, the weight's one per run of such tiles;
-what the runs find is then added in order.
+the results of the runs are then added in order.
 """
 
 import triton

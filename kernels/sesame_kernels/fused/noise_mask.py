@@ -34,7 +34,8 @@ def _coverage(anchors, sigma, count, num_anchors, sample, x, y, ACC: tl.constexp
 def _box_muller(first, second):
     """`tl.pair_uniform_to_normal` up to rounding, without the large-angle path of cos and sin.
 
-    2 pi u is `turn` quarter turns and an angle of at most pi / 4, where short Taylor series do.
+    2 pi u is `turn` quarter turns and an angle of at most pi / 4, for which short Taylor series
+    are sufficient.
     """
     turn = (4.0 * second + 0.5).to(tl.int32)
     angle = (4.0 * second - turn.to(tl.float32)) * 1.5707963267948966

@@ -2,7 +2,7 @@
 
 Second moments come from the same pass: moments about the mean of each tile, merged as Chan, Golub
 and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample variances", 1979),
-so that a sharp peak far from the corner keeps its digits.
+so that a sharp peak far from the corner does not lose precision.
 """
 
 import torch
@@ -32,7 +32,7 @@ __all__ = [
 
 @triton.jit
 def _nonzero(total):
-    """A divisor: 1 instead of the sum of a tile that adds nothing; NaN stays."""
+    """A divisor: 1 instead of the sum of a tile that adds nothing; NaN is kept."""
     return tl.where(total == 0.0, 1.0, total)
 
 

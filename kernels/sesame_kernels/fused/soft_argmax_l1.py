@@ -1,6 +1,6 @@
 """Soft-argmax, its L1 loss and the loss's gradient in Triton: one read and one write of the maps.
 
-A program reads its map twice, the second time out of the cache, to write the gradient once the
+A program reads its map twice, the second time from the cache, to write the gradient once the
 coordinates are known.
 """
 
@@ -103,7 +103,7 @@ def rescale_kernel(
     ELEMENTS: tl.constexpr,
     IN_PLACE: tl.constexpr,
 ):
-    """result = factor * source; in place, a factor of 1 moves nothing."""
+    """result = factor * source; in place, a factor of 1 does nothing."""
     scale = tl.load(factor).to(ACC)
     if (scale != 1.0) | (not IN_PLACE):
         index = tl.program_id(0).to(tl.int64) * ELEMENTS + tl.arange(0, ELEMENTS)

@@ -1,4 +1,4 @@
-"""What kernels share: which elements a program handles, the softmax of a tile, and its slope."""
+"""Shared by the kernels: the elements of a program, the softmax of a tile, and its derivative."""
 
 import triton
 import triton.language as tl

@@ -1,1 +1,1 @@
-"""The ops in plain PyTorch: what CPU tensors run, and what the kernels are tested against."""
+"""The ops in plain PyTorch, for CPU tensors and as the reference in tests of the kernels."""

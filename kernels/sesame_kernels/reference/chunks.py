@@ -1,4 +1,4 @@
-"""Batches a few samples at a time, so that intermediate results stay in the cache."""
+"""Chunks of a batch, so that intermediate results stay in the cache."""
 
 from torch import Tensor
 
@@ -8,8 +8,8 @@ __all__ = ["chunks"]
 def chunks(batch: Tensor, elements: int = 1 << 20) -> list[slice]:
     """The samples of [B, ...] in slices of equal length, of at most `elements` or one sample.
 
-    A batch of up to four times as many stays whole: starting more operations would cost more.
-    One without elements has no chunks.
+    A batch of up to four times as many is one chunk: the overhead of more operations would cost
+    more. An empty batch has no chunks.
     """
     if batch.numel() == 0:
         return []

@@ -8,7 +8,7 @@ from sesame_kernels.reference.chunks import chunks
 __all__ = ["twice_difference_times"]
 
 _NO_REDUCTION = 0
-_PIECE = 1 << 19
+_CHUNK = 1 << 19
 """Elements that are converted at a time."""
 
 
@@ -16,13 +16,13 @@ def twice_difference_times(first: Tensor, second: Tensor, factor: Tensor, out: T
     """out = 2 (first - second) factor in the dtype of `factor`, then in that of `out`.
 
     All three are batches that broadcast to `out`, which may be one of them. It is PyTorch's
-    derivative of the squared error: nothing else of it multiplies by a difference without writing
-    the difference to memory.
+    derivative of the squared error, its only operation that multiplies by a difference without
+    writing the difference to memory.
     """
     if first.dtype == second.dtype == out.dtype == factor.dtype:
         _fill(first, second, factor, out)
         return
-    for rows in chunks(out, _PIECE):
+    for rows in chunks(out, _CHUNK):
         part = torch.empty_like(out[rows], dtype=factor.dtype)
         _fill(first[rows].to(part.dtype), second[rows].to(part.dtype), factor[rows], part)
         out[rows] = part

@@ -1,8 +1,8 @@
 """A 1x1 convolution and its soft-argmax in plain PyTorch.
 
-Products are asked for as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's. The
-softmax is kept for backward: a third product would cost more than reading it. Where one product
-gives all logits, they become the softmax in place.
+Products are computed as convolutions: on CPUs oneDNN's are up to twice as fast as BLAS's. The
+softmax is kept for backward: a third product would cost more than reading it. If one product gives
+all logits, they become the softmax in place.
 """
 
 import torch
@@ -28,15 +28,15 @@ __all__ = [
 
 
 def _parts(maps: Tensor) -> list[slice]:
-    """The samples of one product: on channels-last tensors oneDNN is best with all of them."""
+    """The samples of one product: on channels-last tensors oneDNN is fastest with all of them."""
     return [slice(None)] if is_channels_last(maps) else chunks(maps)
 
 
 def _itself_or_empty(part: Tensor, expected: Tensor) -> Tensor:
-    """The part of a result where it is the whole one, else memory for that.
+    """The part of a result if it is the whole result, else memory for the whole one.
 
-    `expected` is the whole result on the meta device. Fresh memory costs as much as the arithmetic
-    on CPUs, so none is asked for before it is known to be needed.
+    `expected` is the whole result on the meta device. On CPUs fresh memory costs as much as the
+    arithmetic, so it is allocated only when needed.
     """
     is_whole = part.shape == expected.shape and part.stride() == expected.stride()
     if is_whole and part.dtype == expected.dtype:
@@ -88,7 +88,7 @@ def linear_soft_argmax_backward_(
 ) -> tuple[Tensor, Tensor]:
     """As `linear_soft_argmax_backward`; the softmax becomes the gradient of the logits in place.
 
-    Not a registered op: of use only where autograd is about to free the softmax.
+    Not a registered op: only useful when autograd is about to free the softmax.
     """
     with torch.autocast("cpu", enabled=False):
         return _gradients(

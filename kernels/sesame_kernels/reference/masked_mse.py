@@ -1,4 +1,4 @@
-"""Masked mean squared error in plain PyTorch, a few samples at a time."""
+"""Masked mean squared error in plain PyTorch, in chunks of samples."""
 
 import torch
 from torch import Tensor

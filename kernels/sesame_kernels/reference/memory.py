@@ -13,11 +13,11 @@ _MADV_HUGEPAGE = 14
 
 
 def on_large_pages(fresh: Tensor) -> Tensor:
-    """An uninitialised, dense tensor, after asking Linux for pages of 2 MB under it.
+    """An uninitialised, dense tensor, for which Linux is advised to use pages of 2 MB.
 
-    In pages of 4 KB the first touch of a tensor takes longer than its softmax. PyTorch asks
-    likewise, for every tensor, under THP_MEM_ALLOC_ENABLE=1. Nothing happens elsewhere, and where
-    the tensor holds no whole page.
+    With pages of 4 KB the first touch of a tensor takes longer than its softmax. PyTorch does the
+    same for every tensor with THP_MEM_ALLOC_ENABLE=1. Does nothing on other systems, and for
+    tensors smaller than a page.
     """
     address = fresh.data_ptr()
     first = -(-address // _LARGE) * _LARGE

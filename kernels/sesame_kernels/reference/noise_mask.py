@@ -1,4 +1,4 @@
-"""Gaussian masks and the blend with Philox noise in plain PyTorch, a chunk at a time."""
+"""Gaussian masks and the blend with Philox noise in plain PyTorch, in chunks."""
 
 import torch
 from torch import Tensor

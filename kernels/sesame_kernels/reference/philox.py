@@ -1,8 +1,8 @@
-"""Philox4x32-10 in int64 tensors, number for number what Triton's `tl.philox` gives.
+"""Philox4x32-10 in int64 tensors, with exactly the numbers of Triton's `tl.philox`.
 
-Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. A 32-bit word lives in the
-low half of an int64, so a product of two words is exact; what it leaves in the high half of the
-odd words is masked off after the next exclusive or.
+Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. A 32-bit word is in the low
+half of an int64, so a product of two words is exact; its remainder in the high half of the odd
+words is masked after the next exclusive or.
 """
 
 import math
@@ -27,7 +27,7 @@ def philox(
     """
     high = c0.new_empty(torch.broadcast_shapes(c0.shape, c1.shape, c2.shape, c3.shape))
     for turn in range(_ROUNDS):
-        # The first round leaves no word that is the caller's, the next ones none that broadcasts.
+        # After the first round no word is the caller's or broadcasts.
         in_place = turn > 0 and all(word.shape == high.shape for word in (c0, c1, c2, c3))
         keys = [
             key + turn * step & _WORD
@@ -58,7 +58,7 @@ def _uniform_(uniform: Tensor, word: Tensor, signed: Tensor, sign: Tensor) -> Te
 
 
 def normals(words: tuple[Tensor, Tensor, Tensor, Tensor], count: int) -> list[Tensor]:
-    """The first `count` (1 to 4) of the standard normals that Box-Muller makes of four words."""
+    """The first `count` (1 to 4) of the standard normals that Box-Muller makes from four words."""
     size = words[0].shape
     signed, sign = words[0].new_empty((2, *size), dtype=torch.int32)
     radius, *result = words[0].new_empty((5, *size), dtype=torch.float32)

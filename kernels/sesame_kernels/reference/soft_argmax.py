@@ -1,7 +1,7 @@
-"""Soft-argmax in plain PyTorch, a few samples at a time, and its own backward.
+"""Soft-argmax in plain PyTorch, in chunks of samples, with its own backward.
 
-The softmax is kept, in the memory format of the logits: reading it again is quicker on CPUs than
-repeating it.
+The softmax is kept, in the memory format of the logits: on CPUs reading it again is faster than
+recomputing it.
 """
 
 import math
@@ -21,7 +21,7 @@ from sesame_kernels.reference.difference import twice_difference_times
 from sesame_kernels.reference.memory import on_large_pages
 
 __all__ = [
-    "PIECE",
+    "CHUNK",
     "fill_softmax",
     "soft_argmax",
     "soft_argmax_backward",
@@ -31,8 +31,8 @@ __all__ = [
     "softmax_gradient_",
 ]
 
-PIECE = 1 << 21
-"""Logits of a chunk: with fewer, waking the threads would cost more than the cache saves."""
+CHUNK = 1 << 21
+"""Logits of a chunk: with fewer, starting the threads would cost more than the cache saves."""
 
 
 def _centres(count: int, like: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def fill_softmax(logits: Tensor, beta: float, probability: Tensor, coordinates: 
     or the logits themselves.
     """
     fill = _fill_channels_last if is_channels_last(probability) else _fill_contiguous
-    for rows in chunks(logits, PIECE):
+    for rows in chunks(logits, CHUNK):
         fill(logits[rows], beta, probability[rows], coordinates[rows])
 
 
@@ -61,9 +61,9 @@ def _fill_contiguous(logits: Tensor, beta: float, probability: Tensor, coordinat
 
 @lru_cache(maxsize=16)
 def _pixel_centres(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(x, y) of each pixel, [H * W, 2], only to be read.
+    """(x, y) of each pixel, [H * W, 2], read-only.
 
-    All x lie before all y: BLAS takes four times as long where the two of a pixel lie side by side.
+    In memory all x come before all y: BLAS takes four times as long if they are interleaved.
     """
     like = torch.empty(0, dtype=dtype, device=device)
     x = _centres(width, like).expand(height, width)
@@ -74,10 +74,10 @@ def _pixel_centres(height: int, width: int, dtype: torch.dtype, device: torch.de
 def _fill_channels_last(
     logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor
 ) -> None:
-    """Over pixels that do not lie side by side PyTorch's own softmax is slow.
+    """Softmax over pixels that are not contiguous, for which PyTorch's own is slow.
 
-    In powers of 2, since torch.exp2 takes a third of the time of torch.exp; and on tensors that are
-    contiguous as [S, H, W, K], since reductions of others are slow as well.
+    With powers of 2, since torch.exp2 takes a third of the time of torch.exp, and on tensors that
+    are contiguous as [S, H, W, K], since reductions of others are slow as well.
     """
     scale = beta * math.log2(math.e)
     logits = logits.permute(0, 2, 3, 1).to(probability.dtype)
@@ -95,7 +95,7 @@ def _fill_channels_last(
 def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], the softmax [B, K, H, W]).
 
-    The kernels keep maximum and sum in the second result.
+    The kernels return maximum and sum as the second result.
     """
     dtype = accumulation_dtype(logits.dtype)
     probability = on_large_pages(empty_gradient(logits, dtype))
@@ -148,7 +148,7 @@ def soft_argmax_backward_(
 ) -> Tensor:
     """The softmax that forward kept, turned into the gradient of the logits in place.
 
-    Not a registered op: of use only where autograd is about to free the softmax. On CPUs fresh
+    Not a registered op: only useful when autograd is about to free the softmax. On CPUs fresh
     memory costs as much as the arithmetic.
     """
     softmax_gradient_(statistics, grad_coordinates * beta, coordinates, statistics)

@@ -6,7 +6,7 @@ from torch import Tensor
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, empty_unit_gradient
 from sesame_kernels.reference.chunks import chunks
 from sesame_kernels.reference.memory import on_large_pages
-from sesame_kernels.reference.soft_argmax import PIECE, fill_softmax, softmax_gradient_
+from sesame_kernels.reference.soft_argmax import CHUNK, fill_softmax, softmax_gradient_
 
 __all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_"]
 
@@ -26,7 +26,7 @@ def soft_argmax_l1(
     target = target.to(dtype)
     factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
     unit = factor * (beta / max(1, coordinates.numel()))
-    for rows in chunks(logits, PIECE):
+    for rows in chunks(logits, CHUNK):
         in_place = gradient.dtype == dtype and with_gradient
         probability = gradient[rows] if in_place else empty_gradient(logits[rows], dtype)
         fill_softmax(logits[rows], beta, probability, coordinates[rows])
