@@ -8,7 +8,14 @@ from pathlib import Path
 from sesame_hpc.config import dump_config, load_config
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 
-__all__ = ["answering", "finish_stage", "sacct_line", "squeue_line", "submitted", "tiny_config"]
+__all__ = [
+    "fake_command",
+    "finish_stage",
+    "sacct_line",
+    "squeue_line",
+    "submitted",
+    "tiny_config",
+]
 
 TINY = """
 data: {heldout: 8, threads: 1}
@@ -69,10 +76,10 @@ def sacct_line(job: str, state: str, nodes: str = "None assigned") -> str:
     return f"{job}|sesame-tiny|{state}|{nodes}"
 
 
-def answering(
+def fake_command(
     folder: Path, name: str, lines: Sequence[str] = (), error: str = "", code: int = 0
 ) -> None:
-    """Put a command into `folder`/bin that says these lines and ends with `code`."""
+    """Put a command into `folder`/bin that prints these lines and exits with `code`."""
     place = folder / "bin"
     place.mkdir(exist_ok=True)
     (place / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

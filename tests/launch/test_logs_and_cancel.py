@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from launched_runs import answering, sacct_line, squeue_line, submitted
+from launched_runs import fake_command, sacct_line, squeue_line, submitted
 
 from sesame_hpc.launch.cancel import cancel_jobs
 from sesame_hpc.launch.logs import find_log, follow
@@ -18,13 +18,13 @@ def run(tmp_path: Path, commands: Path) -> Path:
     (folder / "logs/11_0_log.out").write_text("of preliminary\n", encoding="utf-8")
     (folder / "logs/12_0_log.out").write_text("of pretrain\n", encoding="utf-8")
     snapshot(commands, "RUNNING")
-    answering(commands, "scancel")
+    fake_command(commands, "scancel")
     return folder
 
 
 def snapshot(commands: Path, pretrain: str) -> None:
     lines = [squeue_line("11", "COMPLETED"), squeue_line("12", pretrain)]
-    answering(
+    fake_command(
         commands, "squeue", [*lines, squeue_line("13", "PENDING"), squeue_line("14", "PENDING")]
     )
 
@@ -46,7 +46,7 @@ def test_logs_that_there_are_not_are_named(run, tmp_path):
 
 
 def test_following_ends_with_the_job(run, commands):
-    """More comes while nobody looks; then the job ends, and what it wrote last is shown."""
+    """Text that is appended is shown, also the last of it after the job has ended."""
     log = find_log(run)
 
     def write(text: str) -> None:
@@ -83,13 +83,13 @@ def test_cancelling_a_stage_ends_those_that_wait_for_it(run, commands):
 
 
 def test_nothing_active_nothing_cancelled(run, commands):
-    answering(commands, "squeue")
-    answering(commands, "sacct", [sacct_line(str(job), "FAILED") for job in range(11, 15)])
+    fake_command(commands, "squeue")
+    fake_command(commands, "sacct", [sacct_line(str(job), "FAILED") for job in range(11, 15)])
     assert cancel_jobs([run]) == []
     assert not (commands / "bin/scancel.asked").exists()
 
 
 def test_a_refusal_of_scancel_is_told(run, commands):
-    answering(commands, "scancel", error="scancel: error: Access/permission denied", code=1)
+    fake_command(commands, "scancel", error="scancel: error: Access/permission denied", code=1)
     with pytest.raises(ValueError, match=r"scancel: .*denied"):
         cancel_jobs([run])

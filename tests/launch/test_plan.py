@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from launched_runs import answering, finish_stage, squeue_line, submitted, tiny_config
+from launched_runs import fake_command, finish_stage, squeue_line, submitted, tiny_config
 
 from sesame_hpc.choices import JOBS
 from sesame_hpc.config import load_config
@@ -54,20 +54,20 @@ def test_a_run_with_jobs_in_the_queue_is_refused(tmp_path, commands: Path):
     config = tiny_config(tmp_path)
     submitted(tmp_path / "runs/tiny")
     lines = [squeue_line("11", "COMPLETED"), squeue_line("12", "FAILED")]
-    answering(
+    fake_command(
         commands, "squeue", [*lines, squeue_line("13", "RUNNING"), squeue_line("14", "PENDING")]
     )
     with pytest.raises(ValueError, match=r"queued or running: 13 \(finetune\), 14 \(report\)"):
         make_plan(str(config), ())
-    answering(commands, "squeue", [*lines, squeue_line("13", "CANCELLED")])
-    answering(commands, "sacct", error="Slurm accounting storage is disabled\n", code=1)
+    fake_command(commands, "squeue", [*lines, squeue_line("13", "CANCELLED")])
+    fake_command(commands, "sacct", error="Slurm accounting storage is disabled\n", code=1)
     assert make_plan(str(config), ()).jobs == JOBS
 
 
 def test_where_the_queue_cannot_be_asked_nothing_is_submitted_twice(tmp_path, commands: Path):
     config = tiny_config(tmp_path)
     submitted(tmp_path / "runs/tiny")
-    answering(commands, "squeue", error="squeue: error: Unable to contact controller\n", code=1)
+    fake_command(commands, "squeue", error="squeue: error: Unable to contact controller\n", code=1)
     with pytest.raises(ValueError, match=r"is not known: .*Unable to contact controller"):
         make_plan(str(config), ())
 

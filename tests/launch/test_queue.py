@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from launched_runs import answering, sacct_line, squeue_line
+from launched_runs import fake_command, sacct_line, squeue_line
 
 from sesame_hpc.launch.queue import QueueError, query_sacct, query_squeue, read_sacct, read_squeue
 
@@ -43,7 +43,7 @@ def test_sacct_is_read_by_its_fields():
 
 
 def test_all_jobs_are_asked_for_at_once(commands: Path):
-    answering(commands, "squeue", [squeue_line("12_1", "RUNNING")])
+    fake_command(commands, "squeue", [squeue_line("12_1", "RUNNING")])
     assert set(query_squeue(["12_1", "12_0", "9"])) == {"12_1"}
     asked = (commands / "bin/squeue.asked").read_text().splitlines()
     assert len(asked) == 1
@@ -53,7 +53,7 @@ def test_all_jobs_are_asked_for_at_once(commands: Path):
 
 def test_jobs_that_squeue_no_longer_lists_are_not_an_error(commands: Path):
     error = "slurm_load_jobs error: Invalid job id specified\n"
-    answering(commands, "squeue", error=error, code=1)
+    fake_command(commands, "squeue", error=error, code=1)
     assert query_squeue(["9"]) == {}
 
 
@@ -61,6 +61,6 @@ def test_a_command_that_fails_says_what_it_said(commands: Path):
     with pytest.raises(QueueError, match="squeue is not installed on this machine"):
         query_squeue(["9"])
     error = "sacct: error: one\nSlurm accounting storage is disabled\n"
-    answering(commands, "sacct", error=error, code=1)
+    fake_command(commands, "sacct", error=error, code=1)
     with pytest.raises(QueueError, match=r"^sacct: Slurm accounting storage is disabled$"):
         query_sacct(["9"])

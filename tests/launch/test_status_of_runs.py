@@ -5,7 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from launched_runs import answering, finish_stage, sacct_line, squeue_line, submitted, tiny_config
+from launched_runs import (
+    fake_command,
+    finish_stage,
+    sacct_line,
+    squeue_line,
+    submitted,
+    tiny_config,
+)
 from rich.console import Console
 
 from sesame_hpc.config import load_config
@@ -30,8 +37,8 @@ def run(tmp_path: Path, commands: Path) -> Path:
         squeue_line("13", "PENDING", reason="Dependency"),
         squeue_line("14", "PENDING", reason="Dependency"),
     ]
-    answering(commands, "squeue", lines)
-    answering(commands, "sacct", error=NO_ACCOUNTING, code=1)
+    fake_command(commands, "squeue", lines)
+    fake_command(commands, "sacct", error=NO_ACCOUNTING, code=1)
     records = [
         {
             "stage": "pretrain",
@@ -76,7 +83,7 @@ def pretrain_ended(commands: Path, state: str) -> None:
     lines = [squeue_line("11", "COMPLETED", "n[0-1]"), squeue_line("12", state, "n[0-1]")]
     never = "DependencyNeverSatisfied"
     dependents = [squeue_line(job, "CANCELLED", reason=never) for job in ("13", "14")]
-    answering(commands, "squeue", lines + dependents)
+    fake_command(commands, "squeue", lines + dependents)
 
 
 def test_the_table_says_where_everything_is(run):
@@ -123,7 +130,7 @@ def test_the_cause_of_a_failure_is_the_rank_that_failed_first(run, commands):
 def test_jobs_that_the_user_cancelled_blame_nothing(run, commands):
     lines = [squeue_line("12", "CANCELLED")]
     lines += [squeue_line(job, "CANCELLED", reason="Dependency") for job in ("13", "14")]
-    answering(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
+    fake_command(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
     message = [stage.message for stage in status_of([run])[0].stages[1:]]
     assert message == ["cancelled"] * 3
 
@@ -166,9 +173,11 @@ def test_ends_without_words_are_explained(run, commands, state, message):
     assert status.stages[1].is_bad
 
 
-def test_accounting_remembers_what_the_queue_forgot(run, commands):
-    answering(commands, "squeue")
-    answering(commands, "sacct", [sacct_line("11", "COMPLETED", "n0"), sacct_line("12", "TIMEOUT")])
+def test_accounting_has_what_the_queue_no_longer_lists(run, commands):
+    fake_command(commands, "squeue")
+    fake_command(
+        commands, "sacct", [sacct_line("11", "COMPLETED", "n0"), sacct_line("12", "TIMEOUT")]
+    )
     (status,) = status_of([run])
     assert [stage.state for stage in status.stages] == [
         "COMPLETED",
@@ -181,7 +190,7 @@ def test_accounting_remembers_what_the_queue_forgot(run, commands):
 
 def test_a_job_of_another_name_is_another_job(run, commands):
     """As on a cluster that was made anew, whose ids begin from 1 again."""
-    answering(commands, "squeue", [squeue_line("12", "RUNNING", "n0", name="sesame-other")])
+    fake_command(commands, "squeue", [squeue_line("12", "RUNNING", "n0", name="sesame-other")])
     (status,) = status_of([run])
     assert status.stages[1].state == "UNKNOWN"
     assert not status.is_active
@@ -189,7 +198,7 @@ def test_a_job_of_another_name_is_another_job(run, commands):
 
 def test_what_nobody_knows_is_said(run, commands):
     error = "slurm_load_jobs error: Invalid job id specified\n"
-    answering(commands, "squeue", error=error, code=1)
+    fake_command(commands, "squeue", error=error, code=1)
     (status,) = status_of([run])
     assert [stage.state for stage in status.stages[:2]] == ["COMPLETED", "UNKNOWN"]
     assert "no accounting (sacct: Slurm accounting storage is disabled)" in status.unknown[0]
@@ -198,7 +207,7 @@ def test_what_nobody_knows_is_said(run, commands):
 
 
 def test_restarts_are_remembered_by_the_run(run, commands):
-    answering(commands, "squeue", error="Invalid job id specified", code=1)
+    fake_command(commands, "squeue", error="Invalid job id specified", code=1)
     starts = [{"slurm": {"SLURM_JOB_ID": "11"}}]
     starts += [{"slurm": {"SLURM_JOB_ID": "12", "SLURM_RESTART_COUNT": n}} for n in ("1", "2")]
     (run / "environment.json").write_text(json.dumps({"starts": starts}), encoding="utf-8")
@@ -219,8 +228,10 @@ def test_a_sweep_is_a_row_a_point(tmp_path, commands):
     write_sweep(output, points)
     for task, point in enumerate(points):
         submitted(output / point.name, 21, task)
-    answering(commands, "squeue", [squeue_line("21_0", "RUNNING"), squeue_line("21_1", "PENDING")])
-    answering(commands, "sacct", error=NO_ACCOUNTING, code=1)
+    fake_command(
+        commands, "squeue", [squeue_line("21_0", "RUNNING"), squeue_line("21_1", "PENDING")]
+    )
+    fake_command(commands, "sacct", error=NO_ACCOUNTING, code=1)
     folders = run_folders(output)
     assert folders == [output / "seed=1", output / "seed=2"]
     statuses = status_of(folders)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launched_runs import answering, squeue_line, tiny_config
+from launched_runs import fake_command, squeue_line, tiny_config
 
 from sesame_hpc.choices import JOBS
 
@@ -66,11 +66,11 @@ def test_without_slurm_it_says_so_and_names_the_way_around(sesame, tmp_path):
 def slurm(folder: Path, sbatch_error: str = "") -> None:
     """An sbatch that numbers its jobs from 11, or refuses those of the stage pretrain."""
     for name in ("srun", "scancel"):
-        answering(folder, name)
-    answering(folder, "sinfo", ["gpu", "debug"])
+        fake_command(folder, name)
+    fake_command(folder, "sinfo", ["gpu", "debug"])
     queued = zip(("11", "12", "13", "14"), JOBS, strict=True)
     lines = [squeue_line(job, "PENDING", name=f"sesame-tiny-{stage}") for job, stage in queued]
-    answering(folder, "squeue", lines)
+    fake_command(folder, "squeue", lines)
     count = folder / "bin/count"
     script = f"""#!/bin/sh
 if [ -n "{sbatch_error}" ] && /bin/grep -q "name={sbatch_error}" "$1"; then

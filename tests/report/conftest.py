@@ -33,7 +33,7 @@ STARTED = {
 
 
 def _write_face(path: Path, generator: np.random.Generator) -> None:
-    """A image of noise and a 68-point file with the eye corners 40 pixels apart."""
+    """An image of noise and a 68-point file with the eye corners 40 pixels apart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = generator.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
     cv2.imwrite(str(path), image)

@@ -20,7 +20,7 @@ CSV_ROW = "one.png,10,12,54,60,20.5,30,44,30,32,50,1"
 
 
 def add_image(folder: Path, name: str, seed: int = 0, size: tuple[int, int] = (64, 64)) -> Path:
-    """A image of noise, blurred so that it looks alike at any scale; other seeds, others."""
+    """An image of blurred noise that is similar at any scale; it depends on the seed."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)

@@ -59,7 +59,7 @@ def dots(root: Path, faces: int, side: float) -> Annotations:
 
 
 def textures(root: Path, faces: int) -> Annotations:
-    """Coloured textures, JPEG and PNG by turns, with random boxes and points."""
+    """Coloured textures, alternately JPEG and PNG, with random boxes and points."""
     rng = np.random.default_rng(11)
     names = []
     for face in range(faces):

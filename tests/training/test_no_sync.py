@@ -53,7 +53,7 @@ def no_waiting_on_cuda() -> Iterator[None]:
 
 
 def steps(world: World, stage: str, **runtime: Any) -> Iterator[None]:
-    """Steps with all that `Fit` does between two records."""
+    """Steps with everything that `TrainingLoop` does between two records."""
     engine, task = getattr(tiny_stage, stage)(world, **runtime)
     average, window = ModelEMA(engine.module, 0.9), MetricsWindow(world, 1.0)
     given = list(tiny_stage.batches(world.device, WARM_UP + STEADY))
