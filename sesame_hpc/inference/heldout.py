@@ -26,7 +26,7 @@ def face_crops(
 ) -> Iterator[tuple[int, Crop, NDArray[np.float64]]]:
     """Row, crop [3, size, size] and image-to-crop matrix [2, 3] of each face.
 
-    A image that cannot be read is an error, or passed over where `data.on_error` is skip.
+    An image that cannot be read is an error, or skipped if `data.on_error` is skip.
     """
     images = ImageSource(faces, data)
     boxes = face_boxes(faces.boxes, faces.landmarks, data.box.protocol)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 
 from sesame_hpc.launch.nodes import expand_nodes, expand_task_counts, reachable_address
+from sesame_hpc.plural import counted
 
 __all__ = ["join_slurm_step", "local_rank_environment", "slurm_rank_environment", "unused_tasks"]
 
@@ -131,7 +132,8 @@ def _check(
     if rank >= size:
         problems.append(f"SLURM_PROCID is {rank} of SLURM_STEP_NUM_TASKS={size}")
     if len(nodes) != len(counts):
-        problems.append(f"SLURM_STEP_NODELIST has {len(nodes)} nodes, tasks are for {len(counts)}")
+        listed = counted(len(nodes), "node")
+        problems.append(f"SLURM_STEP_NODELIST has {listed}, but tasks are for {len(counts)}")
     if sum(counts) != size:
         problems.append(f"SLURM_STEP_TASKS_PER_NODE sums to {sum(counts)} of {size} tasks")
     if node >= len(counts):

@@ -69,7 +69,7 @@ def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
     assert packed.stdout.startswith("3 faces in 1 shard, 0.0 MB, in packed")
     assert "(1 from before)" in sesame("data", "pack", "faces", "packed").stdout
     small = sesame("data", "pack", "faces", "small", "--size", 32, "--config", "lfpw_small")
-    assert "3 crops were encoded as JPEG: PSNR " in small.stdout, small.stderr
+    assert "3 crops encoded as JPEG: PSNR " in small.stdout, small.stderr
     again = read_annotations(tmp_path / "small", "pack", "train")
     assert again.images == ("face0.png", "face1.png", "face2.png")
     refused = sesame("data", "pack", "faces", "small", "--size", 64)

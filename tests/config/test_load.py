@@ -139,7 +139,7 @@ def test_brackets_without_end_name_the_file(tmp_path):
 
 def test_broken_yaml_and_a_list_name_the_file(tmp_path):
     assert "a.yaml:2: not valid YAML" in error_of(write(tmp_path, "a.yaml", "seed: 1\n  x: 2\n"))
-    assert "is a mapping of keys" in error_of(write(tmp_path, "b.yaml", "- 1\n"))
+    assert "must be a mapping of keys" in error_of(write(tmp_path, "b.yaml", "- 1\n"))
 
 
 def test_dump_round_trips_exactly(tmp_path):

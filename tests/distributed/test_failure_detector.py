@@ -72,7 +72,7 @@ def test_a_rank_that_hangs_is_named_with_its_place_and_ended(outcome: Path) -> N
     for rank in (0, 2):
         code, text = said(outcome, "rank 1 hangs", rank)
         assert code == 2
-        assert "until the time-out for rank 1 (node n0) at rank_scenarios.py:" in text
+        assert "timed out waiting for rank 1 (node n0) at rank_scenarios.py:" in text
         assert "(hangs)" in text
     assert said(outcome, "rank 1 hangs", 1)[0] == 1
 

@@ -216,7 +216,7 @@ def test_predictions_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an npz file"):
         read_predictions(path, faces)
     (tmp_path / "p.csv").write_text("image,x0\n")
-    with pytest.raises(ValueError, match=r"p\.csv:1: the columns are"):
+    with pytest.raises(ValueError, match=r"p\.csv:1: the columns must be"):
         read_predictions(tmp_path / "p.csv", faces)
 
 

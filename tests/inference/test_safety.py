@@ -43,9 +43,9 @@ def test_a_pickle_named_safetensors_is_refused_unread(trap, run, exported, tmp_p
         shutil.copy(file, in_run / "checkpoints" / "finetune" / "weights.safetensors")
         shutil.copy(file, in_export / "model.safetensors")
         for folder in (in_run, in_export):
-            with pytest.raises(ValueError, match="is no safetensors file"):
+            with pytest.raises(ValueError, match="is not a safetensors file"):
                 Landmarker.load(folder)
-        with pytest.raises(ValueError, match="is no safetensors file"):
+        with pytest.raises(ValueError, match="is not a safetensors file"):
             load_weights(in_export / "model.safetensors")
     assert not fired.exists()
 

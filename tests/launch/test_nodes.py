@@ -55,5 +55,5 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_is_a_name_that_resolves_or_what_slurm_knows() -> None:
     assert reachable_address("localhost") == "localhost"
     assert reachable_address("n0.invalid") == "127.0.0.1"
-    with pytest.raises(ValueError, match="scontrol does not know it; set MASTER_ADDR"):
+    with pytest.raises(ValueError, match="scontrol has no such node; set MASTER_ADDR"):
         reachable_address("n1.invalid")

@@ -117,12 +117,12 @@ def test_tasks_that_lie_idle_are_pointed_out() -> None:
     [
         ({"SLURM_PROCID": "3"}, "SLURM_PROCID is 3 of SLURM_STEP_NUM_TASKS=3"),
         ({"SLURM_STEP_NUM_TASKS": "4"}, "sums to 3 of 4 tasks"),
-        ({"SLURM_STEP_NODELIST": "n1"}, "has 1 nodes, tasks are for 2"),
+        ({"SLURM_STEP_NODELIST": "n1"}, "has 1 node, but tasks are for 2"),
         ({"SLURM_NODEID": "2"}, "SLURM_NODEID is 2 of 2 nodes"),
         ({"SLURM_LOCALID": "1"}, "SLURM_LOCALID is 1 of 1 tasks on n1"),
         ({"SLURM_PROCID": "two"}, "SLURM_PROCID is 'two'; a whole number"),
-        ({"SLURM_STEP_TASKS_PER_NODE": "2(3)"}, "no SLURM list of tasks per node"),
-        ({"SLURM_STEP_NODELIST": "n[0-"}, "no SLURM node list"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(3)"}, "not a SLURM list of tasks per node"),
+        ({"SLURM_STEP_NODELIST": "n[0-"}, "not a SLURM node list"),
         ({"SLURM_STEP_NODELIST": "no-such-host.invalid,n1"}, "does not resolve on .* MASTER_ADDR"),
     ],
 )

@@ -164,9 +164,9 @@ def test_without_a_record_the_logs_name_the_cause(run, commands, text, cause):
 
 @pytest.mark.parametrize(
     ("state", "message"),
-    [("TIMEOUT", "time limit"), ("OUT_OF_MEMORY", "memory"), ("NODE_FAIL", "died")],
+    [("TIMEOUT", "time limit"), ("OUT_OF_MEMORY", "memory"), ("NODE_FAIL", "nodes failed")],
 )
-def test_ends_without_words_are_explained(run, commands, state, message):
+def test_ends_without_a_message_are_explained(run, commands, state, message):
     pretrain_ended(commands, state)
     (status,) = status_of([run])
     assert message in status.stages[1].message

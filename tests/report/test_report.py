@@ -191,7 +191,7 @@ def test_results_of_nme_alone_are_enough(run: RunFolder) -> None:
             result[part] = {key: result[part][key] for key in ("nme", "regions", "faces")}
         run.finish_stage(stage, result)
     page = page_of(run)
-    assert "results hold no figures per landmark" in page.text
+    assert "results have no figures per landmark" in page.text
     assert "–" in page.tables["Failure rates and AUC on 5 test faces"][2]
 
 
