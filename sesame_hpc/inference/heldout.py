@@ -38,7 +38,7 @@ def face_crops(
             if encoded:
                 image = decode_image(encoded[0].tobytes(), faces.image_path(row))
         except ValueError as error:
-            images.leave_out(row, error)
+            images.skip(row, error)
             continue
         if encoded:
             content = None if limits is None else limits[row]
