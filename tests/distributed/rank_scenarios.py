@@ -22,7 +22,7 @@ from sesame_hpc.distributed.world import World, connect
 
 __all__ = ["SCENARIOS"]
 
-RUNTIME = RuntimeConfig(device="cpu", threads=1, rendezvous_minutes=1, timeout_minutes=0.5)
+RUNTIME = RuntimeConfig(device="cpu", threads=1, rendezvous_minutes=10, timeout_minutes=10)
 
 
 def fails(world: World, culprit: int) -> None:

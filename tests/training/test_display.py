@@ -89,7 +89,7 @@ def terminal_screen(width: int) -> list[str]:
 
 def test_a_terminal_shows_every_stage_and_the_numbers_at_80_columns():
     *_, preliminary, pretrain, finetune, footer, machine = terminal_screen(80)
-    assert preliminary.split() == ["preliminary", "done", "before"]
+    assert preliminary.split() == ["preliminary", "finished"]
     assert "epoch 3/300" in pretrain
     assert pretrain.endswith("NME 7.46 %")
     assert finetune.split() == ["finetune", "waiting"]
