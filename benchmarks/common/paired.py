@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from harness import device_name, package_version
+
+from benchmarks.kernels.harness import device_name, package_version
 
 __all__ = ["Machine", "Timing", "machine", "timed"]
 

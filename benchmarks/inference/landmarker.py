@@ -1,6 +1,6 @@
 """Latency of one face and throughput of many, images in memory to landmarks in pixels.
 
-    python benchmarks/inference/landmarker.py MODEL [MODEL ...] [--device cpu] [--faces 256]
+    python -m benchmarks.inference.landmarker MODEL [MODEL ...] [--device cpu] [--faces 256]
                                               [--side 400]
 
 MODEL is whatever `Landmarker.load` takes. The images are noise of 600 x 600 pixels with one face

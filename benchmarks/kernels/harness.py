@@ -9,7 +9,8 @@ from itertools import islice, product
 
 import torch
 from torch import Tensor
-from turns import quantiles, turns
+
+from benchmarks.kernels.turns import quantiles, turns
 
 __all__ = [
     "COMPILED",
@@ -102,7 +103,7 @@ class _Maker:
     def __call__(self) -> Callable[[str], Callable[[], object]]:
         torch.set_num_threads(self.threads)
         torch.manual_seed(0)
-        cases = import_module(self.op).cases(torch.device("cpu"))
+        cases = import_module(f"benchmarks.kernels.ops.{self.op}").cases(torch.device("cpu"))
         case = next(islice(cases, self.index, None))
         return lambda direction: _run(case, case.providers[self.provider], direction)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 import torch._functorch.config
-from harness import COMPILED
 from torch import Tensor
+
+from benchmarks.kernels.harness import COMPILED
 
 __all__ = ["compiled", "copy_alone", "grid", "soft_argmax_peers", "softmax_alone"]
 

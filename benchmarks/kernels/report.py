@@ -1,17 +1,16 @@
-"""Make `REPORT.md` and its plots of the tables in `results/`: `python benchmarks/kernels/report.py`."""
+"""Make `REPORT.md` and its plots of the tables in `results/`: `python -m benchmarks.kernels.report`."""
 
 import os
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 
-from harness import DIRECTIONS, Row
-from run import OPS, read_csv
-from targets import target_lines
+from benchmarks.common.paths import BENCHMARKS, PLOTS, RESULTS
+from benchmarks.kernels.harness import DIRECTIONS, Row
+from benchmarks.kernels.run import OPS, read_csv
+from benchmarks.kernels.targets import target_lines
 
 __all__ = ["main"]
 
-HERE = Path(__file__).resolve().parent
 _COLOURS = ("#1f6f8b", "#c9c9c9", "#e0a458", "#8fb996", "#b56576", "#6d597a", "#355070", "#111111")
 
 
@@ -93,14 +92,14 @@ def _plots(device: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
         axes.legend(fontsize=7)
         figure.tight_layout()
         name = f"{op}_{'cuda' if both[0].copy_fraction is not None else 'cpu'}.svg"
-        (HERE / "plots").mkdir(exist_ok=True)
-        figure.savefig(HERE / "plots" / name, metadata={"Date": None})
+        PLOTS.mkdir(exist_ok=True)
+        figure.savefig(PLOTS / name, metadata={"Date": None})
         made.append((op, name))
     return made
 
 
 def main() -> None:
-    tables = sorted((HERE / "results").glob("kernels_*.csv"))
+    tables = sorted(RESULTS.glob("kernels_*.csv"))
     rows = [row for table in tables for row in read_csv(table)]
     try:
         import matplotlib
@@ -114,14 +113,14 @@ def main() -> None:
     lines = [
         "# Benchmarks of the kernels",
         "",
-        f"Made by `python benchmarks/kernels/report.py` of {names}.",
+        f"Made by `python -m benchmarks.kernels.report` of {names}.",
     ]
     if not any(row.copy_fraction is not None for row in rows):
         lines += ["", "No GPU has been measured yet: `make bench` on a machine with one does it."]
     lines += ["", *sections(rows, with_plots)]
-    part = HERE / "REPORT.md.part"
+    part = BENCHMARKS / "REPORT.md.part"
     part.write_text("\n".join(lines).rstrip() + "\n")
-    os.replace(part, HERE / "REPORT.md")
+    os.replace(part, BENCHMARKS / "REPORT.md")
 
 
 if __name__ == "__main__":

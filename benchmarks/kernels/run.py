@@ -1,4 +1,4 @@
-"""Time the kernels: `python benchmarks/kernels/run.py [OP ...] [--device cpu|cuda] [--csv FILE]`.
+"""Time the kernels: `python -m benchmarks.kernels.run [OP ...] [--device cpu|cuda] [--csv FILE]`.
 
 One row per op, size, provider and direction: the median and the 20 % and 80 % quantiles in
 milliseconds, the bytes that must move, and on CUDA the replay of a graph, the peak of memory and
@@ -19,12 +19,13 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from harness import Row, measure
+
+from benchmarks.common.paths import ROOT
+from benchmarks.kernels.harness import Row, measure
 
 __all__ = ["main"]
 
 OPS = ("soft_argmax", "soft_argmax_l1", "linear_soft_argmax", "masked_mse", "noise_mask")
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def passes_tests(op: str, device: str) -> bool:
@@ -42,7 +43,7 @@ def passes_tests(op: str, device: str) -> bool:
 
 def run(op: str, device: torch.device) -> list[Row]:
     rows = []
-    for index, case in enumerate(import_module(op).cases(device)):
+    for index, case in enumerate(import_module(f"benchmarks.kernels.ops.{op}").cases(device)):
         for row in measure(op, index, case, device):
             print(_line(row), flush=True)
             rows.append(row)
@@ -60,8 +61,8 @@ def run_revision(ops: Sequence[str], device: str, revision: str) -> list[Row]:
         threads = str(torch.get_num_threads())
         options = ["--device", device, "--threads", threads, "--csv", str(table), "--no-tests"]
         path = os.pathsep.join([f"{folder}/kernels", os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, __file__, *ops, *options]
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True)
+        command = [sys.executable, "-m", "benchmarks.kernels.run", *ops, *options]
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, check=True)
         rows = [row for row in read_csv(table) if row.provider == "ours"]
     return [replace(row, provider=f"ours at {revision}") for row in rows]
 

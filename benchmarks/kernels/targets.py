@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import Row
+from benchmarks.kernels.harness import Row
 
 __all__ = ["target_lines"]
 

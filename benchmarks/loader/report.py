@@ -1,10 +1,11 @@
-"""Make LOADER.md of loader.py's rows: `python benchmarks/loader/report.py CSV [--out FILE]`."""
+"""Make LOADER.md of loader.py's rows: `python -m benchmarks.loader.report CSV [--out FILE]`."""
 
 import argparse
 import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.common.paths import BENCHMARKS
 from sesame_hpc.files import write_text_atomic
 
 __all__ = ["main", "report"]
@@ -13,8 +14,8 @@ Rates = dict[tuple[str, str, str, int], float]
 
 INTRODUCTION = """# The loaders, measured
 
-Generated from `{csv}` by `python benchmarks/loader/report.py`; the rows come from
-`python benchmarks/loader/run.py`. {cpu}, {cores} cores{device}, {workers} workers, batches of {batch};
+Generated from `{csv}` by `python -m benchmarks.loader.report`; the rows come from
+`python -m benchmarks.loader.run`. {cpu}, {cores} cores{device}, {workers} workers, batches of {batch};
 DALI {dali}, OpenCV {opencv}, torch {torch}, albumentations {albumentations}, Python {python}.
 Images per second, the median of several measurements; the CSV has their spread.
 
@@ -137,8 +138,9 @@ def _operators(rates: Rates) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("csv", type=Path, help="the rows that loader.py wrote")
-    here = Path(__file__).parent
-    parser.add_argument("--out", type=Path, default=here / "LOADER.md", help="default: LOADER.md")
+    parser.add_argument(
+        "--out", type=Path, default=BENCHMARKS / "LOADER.md", help="default: LOADER.md"
+    )
     options = parser.parse_args()
     with options.csv.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Time the loaders: `python benchmarks/loader/run.py [--data DIR --format F] [--csv FILE]`.
+"""Time the loaders: `python -m benchmarks.loader.run [--data DIR --format F] [--csv FILE]`.
 
 The DALI graph against a torch DataLoader with OpenCV (and albumentations, where it is installed)
 that makes the same crops with as many workers (on the CPU alone); decoding alone, as the limit;
@@ -24,10 +24,16 @@ set_process_defaults()
 
 import cv2
 import torch
-from harness import device_name, package_version
-from loader_operators import decoders, operators
-from loader_peers import Work, albumentations_loader, eval_work, opencv_loader, train_work
 
+from benchmarks.kernels.harness import device_name, package_version
+from benchmarks.loader.operators import decoders, operators
+from benchmarks.loader.peers import (
+    Work,
+    albumentations_loader,
+    eval_work,
+    opencv_loader,
+    train_work,
+)
 from sesame_hpc.config import DataConfig, find_config, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.readers import read_annotations

@@ -1,4 +1,4 @@
-"""Whole runs at two revisions, by turns: `python benchmarks/training/before_after.py --base REV`.
+"""Whole runs at two revisions, by turns: `python -m benchmarks.training.before_after --base REV`.
 
 Trains the CPU presets with the code of REV and with the present one, each in a process of its own,
 and compares seconds and NME: of each stage, and from start to end. `--epochs N` shortens every
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from paired import Machine, machine
-from table import Table
 
+from benchmarks.common.paired import Machine, machine
+from benchmarks.common.paths import RESULTS, ROOT
+from benchmarks.common.table import Table
 from sesame_hpc.config import STAGES
 from sesame_hpc.synth import synthesise
 
 __all__ = ["Row", "main"]
 
-ROOT = Path(__file__).resolve().parent.parent
 NOW = "now"
 
 
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3, help="runs of each revision")
     parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
     parser.add_argument("--now", nargs="*", default=[], help="settings of the present code alone")
-    default = Path(__file__).resolve().parent / "results/before_after_cpu.csv"
+    default = RESULTS / "before_after_cpu.csv"
     parser.add_argument("--csv", type=Path, default=default)
     options = parser.parse_args()
     if options.data:

@@ -1,4 +1,4 @@
-"""Time training with its loader: `python benchmarks/training/end_to_end.py [--device cpu|cuda] [--tiny]`.
+"""Time training with its loader: `python -m benchmarks.training.end_to_end [--device cpu|cuda] [--tiny]`.
 
 Steps of the coordinate stages and of pretrain on batches from disk, against the same steps on a
 batch in memory, and against a loop as in torchvision's references with a DataLoader that makes the
@@ -19,11 +19,12 @@ from sesame_hpc.process import set_process_defaults
 set_process_defaults()
 
 import torch
-from loader_peers import opencv_loader, train_work
-from paired import Machine, Timing, machine, timed
-from steps import TINY, Steps
-from table import Table
 
+from benchmarks.common.paired import Machine, Timing, machine, timed
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.table import Table
+from benchmarks.loader.peers import opencv_loader, train_work
+from benchmarks.training.steps import TINY, Steps
 from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.readers import read_annotations
@@ -35,7 +36,6 @@ from sesame_hpc.training.precision import resolve_precision
 
 __all__ = ["Row", "main"]
 
-RESULTS = Path(__file__).resolve().parent / "results"
 STAGE_SAMPLES = 300 * 7500
 LEAD = 10
 """Batches that loaders may have ready when their turn comes."""

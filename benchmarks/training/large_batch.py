@@ -1,4 +1,4 @@
-"""NME over the global batch: `python benchmarks/training/large_batch.py --data DIR [--csv FILE]`.
+"""NME over the global batch: `python -m benchmarks.training.large_batch --data DIR [--csv FILE]`.
 
 The preliminary stage of a preset at several batch sizes and seeds, with as many samples as the
 preset's batch sees (`--samples` for multiples of it). The rate grows with the batch (Goyal et al.,
@@ -17,8 +17,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from table import Table
-
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.table import Table
 from sesame_hpc.config import find_config, load_config
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.process import set_process_defaults
@@ -118,8 +118,7 @@ def main() -> None:
     parser.add_argument("--power", type=float, default=1.0, help="of the batch, in the rate")
     parser.add_argument("--betas", type=float, nargs=2, help="Adam's, for the larger batches")
     parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
-    here = Path(__file__).resolve().parent
-    parser.add_argument("--csv", type=Path, default=here / "results/large_batch_cpu.csv")
+    parser.add_argument("--csv", type=Path, default=RESULTS / "large_batch_cpu.csv")
     options = parser.parse_args()
     set_process_defaults()
     table = Table(options.csv, Row)

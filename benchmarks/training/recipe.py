@@ -1,4 +1,4 @@
-"""The three stages whole: `python benchmarks/training/recipe.py --data DIR [--tiny]`.
+"""The three stages whole: `python -m benchmarks.training.recipe --data DIR [--tiny]`.
 
 Trains a preset on the faces of `--data` as `sesame train` does, goes on where it was stopped, and
 writes NME per region and the stages' seconds; no images. Its run folder stays.
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from paired import Machine, machine
-from steps import TINY
-from table import Table
 
+from benchmarks.common.paired import Machine, machine
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.table import Table
+from benchmarks.training.steps import TINY
 from sesame_hpc.config import STAGES, find_config
 from sesame_hpc.process import set_process_defaults
 
 __all__ = ["Row", "main"]
 
-RESULTS = Path(__file__).resolve().parent / "results"
 ALL = "all points"
 
 

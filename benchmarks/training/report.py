@@ -1,28 +1,27 @@
-"""Make `STEP.md` of the tables in `results/`: `python benchmarks/training/report.py`."""
+"""Make `STEP.md` of the tables in `results/`: `python -m benchmarks.training.report`."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 from statistics import fmean
 
-import before_after
-import end_to_end
-import large_batch
-import recipe
-import scaling
-import scaling_check
-import train_step
-from table import Table
-
+from benchmarks.common.paths import BENCHMARKS, RESULTS
+from benchmarks.common.table import Table
+from benchmarks.training import (
+    before_after,
+    end_to_end,
+    large_batch,
+    recipe,
+    scaling,
+    scaling_check,
+    train_step,
+)
 from sesame_hpc.files import write_text_atomic
 
 __all__ = ["main"]
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
 _HEAD = """# Training, measured
 
-Made by `python benchmarks/training/report.py` of the tables in `results/`. Rows of one table took turns
+Made by `python -m benchmarks.training.report` of the tables in `results/`. Rows of one table took turns
 on the same machine; a ratio is the median of the ratios within turns, with the 20 % and 80 %
 quantiles in brackets.
 """
@@ -171,20 +170,20 @@ def _batch_order(row: large_batch.Row) -> tuple[object, ...]:
     return *size, row.lr, row.beta1, row.beta2, row.seed
 
 
-BEFORE_AFTER = "before_after.py --base REVISION --data DIR [--epochs EPOCHS]"
-LARGE_BATCH = "large_batch.py --data DIR --samples SAMPLES --betas BETAS --settings SETTINGS"
+BEFORE_AFTER = "before_after --base REVISION --data DIR [--epochs EPOCHS]"
+LARGE_BATCH = "large_batch --data DIR --samples SAMPLES --betas BETAS --settings SETTINGS"
 SECTIONS = (
-    ("The step", "step", train_step.Row, steps, "train_step.py"),
-    ("With its loader", "end_to_end", end_to_end.Row, whole, "end_to_end.py"),
-    ("The whole recipe", "recipe", recipe.Row, stages, "recipe.py --data DIR"),
+    ("The step", "step", train_step.Row, steps, "train_step"),
+    ("With its loader", "end_to_end", end_to_end.Row, whole, "end_to_end"),
+    ("The whole recipe", "recipe", recipe.Row, stages, "recipe --data DIR"),
     ("Runs before and after", "before_after", before_after.Row, revisions, BEFORE_AFTER),
-    ("Many GPUs, on paper", "scaling", scaling.Row, on_paper, "scaling.py"),
+    ("Many GPUs, on paper", "scaling", scaling.Row, on_paper, "scaling"),
     (
         "The model against gloo",
         "gloo",
         scaling_check.CheckRow,
         checked,
-        "scaling.py --check",
+        "scaling --check",
     ),
     ("Large batches", "large_batch", large_batch.Row, batches, LARGE_BATCH),
 )
@@ -205,14 +204,14 @@ def main() -> None:
             rows = Table(path, row_type).read()
             if rows:
                 parts.append(f"## {title}: {path.stem}\n")
-                parts.append(f"`python benchmarks/{command}`; {_where(rows[0])}\n")
+                parts.append(f"`python -m benchmarks.training.{command}`; {_where(rows[0])}\n")
                 parts.append(render(rows))  # type: ignore[operator]
     parts += profiles()
     if not list(RESULTS.glob("step_cuda*.csv")):
         parts.append(
             "No GPU has been measured yet: `make bench-training` on a machine with one does it.\n"
         )
-    write_text_atomic(HERE / "STEP.md", "\n".join(parts))
+    write_text_atomic(BENCHMARKS / "STEP.md", "\n".join(parts))
 
 
 def _where(row: object) -> str:

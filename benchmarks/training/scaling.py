@@ -1,4 +1,4 @@
-"""Data-parallel training on paper: `python benchmarks/training/scaling.py [--step-ms MS] [--batch B]`.
+"""Data-parallel training on paper: `python -m benchmarks.training.scaling [--step-ms MS] [--batch B]`.
 
 A step on N ranks is a rank's own step, and the sum of all gradients, 4 bytes a parameter. The sum
 is a ring (2 (N - 1) / N of the bytes, 2 (N - 1) hops) or a double tree (twice the bytes, 2 log2 N
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from table import Table
+from benchmarks.common.table import Table
 
 __all__ = ["Link", "Row", "efficiency", "main", "sum_seconds"]
 
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the rows to this file")
     options = parser.parse_args()
     if options.check:
-        from scaling_check import check
+        from benchmarks.training.scaling_check import check
 
         check(options.csv)
         return

@@ -12,8 +12,9 @@ from queue import Queue
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from scaling import Link, sum_seconds
-from table import Table
+
+from benchmarks.common.table import Table
+from benchmarks.training.scaling import Link, sum_seconds
 
 __all__ = ["CheckRow", "check"]
 
@@ -90,8 +91,7 @@ def _rank(rank: int, ranks: int, port: int, results: "Queue[dict[str, float]]") 
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    from steps import Steps
-
+    from benchmarks.training.steps import Steps
     from sesame_hpc.config import RuntimeConfig, find_config, load_config
     from sesame_hpc.distributed.world import connect
     from sesame_hpc.schemes import load_scheme

@@ -1,10 +1,10 @@
-"""Time training steps: `python benchmarks/training/train_step.py [--device cpu|cuda] [--tiny] [--csv FILE]`.
+"""Time training steps: `python -m benchmarks.training.train_step [--device cpu|cuda] [--tiny] [--csv FILE]`.
 
 The trainer's step (`ours`) against the same network in a hand-written loop (`plain`, with the same
 precision and compilation) and a loop as in torchvision's references (`reference`: fp32, eager). All
 take turns on the same batch in memory; ratios are to `plain`, round by round. On a GPU the paper's
 network with 1 to 8 stacks, most wanted cases first; on the CPU the presets that are made for it.
-Each row is written as soon as it is measured. `python benchmarks/training/report.py` makes STEP.md.
+Each row is written as soon as it is measured. `python -m benchmarks.training.report` makes STEP.md.
 """
 
 import argparse
@@ -18,10 +18,11 @@ from sesame_hpc.process import set_process_defaults
 set_process_defaults()
 
 import torch
-from paired import Machine, Timing, machine, timed
-from steps import TINY, Step, Steps
-from table import Table
 
+from benchmarks.common.paired import Machine, Timing, machine, timed
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.table import Table
+from benchmarks.training.steps import TINY, Step, Steps
 from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
 from sesame_hpc.data.loading.loader import Batch
 from sesame_hpc.distributed.world import World, connect
@@ -33,7 +34,6 @@ __all__ = ["Row", "main"]
 
 WARM_UP_CALLS = 3
 SCHEME = load_scheme("wflw98")
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from harness import Case
-from peers import compiled, copy_alone, grid, soft_argmax_peers, softmax_alone
 from sesame_kernels import soft_argmax
 from torch import Tensor
+
+from benchmarks.kernels.harness import Case
+from benchmarks.kernels.peers import compiled, copy_alone, grid, soft_argmax_peers, softmax_alone
 
 __all__ = ["cases", "eager"]
 
