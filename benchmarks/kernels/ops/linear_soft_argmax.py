@@ -7,7 +7,7 @@ from sesame_kernels import linear_soft_argmax, soft_argmax
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.kernels.harness import Case
+from benchmarks.kernels.case import Case
 from benchmarks.kernels.ops.soft_argmax import eager as eager_soft_argmax
 from benchmarks.kernels.peers import compiled, grid
 

@@ -6,7 +6,7 @@ import torch
 from sesame_kernels import masked_mse
 from torch import Tensor
 
-from benchmarks.kernels.harness import Case
+from benchmarks.kernels.case import Case
 from benchmarks.kernels.peers import compiled
 
 __all__ = ["cases"]

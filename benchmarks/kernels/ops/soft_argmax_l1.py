@@ -6,7 +6,7 @@ import torch
 from sesame_kernels import soft_argmax, soft_argmax_l1
 from torch import Tensor
 
-from benchmarks.kernels.harness import Case
+from benchmarks.kernels.case import Case
 from benchmarks.kernels.ops.soft_argmax import eager as eager_soft_argmax
 from benchmarks.kernels.peers import compiled
 
