@@ -28,14 +28,14 @@ test: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pytest tests/kernels
-	$(BIN)/python benchmarks/kernels/run.py --csv benchmarks/results/kernels_$(DEVICE).csv
-	$(BIN)/python benchmarks/kernels/report.py
+	$(BIN)/python -m benchmarks.kernels.run --csv benchmarks/results/kernels_$(DEVICE).csv
+	$(BIN)/python -m benchmarks.kernels.report
 
 bench-training: $(STAMP)
-	$(BIN)/python benchmarks/training/train_step.py --device $(DEVICE)
-	$(BIN)/python benchmarks/training/end_to_end.py --device $(DEVICE)
-	$(if $(DATA),$(BIN)/python benchmarks/training/recipe.py --data "$(DATA)")
-	$(BIN)/python benchmarks/training/report.py
+	$(BIN)/python -m benchmarks.training.train_step --device $(DEVICE)
+	$(BIN)/python -m benchmarks.training.end_to_end --device $(DEVICE)
+	$(if $(DATA),$(BIN)/python -m benchmarks.training.recipe --data "$(DATA)")
+	$(BIN)/python -m benchmarks.training.report
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

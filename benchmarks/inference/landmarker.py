@@ -1,25 +1,26 @@
-"""Latency of one face and throughput of many, images in memory to landmarks in pixels.
+"""Time `Landmarker`: the latency of one face and the throughput of many.
 
-    python benchmarks/inference/landmarker.py MODEL [MODEL ...] [--device cpu] [--faces 256]
-                                              [--side 400]
-
-MODEL is whatever `Landmarker.load` takes. The images are noise of 600 x 600 pixels with one face
-box each of `side` pixels. Prints the median of all repetitions.
+From images in memory to landmarks in pixels. MODEL is whatever `Landmarker.load` takes. The images
+are noise of 600 x 600 pixels, each with one square face box of `--side` pixels. Times are medians
+of all repetitions.
 """
 
-import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
+from benchmarks.common.script import script_parser
 from sesame_hpc import Landmarker
+
+__all__ = ["main"]
 
 IMAGE = 600
 
 
 def median_seconds(call: Callable[[], object], repetitions: int) -> float:
+    """Of a call, after one that is not timed."""
     call()
     taken = []
     for _ in range(repetitions):
@@ -29,23 +30,24 @@ def median_seconds(call: Callable[[], object], repetitions: int) -> float:
     return float(np.median(taken))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser("benchmarks.inference.landmarker", __doc__)
+    parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--faces", type=int, default=256)
-    parser.add_argument("--side", type=int, default=400)
+    parser.add_argument("--faces", type=int, default=256, help="for throughput; default: 256")
+    parser.add_argument("--side", type=int, default=400, help="pixels of a box; default: 400")
     parser.add_argument("--batch-size", type=int, default=32)
-    given = parser.parse_args()
+    options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (IMAGE, IMAGE, 3), dtype=np.uint8)
-    low = (IMAGE - given.side) / 2
+    low = (IMAGE - options.side) / 2
     box = np.array([[low, low, IMAGE - low, IMAGE - low]])
-    for path in given.models:
-        model = Landmarker.load(path, given.device, batch_size=given.batch_size)
+    for path in options.models:
+        model = Landmarker.load(path, options.device, batch_size=options.batch_size)
+        images, boxes = [image] * options.faces, [box] * options.faces
         one = median_seconds(partial(model, image, box), 50)
-        many = median_seconds(partial(model, [image] * given.faces, [box] * given.faces), 3)
-        print(f"{path}: one face {1000 * one:.1f} ms; {given.faces / many:.0f} faces/s")
+        many = median_seconds(partial(model, images, boxes), 3)
+        print(f"{path}: {1000 * one:.1f} ms for one face; {options.faces / many:.0f} faces/s")
 
 
 if __name__ == "__main__":

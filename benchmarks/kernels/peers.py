@@ -1,4 +1,4 @@
-"""What a user would pick instead: compiled eager code, and other libraries where installed."""
+"""What our ops are compared with: compiled eager code, and other libraries where installed."""
 
 import shutil
 import sys
@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 import torch._functorch.config
-from harness import COMPILED
 from torch import Tensor
+
+from benchmarks.kernels.case import COMPILED
 
 __all__ = ["compiled", "copy_alone", "grid", "soft_argmax_peers", "softmax_alone"]
 
@@ -31,7 +32,7 @@ def compiled(function: Function, device: torch.device) -> dict[str, Function]:
 
 
 def grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Cell centres, [H * W, 2]."""
+    """Centres (x, y) of the cells, as fractions of width and height, [H * W, 2]."""
     x = (torch.arange(width, device=device, dtype=dtype) + 0.5) / width
     y = (torch.arange(height, device=device, dtype=dtype) + 0.5) / height
     rows, columns = torch.meshgrid(y, x, indexing="ij")
@@ -39,7 +40,7 @@ def grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> T
 
 
 class _CopyAlone(torch.autograd.Function):
-    """What must move at the least: one read of the logits, then their copy as the gradient."""
+    """The least that has to move: the logits are read once, then copied as the gradient."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class _CopyAlone(torch.autograd.Function):
 
 
 class _SoftmaxAlone(torch.autograd.Function):
-    """PyTorch's softmax, then one product of it in place: neither coordinates nor slopes."""
+    """PyTorch's softmax, then one product of it in place: no coordinates, no true gradient."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ softmax_alone: Function = _SoftmaxAlone.apply
 
 
 def soft_argmax_peers() -> dict[str, Function]:
-    """Those of kornia and dsntnn that are installed, with results in our coordinates."""
+    """kornia and dsntnn, where installed, with results in our coordinates."""
     peers: dict[str, Function] = {}
     if (subpix := _module("kornia.geometry.subpix")) is not None:
         spatial_soft_argmax2d = subpix.spatial_soft_argmax2d
@@ -92,5 +93,5 @@ def _module(name: str) -> ModuleType | None:
     try:
         return import_module(name)
     except ImportError as error:
-        print(f"{name} is left out ({error}); pip install '.[bench]' has it", file=sys.stderr)
+        print(f"{name} is left out ({error}); pip install '.[bench]' brings it", file=sys.stderr)
         return None

@@ -1,54 +1,81 @@
-"""Make `REPORT.md` and its plots of the tables in `results/`: `python benchmarks/kernels/report.py`."""
+"""Make `benchmarks/REPORT.md` and its plots of the tables `results/kernels_*.csv`."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from harness import DIRECTIONS, Row
-from run import OPS, read_csv
-from targets import target_lines
+from benchmarks.common.markdown import markdown_table
+from benchmarks.common.paths import BENCHMARKS, PLOTS, RESULTS
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
+from benchmarks.kernels.case import DIRECTIONS, OPS
+from benchmarks.kernels.harness import Row
+from benchmarks.kernels.plots import draw_plots, plot_name
+from benchmarks.kernels.targets import target_lines
+from sesame_hpc.files import write_text_atomic
 
-__all__ = ["main"]
+__all__ = ["REPORT", "main", "report"]
 
-HERE = Path(__file__).resolve().parent
-_COLOURS = ("#1f6f8b", "#c9c9c9", "#e0a458", "#8fb996", "#b56576", "#6d597a", "#355070", "#111111")
+REPORT = BENCHMARKS / "REPORT.md"
 
 
-def sections(rows: Sequence[Row], with_plots: bool) -> list[str]:
-    lines: list[str] = []
-    for device, of_device in groupby(sorted(rows, key=_order), lambda row: row.device):
-        table = list(of_device)
-        first = table[0]
-        lines += [
-            f"## {device}",
-            "",
-            f"torch {first.torch}, triton {first.triton or 'not installed'}, "
-            f"{first.threads} CPU threads. Medians in ms, in brackets the 20 % and 80 % quantiles;",
-            "`x ours` is the provider's time over ours: above 1, ours is faster.",
-            "",
-            *target_lines(table),
-        ]
-        for (op, shape, dtype), of_case in groupby(
-            table, lambda row: (row.op, row.shape, row.dtype)
-        ):
-            lines += _case(f"{op}, {shape}, {dtype}", list(of_case))
-        if with_plots:
-            lines += [f"![{op} on {device}](plots/{name})" for op, name in _plots(device, table)]
-            lines.append("")
-    return lines
+def report() -> str:
+    """The report as Markdown; it shows those of its plots that exist."""
+    names = ", ".join(f"`results/{table.name}`" for table in _tables())
+    rows = _rows()
+    lines = [
+        "# Benchmarks of the kernels",
+        "",
+        f"Made by `python -m benchmarks.kernels.report` of {names}.",
+    ]
+    if not any(row.copy_fraction is not None for row in rows):
+        lines += ["", "No GPU has been measured yet; `make bench` on a machine with one adds it."]
+    lines.append("")
+    for device, table in _by_device(rows):
+        lines += _section(device, table)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _tables() -> list[Path]:
+    return sorted(RESULTS.glob("kernels_*.csv"))
+
+
+def _rows() -> list[Row]:
+    return [row for table in _tables() for row in Table(table, Row).read()]
+
+
+def _by_device(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    for device, group in groupby(sorted(rows, key=_order), lambda row: row.device):
+        yield device, list(group)
 
 
 def _order(row: Row) -> tuple[str, int, str, str, int]:
     return row.device, OPS.index(row.op), row.shape, row.dtype, DIRECTIONS.index(row.direction)
 
 
-def _case(title: str, rows: Sequence[Row]) -> list[str]:
+def _section(device: str, rows: Sequence[Row]) -> list[str]:
+    first = rows[0]
+    lines = [
+        f"## {device}",
+        "",
+        f"torch {first.torch}, triton {first.triton or 'not installed'}, "
+        f"{first.threads} CPU threads. Medians in ms, with the 20 % and 80 % quantiles in",
+        "brackets; `x ours` is the provider's time over ours: above 1, ours is faster.",
+        "",
+        *target_lines(rows),
+    ]
+    for (op, shape, dtype), group in groupby(rows, lambda row: (row.op, row.shape, row.dtype)):
+        lines += [f"### {op}, {shape}, {dtype}", "", _table(list(group))]
+    for op, group in groupby(rows, lambda row: row.op):
+        if (PLOTS / (name := plot_name(op, next(group)))).exists():
+            lines.append(f"![{op} on {device}](plots/{name})")
+    return [*lines, ""]
+
+
+def _table(rows: Sequence[Row]) -> str:
     on_cuda = any(row.copy_fraction is not None for row in rows)
-    more = " | graph replay | peak MB | of copy" if on_cuda else ""
-    lines = [f"### {title}", "", f"| direction | provider | ms | x ours{more} |"]
-    lines.append("|---" * (7 if on_cuda else 4) + "|")
     ours = {row.direction: row.median_ms for row in rows if row.provider == "ours"}
+    lines = []
     for row in rows:
         cells = [
             row.direction,
@@ -59,69 +86,19 @@ def _case(title: str, rows: Sequence[Row]) -> list[str]:
         if on_cuda:
             graph = "" if row.graph_ms is None else f"{row.graph_ms:.3g}"
             cells += [graph, f"{row.peak_mb}", f"{row.copy_fraction or 0.0:.0%}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return [*lines, ""]
+        lines.append(cells)
+    more = ["graph replay, ms", "peak MB", "of copy bandwidth"] if on_cuda else []
+    return markdown_table(["direction", "provider", "ms", "x ours", *more], lines)
 
 
-def _plots(device: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """(op, file) of a bar chart for each op: forward and backward together, by provider."""
-    from matplotlib.figure import Figure
-
-    made = []
-    for op, of_op in groupby(rows, lambda row: row.op):
-        both = [row for row in of_op if row.direction == "both"]
-        cases = list(dict.fromkeys((row.shape, row.dtype) for row in both))
-        providers = list(dict.fromkeys(row.provider for row in both))
-        figure = Figure(figsize=(7, 1.0 + 0.25 * len(cases) * len(providers)))
-        axes = figure.subplots()
-        height = 0.8 / len(providers)
-        for index, provider in enumerate(providers):
-            times = {(r.shape, r.dtype): r.median_ms for r in both if r.provider == provider}
-            places = [place + index * height for place, case in enumerate(cases) if case in times]
-            axes.barh(
-                places,
-                list(times.values()),
-                height,
-                label=provider,
-                color=_COLOURS[index % len(_COLOURS)],
-            )
-        axes.set_yticks([place + 0.4 for place in range(len(cases))])
-        axes.set_yticklabels([f"{shape}\n{dtype}" for shape, dtype in cases], fontsize=7)
-        axes.invert_yaxis()
-        axes.set_xlabel("forward and backward, ms (median)")
-        axes.set_title(op)
-        axes.legend(fontsize=7)
-        figure.tight_layout()
-        name = f"{op}_{'cuda' if both[0].copy_fraction is not None else 'cpu'}.svg"
-        (HERE / "plots").mkdir(exist_ok=True)
-        figure.savefig(HERE / "plots" / name, metadata={"Date": None})
-        made.append((op, name))
-    return made
-
-
-def main() -> None:
-    tables = sorted((HERE / "results").glob("kernels_*.csv"))
-    rows = [row for table in tables for row in read_csv(table)]
+def main(arguments: Sequence[str] | None = None) -> None:
+    script_parser("benchmarks.kernels.report", __doc__).parse_args(arguments)
     try:
-        import matplotlib
-
-        matplotlib.rcParams["svg.hashsalt"] = "sesame"
-        with_plots = True
+        for device, rows in _by_device(_rows()):
+            draw_plots(device, rows)
     except ImportError:
-        print("matplotlib is not installed: REPORT.md gets no plots (pip install '.[bench]')")
-        with_plots = False
-    names = ", ".join(f"`results/{table.name}`" for table in tables)
-    lines = [
-        "# Benchmarks of the kernels",
-        "",
-        f"Made by `python benchmarks/kernels/report.py` of {names}.",
-    ]
-    if not any(row.copy_fraction is not None for row in rows):
-        lines += ["", "No GPU has been measured yet: `make bench` on a machine with one does it."]
-    lines += ["", *sections(rows, with_plots)]
-    part = HERE / "REPORT.md.part"
-    part.write_text("\n".join(lines).rstrip() + "\n")
-    os.replace(part, HERE / "REPORT.md")
+        print("matplotlib is not installed, so the plots stay as they are: pip install '.[bench]'")
+    write_text_atomic(REPORT, report())
 
 
 if __name__ == "__main__":

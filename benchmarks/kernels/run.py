@@ -1,30 +1,32 @@
-"""Time the kernels: `python benchmarks/kernels/run.py [OP ...] [--device cpu|cuda] [--csv FILE]`.
+"""Time the kernels.
 
 One row per op, size, provider and direction: the median and the 20 % and 80 % quantiles in
-milliseconds, the bytes that must move, and on CUDA the replay of a graph, the peak of memory and
-the share of the copy bandwidth measured in the same run. Speed-ups are printed only where the op's
-tests have passed in this run.
+milliseconds, and the bytes that have to move. On a GPU also the replay of a CUDA graph, the peak of
+memory, and the share of the copy bandwidth measured in the same run. Speed-ups are printed only for
+ops whose tests have passed in this run.
 """
 
-import argparse
-import csv
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
-from importlib import import_module
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 import torch
-from harness import Row, measure
+
+from benchmarks.common.paths import ROOT
+from benchmarks.common.revision import unpack_revision
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
+from benchmarks.kernels.case import OPS, cases
+from benchmarks.kernels.harness import Row, measure
 
 __all__ = ["main"]
 
-OPS = ("soft_argmax", "soft_argmax_l1", "linear_soft_argmax", "masked_mse", "noise_mask")
-ROOT = Path(__file__).resolve().parent.parent
+MODULE = "benchmarks.kernels.run"
 
 
 def passes_tests(op: str, device: str) -> bool:
@@ -40,29 +42,26 @@ def passes_tests(op: str, device: str) -> bool:
     return result.returncode == 0
 
 
-def run(op: str, device: torch.device) -> list[Row]:
+def run(op: str, device: torch.device, seconds: float) -> list[Row]:
     rows = []
-    for index, case in enumerate(import_module(op).cases(device)):
-        for row in measure(op, index, case, device):
+    for index, case in enumerate(cases(op, device)):
+        for row in measure(op, index, case, device, seconds):
             print(_line(row), flush=True)
             rows.append(row)
     return rows
 
 
-def run_revision(ops: Sequence[str], device: str, revision: str) -> list[Row]:
+def run_revision(ops: Sequence[str], device: str, revision: str, seconds: float) -> list[Row]:
     """The rows of ours, timed by these scripts with `sesame_kernels` of another git revision."""
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder, "kernels.tar")
-        command = ["git", "archive", "-o", str(archive), revision, "kernels/sesame_kernels"]
-        subprocess.run(command, cwd=ROOT, check=True)
-        subprocess.run(["tar", "-xf", str(archive), "-C", folder], check=True)
+        unpack_revision(revision, Path(folder), "kernels/sesame_kernels")
         table = Path(folder, "rows.csv")
-        threads = str(torch.get_num_threads())
-        options = ["--device", device, "--threads", threads, "--csv", str(table), "--no-tests"]
+        options = ["--device", device, "--threads", str(torch.get_num_threads())]
+        options += ["--seconds", str(seconds), "--csv", str(table), "--no-tests"]
         path = os.pathsep.join([f"{folder}/kernels", os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, __file__, *ops, *options]
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True)
-        rows = [row for row in read_csv(table) if row.provider == "ours"]
+        command = [sys.executable, "-m", MODULE, *ops, *options]
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, check=True)
+        rows = [row for row in Table(table, Row).read() if row.provider == "ours"]
     return [replace(row, provider=f"ours at {revision}") for row in rows]
 
 
@@ -87,58 +86,38 @@ def _line(row: Row) -> str:
     return text
 
 
-def read_csv(path: Path) -> list[Row]:
-    """Rows that `write_csv` wrote."""
-    with path.open(newline="") as file:
-        return [
-            Row(**{key: _value(key, text) for key, text in line.items()})
-            for line in csv.DictReader(file)
-        ]
-
-
-def _value(key: str, text: str) -> str | int | float | None:
-    kind = str({field.name: field.type for field in fields(Row)}[key])
-    if "None" in kind and not text:
-        return None
-    return float(text) if "float" in kind else int(text) if "int" in kind else text
-
-
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    os.replace(part, path)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("ops", nargs="*", metavar="OP", help=f"of {', '.join(OPS)}; default all")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser(MODULE, __doc__)
+    parser.add_argument(
+        "ops", nargs="*", metavar="OP", help=f"any of {', '.join(OPS)}; default: all"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads; default: PyTorch's")
-    parser.add_argument("--base", metavar="REF", help="a git revision of ours to time beside")
-    parser.add_argument("--csv", type=Path, help="write the rows to this file")
-    parser.add_argument("--no-tests", action="store_true", help="no tests, and no speed-ups")
-    options = parser.parse_args()
+    parser.add_argument("--base", metavar="REVISION", help="time our ops at this revision as well")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="per provider and direction, on the CPU"
+    )
+    parser.add_argument("--csv", type=Path, help="write the rows to this file, over what it holds")
+    parser.add_argument("--no-tests", action="store_true", help="no tests, hence no speed-ups")
+    options = parser.parse_args(arguments)
     unknown = sorted(set(options.ops) - set(OPS))
     if unknown:
         parser.error(f"unknown op {', '.join(unknown)}; valid: {', '.join(OPS)}")
+    table = Table(options.csv, Row)
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    ops = options.ops or OPS
     rows: list[Row] = []
-    green: set[str] = set()
-    for op in options.ops or OPS:
+    passed: set[str] = set()
+    for op in ops:
         if not options.no_tests and passes_tests(op, options.device):
-            green.add(op)
-        rows += run(op, torch.device(options.device))
+            passed.add(op)
+        rows += run(op, torch.device(options.device), options.seconds)
     if options.base:
-        rows += run_revision(options.ops or OPS, options.device, options.base)
-    print_speedups([row for row in rows if row.op in green])
-    if options.csv:
-        write_csv(rows, options.csv)
+        rows += run_revision(ops, options.device, options.base, options.seconds)
+    print_speedups([row for row in rows if row.op in passed])
+    table.replace(rows)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The ratios that the references on the CPU are meant to reach, beside what was measured."""
+"""The speed-ups that the references on the CPU are meant to reach, beside what was measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import Row
+from benchmarks.common.markdown import markdown_table
+from benchmarks.kernels.harness import Row
 
 __all__ = ["target_lines"]
 
@@ -32,23 +33,23 @@ _CPU = (
 
 
 def target_lines(rows: Sequence[Row]) -> list[str]:
-    """A table of those targets that `rows` of one CPU measured; empty if none was."""
+    """A table of those targets that `rows` of one CPU measured; empty if there are none."""
     times = {(row.op, row.shape, row.provider): row.median_ms for row in rows if _counts(row)}
-    lines = []
+    cells = []
     for target in _CPU:
         theirs = times.get((target.op, target.shape, target.provider))
         ours = times.get((target.op, target.shape, "ours"))
         if theirs is None or ours is None:
             continue
-        met = "yes" if theirs / ours >= target.least else "no"
-        lines.append(
-            f"| {target.op}, {target.shape} | {target.provider} | {target.least:.2f} "
-            f"| {theirs / ours:.2f} | {met} |"
+        reached = "yes" if theirs / ours >= target.least else "no"
+        case = f"{target.op}, {target.shape}"
+        cells.append(
+            (case, target.provider, f"{target.least:.2f}", f"{theirs / ours:.2f}", reached)
         )
-    if not lines:
+    if not cells:
         return []
-    head = ["### Targets, forward and backward", "", "| op | provider | asked | x ours | met |"]
-    return [*head, "|---" * 5 + "|", *lines, "", *_floor(times)]
+    table = markdown_table(("op", "provider", "target", "x ours", "reached"), cells)
+    return ["### Targets, forward and backward", "", table, *_floor(times)]
 
 
 def _counts(row: Row) -> bool:
@@ -56,17 +57,17 @@ def _counts(row: Row) -> bool:
 
 
 def _floor(times: dict[tuple[str, str, str], float]) -> list[str]:
-    """How far four times kornia's pace is from what the softmax alone allows."""
+    """How a quarter of kornia's time compares with what the softmax alone takes."""
     names = ("kornia", "softmax alone", "copy alone", "ours")
     found = [times.get(("soft_argmax", _MAPS, name)) for name in names]
     if None in found:
         return []
     kornia, softmax, copy, ours = (time or 0.0 for time in found)
     return [
-        f"A quarter of kornia's time is {kornia / 4:.2f} ms. One read and one copy of the logits",
-        f"take {copy:.2f} ms; PyTorch's softmax and one product in place, without coordinates or",
-        f"slopes, take {softmax:.2f} ms; ours takes {ours:.2f} ms. A run finds no memory that",
-        "another one left: most of the copy's time is the first touch of the one tensor of 26 MB,",
-        "which ours asks Linux to give in large pages.",
+        f"A quarter of kornia's time is {kornia / 4:.2f} ms. Reading the logits once and copying",
+        f"them takes {copy:.2f} ms; PyTorch's softmax and one product in place, which gives no",
+        f"coordinates and no gradient, {softmax:.2f} ms; ours {ours:.2f} ms. No run finds memory",
+        "that another one freed: most of the copy's time goes into first touching its one tensor",
+        "of 26 MB, for which ours asks Linux for large pages.",
         "",
     ]

@@ -1,22 +1,28 @@
-"""Rates of DALI's operators alone, of OpenCV's beside them, and of decoding: the loader's limit."""
+"""DALI's operators alone, OpenCV's beside them, and decoding, which limits the loader."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import count
+from typing import Any
 
 import cv2
 import numpy as np
-from nvidia.dali import Pipeline, fn
+from nvidia.dali import Pipeline, fn, math
 from nvidia.dali.types import DALIDataType, DALIImageType
 
+from benchmarks.loader.meter import BATCH, Run
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import DecodeWindow
 
 __all__ = ["decoders", "operators"]
 
-BATCH = 32
+CALLS = 256
+"""Of an OpenCV function in one run."""
+
 IMAGE = 300
-Run = Callable[[], int]
+
+Graph = Callable[..., Any]
+"""Makes the output of a DALI pipeline of its inputs."""
 
 
 def decoders(
@@ -26,13 +32,11 @@ def decoders(
     encoded = [_encoded(faces, row) for row in range(len(faces))]
     device = "mixed" if on_gpu else "cpu"
 
-    def whole(image: object) -> object:
+    def whole(image: Any) -> Any:
         return fn.decoders.image(image, device=device, output_type=DALIImageType.RGB)
 
-    def regions(image: object, start: object, end: object) -> object:
+    def regions(image: Any, start: Any, end: Any) -> Any:
         extent = fn.peek_image_shape(image, dtype=DALIDataType.INT32)[:2]
-        from nvidia.dali import math
-
         return fn.decoders.image_slice(
             image,
             device=device,
@@ -46,11 +50,14 @@ def decoders(
     yield "decode whole, DALI", _dali(whole, [encoded], threads, on_gpu)
     yield "decode region, DALI", _dali(regions, [encoded, *corners], threads, on_gpu)
     if not on_gpu:
-        yield "decode whole, OpenCV", _opencv(lambda i: cv2.imdecode(encoded[i], 1), threads)
+        yield (
+            "decode whole, OpenCV",
+            _opencv(lambda i: cv2.imdecode(encoded[i % len(encoded)], 1), threads),
+        )
 
 
 def operators(size: int, threads: int, on_gpu: bool) -> Iterator[tuple[str, Run]]:
-    """The graph's operators on crops of `size` and images of 300 pixels, already in memory."""
+    """The graph's operators on crops of `size` pixels and images of 300, already in memory."""
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 256, (IMAGE, IMAGE, 3)).astype(np.uint8), (0, 0), 3)
     crop = cv2.resize(image, (size, size))
@@ -58,9 +65,9 @@ def operators(size: int, threads: int, on_gpu: bool) -> Iterator[tuple[str, Run]
     affine = np.array([[zoom, 0.2 * zoom, 3], [-0.2 * zoom, zoom, 5]], dtype=np.float32)
     homography = np.concatenate([affine, [[0, 0, 1]]]).astype(np.float32)
     colour = np.concatenate([0.9 * np.eye(3), np.full((3, 1), 5)], axis=1).astype(np.float32)
-    shape = {"size": (size, size), "fill_value": 0, "inverse_map": False}
-    shrink = {"scales": [0.5, 0.5], "axes": [0, 1], "antialias": False}
-    graphs: dict[str, tuple[Callable, list]] = {
+    shape: dict[str, Any] = {"size": (size, size), "fill_value": 0, "inverse_map": False}
+    shrink: dict[str, Any] = {"scales": [0.5, 0.5], "axes": [0, 1], "antialias": False}
+    graphs: dict[str, tuple[Graph, list[np.ndarray]]] = {
         "warp_affine, DALI": (lambda x, m: fn.warp_affine(x, matrix=m, **shape), [image, affine]),
         "warp_perspective, DALI": (
             lambda x, m: fn.experimental.warp_perspective(x, m, **shape),
@@ -102,11 +109,9 @@ def _encoded(faces: Annotations, row: int) -> np.ndarray:
     return np.fromfile(faces.image_path(row), dtype=np.uint8)
 
 
-def _dali(
-    build: Callable, inputs: list[list], threads: int, on_gpu: bool, upload: bool = False
-) -> Run:
-    """Runs one batch of the graph `build(*inputs)`; the inputs go round and round."""
-    position = iter(range(0, 1 << 60, BATCH))
+def _dali(build: Graph, inputs: list[Any], threads: int, on_gpu: bool, upload: bool = False) -> Run:
+    """Runs one batch of `build(*inputs)`; each input is a list of samples, used cyclically."""
+    position = count(step=BATCH)
 
     def source() -> tuple[list, ...]:
         first = next(position)
@@ -114,10 +119,10 @@ def _dali(
 
     pipeline = Pipeline(batch_size=BATCH, num_threads=threads, device_id=0 if on_gpu else None)
     with pipeline:
-        parts = list(fn.external_source(source, num_outputs=len(inputs), batch=True))
+        nodes: list[Any] = list(fn.external_source(source, num_outputs=len(inputs), batch=True))
         if on_gpu and upload:
-            parts[0] = parts[0].gpu()
-        pipeline.set_outputs(build(*parts))
+            nodes[0] = nodes[0].gpu()
+        pipeline.set_outputs(build(*nodes))
     pipeline.build()
 
     def run() -> int:
@@ -128,10 +133,13 @@ def _dali(
 
 
 def _opencv(run: Callable[[int], object], threads: int) -> Run:
-    """Runs 256 calls on `threads` threads."""
+    """Runs `CALLS` calls on `threads` threads."""
     pool = ThreadPoolExecutor(threads)
 
-    def shares(first: int) -> int:
-        return sum(1 for i in range(first, 256, threads) if run(i) is not None)
+    def share(first: int) -> int:
+        calls = range(first, CALLS, threads)
+        for i in calls:
+            run(i)
+        return len(calls)
 
-    return lambda: sum(chain(pool.map(shares, range(threads))))
+    return lambda: sum(pool.map(share, range(threads)))

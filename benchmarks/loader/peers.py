@@ -1,9 +1,9 @@
 """What others do: a torch DataLoader whose workers crop and augment with OpenCV or albumentations.
 
-The OpenCV peer does the same work as ours: same crops and landmarks, in the same order, of draws
-that its workers make a batch at a time, as ours. Where ours shrinks before it warps, to keep fine
-detail from aliasing, so does the peer: `area` by averaging, `reduced` by decoding at a half or a
-quarter, `aliased` not at all, as most loaders do.
+The OpenCV loader does the same work as ours: the same crops and landmarks in the same order, from
+augmentations that its workers draw a batch at a time. Where ours shrinks an image before it warps
+it, to keep fine detail from aliasing, so does OpenCV's: `area` by averaging, `reduced` by decoding
+at a half or a quarter of the size, `aliased` not at all, as most loaders do.
 """
 
 import importlib
@@ -25,10 +25,14 @@ from sesame_hpc.data.loading.augment import Augmentation, draw_augmentation
 from sesame_hpc.data.loading.loader import decode_plan
 from sesame_hpc.data.rng import epoch_permutation
 
-__all__ = ["Work", "albumentations_loader", "eval_work", "opencv_loader", "train_work"]
+__all__ = ["EpochPlan", "albumentations_loader", "eval_plan", "opencv_loader", "train_plan"]
 
-Image = NDArray[np.uint8]
-HALF = 0.5
+Image = NDArray[Any]
+"""uint8 RGB."""
+
+Transform = Callable[..., dict[str, Any]]
+"""Of albumentations."""
+
 Shrinking = Literal["area", "reduced", "aliased"]
 REDUCED = {
     1.0: cv2.IMREAD_COLOR,
@@ -39,8 +43,9 @@ REDUCED = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """B samples: rows, what to decode of each, landmarks in the crop, draws (None: evaluation)."""
+class Samples:
+    """B samples: their rows, what to decode of each, landmarks in the crop [B, K, 2] as fractions
+    of its side, and augmentations (None: evaluation)."""
 
     faces: Annotations
     rows: NDArray[np.int64]
@@ -51,8 +56,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Work:
-    """An epoch's rows in order, and the (seed, stage) of what is drawn (None: nothing is)."""
+class EpochPlan:
+    """An epoch's rows in order, and the (seed, stage) that keys augmentations (None: none)."""
 
     faces: Annotations
     data: DataConfig
@@ -60,8 +65,8 @@ class Work:
     size: int
     stream: tuple[int, str] | None
 
-    def part(self, places: list[int]) -> Part:
-        """Samples at these places of the epoch, as `TrainLoader` and `EvalLoader` prepare them."""
+    def samples(self, places: list[int]) -> Samples:
+        """The samples at these places of the epoch, prepared as ours prepares them."""
         faces, rows, box = self.faces, self.rows[places], self.data.box
         drawn = None
         if self.stream is None:
@@ -84,29 +89,31 @@ class Work:
             landmarks = np.where(drawn.flip[:, None, None], mirrored, landmarks)
         window = decode_plan(faces, rows, matrices, self.size, None)
         found = torch.from_numpy(landmarks.astype(np.float32))
-        return Part(faces, rows, window, found, drawn, self.size)
+        return Samples(faces, rows, window, found, drawn, self.size)
 
 
-def train_work(faces: Annotations, data: DataConfig, size: int, seed: int, stage: str) -> Work:
+def train_plan(faces: Annotations, data: DataConfig, size: int, seed: int, stage: str) -> EpochPlan:
     """The first epoch of a `TrainLoader` with these arguments."""
-    return Work(faces, data, epoch_permutation(seed, stage, 0, len(faces)), size, (seed, stage))
+    return EpochPlan(
+        faces, data, epoch_permutation(seed, stage, 0, len(faces)), size, (seed, stage)
+    )
 
 
-def eval_work(faces: Annotations, data: DataConfig, size: int) -> Work:
-    """What an `EvalLoader` shows."""
-    return Work(faces, data, np.arange(len(faces)), size, None)
+def eval_plan(faces: Annotations, data: DataConfig, size: int) -> EpochPlan:
+    """The pass of an `EvalLoader` with these arguments."""
+    return EpochPlan(faces, data, np.arange(len(faces)), size, None)
 
 
 def opencv_loader(
-    work: Work, batch_size: int, workers: int, shrinking: Shrinking, pinned: bool = False
+    plan: EpochPlan, batch_size: int, workers: int, shrinking: Shrinking, pinned: bool = False
 ) -> DataLoader:
-    return _loader(_Crops(work, partial(_opencv_crop, shrinking)), batch_size, workers, pinned)
+    return _loader(_Crops(plan, partial(_opencv_crop, shrinking)), batch_size, workers, pinned)
 
 
-def albumentations_loader(work: Work, batch_size: int, workers: int) -> DataLoader:
+def albumentations_loader(plan: EpochPlan, batch_size: int, workers: int) -> DataLoader:
     """Raises ImportError where albumentations is not installed."""
-    change = _composed(importlib.import_module("albumentations"), work.size)
-    return _loader(_Crops(work, partial(_albumentations_crop, change)), batch_size, workers)
+    transform = _albumentations(importlib.import_module("albumentations"), plan.size)
+    return _loader(_Crops(plan, partial(_albumentations_crop, transform)), batch_size, workers)
 
 
 def _loader(dataset: Dataset, batch_size: int, workers: int, pinned: bool = False) -> DataLoader:
@@ -125,36 +132,36 @@ def _one_thread(worker: int) -> None:
 
 
 class _Crops(Dataset):
-    """(image, landmarks) of the samples at some places of the epoch; `crop` makes uint8 images."""
+    """(image, landmarks) of the samples at places of the epoch; `crop` makes uint8 images."""
 
-    def __init__(self, work: Work, crop: Callable[[Part, int], Image]) -> None:
-        self.work, self.crop = work, crop
+    def __init__(self, plan: EpochPlan, crop: Callable[[Samples, int], Image]) -> None:
+        self.plan, self.crop = plan, crop
 
     def __len__(self) -> int:
-        return len(self.work.rows)
+        return len(self.plan.rows)
 
     def __getitems__(self, places: list[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        part = self.work.part(places)
-        images = (self.crop(part, i).astype(np.float32) for i in range(len(places)))
+        samples = self.plan.samples(places)
+        images = (self.crop(samples, i).astype(np.float32) for i in range(len(places)))
         return [
             (torch.from_numpy(image / 255), points)
-            for image, points in zip(images, part.landmarks, strict=True)
+            for image, points in zip(images, samples.landmarks, strict=True)
         ]
 
 
-def _opencv_crop(shrinking: Shrinking, part: Part, i: int) -> Image:
-    crop = _warped(part, i, shrinking)
-    return crop if part.drawn is None else _appearance(crop, part.drawn, i)
+def _opencv_crop(shrinking: Shrinking, samples: Samples, i: int) -> Image:
+    crop = _warped(samples, i, shrinking)
+    return crop if samples.drawn is None else _appearance(crop, samples.drawn, i)
 
 
-def _albumentations_crop(change: Callable[..., dict[str, Any]], part: Part, i: int) -> Image:
-    """The crop by OpenCV, all the rest by albumentations' own draws, with the same chances."""
-    points = part.faces.landmarks[part.rows[i]]
-    return change(image=_warped(part, i, "aliased"), keypoints=points)["image"]
+def _albumentations_crop(transform: Transform, samples: Samples, i: int) -> Image:
+    """OpenCV's crop, which is augmented already at no extra cost, and albumentations on top."""
+    points = samples.faces.landmarks[samples.rows[i]]
+    return transform(image=_warped(samples, i, "aliased"), keypoints=points)["image"]
 
 
-def _composed(library: Any, size: int) -> Callable[..., dict[str, Any]]:
-    """Its turning and scaling, on a crop that is not turned; colour, JPEG, gray and occlusion."""
+def _albumentations(library: Any, size: int) -> Transform:
+    """The same augmentations with the same probabilities, drawn by albumentations."""
     return library.Compose(
         [
             library.HorizontalFlip(p=0.5),
@@ -173,41 +180,48 @@ def _composed(library: Any, size: int) -> Callable[..., dict[str, Any]]:
     )  # fmt: skip
 
 
-def _warped(part: Part, i: int, shrinking: Shrinking) -> Image:
-    """RGB [S, S, 3]; OpenCV counts from the centre of the first pixel, hence the halves."""
-    encoded = _encoded(part, i)
-    start, end = part.window.start[i], part.window.end[i]
-    matrix = part.window.matrix[i].astype(np.float64)
-    shrink = float(part.window.shrink[i])
+def _warped(samples: Samples, i: int, shrinking: Shrinking) -> Image:
+    """RGB [S, S, 3]. OpenCV's origin is the centre of the first pixel, ours its corner."""
+    encoded = _encoded(samples, i)
+    start, end = samples.window.start[i], samples.window.end[i]
+    matrix = samples.window.matrix[i].astype(np.float64)
+    shrink = float(samples.window.shrink[i])
     if shrinking == "reduced":
-        at = max(shrink, min(REDUCED))
-        region = cv2.imdecode(encoded, REDUCED[at])
-        matrix[:, :2] *= shrink / at
-        matrix[:, 2] -= matrix[:, :2] @ start[::-1] * at
+        scale = max(shrink, min(REDUCED))
+        region = _decoded(encoded, REDUCED[scale])
+        matrix[:, :2] *= shrink / scale
+        matrix[:, 2] -= matrix[:, :2] @ start[::-1] * scale
     else:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        image = _decoded(encoded, cv2.IMREAD_COLOR)
         region = image[start[0] : end[0], start[1] : end[1]]
         if shrink < 1 and shrinking == "aliased":
             matrix[:, :2] *= shrink
         elif shrink < 1:
             region = cv2.resize(region, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    matrix[:, 2] += matrix[:, :2] @ (HALF, HALF) - HALF
-    return cv2.cvtColor(cv2.warpAffine(region, matrix, (part.size,) * 2), cv2.COLOR_BGR2RGB)
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    return cv2.cvtColor(cv2.warpAffine(region, matrix, (samples.size,) * 2), cv2.COLOR_BGR2RGB)
 
 
 def _appearance(crop: Image, drawn: Augmentation, i: int) -> Image:
     if drawn.jpeg[i]:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(drawn.quality[i])]
         bgr = cv2.imencode(".jpg", crop[..., ::-1], quality)[1]
-        crop = cv2.cvtColor(cv2.imdecode(bgr, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        crop = cv2.cvtColor(_decoded(bgr, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     if drawn.occlude[i]:
         patch, (top, left) = drawn.patches[i], drawn.corners[i]
         crop[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
     return cv2.transform(crop, drawn.colour[i])
 
 
-def _encoded(part: Part, i: int) -> Image:
-    faces, row = part.faces, int(part.rows[i])
+def _decoded(encoded: Image, mode: int) -> Image:
+    image = cv2.imdecode(encoded, mode)
+    if image is None:
+        raise ValueError("OpenCV cannot decode an image of the data set; see `sesame data check`")
+    return image
+
+
+def _encoded(samples: Samples, i: int) -> Image:
+    faces, row = samples.faces, int(samples.rows[i])
     if faces.pack is not None:
         return faces.pack.encoded(int(faces.sample_ids[row]))
     return np.fromfile(faces.image_path(row), dtype=np.uint8)

@@ -1,9 +1,9 @@
-"""Whole runs at two revisions, by turns: `python benchmarks/training/before_after.py --base REV`.
+"""Time whole runs at two revisions, interleaved.
 
-Trains the CPU presets with the code of REV and with the present one, each in a process of its own,
-and compares seconds and NME: of each stage, and from start to end. `--epochs N` shortens every
-stage. The demo trains on synthetic faces, lfpw_small on `--data`, a folder of .pts files; without
-it, the demo alone. Rows are written as they come.
+Trains the CPU presets with the code of `--base` and with the present code, each in a process of its
+own, and compares seconds and NME: of each stage, and from start to end. The demo trains on
+synthetic faces, lfpw_small on `--data`, a folder of .pts files; without it, only the demo is run.
+Each row is written as soon as its run has finished.
 """
 
 import argparse
@@ -14,28 +14,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from paired import Machine, machine
-from table import Table
 
+from benchmarks.common.machine import Machine, machine
+from benchmarks.common.paths import RESULTS, ROOT
+from benchmarks.common.revision import unpack_revision
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
 from sesame_hpc.choices import STAGES
 from sesame_hpc.synth import synthesise
 
 __all__ = ["Row", "main"]
 
-ROOT = Path(__file__).resolve().parent.parent
 NOW = "now"
+TABLE = RESULTS / "before_after_cpu.csv"
 
 
 @dataclass(frozen=True)
 class Measured:
     preset: str
     revision: str
-    turn: int
+    round: int
     epochs: str
     settings: str
     seconds: float
@@ -49,16 +52,6 @@ class Measured:
 @dataclass(frozen=True)
 class Row(Machine, Measured):
     """One run; `seconds` from the process's start to its end. NME in percent, held-out."""
-
-
-def unpack(revision: str, folder: Path) -> Path:
-    """The tree of a revision, to run from."""
-    folder.mkdir()
-    archive = folder / "tree.tar"
-    command = ["git", "archive", "-o", str(archive), revision, "sesame_hpc", "kernels", "configs"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    subprocess.run(["tar", "-xf", str(archive), "-C", str(folder)], check=True)
-    return folder
 
 
 def run(tree: Path, preset: str, settings: list[str], output: Path) -> tuple[float, dict]:
@@ -82,27 +75,26 @@ def run(tree: Path, preset: str, settings: list[str], output: Path) -> tuple[flo
 
 
 def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
-    trees = {options.base: unpack(options.base, scratch / "base"), NOW: ROOT}
+    unpack_revision(options.base, scratch / "base", "sesame_hpc", "kernels", "configs")
+    trees = {options.base: scratch / "base", NOW: ROOT}
     faces = scratch / "faces"
-    synthesise(faces, train=2000, test=400, seed=0, size=128)
+    synthesise(faces, train=options.faces, test=400, seed=0, size=128)
     presets = {"demo": faces} | ({"lfpw_small": options.data} if options.data else {})
     shorter = [f"stages.{s}.epochs={options.epochs}" for s in STAGES] if options.epochs else []
     for preset in [each for each in presets if each in options.presets]:
-        for turn in range(options.turns):
-            order = list(trees) if turn % 2 == 0 else list(trees)[::-1]
+        for index in range(options.rounds):
+            order = list(trees) if index % 2 == 0 else list(trees)[::-1]
             for revision in order:
-                output = scratch / f"{preset}-{turn}-{revision}"
-                settings = [f"data.root={presets[preset]}", *shorter, *options.settings]
-                settings += options.now if revision == NOW else []
+                own = [*options.settings, *(options.now if revision == NOW else [])]
+                output = scratch / f"{preset}-{index}-{revision}"
+                settings = [f"data.root={presets[preset]}", *shorter, *own]
                 seconds, results = run(trees[revision], preset, settings, output)
                 yield Row(
                     preset=preset,
                     revision=revision,
-                    turn=turn,
+                    round=index,
                     epochs=str(options.epochs or "as in the preset"),
-                    settings=" ".join(
-                        [*options.settings, *(options.now if revision == NOW else [])]
-                    ),
+                    settings=" ".join(own),
                     seconds=round(seconds, 2),
                     **{f"{s}_s": round(results[s]["seconds"], 2) for s in STAGES},
                     preliminary_nme=round(results["preliminary"]["heldout"]["nme"], 4),
@@ -111,31 +103,32 @@ def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
                 )
 
 
-def print_ratios(rows: list[Row], base: str) -> None:
+def print_speedups(rows: Sequence[Row], base: str) -> None:
+    """The base's seconds over the present ones', as the median and the range over rounds."""
     for preset in dict.fromkeys(row.preset for row in rows):
-        turns: dict[int, dict[str, Row]] = {}
+        rounds: dict[int, dict[str, Row]] = {}
         for row in rows:
             if row.preset == preset:
-                turns.setdefault(row.turn, {})[row.revision] = row
-        pairs = [(pair[base], pair[NOW]) for pair in turns.values() if len(pair) == 2]
+                rounds.setdefault(row.round, {})[row.revision] = row
+        pairs = [(pair[base], pair[NOW]) for pair in rounds.values() if len(pair) == 2]
         for key in ("seconds", *(f"{stage}_s" for stage in STAGES)):
             ratios = [getattr(old, key) / getattr(new, key) for old, new in pairs]
             low, high = min(ratios), max(ratios)
             print(f"{preset} {key}: {statistics.median(ratios):.2f}x [{low:.2f}, {high:.2f}]")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser("benchmarks.training.before_after", __doc__)
     parser.add_argument("--base", required=True, help="the git revision to compare with")
     parser.add_argument("--data", type=Path, help="a folder of .pts files, for lfpw_small")
     parser.add_argument("--presets", nargs="+", default=["demo", "lfpw_small"])
-    parser.add_argument("--epochs", type=int, help="of every stage; default: the preset's")
-    parser.add_argument("--turns", type=int, default=3, help="runs of each revision")
-    parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
+    parser.add_argument("--epochs", type=int, help="per stage; default: the preset's")
+    parser.add_argument("--faces", type=int, default=2000, help="synthetic faces; default: 2000")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each revision; default: 3")
+    parser.add_argument("--settings", nargs="*", default=[], help="more settings, as for train")
     parser.add_argument("--now", nargs="*", default=[], help="settings of the present code alone")
-    default = Path(__file__).resolve().parent / "results/before_after_cpu.csv"
-    parser.add_argument("--csv", type=Path, default=default)
-    options = parser.parse_args()
+    parser.add_argument("--csv", type=Path, default=TABLE, help=f"default: results/{TABLE.name}")
+    options = parser.parse_args(arguments)
     if options.data:
         options.data = options.data.resolve()
     table, rows = Table(options.csv, Row), []
@@ -149,7 +142,7 @@ def main() -> None:
                 f"NME {row.preliminary_nme:.3f} %, {row.finetune_nme:.3f} %",
                 flush=True,
             )
-    print_ratios(rows, options.base)
+    print_speedups(rows, options.base)
 
 
 if __name__ == "__main__":

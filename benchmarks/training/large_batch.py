@@ -1,11 +1,12 @@
-"""NME over the global batch: `python benchmarks/training/large_batch.py --data DIR [--csv FILE]`.
+"""Measure how the NME depends on the global batch size.
 
-The preliminary stage of a preset at several batch sizes and seeds, with as many samples as the
-preset's batch sees (`--samples` for multiples of it). The rate grows with the batch (Goyal et al.,
-"Accurate, large minibatch SGD", 2017), or with its root (`--power 0.5`; Malladi et al., "On the
-SDEs and scaling rules for adaptive gradient algorithms", 2022), after a warm-up over a tenth of the
-steps. `--betas` gives batches above the preset's shorter memories, which that paper derives too.
-Rows are written as they come; what the file holds already is not run again.
+Trains the preliminary stage of a preset at several batch sizes and seeds, on as many samples as the
+preset's own batch size sees (`--samples` for multiples of it). The learning rate is proportional to
+the batch size (Goyal et al., "Accurate, large minibatch SGD", 2017) or to its square root
+(`--power 0.5`; Malladi et al., "On the SDEs and scaling rules for adaptive gradient algorithms",
+2022), after a warm-up over a tenth of the steps. `--betas` gives batches larger than the preset's
+the smaller betas of Adam that the latter paper derives. Each row is written as soon as its run has
+finished; runs that the file already has are skipped.
 """
 
 import argparse
@@ -14,23 +15,25 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from table import Table
-
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
 from sesame_hpc.config import find_config, load_config
 from sesame_hpc.data.formats.readers import read_annotations
-from sesame_hpc.process import set_process_defaults
 
-__all__ = ["main"]
+__all__ = ["Row", "main"]
 
 WARM_UP_SHARE = 0.1
+TABLE = RESULTS / "large_batch_cpu.csv"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run; NME in percent on the held-out faces, `samples` over those of the preset."""
+    """One run; NME in percent on the held-out faces, `samples` as a multiple of the preset's."""
 
     preset: str
     settings: str
@@ -52,7 +55,7 @@ class Row:
 
 
 def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
-    """The run's row, without what it will measure."""
+    """The row of a run that has not been measured yet: its NME and seconds are NaN."""
     config = load_config(find_config(options.preset), [f"data.root={options.data}"])
     stage = config.stages.preliminary
     faces = len(read_annotations(options.data, config.data.format)) - config.data.heldout
@@ -106,22 +109,20 @@ def run(options: argparse.Namespace, row: Row, folder: Path) -> Row:
     return Row(**asdict(row) | measured | {"seconds": round(result["seconds"], 1)})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser("benchmarks.training.large_batch", __doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="a data set of the preset's format"
+        "--data", type=Path, required=True, help="a data set in the preset's format"
     )
     parser.add_argument("--preset", default="lfpw_small")
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 64, 128, 256, 512])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--samples", type=float, default=1.0, help="multiple of the preset's")
-    parser.add_argument("--power", type=float, default=1.0, help="of the batch, in the rate")
-    parser.add_argument("--betas", type=float, nargs=2, help="Adam's, for the larger batches")
-    parser.add_argument("--settings", nargs="*", default=[], help="more settings, as of train")
-    here = Path(__file__).resolve().parent
-    parser.add_argument("--csv", type=Path, default=here / "results/large_batch_cpu.csv")
-    options = parser.parse_args()
-    set_process_defaults()
+    parser.add_argument("--samples", type=float, default=1.0, help="as a multiple of the preset's")
+    parser.add_argument("--power", type=float, default=1.0, help="of the batch size; default: 1")
+    parser.add_argument("--betas", type=float, nargs=2, help="of Adam, for larger batches")
+    parser.add_argument("--settings", nargs="*", default=[], help="more settings, as for train")
+    parser.add_argument("--csv", type=Path, default=TABLE, help=f"default: results/{TABLE.name}")
+    options = parser.parse_args(arguments)
     table = Table(options.csv, Row)
     for seed in options.seeds:
         for batch in options.batches:

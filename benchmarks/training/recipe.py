@@ -1,7 +1,7 @@
-"""The three stages whole: `python benchmarks/training/recipe.py --data DIR [--tiny]`.
+"""Measure all three stages of a preset on a data set.
 
-Trains a preset on the faces of `--data` as `sesame train` does, goes on where it was stopped, and
-writes NME per region and the stages' seconds; no images. Its run folder stays.
+Trains as `sesame train` does, resuming where it was stopped, and writes the NME per region and the
+stages' seconds; no images. The run folder stays.
 """
 
 import argparse
@@ -10,22 +10,23 @@ import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from paired import Machine, machine
-from steps import TINY
-from table import Table
 
+from benchmarks.common.machine import Machine, machine
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
+from benchmarks.training.steps import TINY
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import find_config
-from sesame_hpc.process import set_process_defaults
 
-__all__ = ["Row", "main"]
+__all__ = ["ALL", "Row", "main"]
 
-RESULTS = Path(__file__).resolve().parent / "results"
 ALL = "all points"
 
 
@@ -46,15 +47,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row(Machine, Measured):
-    """One region of a run: held-out NME in percent, its share of the masks (1 for all points).
+    """One region of a run: held-out NME in percent, and its share of the masks (1 for all points).
 
-    Rates are images/s between a stage's log records (the median), seconds those of whole stages,
-    validation and checkpoints with them.
+    Rates are images/s, the median over a stage's log records; seconds are those of whole stages,
+    with validation and checkpoints.
     """
 
 
 def train(options: argparse.Namespace) -> str:
-    """Trains, or continues, or ends as training did; the command without paths of this machine."""
+    """Train or resume, and exit as training does if it fails.
+
+    Returns the command, without the paths of this machine.
+    """
     epochs = 1 if options.tiny else options.epochs
     settings = [f"stages.{stage}.epochs={epochs}" for stage in STAGES]
     settings += [*(TINY if options.tiny else []), *options.settings]
@@ -76,11 +80,14 @@ def rows(command: str, folder: Path, device: torch.device) -> Iterator[Row]:
         (region, nme, last["regions"][region], summary["masking"][region])
         for region, nme in first["regions"].items()
     ]
+    times: dict[str, Any] = {
+        **{f"{stage}_s": round(summary["seconds"][stage], 1) for stage in STAGES},
+        **{f"{stage}_rate": round(rates[stage], 1) for stage in STAGES},
+    }
     for region, before, after, masked in figures:
         yield Row(
             command=command,
-            **{f"{stage}_s": round(summary["seconds"][stage], 1) for stage in STAGES},
-            **{f"{stage}_rate": round(rates[stage], 1) for stage in STAGES},
+            **times,
             region=region,
             preliminary_nme=round(before, 4),
             finetune_nme=round(after, 4),
@@ -98,23 +105,22 @@ def _rates(metrics: Path) -> dict[str, float]:
     return {stage: statistics.median(seen) for stage, seen in found.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser("benchmarks.training.recipe", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="a folder of images with .pts")
     parser.add_argument("--preset", default="wflw", help="default: wflw, the paper's network")
-    parser.add_argument("--epochs", type=int, default=100, help="of every stage")
+    parser.add_argument("--epochs", type=int, default=100, help="per stage; default: 100")
     default = ["data.format=pts", "data.heldout=105"]
     parser.add_argument("--settings", nargs="*", default=default, help=f"default: {default}")
     parser.add_argument("--output", type=Path, default=Path("runs/recipe"))
-    parser.add_argument("--tiny", action="store_true", help="a tiny network, one epoch a stage")
+    parser.add_argument("--tiny", action="store_true", help="a tiny network, one epoch per stage")
     parser.add_argument("--csv", type=Path, help="default: results/recipe_DEVICE.csv")
-    options = parser.parse_args()
-    set_process_defaults()
+    options = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     table = Table(options.csv or RESULTS / f"recipe_{device.type}.csv", Row)
     command = train(options)
     if command in {row.command for row in table.read()}:
-        parser.exit(message=f"the table has a run of: {command}\n")
+        parser.exit(message=f"the table already has a run of: {command}\n")
     for row in rows(command, options.output, device):
         table.append(row)
 

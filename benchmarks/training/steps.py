@@ -1,8 +1,9 @@
-"""Training steps that do the same work: the trainer's, a hand-written loop's, and a reference's."""
+"""Training steps that do the same work: the trainer's, a hand-written loop's, a reference's."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -24,11 +25,11 @@ from sesame_hpc.training.task import Task
 __all__ = ["TINY", "Step", "Steps"]
 
 TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
-"""Settings of the smallest network, with which a script is tried."""
+"""Settings of the smallest network, for trying out a script."""
 
 RECORD_EVERY = 20
 _SCHEDULE_STEPS = 100_000
-_ADAM = {"betas": (0.9, 0.999), "eps": 1e-7}
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-7}
 
 Step = Callable[[Batch], object]
 
@@ -44,7 +45,7 @@ class Steps:
     scheme: Scheme
 
     def fixed_batch(self) -> Batch:
-        """Random pixels and landmarks, as the loader would leave them."""
+        """Random pixels and landmarks, laid out as the loader's."""
         generator = torch.Generator().manual_seed(0)
         size, device = self.config.model.image_size, self.world.device
         images = torch.rand(self.batch, 3, size, size, generator=generator)
@@ -61,21 +62,21 @@ class Steps:
         return LandmarkNet(self.config.model, self.config.head, self.scheme.num_landmarks)
 
     def trainer(self, ema: float | None = None) -> Step:
-        """A step of the preliminary and finetune stages, as `Fit` takes it."""
+        """A step of the preliminary and finetune stages, as the training loop takes it."""
         engine = self._engine(self.network())
         task = CoordinateTask(engine.module, self.config.head, None, None, self.world)  # type: ignore[arg-type]
-        return self._as_fit(engine, task, ema)
+        return self._in_loop(engine, task, ema)
 
     def pretrain(self) -> Step:
-        """A step of the pretrain stage, masking and all, every region as probable."""
+        """A step of the pretrain stage with its masking, all regions equally probable."""
         engine = self._engine(ReconstructionNet(self.config.model, self.config.head))
         shares = dict.fromkeys(self.scheme.regions, 1.0)
         masker = Masker(shares, self.scheme, self.config.masking, 0)
         task = ReconstructionTask(engine.module, masker, None, None, self.world)  # type: ignore[arg-type]
-        return self._as_fit(engine, task, None)
+        return self._in_loop(engine, task, None)
 
     def plain(self) -> Step:
-        """The coordinate step by hand: channels-last, autocast, fused Adam and its schedule."""
+        """The coordinate step by hand: channels-last, autocast, fused Adam, its schedule."""
         network = self.network().to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         unit = compiled_unit(self.runtime, self.world.device)
         if unit is not None:
@@ -94,7 +95,7 @@ class Steps:
         return step
 
     def reference(self) -> Step:
-        """A loop as torchvision's reference scripts have it: fp32, default layout, loss.item()."""
+        """A step as in torchvision's reference scripts: fp32, default layout, loss.item()."""
         network = self.network().to(self.world.device)
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, **_ADAM)
 
@@ -113,8 +114,8 @@ class Steps:
         stage = StageConfig(batch_size=self.batch)
         return Engine(network, stage, self.runtime, self.world, _SCHEDULE_STEPS)
 
-    def _as_fit(self, engine: Engine, task: Task, ema: float | None) -> Step:
-        """Engine, loss, a record every so many steps, EMA if asked for."""
+    def _in_loop(self, engine: Engine, task: Task, ema: float | None) -> Step:
+        """Engine, loss, a record every `RECORD_EVERY` steps, EMA where `ema` is its decay."""
         average = ModelEMA(engine.module, ema) if ema else None
         window, taken = MetricsWindow(self.world, 1.0), 0
 

@@ -1,27 +1,34 @@
-"""Time training steps: `python benchmarks/training/train_step.py [--device cpu|cuda] [--tiny] [--csv FILE]`.
+"""Time training steps.
 
 The trainer's step (`ours`) against the same network in a hand-written loop (`plain`, with the same
-precision and compilation) and a loop as in torchvision's references (`reference`: fp32, eager). All
-take turns on the same batch in memory; ratios are to `plain`, round by round. On a GPU the paper's
-network with 1 to 8 stacks, most wanted cases first; on the CPU the presets that are made for it.
-Each row is written as soon as it is measured. `python benchmarks/training/report.py` makes STEP.md.
+precision and compilation) and in a loop as in torchvision's references (`reference`: fp32, eager).
+All run interleaved on the same batch in memory; ratios are to `plain`, round by round. On a GPU
+that is the paper's network with 1 to 8 stacks, the most important cases first; on a CPU the presets
+made for it. Each row is written as soon as it is measured.
+
+`python -m benchmarks.training.report` makes STEP.md of the tables of training.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sesame_hpc.process import set_process_defaults
 
-set_process_defaults()
+if __name__ == "__main__":
+    set_process_defaults()  # before torch is imported
 
 import torch
-from paired import Machine, Timing, machine, timed
-from steps import TINY, Step, Steps
-from table import Table
 
+from benchmarks.common.interleaved_timer import Timing, time_interleaved
+from benchmarks.common.machine import Machine, machine
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
+from benchmarks.training.steps import TINY, Step, Steps
 from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
 from sesame_hpc.data.loading.loader import Batch
 from sesame_hpc.distributed.world import World, connect
@@ -33,12 +40,11 @@ __all__ = ["Row", "main"]
 
 WARM_UP_CALLS = 3
 SCHEME = load_scheme("wflw98")
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed together. `compile` is what is compiled at a time, or none."""
+    """What is timed together; `compile` as in `runtime.compile`."""
 
     config: Config
     name: str
@@ -67,19 +73,21 @@ class Row(Machine, Timing, Measured):
 
 
 def cuda_cases(options: argparse.Namespace) -> Iterator[Case]:
-    """4 stacks at batch 64 in every way first, then stacks, then batches."""
+    """4 stacks at batch 64 in every precision and compilation, then other stacks and batches."""
     shapes = [(4, 64), *((stacks, 64) for stacks in options.stacks if stacks != 4)]
     shapes += [(4, batch) for batch in options.batches if batch != 64]
     for index, (stacks, batch) in enumerate(shapes):
         settings = ["data.root=.", f"model.stacks={stacks}", *(TINY if options.tiny else [])]
         config = load_config(find_config("paper"), settings)
-        ways = [(p, c) for p in ("bf16", "fp32") for c in options.compile]
-        for precision, compile in ways if index == 0 else [("bf16", "regions"), ("bf16", "none")]:
+        variants = [("bf16", "regions"), ("bf16", "none")]
+        if index == 0:
+            variants = [(p, c) for p in ("bf16", "fp32") for c in options.compile]
+        for precision, compile in variants:
             yield Case(config, "paper", batch, precision, compile)
 
 
 def cpu_cases(options: argparse.Namespace, device: torch.device) -> Iterator[Case]:
-    """Each preset in the precision that it takes on this machine, then in the other."""
+    """Each preset in the precision that it resolves to on this machine, then in fp32."""
     for preset in ("demo", "lfpw_small"):
         settings = ["data.root=.", *(TINY if options.tiny else [])]
         config = load_config(find_config(preset), settings)
@@ -91,24 +99,22 @@ def cpu_cases(options: argparse.Namespace, device: torch.device) -> Iterator[Cas
 
 
 def measure(case: Case, world: World, options: argparse.Namespace) -> Iterator[Row]:
-    runtime = RuntimeConfig(
-        device=world.device.type,  # type: ignore[arg-type]
-        precision=case.precision,  # type: ignore[arg-type]
-        compile=case.compile,  # type: ignore[arg-type]
-    )
+    settings = {"precision": case.precision, "compile": case.compile}
+    runtime = RuntimeConfig.model_validate({"device": world.device.type, **settings})
     device, maker = world.device, Steps(case.config, case.batch, runtime, world, SCHEME)
     makers: dict[str, Callable[[], Step]] = {"ours": maker.trainer, "plain": maker.plain}
     if case.compile == "none":
         makers["ours, EMA"] = lambda: maker.trainer(ema=0.999)
         makers["reference"] = maker.reference
     batch = maker.fixed_batch()
-    steps, firsts, peaks = {}, {}, {}
+    steps: dict[str, Callable[[], object]] = {}
+    firsts, peaks = {}, {}
     for name, make in makers.items():
         step = make()
         firsts[name], peaks[name] = _warm(step, batch, device)
-        steps[name] = lambda step=step: step(batch)
+        steps[name] = partial(step, batch)
     calls = options.calls or (10 if device.type == "cuda" else 1)
-    timings = timed(steps, "plain", device, options.seconds, calls)
+    timings = time_interleaved(steps, "plain", device, seconds=options.seconds, calls=calls)
     flops = training_flops(maker.network(), case.config.model.image_size)
     dtype = torch.bfloat16 if case.precision == "bf16" else torch.float32
     for name, timing in timings.items():
@@ -130,7 +136,7 @@ def measure(case: Case, world: World, options: argparse.Namespace) -> Iterator[R
 
 
 def _warm(step: Step, batch: Batch, device: torch.device) -> tuple[float, float | None]:
-    """Seconds of the first call, and GiB at the peak of the later ones (CUDA)."""
+    """Seconds of the first call, and the peak of memory in GiB during later ones (CUDA)."""
     start = time.perf_counter()
     step(batch)
     if device.type == "cuda":
@@ -153,19 +159,19 @@ def _line(row: Row) -> str:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser("benchmarks.training.train_step", __doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--stacks", type=int, nargs="+", default=[4, 1, 2, 8])
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 128, 32, 256, 16])
     units = ("none", "regions", "whole", "graphs")
     parser.add_argument("--compile", nargs="+", choices=units, help="default: what the device has")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each provider")
-    parser.add_argument("--calls", type=int, help="steps a turn; default: 10 on CUDA, else 1")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: all cores")
-    parser.add_argument("--tiny", action="store_true", help="a tiny network, to try the script")
+    parser.add_argument("--seconds", type=float, default=5.0, help="per provider; default: 5")
+    parser.add_argument("--calls", type=int, help="steps per sample; default: 10 on CUDA, else 1")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: one per core")
+    parser.add_argument("--tiny", action="store_true", help="a tiny network, to try out the script")
     parser.add_argument("--csv", type=Path, help="default: results/step_DEVICE.csv")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     on_cuda = options.device == "cuda"
     options.compile = options.compile or (units[1:] + units[:1] if on_cuda else units[:2])
     table = Table(options.csv or RESULTS / f"step_{options.device}.csv", Row)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import torch
-from harness import Case
-from peers import compiled, grid
 from sesame_kernels import linear_soft_argmax, soft_argmax
-from soft_argmax import eager as eager_soft_argmax
 from torch import Tensor
 from torch.nn import functional as F
+
+from benchmarks.kernels.case import Case
+from benchmarks.kernels.ops.soft_argmax import eager as eager_soft_argmax
+from benchmarks.kernels.peers import compiled, grid
 
 __all__ = ["cases"]
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from harness import Case
-from peers import compiled
 from sesame_kernels import noise_mask
 from torch import Tensor
+
+from benchmarks.kernels.case import Case
+from benchmarks.kernels.peers import compiled
 
 __all__ = ["cases"]
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from harness import Case
-from peers import compiled, copy_alone, grid, soft_argmax_peers, softmax_alone
 from sesame_kernels import soft_argmax
 from torch import Tensor
+
+from benchmarks.kernels.case import Case, Provider
+from benchmarks.kernels.peers import compiled, copy_alone, grid, soft_argmax_peers, softmax_alone
 
 __all__ = ["cases", "eager"]
 
@@ -14,14 +15,16 @@ __all__ = ["cases", "eager"]
 def eager(logits: Tensor) -> Tensor:
     """Products of the softmax with coordinate grids, as most code has it."""
     probability = logits.float().flatten(2).softmax(2)
-    centres = grid(*logits.shape[2:], logits.device, torch.float32)
+    height, width = logits.shape[2:]
+    centres = grid(height, width, logits.device, torch.float32)
     return torch.stack([(probability * axis).sum(2) for axis in centres.unbind(1)], 2)
 
 
 def matmul(logits: Tensor) -> Tensor:
     """One product of the softmax with the grid's two columns."""
     probability = logits.float().flatten(2).softmax(2)
-    return probability @ grid(*logits.shape[2:], logits.device, torch.float32)
+    height, width = logits.shape[2:]
+    return probability @ grid(height, width, logits.device, torch.float32)
 
 
 def cases(device: torch.device) -> Iterator[Case]:
@@ -31,7 +34,7 @@ def cases(device: torch.device) -> Iterator[Case]:
         for dtype in [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]:
             logits = torch.randn(size, device=device).to(dtype)
             peers = soft_argmax_peers()
-            providers = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
+            providers: dict[str, Provider] = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
             floors = {"copy alone": copy_alone, "softmax alone": softmax_alone}
             yield Case(
                 "soft_argmax",

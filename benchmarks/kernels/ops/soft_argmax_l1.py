@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import torch
-from harness import Case
-from peers import compiled
 from sesame_kernels import soft_argmax, soft_argmax_l1
-from soft_argmax import eager as eager_soft_argmax
 from torch import Tensor
+
+from benchmarks.kernels.case import Case
+from benchmarks.kernels.ops.soft_argmax import eager as eager_soft_argmax
+from benchmarks.kernels.peers import compiled
 
 __all__ = ["cases"]
 
