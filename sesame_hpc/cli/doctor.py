@@ -16,20 +16,22 @@ _STYLES = {Status.OK: "green", Status.NOTE: "yellow", Status.BROKEN: "bold red"}
 
 
 def doctor(
-    json: Annotated[Path | None, typer.Option(help="Write the findings to this file too.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the results to this JSON file.")
+    ] = None,
 ) -> None:
-    """What this machine and install can run, and what is missing. Exit code 1 if it is broken."""
+    """Check what this machine and installation can run. Exit code 1 if training cannot."""
     from rich.console import Console
 
     from sesame_hpc.cli.checks_machine import machine_checks
     from sesame_hpc.cli.checks_running import running_checks
 
     console = Console(highlight=False)
-    with console.status("looking, and running a training step"):
+    with console.status("checking the machine and running a training step"):
         checks = [*machine_checks(), *running_checks()]
     console.print(_table(checks))
     broken = [check.name for check in checks if check.status is Status.BROKEN]
-    console.print(f"broken: {', '.join(broken)}" if broken else "this install can train")
+    console.print(f"broken: {', '.join(broken)}" if broken else "this installation can train")
     if json is not None:
         _write(checks, json)
     if broken:

@@ -1,13 +1,14 @@
-"""The command line as a process: help, speed, errors."""
+"""The command line: help, completion, errors."""
 
 import subprocess
 import sys
-import time
 from typing import get_args
 
 import pytest
+from typer.testing import CliRunner
 
 from sesame_hpc.cli import choices
+from sesame_hpc.cli.main import app
 from sesame_hpc.config import STAGES
 from sesame_hpc.config.schema import BoxProtocol
 
@@ -23,13 +24,20 @@ def test_help_names_the_commands(sesame):
         assert f"│ {command} " in shown.stdout
 
 
-def test_help_is_quick(sesame):
-    def seconds() -> float:
-        start = time.perf_counter()
-        sesame("--help")
-        return time.perf_counter() - start
+COMMANDS = ((), ("train",), ("status",), ("data",), ("data", "check"), ("data", "pack"))
 
-    assert min(seconds() for _ in range(5)) < 0.4
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_short_option_shows_the_same_help(command):
+    short, long = (CliRunner().invoke(app, [*command, option]) for option in ("-h", "--help"))
+    assert short.exit_code == 0, short.output
+    assert short.output == long.output
+    assert "--help" in short.output
+
+
+def test_shells_can_complete_commands_and_options(sesame):
+    asked = {"_SESAME_COMPLETE": "complete_bash", "COMP_WORDS": "sesame e", "COMP_CWORD": "1"}
+    assert sesame(**asked).stdout.split() == ["eval", "export"]
 
 
 @pytest.mark.parametrize(
