@@ -5,18 +5,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUN ?= runs/demo
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-training lint clean
+.PHONY: help demo test bench bench-training lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
 	@echo "make test    the test suite"
+	@echo "make lint    ruff and mypy"
+	@echo "make docs    the documentation, strictly: site/index.html"
+	@echo "make images  the README's images, from the run RUN ($(RUN))"
 	@echo "make bench   tests and timings of the kernels, on the GPU if there is one: benchmarks/REPORT.md"
 	@echo "make bench-training  training steps and whole training, likewise: benchmarks/STEP.md;"
 	@echo "                     DATA=DIR also trains the paper's network, 100 epochs a stage, on .pts files"
-	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove .venv, builds and caches; runs/ stays"
 
 demo: $(STAMP)
@@ -42,20 +45,28 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
+	@echo "site/index.html"
+
+images: $(STAMP)
+	$(BIN)/python docs/generate/make_images.py "$(RUN)"
+	$(BIN)/python docs/generate/data_flow.py
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # The environment has pip once it is whole; the stamp is younger than the pins it was made from.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) > /dev/null || { \
-	  echo "$(PYTHON) not found: install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 1; }
+	  echo "$(PYTHON) not found: install Python 3.11 or newer, or name it: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; say make PYTHON=..." >&2; \
+	  echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed (make PYTHON=...)" >&2; \
 	  exit 1; }
 	@command -v $${CXX:-c++} > /dev/null || \
-	  echo "note: no C++ compiler here; the CPU does without, GPUs need one (apt-get install g++)" >&2
+	  echo "note: no C++ compiler found; CPUs do not need one, GPUs do (apt-get install g++)" >&2
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
-	  echo "no virtual environment: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	  echo "could not make a virtual environment: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -143,7 +143,8 @@ def masked_mse(
     The mean over B, C, H, W of (mask + outside_weight * (1 - mask)) * (target - prediction) ** 2.
 
     Args:
-        prediction, target: [B, C, H, W] of floating dtypes, which may differ.
+        prediction: [B, C, H, W] of a floating dtype.
+        target: [B, C, H, W] of a floating dtype, which may be another.
         mask: [B, 1, H, W], floating, in [0, 1].
         outside_weight: the weight where the mask is 0.
 
@@ -193,7 +194,8 @@ def noise_mask(
         counts: [B] integers; the first counts[b] anchors of sample b are valid.
         seed: in [0, 2^63).
         sample_ids: [B] integers, int64 at most.
-        noise_mean, noise_std: of the noise, in units of the images.
+        noise_mean: the mean of the noise, in units of the images.
+        noise_std: its standard deviation, in the same units.
 
     Returns:
         (masked images in the images' dtype; lambda [B, 1, H, W], float32, or float64 for float64).

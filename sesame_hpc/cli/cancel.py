@@ -11,13 +11,15 @@ __all__ = ["cancel"]
 
 
 def cancel(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a sweep's.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run or sweep folder.")],
     stage: Annotated[
         Job | None,
-        typer.Option(metavar="STAGE", help="Only this stage, and those that wait for it."),
+        typer.Option(
+            metavar="STAGE", help="Cancel only this stage and the stages that depend on it."
+        ),
     ] = None,
 ) -> None:
-    """End the queued and running jobs of a run. What it has saved stays; submit again to go on."""
+    """Cancel the queued and running jobs of a run. Checkpoints stay; submit again to resume."""
     from sesame_hpc.launch.cancel import cancel_jobs
     from sesame_hpc.launch.status import run_folders
 

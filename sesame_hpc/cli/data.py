@@ -11,7 +11,9 @@ from sesame_hpc.cli.data_show import show
 
 __all__ = ["data_app", "synthesise_with_bar"]
 
-data_app = typer.Typer(help="Make, check and look at data sets.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Check, view, convert, pack and render data sets.", no_args_is_help=True
+)
 data_app.command()(check)
 data_app.command()(export)
 data_app.command()(show)
@@ -44,12 +46,14 @@ def synthesise_with_bar(
 @data_app.command()
 def synth(
     out: Annotated[Path, typer.Option(help="The folder to write, in the layout of WFLW.")],
-    train: Annotated[int, typer.Option(help="Training faces.", min=1)],
-    test: Annotated[int, typer.Option(help="Test faces.", min=0)],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
+    train: Annotated[int, typer.Option(help="Number of training faces.", min=1)],
+    test: Annotated[int, typer.Option(help="Number of test faces.", min=0)],
+    seed: Annotated[
+        int, typer.Option(help="Random seed; the same seed gives the same bytes.", min=0)
+    ] = 0,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64)] = 256,
     workers: Annotated[
-        int | None, typer.Option(help="Processes. Default: one a core.", min=1)
+        int | None, typer.Option(help="Number of processes. Default: one per core.", min=1)
     ] = None,
 ) -> None:
     """Render synthetic faces with 98 landmarks."""

@@ -30,27 +30,30 @@ def check(
     ] = None,
     scheme: SchemeName = None,
     json: Annotated[
-        Path | None, typer.Option("--json", help="Write all findings to this file.")
+        Path | None, typer.Option("--json", help="Write every finding to this JSON file.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Notes count as findings.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 for notes as well.")
+    ] = False,
     images: Annotated[
-        bool, typer.Option("--images/--no-images", help="Look into the image files.")
+        bool, typer.Option("--images/--no-images", help="Read the image files.")
     ] = True,
     box: Annotated[
         BoxProtocol | None,
-        typer.Option(help="What crops are cut around. Default: square, or as packed."),
+        typer.Option(help="The box protocol of the crops. Default: square, or that of the pack."),
     ] = None,
     crop_scale: Annotated[
         float | None,
         typer.Option(
-            help="Side of the crop over the box's longer side. Default: 1.2, or as packed.",
+            help="Side of the crop as a multiple of the box's longer side. "
+            "Default: 1.2, or that of the pack.",
             min=0.01,
         ),
     ] = None,
 ) -> None:
-    """Check annotations and images, naming each fault by file and line.
+    """Check annotations and images, and name each problem by file and line.
 
-    Exit code 0: clean. 1: errors or warnings (--strict: or notes). 2: no face can be read.
+    Exit codes: 0 clean, 1 errors or warnings (with --strict also notes), 2 no readable face.
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -14,15 +14,15 @@ __all__ = ["export"]
 
 def export(
     root: Root,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
     to: Annotated[FileFormat, typer.Option(help="The format to write.")],
     format: Annotated[
-        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+        FileFormat | None, typer.Option(help="The data set's format. Default: detected.")
     ] = None,
     scheme: SchemeName = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking.")] = False,
 ) -> None:
-    """Write annotations in another format, with links to the images."""
+    """Convert a data set to another format, with links to its images."""
     from sesame_hpc.data.formats.export import export_annotations, left_out
     from sesame_hpc.data.formats.readers import detect_file_format
     from sesame_hpc.schemes import load_scheme

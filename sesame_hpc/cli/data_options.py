@@ -10,5 +10,5 @@ __all__ = ["Root", "SchemeName"]
 Root = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
 SchemeName = Annotated[
     str | None,
-    typer.Option(help="A landmark scheme's name or YAML file. Default: the format's."),
+    typer.Option(help="Name or YAML file of the landmark scheme. Default: that of the format."),
 ]

@@ -23,24 +23,34 @@ def show(
     format: Annotated[
         DataFormat | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
-    split: Annotated[Split, typer.Option(help="The part to draw from.")] = "train",
+    split: Annotated[Split, typer.Option(help="The part to draw faces from.")] = "train",
     scheme: SchemeName = None,
     out: Annotated[Path, typer.Option(help="The image to write.")] = Path("faces.png"),
     count: Annotated[
         int | None,
-        typer.Option(help=f"Faces. Default: {_FACES}, or {_FACES_IN_ROWS} in rows.", min=1),
+        typer.Option(
+            help=f"Number of faces. Default: {_FACES}, or {_FACES_IN_ROWS} with one row per face.",
+            min=1,
+        ),
     ] = None,
     augment: Annotated[
-        bool, typer.Option("--augment", help="A row a face: each augmentation before and after.")
+        bool, typer.Option("--augment", help="Draw one row per face: each augmentation on its own.")
     ] = False,
     masked: Annotated[
-        bool, typer.Option("--masked", help="A row a face: masked inputs of the pretrain stage.")
+        bool,
+        typer.Option(
+            "--masked", help="Draw one row per face: masked inputs of the pretrain stage."
+        ),
     ] = False,
     masking: Annotated[
         Path | None,
-        typer.Option(help="With --masked: a run's masking.json. Default: all regions alike."),
+        typer.Option(
+            help="With --masked: a run's masking.json. Default: every region equally likely."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of augmentations and masks.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the augmentations and masks.", min=0)
+    ] = 0,
 ) -> None:
     """Draw faces with their landmarks and boxes on one sheet."""
     import numpy as np
@@ -49,7 +59,7 @@ def show(
     from sesame_hpc.schemes import load_scheme
 
     if (augment and masked) or (masking is not None and not masked):
-        raise ValueError("--augment and --masked are two sheets, and --masking belongs to --masked")
+        raise ValueError("--augment and --masked exclude each other, and --masking needs --masked")
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_format(root, loaded)
     faces = read_annotations(root, source, split, loaded)

@@ -11,21 +11,23 @@ __all__ = ["demo"]
 
 
 def demo(
-    config: Annotated[str, typer.Option(help="A YAML file, or a preset's name.")] = "demo",
+    config: Annotated[str, typer.Option(help="A YAML file or the name of a preset.")] = "demo",
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings over the file's."),
+        typer.Argument(
+            metavar="KEY=VALUE", help="Settings that override the file, such as model.width=64."
+        ),
     ] = None,
-    train: Annotated[int, typer.Option(help="Synthetic training faces.", min=1)] = 2000,
-    test: Annotated[int, typer.Option(help="Synthetic test faces.", min=1)] = 400,
+    train: Annotated[int, typer.Option(help="Number of synthetic training faces.", min=1)] = 2000,
+    test: Annotated[int, typer.Option(help="Number of synthetic test faces.", min=1)] = 400,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64)] = 128,
 ) -> None:
-    """Make synthetic faces if there are none, and train all three stages on them."""
+    """Render synthetic faces, unless they are there already, and train all three stages on them."""
     from sesame_hpc.config import find_config, load_config
 
     loaded = load_config(find_config(config), overrides or ())
     if loaded.data.format != "wflw":
-        raise ValueError("data.format: the demo's faces are in the format wflw")
+        raise ValueError("data.format: must be wflw, the format of the demo's faces")
 
     from sesame_hpc.cli.data import synthesise_with_bar
     from sesame_hpc.distributed.interruption import exit_when_saved
@@ -50,4 +52,4 @@ def _where_things_lie(config: "Config") -> str:
     }
     listing = [f"  {name:<12} {path}" for name, path in lines.items()]
     evaluate = f"sesame eval {config.output} --data {config.data.root}"
-    return "\n".join(["", "What the demo left:", *listing, f"  next         {evaluate}"])
+    return "\n".join(["", "What the demo wrote:", *listing, f"  next         {evaluate}"])

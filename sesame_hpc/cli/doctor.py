@@ -16,9 +16,11 @@ _STYLES = {Status.OK: "green", Status.NOTE: "yellow", Status.BROKEN: "bold red"}
 
 
 def doctor(
-    json: Annotated[Path | None, typer.Option(help="Write the findings to this file too.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the results to this JSON file.")
+    ] = None,
 ) -> None:
-    """What this machine and install can run, and what is missing. Exit code 1 if it is broken."""
+    """Check what this machine and installation can run. Exit code 1 if training cannot."""
     from rich.console import Console
 
     from sesame_hpc.cli.doctor_machine import machine_diagnoses

@@ -19,7 +19,9 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Instead of RUN: an npz or CSV file of predictions in pixels."),
+        typer.Option(
+            help="Evaluate this npz or CSV file of predictions, in pixels, instead of RUN."
+        ),
     ] = None,
     format: Annotated[
         DataFormat | None, typer.Option(help="The data set's format. Default: the run's, or wflw.")
@@ -27,7 +29,7 @@ def evaluate(
     split: Annotated[
         Part | None,
         typer.Option(
-            help="The part to evaluate on; heldout: those faces of train that RUN kept aside. "
+            help="The part to evaluate on; heldout is the training faces that RUN kept aside. "
             "Default: test if there is one, else train."
         ),
     ] = None,
@@ -35,18 +37,26 @@ def evaluate(
         "finetune"
     ),
     scheme: Annotated[
-        str | None, typer.Option(help="With --predictions: the scheme. Default: the format's.")
+        str | None,
+        typer.Option(help="With --predictions: the landmark scheme. Default: that of the format."),
     ] = None,
     flip: Annotated[
-        bool, typer.Option("--flip", help="A row more: averaged with the mirrored crop.")
+        bool,
+        typer.Option(
+            "--flip", help="Add a row for the flip test: the average with the mirrored crop."
+        ),
     ] = False,
     compare: Annotated[
-        Path | None, typer.Option(help="A second run: paired differences with intervals.")
+        Path | None, typer.Option(help="A second run, for paired differences with intervals.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file too.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write them to this CSV file too.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this JSON file.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this CSV file.")
+    ] = None,
 ) -> None:
-    """NME, failure rates and AUC on a data set, per facial region, with 95 % intervals."""
+    """Report NME, failure rates and AUC on a data set, per facial region, with 95 % intervals."""
     if (run is None) == (predictions is None):
         raise ValueError("give either RUN or --predictions FILE")
 

@@ -12,12 +12,12 @@ __all__ = ["export"]
 
 def export(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder, as `sesame train` leaves it.")
+        Path, typer.Argument(metavar="RUN", help="A run folder written by `sesame train`.")
     ],
-    to: Annotated[ExportFormat, typer.Option(help="The form of the model.")],
+    to: Annotated[ExportFormat, typer.Option(help="The format of the model.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The folder to write to. Default: in RUN, export, export-ema, ..."),
+        typer.Option(help="The folder to write to. Default: export, export-ema, ... in RUN."),
     ] = None,
     stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to take.")] = (
         "finetune"
@@ -26,16 +26,19 @@ def export(
         Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")
     ] = "last",
     flip: Annotated[
-        bool, typer.Option("--flip", help="A model that averages with the mirrored crop.")
+        bool, typer.Option("--flip", help="Export a model that averages with the mirrored crop.")
     ] = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="onnx: also an 8-bit model, with its cost in NME.")
+        bool,
+        typer.Option(
+            "--int8", help="With --to onnx: also write an 8-bit model and measure its cost in NME."
+        ),
     ] = False,
     data: Annotated[
-        Path | None, typer.Option(help="The run's data set, where it is not in its place any more.")
+        Path | None, typer.Option(help="The run's data set, if it has moved since training.")
     ] = None,
 ) -> None:
-    """A run's network as a model to use elsewhere, with its card; checked against PyTorch."""
+    """Export a run's network, with a model card; the result is checked against PyTorch."""
     from sesame_hpc.inference.export import export_run
     from sesame_hpc.inference.variant import Variant
 

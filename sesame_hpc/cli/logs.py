@@ -14,14 +14,14 @@ def logs(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with jobs.")],
     stage: Annotated[
         Job | None,
-        typer.Option(metavar="STAGE", help="Default: the latest that has begun."),
+        typer.Option(metavar="STAGE", help="The stage. Default: the latest one that has started."),
     ] = None,
-    rank: Annotated[int, typer.Option(help="Whose log.", min=0)] = 0,
+    rank: Annotated[int, typer.Option(help="The rank whose log to show.", min=0)] = 0,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+        bool, typer.Option("--follow", "-f", help="Keep printing until the job ends.")
     ] = False,
 ) -> None:
-    """What a job of the run has written, over all its restarts."""
+    """Print the log of one of the run's jobs, across all its restarts."""
     from sesame_hpc.launch.logs import find_log
     from sesame_hpc.launch.logs import follow as read_on
 
@@ -36,4 +36,4 @@ def logs(
     elif log.path.exists():
         typer.echo(log.path.read_text(encoding="utf-8", errors="replace"), nl=False)
     else:
-        typer.echo("# nothing yet: the job has not begun to write", err=True)
+        typer.echo("# nothing yet: the job has not written anything", err=True)

@@ -1,4 +1,4 @@
-"""The `sesame` command. Subcommands import what is heavy only when they run: help is quick."""
+"""The `sesame` command. Subcommands import heavy packages only when they run."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ app = typer.Typer(
     name="sesame",
     help="Train facial landmark detectors in three stages, on a laptop or a cluster.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command()(train)
@@ -67,12 +67,12 @@ def _global_options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
     traceback: Annotated[
         bool,
-        typer.Option(_TRACEBACK, help="Errors with their traceback (also SESAME_TRACEBACK=1)."),
+        typer.Option(_TRACEBACK, help="Show the traceback of errors (or set SESAME_TRACEBACK=1)."),
     ] = False,
 ) -> None:
     """Options of every subcommand; `main` has taken --traceback out, wherever it stood."""

@@ -20,34 +20,36 @@ def pack(
     root: Root,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
     format: Annotated[
-        FileFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+        FileFormat | None, typer.Option(help="The data set's format. Default: detected.")
     ] = None,
     scheme: SchemeName = None,
     size: Annotated[
         int | None,
         typer.Option(
-            help="Crop around each face and shrink for training at this image_size, as JPEG. "
-            "Default: the original files, nothing lost.",
+            help="Store JPEG crops that suffice to train at this image_size. "
+            "Default: the original files, without loss.",
             min=1,
         ),
     ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
-            help="With --size: side of what is kept over the longer side of the box. "
-            "Default: all that the config's augmentation can ask for."
+            help="With --size: side of the stored crop as a multiple of the box's longer side. "
+            "Default: everything that the config's augmentation can need."
         ),
     ] = None,
-    quality: Annotated[int, typer.Option(help="With --size: of JPEG.", min=1, max=100)] = 95,
+    quality: Annotated[int, typer.Option(help="With --size: JPEG quality.", min=1, max=100)] = 95,
     config: Annotated[
         str | None,
-        typer.Option(help="Config or preset whose data.box and data.augment to pack for."),
+        typer.Option(
+            help="The config or preset whose data.box and data.augment the crops must serve."
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Threads. Default: one a core.", min=1)
+        int | None, typer.Option(help="Number of threads. Default: one per core.", min=1)
     ] = None,
 ) -> None:
-    """Pack a data set into a few large files. Run again to go on where it was stopped."""
+    """Pack a data set into a few large files. Run the same command again to resume."""
     from sesame_hpc.data.pack import PackSettings
 
     chosen = {} if config is None else _box_and_augment(config, root)

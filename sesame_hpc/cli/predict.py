@@ -13,10 +13,10 @@ __all__ = ["predict"]
 def predict(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A run folder, an exported folder or a .onnx file."),
+        typer.Argument(metavar="MODEL", help="A run folder, an exported folder or an .onnx file."),
     ],
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Images, folders of them, videos.")
+        list[Path], typer.Argument(metavar="INPUT...", help="Images, folders of images, or videos.")
     ],
     boxes: Annotated[
         Path | None,
@@ -32,9 +32,15 @@ def predict(
         Path | None, typer.Option(help="YuNet's ONNX file. Default: $SESAME_YUNET.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("predictions"),
-    format: Annotated[OutputFormat, typer.Option(help="The form of the landmarks.")] = "json",
-    draw: Annotated[bool, typer.Option(help="Also write images with the landmarks.")] = True,
-    smooth: Annotated[bool, typer.Option(help="Steady the landmarks of videos.")] = False,
+    format: Annotated[
+        OutputFormat, typer.Option(help="The format of the landmarks file.")
+    ] = "json",
+    draw: Annotated[
+        bool, typer.Option(help="Also write images with the landmarks drawn in.")
+    ] = True,
+    smooth: Annotated[
+        bool, typer.Option(help="Smooth the landmarks over the frames of a video.")
+    ] = False,
     stage: Annotated[
         CoordinateStage, typer.Option(help="The stage whose weights to take from a run folder.")
     ] = "finetune",
@@ -42,16 +48,16 @@ def predict(
         Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")
     ] = "last",
     flip: Annotated[
-        bool, typer.Option("--flip", help="Average with the mirrored crop: twice the work.")
+        bool, typer.Option("--flip", help="Average with the mirrored crop, at twice the cost.")
     ] = False,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Faces at a time.", min=1)] = 32,
+    device: Annotated[Device, typer.Option(help="The device to run the network on.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Faces per batch.", min=1)] = 32,
 ) -> None:
-    """Landmarks of your images and videos, in pixels, each with a confidence."""
+    """Find landmarks in your images and videos, in pixels, each with a confidence."""
     if boxes is not None and detector is not None:
-        raise ValueError("--boxes and --detector: take one of them")
+        raise ValueError("--boxes and --detector exclude each other: give one of them")
     if detector_weights is not None and detector is None:
-        raise ValueError("--detector-weights: needs --detector yunet")
+        raise ValueError("--detector-weights needs --detector yunet")
 
     from sesame_hpc.inference.boxes import read_boxes
     from sesame_hpc.inference.detector import YuNet

@@ -10,17 +10,17 @@ __all__ = ["report"]
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder, as `sesame train` leaves it.")
+        Path, typer.Argument(metavar="RUN", help="A run folder written by `sesame train`.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The page's file. Default: report.html in the run folder.")
+        Path | None, typer.Option(help="The file to write. Default: report.html in the run folder.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The data set's folder, where it has moved since.")
+        Path | None, typer.Option(help="The data set's folder, if it has moved since training.")
     ] = None,
     open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
-    """One HTML page of a run, finished or not: its figures, images, curves and settings."""
+    """Write one HTML page about a run, finished or not: figures, images, curves and settings."""
     from sesame_hpc.report import write_report
     from sesame_hpc.run.folder import RunFolder
 

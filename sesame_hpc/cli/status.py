@@ -21,26 +21,26 @@ def status(
     run: Annotated[
         Path | None,
         typer.Argument(
-            metavar="RUN", help=f"A run or sweep folder. Default: those in ./{_RUNS} with jobs."
+            metavar="RUN", help=f"A run or sweep folder. Default: every run with jobs in ./{_RUNS}."
         ),
     ] = None,
     watch: Annotated[
         bool | None,
         typer.Option(
             "--watch/--once",
-            help="Look again every few seconds. Default: on a terminal, while jobs are active.",
+            help="Refresh every few seconds. Default: watch on a terminal while jobs are active.",
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """The jobs of a run: states, nodes, restarts, how far each stage is, and what went wrong."""
+    """Show the jobs of a run: state, node, restarts, progress of each stage, and errors."""
     from sesame_hpc.launch.status import find_runs, run_folders, status_of
 
     root = run or _RUNS
     folders = run_folders(run) if run else find_runs(root)
     if not folders:
-        raise FileNotFoundError(f"no run with jobs in ./{_RUNS}; say sesame status RUN")
+        raise FileNotFoundError(f"no run with jobs in ./{_RUNS}; name one: sesame status RUN")
     statuses = status_of(folders)
     if json:
         _print_json(statuses)

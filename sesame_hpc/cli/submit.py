@@ -15,45 +15,58 @@ __all__ = ["submit"]
 
 def submit(
     config: Annotated[
-        str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped preset.")
+        str, typer.Argument(metavar="CONFIG", help="A YAML file or the name of a preset.")
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings over the file's: model.width=64"),
+        typer.Argument(
+            metavar="KEY=VALUE", help="Settings that override the file, such as model.width=64."
+        ),
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="The cluster profile. Default: SESAME_PROFILE.",
+            help="The cluster profile. Default: $SESAME_PROFILE.",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the sbatch scripts; submit and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the sbatch scripts without submitting or writing anything."
+        ),
     ] = False,
     local: Annotated[
-        bool, typer.Option("--local", help="The same chain on this machine, in the background.")
+        bool, typer.Option("--local", help="Run the same chain on this machine, in the background.")
     ] = False,
     stage: Annotated[
         Job | None,
-        typer.Option(metavar="STAGE", help="Only preliminary, pretrain, finetune or report."),
+        typer.Option(
+            metavar="STAGE", help="Submit one job only: preliminary, pretrain, finetune or report."
+        ),
     ] = None,
     from_stage: Annotated[
-        Job | None, typer.Option(metavar="STAGE", help="This stage and those after it.")
+        Job | None, typer.Option(metavar="STAGE", help="Submit this stage and the stages after it.")
     ] = None,
     array: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=A,B,..", help="A run for each value; several give all pairs."),
+        typer.Option(
+            metavar="KEY=A,B,..",
+            help="One run per value; repeat the option to run every combination.",
+        ),
     ] = None,
     parallel: Annotated[
-        int | None, typer.Option(help="With --array: runs at once. Default: the profile's.", min=1)
+        int | None,
+        typer.Option(help="With --array: runs at the same time. Default: from the profile.", min=1),
     ] = None,
 ) -> None:
-    """Send the stages, the evaluation and the report to SLURM, each after the one before."""
+    """Submit the three stages and the report to SLURM as a chain of dependent jobs."""
     if parallel and (local or not array):
-        raise ValueError("--parallel is for --array on SLURM; --local runs one point at a time")
+        raise ValueError("--parallel needs --array on SLURM; --local runs one point at a time")
     if local and dry_run:
-        raise ValueError("--dry-run prints what SLURM would get; --local sends it nothing")
+        raise ValueError(
+            "--dry-run prints what would be sent to SLURM, and --local sends it nothing"
+        )
 
     from sesame_hpc.launch.plan import make_plan
     from sesame_hpc.launch.profile import load_profile
@@ -61,7 +74,7 @@ def submit(
     name, site = load_profile(profile, required=not local)
     plan = make_plan(config, overrides or (), array or (), stage, from_stage)
     if not plan.jobs:
-        typer.echo(f"Nothing to submit: {plan.output} has finished all of it.")
+        typer.echo(f"Nothing to submit: {plan.output} has already finished everything.")
     elif dry_run:
         _print_scripts(plan, site, parallel)
     elif local:
@@ -90,9 +103,9 @@ def _start_here(plan: "Plan", name: str | None, site: "Profile") -> None:
     from sesame_hpc.launch.local_chain import start_chain
 
     process = start_chain(plan, name, site)
-    typer.echo(f"{', '.join(plan.jobs)}: in the background, process {process}")
+    typer.echo(f"{', '.join(plan.jobs)}: running in the background as process {process}")
     _say_how_to_follow(plan)
 
 
 def _say_how_to_follow(plan: "Plan") -> None:
-    typer.echo(f"follow it: sesame status {plan.output}")
+    typer.echo(f"to follow it: sesame status {plan.output}")

@@ -12,21 +12,25 @@ __all__ = ["train"]
 
 def train(
     config: Annotated[
-        str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped preset.")
+        str, typer.Argument(metavar="CONFIG", help="A YAML file or the name of a preset.")
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings over the file's: model.width=64"),
+        typer.Argument(
+            metavar="KEY=VALUE", help="Settings that override the file, such as model.width=64."
+        ),
     ] = None,
     stage: Annotated[
         Stage | None,
-        typer.Option(metavar="STAGE", help="Only preliminary, pretrain or finetune."),
+        typer.Option(
+            metavar="STAGE", help="Run one stage only: preliminary, pretrain or finetune."
+        ),
     ] = None,
 ) -> None:
-    """Train all three stages on this machine. The same command again goes on where it stopped.
+    """Train all three stages on this machine. Run the same command again to resume.
 
-    Started by srun or torchrun, each process is a rank. SIGUSR2 and SIGTERM save after the step;
-    then the job is requeued, or the exit code is 75.
+    Under srun or torchrun each process is one rank. On SIGUSR2 or SIGTERM the run saves a
+    checkpoint after the current step; the job is then requeued or exits with code 75.
     """
     from sesame_hpc.config import find_config, load_config
 

@@ -1,9 +1,12 @@
-"""The command line as a process: help, what it imports, errors."""
+"""The command line: help, completion, errors."""
 
 import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from sesame_hpc.cli.main import app
 
 HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
 
@@ -15,6 +18,22 @@ def test_help_names_the_commands(sesame):
     commands += ("submit", "status", "logs", "cancel")
     for command in commands:
         assert f"│ {command} " in shown.stdout
+
+
+COMMANDS = ((), ("train",), ("status",), ("data",), ("data", "check"), ("data", "pack"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_short_option_shows_the_same_help(command):
+    short, long = (CliRunner().invoke(app, [*command, option]) for option in ("-h", "--help"))
+    assert short.exit_code == 0, short.output
+    assert short.output == long.output
+    assert "--help" in short.output
+
+
+def test_shells_can_complete_commands_and_options(sesame):
+    asked = {"_SESAME_COMPLETE": "complete_bash", "COMP_WORDS": "sesame e", "COMP_CWORD": "1"}
+    assert sesame(**asked).stdout.split() == ["eval", "export"]
 
 
 @pytest.mark.parametrize(
