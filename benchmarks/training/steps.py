@@ -64,7 +64,8 @@ class Steps:
     def trainer(self, ema: float | None = None) -> Step:
         """A step of the preliminary and finetune stages, as the training loop takes it."""
         engine = self._engine(self.network())
-        task = CoordinateTask(engine.module, self.config.head, None, None, self.world)  # type: ignore[arg-type]
+        config = self.config
+        task = CoordinateTask(engine.module, config.head, config.loss, None, None, self.world)  # type: ignore[arg-type]
         return self._in_loop(engine, task, ema)
 
     def pretrain(self) -> Step:

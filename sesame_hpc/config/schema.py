@@ -36,6 +36,7 @@ __all__ = [
     "DataConfig",
     "HeadConfig",
     "LogConfig",
+    "LossConfig",
     "MaskingConfig",
     "ModelConfig",
     "PretrainConfig",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Width = Annotated[int, Field(ge=8, multiple_of=4)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 Positive = Annotated[float, Field(gt=0.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -100,7 +102,9 @@ class DataConfig(Strict):
     the format (wflw: wflw98, pts: ibug68; coco and csv have none; a pack contains its own).
     `heldout` is the number of training faces kept for validation; faces of one image stay together,
     or (`heldout_group` look_alike) faces of all images of the same photograph. `threads` are DALI's
-    CPU threads; as many more read files and, without a GPU, as many more make crops. An image that
+    CPU threads; as many more read files and, without a GPU, as many more make crops. `cache` memory
+    decodes each training image once and keeps the part that augmentation can reach, at the
+    resolution that the crops need: about 150 kB per face for crops of 128 pixels. An image that
     cannot be read stops the run (`on_error` fail) or is skipped and counted (skip), up to the
     fraction `max_skipped` of the faces.
     """
@@ -111,6 +115,7 @@ class DataConfig(Strict):
     heldout: PositiveInt = 500
     heldout_group: HeldoutGroup = "image"
     threads: PositiveInt = 2
+    cache: Literal["none", "memory"] = "none"
     on_error: OnError = "fail"
     max_skipped: Fraction = 0.01
     box: BoxConfig = BoxConfig()
@@ -118,25 +123,47 @@ class DataConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """The stacked hourglass. `image_size` and `map_size` are sides in pixels and cells."""
+    """The stacked hourglass. `image_size` and `map_size` are sides in pixels and cells.
+
+    `width` is the number of channels at the maps' resolution; `widths` gives one for each
+    resolution, `levels` + 1 of them from the maps' down, where they differ. `block` bottleneck is
+    the paper's, single is one pre-activation 3x3 convolution with a shortcut, which CPUs do at
+    twice the rate per operation. `stem` paper is a 7x7 convolution and three bottlenecks, strided
+    are 3x3 convolutions of stride 2 alone.
+    """
 
     stacks: Literal[1, 2, 4, 8] = 4
-    width: Annotated[int, Field(ge=8, multiple_of=4)] = 256
+    width: Width = 256
+    widths: tuple[Width, ...] | None = None
+    block: Literal["bottleneck", "single"] = "bottleneck"
+    stem: Literal["paper", "strided"] = "paper"
     levels: Annotated[int, Field(ge=1, le=6)] = 4
     image_size: PositiveInt = 256
     map_size: PositiveInt = 64
 
     @model_validator(mode="after")
     def _sizes(self) -> "ModelConfig":
-        if self.image_size not in (2 * self.map_size, 4 * self.map_size):
+        factors = (2, 4) if self.stem == "paper" else (2, 4, 8)
+        if self.image_size not in [factor * self.map_size for factor in factors]:
             raise ValueError(
-                f"image_size ({self.image_size}) must be 2 or 4 times map_size ({self.map_size})"
+                f"image_size ({self.image_size}) must be {', '.join(map(str, factors[:-1]))} or "
+                f"{factors[-1]} times map_size ({self.map_size}) with the stem {self.stem}"
+            )
+        if len(self.channels) != self.levels + 1 or self.channels[0] != self.width:
+            raise ValueError(
+                f"widths ({list(self.channels)}) must be {self.levels + 1} numbers, one more than "
+                f"levels ({self.levels}), of which the first is width ({self.width})"
             )
         if self.map_size % 2**self.levels:
             raise ValueError(
                 f"map_size ({self.map_size}) must be a multiple of 2 ** levels ({2**self.levels})"
             )
         return self
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The number of channels at each resolution, from the maps' down; `levels` + 1 of them."""
+        return self.widths or (self.width,) * (self.levels + 1)
 
 
 class HeadConfig(Strict):
@@ -152,9 +179,25 @@ class HeadConfig(Strict):
     reconstruction_upscale: Literal[1, 2, 4] = 1
 
 
+class LossConfig(Strict):
+    """What the coordinate stages minimise: L1 on coordinates, and what is asked of the heat-maps.
+
+    `heatmap` is the weight of the cross-entropy between the heat-map's marginals along x and y and
+    Gaussians of standard deviation `heatmap_sigma` (a fraction of the crop side) around the label;
+    0 leaves it out, as the paper does.
+    """
+
+    heatmap: Annotated[float, Field(ge=0.0)] = 0.0
+    heatmap_sigma: Positive = 0.04
+
+
 class StageConfig(Strict):
     """One stage's schedule. `batch_size` is global: over all ranks and accumulation steps.
 
+    The learning rate rises linearly over `warmup_steps`, or over the fraction `warmup` of all steps
+    if that is longer, to `lr`; from there it falls to `final_lr` at the last step, exponentially or
+    (`schedule` cosine) along half a cosine. `weight_decay` is decoupled (AdamW) and does not apply
+    to biases and batch norms.
     `betas` are Adam's decay rates of the moving averages of the gradient and of its square. `ema`
     is the decay rate of a moving average of the weights, which is evaluated in addition to them;
     None for no average.
@@ -164,7 +207,10 @@ class StageConfig(Strict):
     batch_size: PositiveInt = 32
     lr: Positive = 1e-3
     final_lr: Positive = 1e-5
+    schedule: Literal["exponential", "cosine"] = "exponential"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
 
@@ -279,8 +325,18 @@ class Config(Strict):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     head: HeadConfig = HeadConfig()
+    loss: LossConfig = LossConfig()
     stages: StagesConfig = StagesConfig()
     masking: MaskingConfig = MaskingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _has_maps(self) -> "Config":
+        if self.loss.heatmap and self.head.impl == "fused":
+            raise ValueError(
+                "loss.heatmap looks at the heat-maps, which head.impl fused never writes: use "
+                "head.impl=conv or loss.heatmap=0"
+            )
+        return self

@@ -10,7 +10,7 @@ import numpy as np
 from sesame_hpc.schemes import Scheme
 
 if TYPE_CHECKING:
-    from sesame_hpc.data.pack.images import PackedImages
+    from sesame_hpc.data.pack.images import StoredImages
 
 __all__ = ["Annotations", "split_heldout"]
 
@@ -39,7 +39,7 @@ class Annotations:
     attribute_names: tuple[str, ...]
     sources: tuple[str, ...]
     sample_ids: np.ndarray
-    pack: "PackedImages | None" = None
+    pack: "StoredImages | None" = None
 
     def __post_init__(self) -> None:
         faces = len(self.images)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from sesame_hpc.config import HeadConfig, ModelConfig
 from sesame_hpc.models.hourglass import StackedHourglass
 
-__all__ = ["LandmarkNet", "ReconstructionNet"]
+__all__ = ["LandmarkNet", "ReconstructionNet", "cell_centres", "marginals"]
 
 
 class LandmarkNet(nn.Module):
@@ -17,20 +17,54 @@ class LandmarkNet(nn.Module):
     [B, 3, S, S] in [0, 1] -> [T, B, K, 2] fp32 (x, y) in [0, 1] of the crop, T stacks. With
     `head.impl` fused the last stack's maps are never computed, and the bias of its head, which
     cancels in the softmax, gets no gradient.
+
+    `with_marginals` makes it return, in training mode, what `marginals` returns instead:
+    coordinates and heat-map marginals, for losses that depend on the maps.
     """
 
-    def __init__(self, model: ModelConfig, head: HeadConfig, num_landmarks: int) -> None:
+    def __init__(
+        self,
+        model: ModelConfig,
+        head: HeadConfig,
+        num_landmarks: int,
+        *,
+        with_marginals: bool = False,
+    ) -> None:
         super().__init__()
+        self.with_marginals = with_marginals
         self.beta = head.beta
         self.is_fused = head.impl == "fused"
         self.backbone = StackedHourglass(model, num_landmarks)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        if self.with_marginals and self.training:
+            of_stacks = [marginals(maps, self.beta) for maps in self.backbone(images)]
+            coordinates, along_x, along_y = zip(*of_stacks, strict=True)
+            return torch.stack(coordinates), torch.stack(along_x), torch.stack(along_y)
         if not self.is_fused:
             return torch.stack([soft_argmax(maps, self.beta) for maps in self.backbone(images)])
         maps, features = self.backbone.without_last_head(images)
         last = linear_soft_argmax(features, self.backbone.last_stack.head.weight, self.beta)
         return torch.stack([*(soft_argmax(each, self.beta) for each in maps), last])
+
+
+def marginals(maps: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Coordinates [B, K, 2] and the softmax's marginals along x [B, K, W] and y [B, K, H], fp32.
+
+    maps [B, K, H, W]. The coordinates are those of `soft_argmax`, in [0, 1], as means over the
+    marginals.
+    """
+    height, width = maps.shape[2:]
+    logits = maps.float().flatten(2)
+    probability = torch.softmax(beta * logits, dim=2).unflatten(2, (height, width))
+    along_x, along_y = probability.sum(dim=2), probability.sum(dim=3)
+    x, y = along_x @ cell_centres(width, maps.device), along_y @ cell_centres(height, maps.device)
+    return torch.stack((x, y), dim=2), along_x, along_y
+
+
+def cell_centres(count: int, device: torch.device) -> Tensor:
+    """(i + 0.5) / count of `count` cells, float32."""
+    return (torch.arange(count, device=device, dtype=torch.float32) + 0.5) / count
 
 
 class ReconstructionNet(nn.Module):

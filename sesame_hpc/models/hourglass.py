@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sesame_hpc.config import ModelConfig
-from sesame_hpc.models.blocks import Bottleneck, ConvNormAct, Hourglass
+from sesame_hpc.models.blocks import BLOCKS, Bottleneck, ConvNormAct, Hourglass
 
 __all__ = ["Stack", "StackedHourglass"]
 
@@ -33,14 +33,38 @@ class Stem(nn.Module):
         return self.block3(self.block2(x))
 
 
+class StridedStem(nn.Sequential):
+    """3x3 convolutions of stride 2 alone: [B, 3, S, S] pixels in [0, 1] -> [B, width, M, M].
+
+    S is 2 M, 4 M or 8 M; channels double towards `width`, from 24 at least.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        count = (config.image_size // config.map_size).bit_length() - 1
+        channels = [3] + [
+            min(config.width, max(24, config.width >> (count - 1 - index)))
+            for index in range(count)
+        ]
+        super().__init__(
+            *(ConvNormAct(channels[i], channels[i + 1], 3, stride=2) for i in range(count))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(2.0 * images - 1.0)
+
+
+STEMS: dict[str, type[Stem] | type[StridedStem]] = {"paper": Stem, "strided": StridedStem}
+"""By the names of `model.stem`."""
+
+
 class Stack(nn.Module):
     """One hourglass with its map head, and (except the last) re-injection into the next stack."""
 
     def __init__(self, config: ModelConfig, map_channels: int, last: bool) -> None:
         super().__init__()
         width = config.width
-        self.hourglass = Hourglass(width, config.levels)
-        self.post = Bottleneck(width, width)
+        self.hourglass = Hourglass(config)
+        self.post = BLOCKS[config.block](width, width)
         self.features = ConvNormAct(width, width, 1)
         self.head = nn.Conv2d(width, map_channels, 1)
         self.inject_features = None if last else nn.Conv2d(width, width, 1)
@@ -64,7 +88,7 @@ class StackedHourglass(nn.Module):
 
     def __init__(self, config: ModelConfig, map_channels: int) -> None:
         super().__init__()
-        self.stem = Stem(config)
+        self.stem = STEMS[config.stem](config)
         self.stacks = nn.ModuleList(
             Stack(config, map_channels, last=index == config.stacks - 1)
             for index in range(config.stacks)

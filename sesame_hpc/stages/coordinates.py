@@ -1,19 +1,23 @@
 """The objective of the preliminary and finetune stages, landmark coordinates, and their loop."""
 
+import torch
 from torch import Tensor, nn
 
-from sesame_hpc.config import HeadConfig
+from sesame_hpc.config import HeadConfig, LossConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Batch, EvalLoader
 from sesame_hpc.distributed.world import World
 from sesame_hpc.evaluation.nme import nme_table, point_errors
 from sesame_hpc.evaluation.predict import predict
+from sesame_hpc.models.heads import LandmarkNet, cell_centres
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.loop import TrainingLoop
 from sesame_hpc.training.task import Forward
 
-__all__ = ["CoordinateTask", "coordinate_stage", "l1_coord"]
+__all__ = ["CoordinateTask", "coordinate_stage", "heatmap_loss", "l1_coord", "landmark_network"]
+
+_LEAST = 1e-6
 
 
 def l1_coord(coordinates: Tensor, landmarks: Tensor, head: HeadConfig) -> Tensor:
@@ -26,25 +30,51 @@ def l1_coord(coordinates: Tensor, landmarks: Tensor, head: HeadConfig) -> Tensor
     return (supervised - landmarks).abs().mean()
 
 
+def heatmap_loss(marginals: Tensor, labels: Tensor, sigma: float) -> Tensor:
+    """Cross-entropy of marginals [T, B, K, N] against Gaussians around labels [B, K]; a scalar.
+
+    A Gaussian of standard deviation `sigma`, in fractions of the crop side as the labels, is taken
+    at the N cell centres and normalised to the sum 1. It is nothing where the label lies far
+    outside of the crop. As the heat-map regularisation of Nibali et al. (arXiv:1801.07372), with
+    the cross-entropy for their divergence.
+    """
+    centres = cell_centres(marginals.shape[-1], marginals.device)
+    target = torch.exp(-(centres - labels[..., None]).square() / (2 * sigma**2))
+    target = target / target.sum(dim=-1, keepdim=True).clamp_min(_LEAST)
+    return -(target * (marginals + _LEAST).log()).sum(dim=-1).mean()
+
+
 class CoordinateTask:
-    """L1 on coordinates; validates by NME on the held-out faces."""
+    """L1 on coordinates, and what `loss` asks of the maps; validates by held-out NME."""
 
     def __init__(
         self,
         network: nn.Module,
         head: HeadConfig,
+        loss: LossConfig,
         heldout: Annotations,
         heldout_loader: EvalLoader,
         world: World,
     ) -> None:
         self.network = network
         self.head = head
+        self.settings = loss
         self.heldout = heldout
         self.heldout_loader = heldout_loader
         self.world = world
 
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
-        return l1_coord(forward(batch.images), batch.landmarks, self.head)
+        outputs, labels = forward(batch.images), batch.landmarks
+        if not self.settings.heatmap:
+            return l1_coord(outputs, labels, self.head)
+        coordinates, *marginals = outputs
+        if self.head.supervision == "last_only":
+            marginals = [each[-1:] for each in marginals]
+        maps = [
+            heatmap_loss(each, labels[..., axis], self.settings.heatmap_sigma)
+            for axis, each in enumerate(marginals)
+        ]
+        return l1_coord(coordinates, labels, self.head) + self.settings.heatmap * sum(maps)
 
     def validate(self) -> dict[str, float]:
         self.world.share_buffers(self.network)
@@ -57,6 +87,18 @@ class CoordinateTask:
         """Does nothing."""
 
 
+def landmark_network(session: Session, name: str) -> LandmarkNet:
+    """A fresh network for stage `name`, whose weights depend on (seed, stage) alone."""
+    session.seed_weights(name)
+    config = session.config
+    return LandmarkNet(
+        config.model,
+        config.head,
+        session.faces.scheme.num_landmarks,
+        with_marginals=config.loss.heatmap > 0,
+    )
+
+
 def coordinate_stage(session: Session, name: str, network: nn.Module) -> TrainingLoop:
     """The loop that trains `network` for coordinates in stage `name`, with its EMA if any."""
     config, heldout = session.config, session.faces.heldout
@@ -64,6 +106,8 @@ def coordinate_stage(session: Session, name: str, network: nn.Module) -> Trainin
     engine = session.engine(name, network, loader)
     stage = session.stage_config(name)
     heldout_loader = session.eval_loader(heldout, stage.batch_size)
-    task = CoordinateTask(engine.module, config.head, heldout, heldout_loader, session.world)
+    task = CoordinateTask(
+        engine.module, config.head, config.loss, heldout, heldout_loader, session.world
+    )
     ema = ModelEMA(engine.module, stage.ema) if stage.ema else None
     return session.loop(name, task, engine, loader, ema)

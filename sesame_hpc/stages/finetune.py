@@ -1,8 +1,7 @@
 """The finetune stage: landmarks again, starting from the backbone of the reconstruction."""
 
-from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.transfer import transfer_backbone
-from sesame_hpc.stages.coordinates import coordinate_stage
+from sesame_hpc.stages.coordinates import coordinate_stage, landmark_network
 from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.checkpoint import load_weights
@@ -12,9 +11,7 @@ __all__ = ["finetune"]
 
 def finetune(session: Session) -> None:
     """Train for coordinates, with the backbone of pretrain and new heads and optimiser."""
-    config = session.config
-    session.seed_weights("finetune")
-    network = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
+    network = landmark_network(session, "finetune")
     report = transfer_backbone(load_weights(session.folder.weights("pretrain")), network)
     session.monitor.message(f"finetune starts from pretrain: {report}")
     loop = coordinate_stage(session, "finetune", network)

@@ -2,8 +2,7 @@
 
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
-from sesame_hpc.models.heads import LandmarkNet
-from sesame_hpc.stages.coordinates import coordinate_stage
+from sesame_hpc.stages.coordinates import coordinate_stage, landmark_network
 from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.stages.summary import print_distribution
@@ -13,9 +12,7 @@ __all__ = ["preliminary"]
 
 def preliminary(session: Session) -> None:
     """Train for coordinates; derive the masking distribution from the held-out NME."""
-    config = session.config
-    session.seed_weights("preliminary")
-    network = LandmarkNet(config.model, config.head, session.faces.scheme.num_landmarks)
+    network = landmark_network(session, "preliminary")
     loop = coordinate_stage(session, "preliminary", network)
     result = loop.run() | score(session, "preliminary", loop.learner.network, loop.learner.ema)
     _write_distribution(session, result["heldout"]["regions"])

@@ -1,6 +1,7 @@
 """The state shared by all stages of a run, from which loaders, engines and loops are built."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from sesame_hpc.config import Config, StageConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Appearance, EvalLoader, TrainLoader
+from sesame_hpc.data.pack.memory import cached_in_memory
 from sesame_hpc.data.rng import keyed_generator
 from sesame_hpc.distributed.interruption import Interrupted
 from sesame_hpc.distributed.stop_consensus import StopConsensus
@@ -32,7 +34,7 @@ from sesame_hpc.training.throughput import matmul_rate, reset_peak_memory, train
 __all__ = ["Session"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
     """A run in progress on this rank."""
 
@@ -42,6 +44,15 @@ class Session:
     faces: Faces
     monitor: Monitor
     stop: StopConsensus
+
+    @cached_property
+    def _train_faces(self) -> Annotations:
+        """The training faces, their images decoded once for all stages if `data.cache` says so."""
+        config, faces = self.config, self.faces.train
+        if config.data.cache == "none":
+            return faces
+        self.monitor.message(f"decoding {len(faces)} training images once (data.cache=memory)")
+        return cached_in_memory(faces, config.data, config.model.image_size)
 
     def stage_config(self, name: str) -> StageConfig:
         return getattr(self.config.stages, name)
@@ -60,7 +71,7 @@ class Session:
     def train_loader(self, name: str, appearance: Appearance) -> TrainLoader:
         stage, runtime = self.stage_config(name), self.config.runtime
         return TrainLoader(
-            self.faces.train,
+            self._train_faces,
             self.config.data,
             self.config.model.image_size,
             batch_size=micro_batch_size(stage, runtime, self.world.size),

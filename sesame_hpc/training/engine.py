@@ -53,6 +53,19 @@ def _deepspeed_config(stage: StageConfig, runtime: RuntimeConfig, world: World) 
     }
 
 
+def _optimizer(module: nn.Module, stage: StageConfig) -> torch.optim.Optimizer:
+    """Adam; with weight decay AdamW, which spares what has one axis: biases and batch norms."""
+    settings: dict[str, Any] = {"lr": stage.lr, "betas": stage.betas, "eps": _EPS, "fused": True}
+    if not stage.weight_decay:
+        return torch.optim.Adam(module.parameters(), **settings)
+    parameters = list(module.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": stage.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, **settings)
+
+
 class Engine:
     """A module in training. `total_steps` optimizer steps span the learning-rate schedule."""
 
@@ -68,9 +81,7 @@ class Engine:
         if world.device.type == "cpu":
             keep_freed_memory()
         module.to(world.device)
-        optimizer = torch.optim.Adam(
-            module.parameters(), lr=stage.lr, betas=stage.betas, eps=_EPS, fused=True
-        )
+        optimizer = _optimizer(module, stage)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: lr_factor(stage, total_steps, step)
         )

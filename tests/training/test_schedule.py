@@ -30,3 +30,13 @@ def test_the_global_batch_is_divided() -> None:
     assert micro_batch_size(stage, RuntimeConfig(accumulation=2), 4) == 4
     with pytest.raises(ValueError, match="world size 3 x accumulation 2"):
         micro_batch_size(stage, RuntimeConfig(accumulation=2), 3)
+
+
+def test_a_cosine_rises_over_its_share_and_falls_along_half_a_cosine():
+    stage = StageConfig(schedule="cosine", warmup=0.1, lr=4e-3, final_lr=4e-5)
+    factors = [lr_factor(stage, 1001, step) for step in range(1001)]
+    assert factors[49] == pytest.approx(50 / 101)
+    assert max(factors) == factors[100] == 1.0
+    assert factors[550] == pytest.approx(0.505, abs=1e-6)
+    assert factors[1000] == pytest.approx(0.01)
+    assert factors[100:] == sorted(factors[100:], reverse=True)

@@ -5,7 +5,14 @@ from typing import Any
 
 import torch
 
-from sesame_hpc.config import HeadConfig, MaskingConfig, ModelConfig, RuntimeConfig, StageConfig
+from sesame_hpc.config import (
+    HeadConfig,
+    LossConfig,
+    MaskingConfig,
+    ModelConfig,
+    RuntimeConfig,
+    StageConfig,
+)
 from sesame_hpc.data.loading.loader import Batch
 from sesame_hpc.distributed.world import World
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
@@ -52,7 +59,7 @@ def coordinates(
     world: World, head: HeadConfig | None = None, **runtime: Any
 ) -> tuple[Engine, CoordinateTask]:
     engine = _engine(network(head), world, runtime)
-    task = CoordinateTask(engine.module, head or HeadConfig(), None, None, world)  # type: ignore[arg-type]
+    task = CoordinateTask(engine.module, head or HeadConfig(), LossConfig(), None, None, world)  # type: ignore[arg-type]
     return engine, task
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.finding import Finding
 from sesame_hpc.data.check.inventory import Inventory
-from sesame_hpc.data.pack.images import PackedImages
+from sesame_hpc.data.pack.images import StoredImages
 from sesame_hpc.data.pack.read import MANIFEST, check_stored, read_settings
 
 __all__ = ["check_pack_crops", "check_pack_index", "check_pack_reach", "unchecked_of_pack"]
@@ -81,12 +81,12 @@ def _numbers(region: np.ndarray) -> str:
     return f"({', '.join(map(str, region.tolist()))})"
 
 
-def _packed(inventory: Inventory) -> Iterator[tuple[str, Annotations, PackedImages]]:
+def _packed(inventory: Inventory) -> Iterator[tuple[str, Annotations, StoredImages]]:
     for split, table in inventory.tables():
         if table.pack is not None:
             yield split, table, table.pack
 
 
-def _indexed_rows(table: Annotations, pack: PackedImages) -> np.ndarray:
+def _indexed_rows(table: Annotations, pack: StoredImages) -> np.ndarray:
     """The rows of faces that have an image; the others are found where it is read."""
     return np.flatnonzero(np.isin(table.sample_ids, pack.sample_ids))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.images import Encoded, ProbedImage, probe_images
 from sesame_hpc.data.geometry import apply
-from sesame_hpc.data.pack.images import PackedImages
+from sesame_hpc.data.pack.images import StoredImages
 
 __all__ = ["probe_tables"]
 
@@ -53,7 +53,7 @@ def _probe_pack(
     return {path: _together(images) for path, images in images_of.items()}
 
 
-def _pack(table: Annotations) -> PackedImages:
+def _pack(table: Annotations) -> StoredImages:
     assert table.pack is not None, "the table of a pack"
     return table.pack
 

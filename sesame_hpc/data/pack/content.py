@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.pack.layout import StoredImage
 
-__all__ = ["Plan", "Stored", "stored_crop", "stored_original"]
+__all__ = ["Plan", "Stored", "stored_crop", "stored_original", "uncompressed_crop"]
 
 _WORTH_CUTTING = 0.5
 """A crop of less than this fraction of its image is cut out even if it is not shrunk."""
@@ -56,30 +56,62 @@ def stored_crop(path: Path, sample_id: int, plan: Plan) -> Stored:
         OSError: the file cannot be read.
         ValueError: it cannot be decoded.
     """
-    encoded = _read(path)
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError("the image cannot be decoded; takes complete JPEG and PNG files")
+    image = _decode(_read(path))
     height, width = image.shape[:2]
-    low = np.clip(np.floor(plan.region[:2]), 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(plan.region[2:]), 0, (width, height)).astype(int)
-    share = np.prod(high - low) / (width * height)
+    region = _inside(plan, width, height)
+    share = (region[2] - region[0]) * (region[3] - region[1]) / (width * height)
     if share == 0 or (plan.zoom >= 1 and share >= _WORTH_CUTTING):
         return stored_original(path, sample_id)
-    crop = image[low[1] : high[1], low[0] : high[0]]
-    size = np.maximum(np.rint((high - low) * plan.zoom), 1).astype(int)
-    if plan.zoom < 1:
-        crop = cv2.resize(crop, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    crop = _cut(image, region, plan.zoom)
     again = cv2.imencode(".jpg", crop, [*_FULL_COLOUR, cv2.IMWRITE_JPEG_QUALITY, plan.quality])[1]
     decoded = cv2.imdecode(again, cv2.IMREAD_COLOR)
     assert decoded is not None, "OpenCV reads what it wrote"
-    region = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
     stored = (crop.shape[1], crop.shape[0])
     key = f"{sample_id}"
     return Stored(
         StoredImage(sample_id, key, again.tobytes(), False, region, stored, (width, height)),
         cv2.PSNR(crop, decoded),
     )
+
+
+def uncompressed_crop(path: Path, sample_id: int, plan: Plan) -> StoredImage:
+    """What `plan` asks for as a portable pixmap, which decodes at the speed of memory.
+
+    Errors as for `stored_crop`.
+    """
+    image = _decode(_read(path))
+    height, width = image.shape[:2]
+    region = _inside(plan, width, height)
+    if region[0] == region[2] or region[1] == region[3]:  # nothing of the image: black anyhow
+        region = (0, 0, width, height)
+    crop = _cut(image, region, plan.zoom)
+    pixmap = cv2.imencode(".ppm", crop)[1].tobytes()
+    stored = (crop.shape[1], crop.shape[0])
+    return StoredImage(sample_id, f"{sample_id}", pixmap, False, region, stored, (width, height))
+
+
+def _decode(encoded: bytes) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("the image cannot be decoded; valid are whole JPEG and PNG files")
+    return np.asarray(image, np.uint8)
+
+
+def _inside(plan: Plan, width: int, height: int) -> tuple[int, int, int, int]:
+    """The planned region in whole pixels of the image."""
+    low = np.clip(np.floor(plan.region[:2]), 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(plan.region[2:]), 0, (width, height)).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _cut(
+    image: NDArray[np.uint8], region: tuple[int, int, int, int], zoom: float
+) -> NDArray[np.uint8]:
+    crop = image[region[1] : region[3], region[0] : region[2]]
+    if zoom >= 1:
+        return crop
+    width, height = (max(1, round(side * zoom)) for side in crop.shape[1::-1])
+    return np.asarray(cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _read(path: Path) -> bytes:
