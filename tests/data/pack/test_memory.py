@@ -59,9 +59,9 @@ def test_a_bad_image_is_met_where_it_is_read(tmp_path):
     (tmp_path / "texture1.jpg").write_bytes(b"this is not an image")
     settings = DataConfig(root=faces.root, augment=PLAIN)
     cached = cached_in_memory(faces, settings, SIZE)
-    assert len(cached.pack.encoded(0))
+    assert len(cached.pack.encoded(int(faces.sample_ids[0])))
     with pytest.raises(ValueError, match=r"texture1\.jpg \(faces\.txt:2\): .*cannot be decoded"):
-        cached.pack.encoded(1)
+        cached.pack.encoded(int(faces.sample_ids[1]))
 
 
 def test_evaluation_of_cached_faces_works_for_their_own_crops(tmp_path):
