@@ -78,7 +78,7 @@ class ConvNormAct(nn.Sequential):
 
 
 class Hourglass(nn.Module):
-    """One hourglass (Fig. 1 of the paper): `config.levels` max-pools, nearest upsampling, and skips.
+    """One hourglass (Fig. 1 of the paper): max-pools, nearest upsampling, and skips.
 
     [B, C, H, W] -> [B, C, H, W]; H and W are multiples of 2 ** levels. `level` counts from the
     maps' resolution, 0, down.
