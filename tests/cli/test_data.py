@@ -46,7 +46,7 @@ def test_synth_writes_what_show_and_the_readers_take(sesame, tmp_path):
     assert made.returncode == 0, made.stderr
     assert made.stdout.splitlines()[-1] == "3 training and 1 test faces in faces"
     assert [len(faces_of(tmp_path / "faces", split)) for split in ("train", "test")] == [3, 1]
-    assert sesame("data", "show", "faces", "--split", "test").stdout.startswith("1 of 1 faces")
+    assert sesame("data", "show", "faces", "--split", "test").stdout.startswith("1 of 1 face drawn")
 
 
 def test_synth_again_changes_nothing_and_another_set_is_refused(sesame, tmp_path):
