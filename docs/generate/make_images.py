@@ -105,10 +105,9 @@ def _pixels(images: torch.Tensor) -> list[np.ndarray]:
 
 def _row(tiles: list[np.ndarray]) -> np.ndarray:
     large = [cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC) for tile in tiles]
-    white = {"borderType": cv2.BORDER_CONSTANT, "value": (255, 255, 255)}
-    return np.concatenate(
-        [cv2.copyMakeBorder(tile, 0, _GAP, 0, _GAP, **white) for tile in large], axis=1
-    )
+    white, border = (255, 255, 255), cv2.BORDER_CONSTANT
+    framed = [cv2.copyMakeBorder(tile, 0, _GAP, 0, _GAP, border, value=white) for tile in large]
+    return np.concatenate(framed, axis=1)
 
 
 def report_image(folder: RunFolder) -> np.ndarray:
