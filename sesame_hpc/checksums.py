@@ -11,9 +11,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.files import write_text_atomic
+from sesame_hpc.files import write_bytes_atomic, write_text_atomic
 
-__all__ = ["SUMS", "HashingWriter", "damage", "file_digest", "read_sums", "write_sums"]
+__all__ = [
+    "SUMS",
+    "HashingWriter",
+    "add_sums",
+    "check_content",
+    "damage",
+    "digest_of",
+    "file_digest",
+    "read_sums",
+    "read_verified",
+    "write_listed",
+    "write_sums",
+]
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -55,6 +67,49 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_verified(path: Path) -> bytes:
+    """A file's bytes, if they are those that `SHA256SUMS` beside it lists; unlisted ones as found.
+
+    Raises FileNotFoundError, and ValueError as `check_content`.
+    """
+    content = path.read_bytes()
+    check_content(path, content)
+    return content
+
+
+def check_content(path: Path, content: bytes) -> None:
+    """Raise ValueError where a file was damaged or changed since its checksum was listed."""
+    listed = read_sums(path.parent).get(path.name)
+    if listed is not None and listed != digest_of(content):
+        raise ValueError(_other_bytes(path))
+
+
+def _other_bytes(path: Path) -> str:
+    return f"{path}: is damaged or was changed: its SHA-256 is not that in {SUMS} beside it"
+
+
+def add_sums(folder: Path, digests: Mapping[str, str]) -> None:
+    """Add to `SHA256SUMS` of `folder`, or replace in it; a damaged one is begun anew."""
+    try:
+        known = read_sums(folder)
+    except ValueError:
+        known = {}
+    write_sums(folder, known | dict(digests))
+
+
+def write_listed(path: Path, content: bytes) -> None:
+    """Add the checksum to `SHA256SUMS` beside `path`, then write the file.
+
+    A crash between the two leaves what counts as damaged, and is for files that are made again.
+    """
+    add_sums(path.parent, {path.name: digest_of(content)})
+    write_bytes_atomic(path, content)
 
 
 def write_sums(folder: Path, digests: Mapping[str, str]) -> None:
@@ -109,4 +164,4 @@ def _fault(folder: Path, name: str, digest: str | None) -> str | None:
         return f"{path}: is missing"
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror})"
-    return None if found == digest else f"{path}: is damaged: its SHA-256 is not that of {SUMS}"
+    return None if found == digest else _other_bytes(path)

@@ -20,9 +20,11 @@ from typing import Any
 from sesame_hpc.process import is_running, node_name
 
 __all__ = [
+    "as_json",
     "file_system_now",
     "make_folder",
     "new_folder",
+    "parse_json",
     "read_json",
     "remove_leftovers",
     "replacing",
@@ -50,8 +52,13 @@ def write_bytes_atomic(path: Path | str, content: bytes) -> None:
 
 
 def write_json_atomic(path: Path | str, value: Any) -> None:
-    """`value` as indented JSON, by `write_text_atomic`. ValueError for NaN and infinity."""
-    write_text_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """`value` as indented JSON, by `write_bytes_atomic`. ValueError for NaN and infinity."""
+    write_bytes_atomic(path, as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """What `write_json_atomic` writes."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -59,8 +66,13 @@ def read_json(path: Path) -> Any:
 
     Raises FileNotFoundError, and ValueError naming the file where it is not JSON.
     """
+    return parse_json(path, path.read_bytes())
+
+
+def parse_json(path: Path, content: bytes) -> Any:
+    """`content` as JSON; a ValueError names `path`, where it was read."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: is not JSON ({error})") from None
 

@@ -4,7 +4,15 @@ import subprocess
 
 import pytest
 
-from sesame_hpc.checksums import SUMS, HashingWriter, damage, file_digest, read_sums, write_sums
+from sesame_hpc.checksums import (
+    SUMS,
+    HashingWriter,
+    damage,
+    file_digest,
+    read_sums,
+    read_verified,
+    write_sums,
+)
 
 
 @pytest.fixture
@@ -29,7 +37,11 @@ def test_one_bit_is_damage(folder, bit):
     content = bytearray((folder / "one.bin").read_bytes())
     content[bit // 8] ^= 1 << bit % 8
     (folder / "one.bin").write_bytes(content)
-    assert damage(folder) == [f"{folder}/one.bin: is damaged: its SHA-256 is not that of {SUMS}"]
+    assert damage(folder) == [
+        f"{folder}/one.bin: is damaged or was changed: its SHA-256 is not that in {SUMS} beside it"
+    ]
+    with pytest.raises(ValueError, match=r"one\.bin: is damaged"):
+        read_verified(folder / "one.bin")
 
 
 def test_missing_unlisted_and_torn_are_damage(folder):
