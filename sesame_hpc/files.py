@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +95,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(partial, path)
         sync_folder(path.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        if error.errno is not None and error.filename in (None, partial, str(partial)):
-            raise _about(path, error) from error
-        raise
+        _unlink(partial)
+        raise _about(path, error, partial) from None
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -109,7 +107,7 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     """A temporary folder to fill, beside `path`; it takes that name once all of it is on disk.
 
     `path` is not there before, or is an empty folder. On an exception nothing is left. An OSError
-    of the folder itself names `path`.
+    names the final place.
     """
     path = Path(path).absolute()
     partial = path.with_name(temporary_name(path.name))
@@ -120,22 +118,40 @@ def new_folder(path: Path | str) -> Iterator[Path]:
         for each in (*partial.rglob("*"), partial):
             if not each.is_symlink():
                 _sync(each)
-        os.replace(partial, path)
+        _take_name(partial, path)
         sync_folder(path.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        if error.errno is not None and error.filename in (None, partial, str(partial)):
-            raise _about(path, error) from error
-        raise
+        raise _about(path, error, partial) from None
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-def _about(path: Path, error: OSError) -> OSError:
-    """The same error, about the file that the caller knows."""
-    assert error.errno is not None
-    return OSError(error.errno, error.strerror or os.strerror(error.errno), str(path))
+def _take_name(partial: Path, path: Path) -> None:
+    try:
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise FileExistsError(
+            f"{path}: another process has filled it in the meantime; give another folder"
+        ) from None
+
+
+def _about(path: Path, error: OSError, partial: Path) -> OSError:
+    """The same error, about the file that the caller knows and not its temporary name."""
+    if error.errno is None:
+        return error
+    named = path if error.filename is None else Path(os.fsdecode(error.filename))
+    if named.is_relative_to(partial):
+        named = path / named.relative_to(partial)
+    return OSError(error.errno, error.strerror or os.strerror(error.errno), str(named))
+
+
+def _unlink(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def temporary_name(name: str, suffix: str = "") -> str:

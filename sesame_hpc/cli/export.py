@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import CoordinateStage, ExportFormat, Weights
+from sesame_hpc.cli.outputs import check_output_folder
 
 __all__ = ["export"]
 
@@ -36,6 +37,8 @@ def export(
     ] = None,
 ) -> None:
     """A run's network as a model to use elsewhere, with its card; checked against PyTorch."""
+    check_output_folder("--out", out or run)
+
     from sesame_hpc.inference.export import export_run
     from sesame_hpc.inference.variant import Variant
 

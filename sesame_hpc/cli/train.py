@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import Stage
+from sesame_hpc.cli.outputs import check_output_folder
 
 __all__ = ["train"]
 
@@ -31,6 +32,8 @@ def train(
     from sesame_hpc.config import find_config, load_config
 
     loaded = load_config(find_config(config), overrides or ())
+    if os.environ.get("RANK", "0") == "0":
+        check_output_folder("output", loaded.output, loaded.data.root, inside_is_fine=True)
 
     from sesame_hpc.distributed.interruption import exit_when_saved
     from sesame_hpc.stages.train import train as train_run

@@ -39,7 +39,7 @@ def train(config: Config, only: str | None = None) -> None:
     if wanted[0] not in STAGES:
         raise ValueError(f"unknown stage {only!r}; the stages are {', '.join(STAGES)}")
     check_config(folder, config)
-    damaged = {stage: stage_damage(folder, stage) for stage in STAGES}
+    damaged: dict[str, list[str]] = {stage: stage_damage(folder, stage) for stage in STAGES}
     todo = _unfinished(folder, wanted, damaged)
     if not todo:
         if os.environ.get("RANK", "0") == "0":

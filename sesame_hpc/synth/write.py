@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from sesame_hpc.choices import SPLITS
-from sesame_hpc.files import new_folder
+from sesame_hpc.files import new_folder, remove_leftovers
 
 from .render import Face, render_face
 
@@ -179,7 +179,7 @@ def synthesise(
     Images have about `size` pixels per side. The bytes of every file depend on `train`, `test`,
     `seed` and `size` only, not on `workers` (processes; None: one per usable core).
     `progress(done, total)` is called after each face. The folder appears whole or not at all; a
-    finished set with the same arguments is kept.
+    finished set with the same arguments is kept, also one that another process has made meanwhile.
 
     Raises ValueError for numbers out of range, FileExistsError if `out` has other content.
     """
@@ -189,5 +189,10 @@ def synthesise(
     _check_numbers(record, workers)
     if _already_there(out, record):
         return
-    with new_folder(out) as scratch:
-        _render_set(scratch, record, workers, progress)
+    remove_leftovers(out.absolute().parent)
+    try:
+        with new_folder(out) as scratch:
+            _render_set(scratch, record, workers, progress)
+    except FileExistsError:
+        if not _already_there(out, record):
+            raise
