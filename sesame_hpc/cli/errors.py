@@ -11,6 +11,8 @@ import errno
 import os
 from enum import IntEnum
 
+from sesame_hpc.distributed.interruption import EXIT_INTERRUPTED, EXIT_SAVED
+
 __all__ = ["USER_ERRORS", "ExitCode", "message"]
 
 
@@ -18,8 +20,8 @@ class ExitCode(IntEnum):
     DONE = 0
     FINDINGS = 1
     ERROR = 2
-    SAVED = 75
-    INTERRUPTED = 130
+    SAVED = EXIT_SAVED
+    INTERRUPTED = EXIT_INTERRUPTED
 
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)

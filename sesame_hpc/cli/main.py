@@ -93,6 +93,7 @@ def main() -> None:
         print(message(error), file=sys.stderr)
         raise SystemExit(ExitCode.ERROR) from None
     except SystemExit as end:
-        if end.code == ExitCode.INTERRUPTED:
-            print("sesame: interrupted", file=sys.stderr)
+        by_hand = not isinstance(end.__context__, KeyboardInterrupt)
+        if end.code == ExitCode.INTERRUPTED and by_hand:
+            print("sesame: interrupted; nothing half-written is left", file=sys.stderr)
         raise

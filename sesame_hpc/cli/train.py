@@ -26,8 +26,9 @@ def train(
 ) -> None:
     """Train all three stages on this machine. The same command again goes on where it stopped.
 
-    Started by srun or torchrun, each process is a rank. SIGUSR2 and SIGTERM save after the step;
-    then the job is requeued, or the exit code is 75.
+    Started by srun or torchrun, each process is a rank. Ctrl-C and SIGHUP, SIGTERM, SIGUSR1 and
+    SIGUSR2 save after the step; then the exit code is 75, or SLURM requeues the job after the last
+    two.
     """
     from sesame_hpc.config import find_config, load_config
 
@@ -36,9 +37,10 @@ def train(
         check_output_folder("output", loaded.output, loaded.data.root, inside_is_fine=True)
 
     from sesame_hpc.distributed.interruption import exit_when_saved
+    from sesame_hpc.run.folder import RunFolder
     from sesame_hpc.stages.train import train as train_run
 
-    ends_well = exit_when_saved()
+    ends_well = exit_when_saved(RunFolder(loaded.output).last_saved)
     if "SLURM_JOB_ID" in os.environ:
         from sesame_hpc.launch.ranks import join_slurm_step
         from sesame_hpc.launch.requeue import requeue_when_saved

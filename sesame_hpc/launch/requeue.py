@@ -53,7 +53,7 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
     """
     job = SlurmJob.current()
     if job is None:
-        with exit_when_saved():
+        with exit_when_saved(RunFolder(run).last_saved):
             yield
         return
     listen()

@@ -72,6 +72,16 @@ class RunFolder:
         """
         return read_verified_json(self.stage(stage) / "result.json")
 
+    def last_saved(self) -> str:
+        """The newest checkpoint or finished stage, in words."""
+        for stage in reversed(STAGES):
+            if self.is_finished(stage):
+                return f"all of stage {stage}"
+            steps = sorted(self.stage(stage).glob("step-*/SHA256SUMS"))
+            if steps:
+                return f"step {int(steps[-1].parent.name[5:])} of stage {stage}"
+        return "nothing yet"
+
     def is_finished(self, stage: str) -> bool:
         return (self.stage(stage) / "result.json").exists()
 

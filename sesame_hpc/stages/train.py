@@ -105,7 +105,9 @@ def _train(
     console = Console()
     with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
         session = Session(config, folder, world, faces, monitor, StopConsensus(world))
-        for name in world.share(todo):
+        todo = world.share(todo)
+        monitor.expect({name: session.stage_config(name).epochs for name in todo})
+        for name in todo:
             for fault in damaged[name] if world.is_main else ():
                 monitor.message(f"{fault}. Stage {name} makes it again.")
             if world.is_main:

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Generator
+import signal
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -92,10 +93,22 @@ def _entries(jobs: list[_Job], workers: int) -> Generator[_Entry, None, None]:
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(_render_to_disk, jobs, chunksize=_CHUNK)
+            with _unheard_by_children(signal.SIGINT):
+                rendered = pool.map(_render_to_disk, jobs, chunksize=_CHUNK)
+            yield from rendered
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _unheard_by_children(number: signal.Signals) -> Iterator[None]:
+    """Processes started here do not see the signal: Ctrl-C is for the one that started them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _write_lists(root: Path, split: str, entries: list[_Entry]) -> None:

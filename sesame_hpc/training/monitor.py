@@ -1,6 +1,6 @@
 """Rank 0's output during training: the live display, metrics.jsonl and TensorBoard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,10 @@ class Monitor:
         self._display.close()
         if self._log:
             self._log.close()
+
+    def expect(self, epochs: Mapping[str, int]) -> None:
+        """The stages that are to be trained, in order, with their epochs."""
+        self._display.expect(epochs)
 
     def start(self, stage: str, epochs: int, steps_per_epoch: int, first_step: int) -> None:
         """Start a stage, or resume it at `first_step`, dropping the records after that step."""
