@@ -72,6 +72,14 @@ class RunFolder:
         """
         return read_verified_json(self.stage(stage) / "result.json")
 
+    def latest_tag(self, stage: str) -> str | None:
+        """The newest checkpoint by latest.json or, where that is damaged, by its name."""
+        try:
+            return str(read_json(self.stage(stage) / "latest.json")["tag"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            names = sorted(path.name for path in self.stage(stage).glob("step-*"))
+            return names[-1] if names else None
+
     def last_saved(self) -> str:
         """The newest checkpoint or finished stage, in words."""
         for stage in reversed(STAGES):

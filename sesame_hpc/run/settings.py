@@ -72,7 +72,7 @@ def _scheme_changes(folder: RunFolder, config: Config) -> list[str]:
     began_with = _listed(folder.scheme_file) or file_digest(folder.scheme_file)
     if not theirs.is_file() or file_digest(theirs) == began_with:
         return []
-    return [f"data.scheme: {theirs} is not what {folder.scheme_file} holds"]
+    return [f"data.scheme: {theirs} differs from {folder.scheme_file}"]
 
 
 def own_scheme(folder: RunFolder, config: Config) -> Path | None:

@@ -90,7 +90,8 @@ class Session:
         """The training loop of stage `name`."""
         reset_peak_memory(self.world.device)
         config, keep = self.config, self.config.checkpoint.keep
-        checkpoints = Checkpoints(self.folder.stage(name), keep, self.world)
+        check = self.folder.lease.check
+        checkpoints = Checkpoints(self.folder.stage(name), keep, self.world, check)
         return TrainingLoop(
             Schedule(
                 name,

@@ -77,6 +77,16 @@ class Monitor:
         self._display.message(f"{stage}: {faces}; new: {', '.join(map(str, new))}")
         self._write(stage, epoch, step, {"skipped": total})
 
+    def fault(self, stage: str, epoch: int, step: int, text: str) -> None:
+        """Why the stage ended without success; until it resumes, status and report say it."""
+        self._write(stage, epoch, step, {"fault": text})
+        self.sync()
+
+    def sync(self) -> None:
+        """Put the records to disk: a checkpoint must not outlive those before it."""
+        if self._log:
+            self._log.sync()
+
     def message(self, text: str) -> None:
         self._display.message(text)
 
@@ -84,6 +94,6 @@ class Monitor:
         """Let `draw` print above the live display."""
         draw(self._console)
 
-    def _write(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:
+    def _write(self, stage: str, epoch: int, step: int, figures: Mapping[str, float | str]) -> None:
         if self._log:
             self._log.append(stage, epoch + 1, step, **figures)
