@@ -1,8 +1,13 @@
-"""Environment variables that must be set before torch is imported."""
+"""Environment variables to set before importing torch, and the identity of a process."""
 
 import os
+import platform
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-__all__ = ["set_process_defaults"]
+__all__ = ["identity", "is_alive", "is_running", "node_name", "set_process_defaults"]
 
 
 def set_process_defaults() -> None:
@@ -16,3 +21,45 @@ def set_process_defaults() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """{"pid", "started", "host"}: what `is_alive` needs; `started` in ticks since the boot.
+
+    A process is known by more than its number, which the kernel gives out again.
+    """
+    return {"pid": pid, "started": _started(pid), "host": platform.node()}
+
+
+def is_alive(process: dict[str, Any]) -> bool | None:
+    """Whether it still runs; None for one of another machine."""
+    if process["host"] != platform.node():
+        return None
+    started = _started(process["pid"])
+    return started is not None and started == process["started"]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine has that number and has not ended."""
+    return _started(pid) is not None
+
+
+@cache
+def node_name() -> str:
+    """This machine, as far as process numbers mean the same: host name, and where it has one the
+    container's own numbering of processes. Letters, digits, _ and - only.
+    """
+    try:
+        numbering = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        numbering = 0
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', platform.node())[:40]}_{numbering:x}"
+
+
+def _started(pid: int) -> int | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in ("Z", "X") else int(fields[18])

@@ -1,11 +1,33 @@
 """Files that are whole or absent."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
-from sesame_hpc.files import new_folder, replacing, write_json_atomic, write_text_atomic
+from sesame_hpc.files import (
+    new_folder,
+    read_json,
+    remove_leftovers,
+    replacing,
+    temporary_name,
+    write_json_atomic,
+    write_text_atomic,
+)
+
+LEFT = """
+from pathlib import Path
+from sesame_hpc.files import temporary_name
+def leave():
+    file, folder = Path(temporary_name("a", ".txt")), Path(temporary_name("b"))
+    file.touch()
+    folder.mkdir()
+    (folder / "inside").touch()
+    return f"{file} {folder}"
+"""
 
 
 def test_writes_and_replaces_and_leaves_nothing_else(tmp_path):
@@ -66,3 +88,44 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path, is_there):
         assert not (path / "inner").exists()
     assert (path / "inner" / "a").read_text() == "1"
     assert os.listdir(path.parent) == ["set"]
+
+
+def test_an_error_names_the_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.bin"
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.bin'"), replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_as_long_as_a_file_system_takes_are_written(tmp_path):
+    for name in ("n" * 255, "ü" * 127):
+        write_text_atomic(tmp_path / name, "x")
+        assert (tmp_path / name).read_text() == "x"
+
+
+def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
+    dead = subprocess.run(
+        [sys.executable, "-c", f"{LEFT}\nprint(leave())"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    ).stdout.split()
+    mine = tmp_path / temporary_name("b")
+    mine.touch()
+    foreign = [tmp_path / f".c.elsewhere_1f-12-0123456{n}.tmp" for n in range(2)]
+    for path in foreign:
+        path.touch()
+    os.utime(foreign[0], (0, 0))
+    (tmp_path / ".user.tmp").touch()
+    assert sorted(path.name for path in remove_leftovers(tmp_path)) == sorted(
+        [*dead, foreign[0].name]
+    )
+    assert sorted(os.listdir(tmp_path)) == sorted([mine.name, foreign[1].name, ".user.tmp"])
+
+
+def test_json_that_is_none_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    for content in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.json: is not JSON"):
+            read_json(path)

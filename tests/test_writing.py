@@ -18,7 +18,7 @@ ALLOWED = {
     "data/pack/layout.py": {"open": "a shard as a stream, under the name that replacing gives"},
     "evaluation/predictions.py": {"savez": "under the name that replacing gives"},
     "launch/local_chain.py": {"open": "the log that the background process appends to"},
-    "run/folder.py": {"open": "the lock of a run folder, which has no content"},
+    "lease.py": {"rename": "a dead process's lease, out of the way"},
     "synth/write.py": {
         "write_bytes": "in a folder that appears whole",
         "write_text": "in a folder that appears whole",

@@ -8,6 +8,7 @@ import typer
 from sesame_hpc.cli.data_check import check
 from sesame_hpc.cli.data_export import export
 from sesame_hpc.cli.data_show import show
+from sesame_hpc.cli.outputs import check_output_folder
 
 __all__ = ["data_app", "synthesise_with_bar"]
 
@@ -57,4 +58,5 @@ def synth(
     ] = None,
 ) -> None:
     """Render synthetic faces with 98 landmarks."""
+    check_output_folder("--out", out)
     synthesise_with_bar(out, train, test, seed, size, workers)

@@ -9,6 +9,7 @@ import typer
 
 from sesame_hpc.choices import BoxProtocol, DataFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.outputs import check_output_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +63,7 @@ def check(
     from sesame_hpc.files import write_json_atomic
     from sesame_hpc.schemes import load_scheme
 
+    check_output_file("--json", json)
     console = Console()
     loaded = load_scheme(scheme) if scheme else None
     threads = _cores() if images else None

@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.outputs import check_output_folder
 from sesame_hpc.plural import counted
 
 __all__ = ["export"]
@@ -27,6 +28,7 @@ def export(
     from sesame_hpc.data.formats.readers import detect_file_format
     from sesame_hpc.schemes import load_scheme
 
+    check_output_folder("OUT", out, root)
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_file_format(root, loaded)
     parts = export_annotations(root, out, to, source, loaded, copy)

@@ -1,5 +1,6 @@
 """`sesame data show`: images of annotations, augmentations and masks."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from sesame_hpc.choices import DataFormat, Split
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.outputs import check_output_file
 from sesame_hpc.plural import counted
 
 if TYPE_CHECKING:
@@ -60,10 +62,13 @@ def show(
 
     if (augment and masked) or (masking is not None and not masked):
         raise ValueError("--augment and --masked exclude each other, and --masking needs --masked")
+    check_output_file("--out", out, root)
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_format(root, loaded)
     faces = read_annotations(root, source, split, loaded)
     wanted = count or (_FACES_IN_ROWS if augment or masked else _FACES)
+    if os.path.realpath(out) in {os.path.realpath(faces.image_path(k)) for k in range(len(faces))}:
+        raise ValueError(f"--out: {out} is an image of the data set; give another file")
     shown = faces.select(np.arange(min(wanted, len(faces))))
     if augment or masked:
         _draw_rows(shown, root, source, out, masked, masking, seed)

@@ -31,10 +31,11 @@ def demo(
 
     from sesame_hpc.cli.data import synthesise_with_bar
     from sesame_hpc.distributed.interruption import exit_when_saved
+    from sesame_hpc.run.folder import RunFolder
     from sesame_hpc.stages.train import train as train_run
 
     synthesise_with_bar(loaded.data.root, train, test, loaded.seed, size)
-    with exit_when_saved():
+    with exit_when_saved(RunFolder(loaded.output).last_saved):
         train_run(loaded)
     typer.echo(_where_things_lie(loaded))
 

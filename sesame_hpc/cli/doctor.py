@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sesame_hpc.cli.diagnosis import Diagnosis, Status
+from sesame_hpc.cli.outputs import check_output_file
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +27,7 @@ def doctor(
     from sesame_hpc.cli.doctor_machine import machine_diagnoses
     from sesame_hpc.cli.doctor_running import running_diagnoses
 
+    check_output_file("--json", json)
     console = Console(highlight=False)
     with console.status("looking, and running a training step"):
         diagnoses = [*machine_diagnoses(), *running_diagnoses()]

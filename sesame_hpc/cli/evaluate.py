@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import CoordinateStage, DataFormat, Part
+from sesame_hpc.cli.outputs import check_output_file
 
 __all__ = ["evaluate"]
 
@@ -59,6 +60,8 @@ def evaluate(
     """Report NME, failure rates and AUC on a data set, per facial region, with 95 % intervals."""
     if (run is None) == (predictions is None):
         raise ValueError("give either RUN or --predictions FILE")
+    for option, path in (("--json", json), ("--csv", csv)):
+        check_output_file(option, path, data, *(each for each in (run, predictions) if each))
 
     from rich.console import Console
 

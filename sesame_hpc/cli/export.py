@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import CoordinateStage, ExportFormat, Weights
+from sesame_hpc.cli.outputs import check_output_folder
 
 __all__ = ["export"]
 
@@ -39,6 +40,8 @@ def export(
     ] = None,
 ) -> None:
     """Export a run's network, with a model card; the result is checked against PyTorch."""
+    check_output_folder("--out", out or run)
+
     from sesame_hpc.inference.export import export_run
     from sesame_hpc.inference.variant import Variant
 

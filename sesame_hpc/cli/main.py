@@ -11,6 +11,7 @@ from sesame_hpc.cli.cancel import cancel
 from sesame_hpc.cli.data import data_app
 from sesame_hpc.cli.demo import demo
 from sesame_hpc.cli.doctor import doctor
+from sesame_hpc.cli.errors import USER_ERRORS, ExitCode, message
 from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.cli.export import export
 from sesame_hpc.cli.logs import logs
@@ -24,14 +25,6 @@ from sesame_hpc.process import set_process_defaults
 
 __all__ = ["app", "main"]
 
-_USER_ERRORS = (
-    ValueError,
-    FileNotFoundError,
-    FileExistsError,
-    FloatingPointError,
-    ConnectionError,
-    TimeoutError,
-)
 _TRACEBACK = "--traceback"
 
 app = typer.Typer(
@@ -78,18 +71,11 @@ def _global_options(
     """Options of every subcommand; `main` has taken --traceback out, wherever it stood."""
 
 
-def _message(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.strerror}: {error.filename}"
-    else:
-        text = str(error)
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    rank = f" (rank {os.environ.get('RANK', '?')})" if several else ""
-    return f"sesame{rank}: {text}"
-
-
 def main() -> None:
-    """Run the command line. What a user can put right ends as a message and exit code 2."""
+    """Run the command line, and end with one of the exit codes of `cli/errors.py`.
+
+    What a user can put right ends as a message.
+    """
     set_process_defaults()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     show_traceback = (
@@ -97,8 +83,17 @@ def main() -> None:
     )
     try:
         app(arguments, prog_name="sesame")
-    except _USER_ERRORS as error:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(ExitCode.ERROR) from None
+    except USER_ERRORS as error:
         if show_traceback:
             raise
-        print(_message(error), file=sys.stderr)
-        raise SystemExit(2) from None
+        print(message(error), file=sys.stderr)
+        raise SystemExit(ExitCode.ERROR) from None
+    except SystemExit as end:
+        by_hand = not isinstance(end.__context__, KeyboardInterrupt)
+        if end.code == ExitCode.INTERRUPTED and by_hand:
+            print("sesame: interrupted; nothing half-written is left", file=sys.stderr)
+        raise

@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.outputs import check_output_folder
 from sesame_hpc.plural import counted
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def pack(
     """Pack a data set into a few large files. Run the same command again to resume."""
     from sesame_hpc.data.pack import PackSettings
 
+    check_output_folder("OUT", out, root)
     chosen = {} if config is None else _box_and_augment(config, root)
     settings = PackSettings(size=size, margin=margin, quality=quality, **chosen)
     report = _pack_with_bar(_parts(root, format, scheme), out, settings, workers)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import CoordinateStage, Detector, Device, OutputFormat, Weights
+from sesame_hpc.cli.outputs import check_output_folder
 
 __all__ = ["predict"]
 
@@ -58,6 +59,8 @@ def predict(
         raise ValueError("--boxes and --detector exclude each other: give one of them")
     if detector_weights is not None and detector is None:
         raise ValueError("--detector-weights needs --detector yunet")
+
+    check_output_folder("--out", out)
 
     from sesame_hpc.inference.boxes import read_boxes
     from sesame_hpc.inference.detector import YuNet

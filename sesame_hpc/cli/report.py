@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sesame_hpc.cli.outputs import check_output_file
+
 __all__ = ["report"]
 
 
@@ -24,6 +26,7 @@ def report(
     from sesame_hpc.report import write_report
     from sesame_hpc.run.folder import RunFolder
 
+    check_output_file("--out", out, run)
     path = write_report(RunFolder(run), out, data)
     typer.echo(f"report: {path}")
     if open:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import Stage
+from sesame_hpc.cli.outputs import check_output_folder
 
 __all__ = ["train"]
 
@@ -29,17 +30,21 @@ def train(
 ) -> None:
     """Train all three stages on this machine. Run the same command again to resume.
 
-    Under srun or torchrun each process is one rank. On SIGUSR2 or SIGTERM the run saves a
-    checkpoint after the current step; the job is then requeued or exits with code 75.
+    Under srun or torchrun each process is one rank. On Ctrl-C, SIGHUP, SIGTERM, SIGUSR1 and SIGUSR2
+    the run saves a checkpoint after the current step and exits with code 75; after the last two,
+    SLURM requeues the job.
     """
     from sesame_hpc.config import find_config, load_config
 
     loaded = load_config(find_config(config), overrides or ())
+    if os.environ.get("RANK", "0") == "0":
+        check_output_folder("output", loaded.output, loaded.data.root, inside_is_fine=True)
 
     from sesame_hpc.distributed.interruption import exit_when_saved
+    from sesame_hpc.run.folder import RunFolder
     from sesame_hpc.stages.train import train as train_run
 
-    ends_well = exit_when_saved()
+    ends_well = exit_when_saved(RunFolder(loaded.output).last_saved)
     if "SLURM_JOB_ID" in os.environ:
         from sesame_hpc.launch.ranks import join_slurm_step
         from sesame_hpc.launch.requeue import requeue_when_saved

@@ -9,12 +9,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from types import FrameType
 
 __all__ = [
+    "EXIT_INTERRUPTED",
     "EXIT_SAVED",
     "Interrupted",
     "RankFailed",
@@ -29,15 +30,18 @@ __all__ = [
 EXIT_SAVED = 75
 """Exit code of a run that was interrupted after saving (EX_TEMPFAIL of sysexits.h)."""
 
+EXIT_INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended before it could save."""
+
 
 class Stop(IntEnum):
     """What a signal requested; the greatest of several wins."""
 
     NOTHING = 0
     PAUSE = 1
-    """SIGUSR2: time limit or preemption ahead. Save, and resume later."""
+    """SIGUSR1, SIGUSR2: time limit or preemption ahead. Save, and resume later."""
     END = 2
-    """SIGTERM: `scancel`, a shutdown or a user. Save, and end."""
+    """SIGTERM, SIGINT, SIGHUP: `scancel`, a shutdown, or a user. Save, and end."""
 
 
 class Interrupted(Exception):
@@ -68,42 +72,64 @@ class RanksLost(ConnectionError):
         self.leads = leads
 
 
+_PAUSING = {signal.SIGUSR1, signal.SIGUSR2}
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_AGAIN = b"\nsesame: saving at the end of this step; Ctrl-C again ends at once\n"
+
 _requested = Stop.NOTHING
+_listening = False
+_terminals: tuple[int, ...] = ()
 
 
-def listen(pause: signal.Signals = signal.SIGUSR2) -> None:
-    """Install handlers by which `pause` and SIGTERM set the flag, in place of earlier ones.
+def listen() -> None:
+    """Install handlers by which signals set the flag, in place of earlier ones.
 
-    A second SIGTERM ends the process at once. Call from the main thread, before others start: SLURM
-    signals child processes too, compilers among them, and they survive because they inherit the
-    blocked `pause`. A thread waits for it here.
+    SIGUSR1 and SIGUSR2 pause; SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a lost terminal) end, and a
+    second of the same kind ends the process at once. Signals that are ignored, as by nohup, stay
+    so. A second call keeps what was requested since the first.
+
+    Call from the main thread, before others start: SLURM signals child processes too, compilers
+    among them, and they survive because they inherit the blocked SIGUSR1 and SIGUSR2. A thread
+    waits for these here.
     """
-    global _requested
-    _requested = Stop.NOTHING
-    signal.signal(pause, _on_pause)
-    signal.signal(signal.SIGTERM, _on_term)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {pause})
-    threading.Thread(target=_await, args=(pause,), name="signals", daemon=True).start()
+    global _listening, _terminals
+    for number in _PAUSING:
+        signal.signal(number, _on_pause)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_end)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PAUSING)
+    if not _listening:
+        _listening = True
+        _terminals = tuple(number for number in (1, 2) if os.isatty(number))
+        threading.Thread(target=_await, name="signals", daemon=True).start()
 
 
 @contextmanager
-def exit_when_saved() -> Iterator[None]:
-    """While training: on SIGUSR2 and SIGTERM the ranks save, then exit with `EXIT_SAVED`.
+def exit_when_saved(last_saved: Callable[[], str]) -> Iterator[None]:
+    """While training: on a signal the ranks save, then exit with `EXIT_SAVED`.
 
-    The same command resumes. Main thread only.
+    The same command resumes. `last_saved` says what is saved, for who ends at once with a second
+    Ctrl-C. Main thread only.
     """
     listen()
     try:
         yield
     except Interrupted as interrupted:
         restore_sigterm()
-        if os.environ.get("RANK", "0") == "0":
-            text = f"sesame: {interrupted}; run the same command to resume"
-            print(text, file=sys.stderr, flush=True)
+        _say(f"{interrupted}; run the same command to resume")
         raise SystemExit(EXIT_SAVED) from None
+    except KeyboardInterrupt:
+        _say(f"ended at once; saved is {last_saved()}; run the same command to resume")
+        raise SystemExit(EXIT_INTERRUPTED) from None
     except RanksLost:
         restore_sigterm()
         raise
+
+
+def _say(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(f"sesame: {text}", file=sys.stderr, flush=True)
 
 
 def restore_sigterm() -> None:
@@ -116,9 +142,9 @@ def requested() -> Stop:
     return _requested
 
 
-def _await(pause: signal.Signals) -> None:
+def _await() -> None:
     while True:
-        _on_pause(signal.sigwait({pause}), None)
+        _on_pause(signal.sigwait(_PAUSING), None)
 
 
 def _on_pause(number: int, frame: FrameType | None) -> None:
@@ -126,7 +152,20 @@ def _on_pause(number: int, frame: FrameType | None) -> None:
     _requested = max(_requested, Stop.PAUSE)
 
 
-def _on_term(number: int, frame: FrameType | None) -> None:
+def _on_end(number: int, frame: FrameType | None) -> None:
     global _requested
     _requested = Stop.END
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    signal.signal(number, usual)
+    if number == signal.SIGINT and os.environ.get("RANK", "0") == "0":
+        os.write(2, _AGAIN)
+    if number == signal.SIGHUP:
+        _leave_terminal()
+
+
+def _leave_terminal() -> None:
+    """What is printed to a terminal that is gone would be an error in the middle of a step."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in _terminals:
+        os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -1,10 +1,12 @@
 """Files of predictions: those of a run, and those of other tools."""
 
+import io
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from sesame_hpc.checksums import read_verified
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.files import replacing
 
@@ -43,8 +45,9 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    content = read_verified(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = dict(archive)
     except (BadZipFile, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not an npz file of plain arrays ({error})") from error

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sesame_hpc.checksums import read_verified, write_listed
 from sesame_hpc.choices import Device
 from sesame_hpc.config import BoxConfig
-from sesame_hpc.files import write_text_atomic
+from sesame_hpc.files import as_json, parse_json
 from sesame_hpc.inference.calibration import check_calibration, fit_calibration
 from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.heldout import Measured, measure
@@ -80,7 +81,8 @@ def load_run(
     network = load_network(variant.weights_file(folder), manifest)
     model = CropModel(TorchBackend(network, device), manifest, batch_size)
     stored = variant.calibration_file(folder)
-    if not stored.exists():
+    restored = _restored(stored, manifest)
+    if restored is None:
         try:
             config = run_config(folder, data)
             heldout = read_faces(config, folder).heldout
@@ -94,7 +96,7 @@ def load_run(
             return model
         _keep(stored, manifest)
     else:
-        manifest = _restored(stored, manifest)
+        manifest = restored
     return CropModel(TorchBackend(network, device), manifest, batch_size)
 
 
@@ -102,15 +104,16 @@ def _keep(path: Path, manifest: Manifest) -> None:
     """A run folder that cannot be written is calibrated again next time."""
     parts = manifest.model_dump(mode="json", include={"calibration", "check"})
     try:
-        write_text_atomic(path, json.dumps(parts, indent=2) + "\n")
+        write_listed(path, as_json(parts))
     except OSError:
         return
 
 
-def _restored(path: Path, manifest: Manifest) -> Manifest:
+def _restored(path: Path, manifest: Manifest) -> Manifest | None:
+    """None where there is no calibration, or a damaged one, which is made again."""
     try:
-        parts = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: is no JSON ({error}); remove it to calibrate again") from None
+        parts = parse_json(path, read_verified(path))
+    except (FileNotFoundError, ValueError):
+        return None
     whole = manifest.model_dump(mode="json") | parts
     return Manifest.from_json(json.dumps(whole), path)

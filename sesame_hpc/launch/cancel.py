@@ -9,8 +9,8 @@ from pathlib import Path
 from sesame_hpc.choices import JOBS
 from sesame_hpc.launch import slurm
 from sesame_hpc.launch.ledger import Ledger
-from sesame_hpc.launch.processes import is_alive
 from sesame_hpc.launch.snapshot import JobSnapshot, active_jobs, snapshots_of
+from sesame_hpc.process import is_alive
 
 __all__ = ["Cancelled", "cancel_jobs"]
 

@@ -18,10 +18,10 @@ from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan
-from sesame_hpc.launch.processes import identity
 from sesame_hpc.launch.profile import Profile
 from sesame_hpc.launch.slurm import log_pattern, run_here
 from sesame_hpc.launch.submit import LOGS, write_runs
+from sesame_hpc.process import identity
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["start_chain"]

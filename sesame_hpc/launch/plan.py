@@ -12,6 +12,7 @@ from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.snapshot import active_jobs, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, Point, sweep_points
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.settings import check_config
 
 __all__ = ["Plan", "Run", "make_plan"]
 
@@ -115,7 +116,7 @@ def _check(run: Run, first: str) -> None:
     folder = run.folder
     if "%" in str(folder.path):
         raise ValueError(f"output: {folder.path}: % in the path of a log is special to SLURM")
-    folder.check(run.config)
+    check_config(folder, run.config)
     folder.check_earlier(first)
     if not run.config.data.root.is_dir():
         raise FileNotFoundError(f"data.root: {run.config.data.root} is not a directory")

@@ -1,6 +1,5 @@
 """After an interruption: SLURM requeues the job, or the user repeats the command."""
 
-import json
 import os
 import sys
 import time
@@ -19,7 +18,7 @@ from sesame_hpc.distributed.interruption import (
     listen,
     restore_sigterm,
 )
-from sesame_hpc.files import write_json_atomic
+from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.launch.slurm_job import SlurmJob
 from sesame_hpc.run.folder import RunFolder
 
@@ -53,7 +52,7 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
     """
     job = SlurmJob.current()
     if job is None:
-        with exit_when_saved():
+        with exit_when_saved(RunFolder(run).last_saved):
             yield
         return
     listen()
@@ -114,9 +113,7 @@ class _Requeues:
         self._file = run / "requeues.json"
         self._job = job
         self._run = RunFolder(run)
-        self._all: dict[str, list[Any]] = (
-            json.loads(self._file.read_text()) if self._file.exists() else {}
-        )
+        self._all: dict[str, list[Any]] = _counted_before(self._file)
 
     def check(self, restarts: int) -> None:
         """Raise ValueError if another requeue would be one too many."""
@@ -142,9 +139,17 @@ class _Requeues:
         """{stage: newest checkpoint, or "finished"}."""
         found: dict[str, str] = {}
         for stage in STAGES:
-            latest = self._run.stage(stage) / "latest.json"
-            if self._run.result(stage) is not None:
+            if self._run.is_finished(stage):
                 found[stage] = "finished"
-            elif latest.exists():
-                found[stage] = json.loads(latest.read_text())["tag"]
+            elif (tag := self._run.latest_tag(stage)) is not None:
+                found[stage] = tag
         return found
+
+
+def _counted_before(path: Path) -> dict[str, list[Any]]:
+    """{job: progress at each requeue}; what a damaged file counted is forgotten."""
+    try:
+        found = read_json(path)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

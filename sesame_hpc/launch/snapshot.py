@@ -7,8 +7,8 @@ from pathlib import Path
 from sesame_hpc.choices import JOBS
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
-from sesame_hpc.launch.processes import is_alive
 from sesame_hpc.launch.queue import JobState, QueueError, query_sacct, query_squeue
+from sesame_hpc.process import is_alive
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["JobSnapshot", "active_jobs", "snapshots_of"]

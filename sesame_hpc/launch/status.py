@@ -1,6 +1,5 @@
 """The status of runs: their jobs, the progress of each stage, and failures."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,12 +179,11 @@ def _why_waiting(snapshot: JobSnapshot, state: JobState, record: JobRecord) -> s
 
 def _restarts(run: Path, record: JobRecord) -> int | None:
     """From the run folder, if SLURM does not give it."""
-    path = RunFolder(run).environment_file
-    if record.job is None or not path.exists():
+    if record.job is None:
         return None
     counts = [
         int(start["slurm"].get("SLURM_RESTART_COUNT", 0))
-        for start in json.loads(path.read_text(encoding="utf-8"))["starts"]
+        for start in RunFolder(run).starts()
         if _job_of(start["slurm"]) == record.job
     ]
     return max(counts, default=None)

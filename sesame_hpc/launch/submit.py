@@ -11,6 +11,7 @@ from sesame_hpc.launch.plan import Plan
 from sesame_hpc.launch.profile import Profile
 from sesame_hpc.launch.slurm import Request, cancel, log_pattern, require_slurm, script, submit
 from sesame_hpc.launch.sweep import write_sweep
+from sesame_hpc.run.settings import write_settings
 
 __all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
 
@@ -65,7 +66,7 @@ def write_runs(plan: Plan) -> None:
     """Write the settings that the jobs will read; later changes of the config have no effect."""
     for run in plan.runs:
         run.folder.path.mkdir(parents=True, exist_ok=True)
-        run.folder.write_settings(run.config)
+        write_settings(run.folder, run.config)
     if plan.is_sweep:
         write_sweep(plan.output, plan.points)
 

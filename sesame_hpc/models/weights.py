@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
+from sesame_hpc.checksums import read_verified
 from sesame_hpc.files import write_bytes_atomic
 
 __all__ = ["load_weights", "save_weights"]
@@ -21,12 +22,15 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read what `save_weights` wrote; nothing in the file is ever executed.
 
-    Raises FileNotFoundError naming the path, ValueError for a file of another kind.
+    Raises FileNotFoundError naming the path, ValueError for a file of another kind, or one
+    that is not what its checksum in SHA256SUMS says.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: has this stage finished?")
     try:
-        return load_file(path)
+        content = read_verified(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist: has this stage finished?") from None
+    try:
+        return load(content)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a safetensors file ({error}); no other kind is read"

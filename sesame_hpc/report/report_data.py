@@ -1,6 +1,5 @@
 """The data of a report: a run folder, and labels and images if they are available."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -118,18 +117,11 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
         results=results,
         masking=folder.masking,
         records=MetricsLog.read(metrics) if metrics.exists() else [],
-        starts=_starts(folder),
+        starts=folder.starts(),
         parts=parts,
         train_faces=None if faces is None else len(faces.train),
         unread=unread,
     )
-
-
-def _starts(folder: RunFolder) -> list[dict[str, Any]]:
-    """The environment of each start of the run, the latest last."""
-    if not folder.environment_file.exists():
-        return []
-    return json.loads(folder.environment_file.read_text("utf-8"))["starts"]
 
 
 def _read_faces(config: Config, folder: RunFolder) -> tuple[Faces | None, str | None]:

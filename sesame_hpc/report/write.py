@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sesame_hpc.files import write_text_atomic
+from sesame_hpc.checksums import write_listed
+from sesame_hpc.files import write_bytes_atomic
 from sesame_hpc.report.page import render
 from sesame_hpc.report.report_data import read_report_data
 from sesame_hpc.run.folder import RunFolder
@@ -21,7 +22,11 @@ def write_report(folder: RunFolder, out: Path | None = None, data: Path | None =
     Raises FileNotFoundError if there is no run, ValueError for a run folder with invalid files.
     """
     path = out or folder.path / REPORT_NAME
-    write_text_atomic(path, render(read_report_data(folder, data)))
+    page = render(read_report_data(folder, data)).encode()
+    if out is None:
+        write_listed(path, page)
+    else:
+        write_bytes_atomic(path, page)
     return path
 
 

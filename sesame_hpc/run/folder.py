@@ -2,36 +2,30 @@
 
     config.yaml  environment.json  metrics.jsonl  masking.json  summary.json
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
+    data.json (which data set it is, see data_identity.py)
     look_alikes.json (images of the same photograph; with data.heldout_group=look_alike)
     checkpoints/<stage>/ (see training/checkpoint.py)   images/   predictions/   tensorboard/
-    profile/ (with the setting `profile`)
+    profile/ (with the setting `profile`)   SHA256SUMS (here, and in each folder of results)
+
+Order of writing. Each file is whole on disk, and its name in its folder, before the next begins:
+at a start, the checksums of the settings, then the settings, config.yaml last; at a stage's end
+predictions, averaged weights, masking.json (preliminary), weights, then their checksums, and last
+result.json, which declares the stage finished; at the run's end summary.json, then report.html.
+Checkpoints have their own order. So whatever a file declares is there: after a power cut too.
 
 Imports no torch, so that a finished run is reported at once.
 """
 
-import fcntl
-import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from sesame_hpc.checksums import read_verified
 from sesame_hpc.choices import STAGES
-from sesame_hpc.config import Config, differences, dump_config, load_config
-from sesame_hpc.files import write_json_atomic, write_text_atomic
+from sesame_hpc.config import Config, load_config
+from sesame_hpc.files import parse_json, read_json
+from sesame_hpc.lease import Lease
 
-__all__ = ["RunFolder"]
-
-
-_MAY_CHANGE = (
-    "runtime.",
-    "profile",
-    "log.",
-    "checkpoint.",
-    "data.threads",
-    "data.root",
-    "data.on_error",
-    "data.max_skipped",
-    "output",
-)
+__all__ = ["RunFolder", "read_verified_json"]
 
 
 class RunFolder:
@@ -45,11 +39,12 @@ class RunFolder:
         self.masking_file = path / "masking.json"
         self.summary_file = path / "summary.json"
         self.scheme_file = path / "scheme.yaml"
+        self.data_file = path / "data.json"
         self.groups_file = path / "look_alikes.json"
         self.images = path / "images"
         self.profile = path / "profile"
         self.tensorboard = path / "tensorboard"
-        self._lock: IO[str] | None = None
+        self.lease = Lease(path, "training in")
 
     def stage(self, name: str) -> Path:
         return self.path / "checkpoints" / name
@@ -65,109 +60,96 @@ class RunFolder:
         """
         return self.path / "predictions" / f"{stage}-{part}{'-ema' if averaged else ''}.npz"
 
-    def result(self, stage: str) -> dict[str, Any] | None:
-        """The result of a finished stage; None while it is unfinished."""
-        return _read_json(self.stage(stage) / "result.json")
+    def has_progress(self) -> bool:
+        """Whether there is anything to go on from: a checkpoint, or a finished stage."""
+        marks = ("latest.json", "result.json", "step-*/SHA256SUMS")
+        return any(any(self.stage(name).glob(mark)) for name in STAGES for mark in marks)
 
-    def finish_stage(self, stage: str, result: dict[str, Any]) -> None:
-        """Mark a stage as finished; its weights must be saved."""
-        write_json_atomic(self.stage(stage) / "result.json", result)
+    def result(self, stage: str) -> dict[str, Any] | None:
+        """What a finished stage achieved; None while it is unfinished.
+
+        Raises ValueError naming the file where it is damaged.
+        """
+        return read_verified_json(self.stage(stage) / "result.json")
+
+    def latest_tag(self, stage: str) -> str | None:
+        """The newest checkpoint by latest.json or, where that is damaged, by its name."""
+        try:
+            return str(read_json(self.stage(stage) / "latest.json")["tag"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            names = sorted(path.name for path in self.stage(stage).glob("step-*"))
+            return names[-1] if names else None
+
+    def last_saved(self) -> str:
+        """The newest checkpoint or finished stage, in words."""
+        for stage in reversed(STAGES):
+            if self.is_finished(stage):
+                return f"all of stage {stage}"
+            steps = sorted(self.stage(stage).glob("step-*/SHA256SUMS"))
+            if steps:
+                return f"step {int(steps[-1].parent.name[5:])} of stage {stage}"
+        return "nothing yet"
+
+    def is_finished(self, stage: str) -> bool:
+        return (self.stage(stage) / "result.json").exists()
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        return _read_json(self.summary_file)
+        """None where it is missing or damaged: it is made of the stages' results."""
+        try:
+            return read_verified_json(self.summary_file)
+        except ValueError:
+            return None
 
     @property
     def masking(self) -> dict[str, float] | None:
-        return _read_json(self.masking_file)
-
-    def is_complete(self) -> bool:
-        return self.summary is not None and all(self.result(stage) for stage in STAGES)
+        """Raises ValueError naming the file where it is damaged."""
+        return read_verified_json(self.masking_file)
 
     def config(self) -> Config:
-        """The config this run was started with. Raises FileNotFoundError if there is no run."""
+        """The config this run was started with.
+
+        Raises FileNotFoundError where there is no run, ValueError for a damaged file.
+        """
         if not self.config_file.exists():
             raise FileNotFoundError(f"{self.path} is not a run folder: it has no config.yaml")
+        read_verified(self.config_file)
         return load_config(self.config_file)
 
+    def config_or_none(self) -> Config | None:
+        """None where there is no run yet, or its config is damaged."""
+        try:
+            return self.config()
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The environment of each process that worked on the run, the latest last.
+
+        What a damaged environment.json held is lost: it says nothing that a run goes on from.
+        """
+        try:
+            return list(read_json(self.environment_file)["starts"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return []
+
     def start_directory(self) -> Path | None:
-        """The working directory of the last start, to which paths of the config are relative."""
-        record = _read_json(self.environment_file) or {"starts": []}
-        return Path(record["starts"][-1]["directory"]) if record["starts"] else None
+        """Where the run was last started, which relative paths of its config are relative to."""
+        starts = self.starts()
+        return Path(starts[-1]["directory"]) if starts else None
 
     def check_earlier(self, stage: str) -> None:
         """Raise ValueError if a stage that `stage` depends on is unfinished."""
         earlier = STAGES[: STAGES.index(stage)] if stage in STAGES else STAGES
         for name in earlier:
-            if self.result(name) is None:
+            if not self.is_finished(name):
                 raise ValueError(f"stage {stage} needs {name}, which {self.path} has not finished")
 
-    def check(self, config: Config) -> None:
-        """Raise ValueError if `config` would train something else than this folder's run."""
-        if not self.config_file.exists():
-            return
-        changed = self._scheme_changes(config) + [
-            line for line in differences(self.config(), config) if not line.startswith(_MAY_CHANGE)
-        ]
-        if changed:
-            raise ValueError(
-                f"{self.path} has a run with another config: {'; '.join(changed)}. "
-                "Resume it with its own config, or give another output=FOLDER."
-            )
 
-    def _scheme_changes(self, config: Config) -> list[str]:
-        """A user's scheme whose file has changed since the run started."""
-        if config.data.scheme is None or not self.scheme_file.exists():
-            return []
-        theirs = Path(config.data.scheme)
-        same = not theirs.is_file() or theirs.read_text("utf-8") == self.scheme_file.read_text(
-            "utf-8"
-        )
-        return [] if same else [f"data.scheme: {theirs} differs from {self.scheme_file}"]
-
-    def open(self, config: Config, environment: dict[str, Any]) -> None:
-        """Create or reopen the folder; rank 0 only, after `check`.
-
-        Raises ValueError while another process trains in the folder.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path)
-        for stage in STAGES:
-            self.stage(stage).mkdir(parents=True, exist_ok=True)
-        self.images.mkdir(exist_ok=True)
-        earlier = _read_json(self.environment_file) or {"starts": []}
-        write_json_atomic(self.environment_file, {"starts": [*earlier["starts"], environment]})
-        self.write_settings(config)
-
-    def write_settings(self, config: Config) -> None:
-        """Write the config, and the user's own scheme, to the folder. Call it after `check`."""
-        source = _scheme_source(config)
-        if source.is_file():
-            write_text_atomic(self.scheme_file, source.read_text("utf-8"))
-        write_text_atomic(self.config_file, dump_config(config))
-
-
-def _scheme_source(config: Config) -> Path:
-    """The file of the run's scheme, if it is the user's or a pack's."""
-    if config.data.scheme is None and config.data.format == "pack":
-        return config.data.root / "scheme.yaml"
-    return Path(config.data.scheme or "")
-
-
-def _lock(folder: Path) -> IO[str]:
-    """Lock the folder until this process ends; a file system without locks is accepted."""
-    file = (folder / ".lock").open("a")
+def read_verified_json(path: Path) -> Any:
+    """None where there is no file. Raises ValueError naming one that is damaged."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise ValueError(
-            f"another process is training in {folder}: wait for it, or give another output=FOLDER"
-        ) from None
-    except OSError:
-        pass
-    return file
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.exists() else None
+        content = read_verified(path)
+    except FileNotFoundError:
+        return None
+    return parse_json(path, content)

@@ -17,6 +17,7 @@ from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.distributed.world import World
 from sesame_hpc.run.faces import Faces
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.results import finish_stage
 from sesame_hpc.training.checkpoint import Checkpoints, save_weights
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
@@ -100,7 +101,8 @@ class Session:
         """The training loop of stage `name`."""
         reset_peak_memory(self.world.device)
         config, keep = self.config, self.config.checkpoint.keep
-        checkpoints = Checkpoints(self.folder.stage(name), keep, self.world)
+        check = self.folder.lease.check
+        checkpoints = Checkpoints(self.folder.stage(name), keep, self.world, check)
         return TrainingLoop(
             Schedule(
                 name,
@@ -131,10 +133,14 @@ class Session:
         torch.manual_seed(int(generator.integers(2**62)))
 
     def finish(self, name: str, network: nn.Module, result: dict[str, Any]) -> None:
-        """Save the weights of a stage, then mark it as finished; rank 0 alone."""
+        """Save the weights of a stage, then mark it as finished; rank 0 alone.
+
+        Raises FolderBusy where another process has taken the run over.
+        """
         if self.world.is_main:
+            self.folder.lease.check()
             save_weights(self.folder.weights(name), network.state_dict())
-            self.folder.finish_stage(name, result)
+            finish_stage(self.folder, name, result)
 
     def _images_at_full_rate(self, network: nn.Module) -> float:
         """Images per second that one rank would train at the rate of a matrix product."""

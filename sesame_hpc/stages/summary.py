@@ -5,8 +5,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from sesame_hpc.checksums import write_listed
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES
-from sesame_hpc.files import write_json_atomic
+from sesame_hpc.files import as_json
 from sesame_hpc.plural import counted
 from sesame_hpc.run.folder import RunFolder
 
@@ -30,7 +31,7 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
             "faces": results["finetune"]["test"]["faces"],
             "stages": {stage: _figures(each["test"]) for stage, each in coordinates.items()},
         }
-    write_json_atomic(folder.summary_file, summary)
+    write_listed(folder.summary_file, as_json(summary))
     return summary
 
 

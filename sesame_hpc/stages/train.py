@@ -3,11 +3,18 @@
 Checks the run folder first, so that a finished run is reported without importing torch.
 """
 
+import os
+from typing import Any
+
 from rich.console import Console
 
+from sesame_hpc.checksums import damage
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
+from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.results import stage_damage, unfinish_stage
+from sesame_hpc.run.settings import check_config, open_run
 from sesame_hpc.stages.summary import print_summary, write_summary
 
 __all__ = ["train"]
@@ -16,27 +23,65 @@ __all__ = ["train"]
 def train(config: Config, only: str | None = None) -> None:
     """Train the stages of `config` that are not finished yet, or `only` one of them.
 
-    Run again to resume. Each stage starts from the results of the one before in the run folder;
-    rank 0 writes the summary and the report at the end.
+    Run again to resume. Each stage starts from what the one before left in the run folder; rank 0
+    writes the summary and the report at the end. A finished stage that left a file which is now
+    damaged or missing is gone on with from its newest whole checkpoint, which makes the file again.
+
+    Nothing is written before the config, the data set and the folder's writer are checked.
 
     Raises:
-        ValueError: the folder has a run with another config, or the stage before `only` is
-            unfinished.
+        ValueError: the folder holds a run with another config or of another data set, another
+            process trains there, or a stage is asked for whose predecessor is unfinished.
         Interrupted: the ranks agreed to stop, within a stage or before one.
     """
     folder = RunFolder(config.output)
-    folder.check(config)
     wanted = STAGES if only is None else (only,)
     if wanted[0] not in STAGES:
         raise ValueError(f"unknown stage {only!r}; the stages are {', '.join(STAGES)}")
-    folder.check_earlier(wanted[0])
-    if folder.is_complete() or (only and folder.result(only)):
-        _print_complete(folder, only)
+    check_config(folder, config)
+    damaged: dict[str, list[str]] = {stage: stage_damage(folder, stage) for stage in STAGES}
+    todo = _unfinished(folder, wanted, damaged)
+    if not todo:
+        if os.environ.get("RANK", "0") == "0":
+            _say_complete(config, folder, only)
         return
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        folder.lease.refuse_if_busy()
 
-    from sesame_hpc.distributed.stop_consensus import StopConsensus
     from sesame_hpc.distributed.world import connect
-    from sesame_hpc.report import report_line
+
+    world = connect(config.runtime)
+    with world.detecting_failures():
+        try:
+            _train(config, folder, world, todo, damaged)
+        finally:
+            folder.lease.release()
+
+
+def _unfinished(
+    folder: RunFolder, wanted: tuple[str, ...], damaged: dict[str, list[str]]
+) -> list[str]:
+    """The stages to train: of those `wanted`, and of those before them what is damaged.
+
+    Raises ValueError where an earlier one was never finished.
+    """
+    folder.check_earlier(wanted[0])
+    up_to = STAGES[: STAGES.index(wanted[-1]) + 1]
+    return [
+        stage
+        for stage in up_to
+        if damaged[stage] or (stage in wanted and not folder.is_finished(stage))
+    ]
+
+
+def _train(
+    config: Config,
+    folder: RunFolder,
+    world: Any,
+    todo: list[str],
+    damaged: dict[str, list[str]],
+) -> None:
+    from sesame_hpc.distributed.stop_consensus import StopConsensus
     from sesame_hpc.run.faces import read_faces
     from sesame_hpc.stages.finetune import finetune
     from sesame_hpc.stages.preliminary import preliminary
@@ -47,33 +92,62 @@ def train(config: Config, only: str | None = None) -> None:
     from sesame_hpc.training.precision import resolve_precision
 
     stages = {"preliminary": preliminary, "pretrain": pretrain, "finetune": finetune}
-    world = connect(config.runtime)
-    with world.detecting_failures():
-        earlier = folder.config() if folder.config_file.exists() else None
-        resolved = resolve_precision(config, earlier, world.device) if world.is_main else None
-        config = world.share(resolved)
-        if world.is_main:
-            folder.open(config, environment())
-        world.barrier()
-        faces = read_faces(config, folder)
-        console = Console()
-        with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
-            session = Session(config, folder, world, faces, monitor, StopConsensus(world))
-            for name in wanted:
-                if folder.result(name) is None:
-                    session.raise_if_stopping(name)
-                    stages[name](session)
-                    world.barrier()
-        if world.is_main:
-            if all(folder.result(name) for name in STAGES):
-                write_summary(folder, faces.scheme.name)
-                print_summary(folder, console)
-            console.print(report_line(folder), markup=False, highlight=False, soft_wrap=True)
+    if world.is_main:
+        folder.lease.refuse_if_busy()
+    faces = read_faces(config, folder)
+    _check_agreement(world.gather(faces.identity))
+    resolved = None
+    if world.is_main:
+        earlier = folder.config_or_none()
+        resolved = resolve_precision(config, earlier, world.device)
+        open_run(folder, resolved, environment(), faces.identity, faces.look_alikes)
+    config = world.share(resolved)
+    console = Console()
+    with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
+        session = Session(config, folder, world, faces, monitor, StopConsensus(world))
+        todo = world.share(todo)
+        monitor.expect({name: session.stage_config(name).epochs for name in todo})
+        for name in todo:
+            for fault in damaged[name] if world.is_main else ():
+                monitor.message(f"{fault}. Stage {name} makes it again.")
+            if world.is_main:
+                unfinish_stage(folder, name)
+            world.barrier()
+            session.raise_if_stopping(name)
+            stages[name](session)
+            world.barrier()
+    if world.is_main:
+        if all(folder.is_finished(name) for name in STAGES):
+            write_summary(folder, faces.scheme.name)
+            print_summary(folder, console)
+        _say(console, report_line(folder))
 
 
-def _print_complete(folder: RunFolder, only: str | None) -> None:
+def _check_agreement(identities: list[dict[str, Any]]) -> None:
+    """Every rank reads the data set: a copy on one node may be another."""
+    for rank, identity in enumerate(identities):
+        if identity != identities[0]:
+            raise ValueError(
+                f"data.root: rank {rank} finds other faces or labels there than rank 0 does; "
+                "all nodes need the same data set"
+            )
+
+
+def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
+    """Also makes again what a crash at the very end left out: summary and report."""
     console = Console()
     what = f"stage {only}" if only else "all stages"
-    console.print(f"[bold]This run is complete[/]: {what} of {folder.path} are finished.")
-    if folder.is_complete():
-        print_summary(folder, console)
+    console.print(f"[bold]This run is complete[/]: {what} of {folder.path} finished before.")
+    if not all(folder.is_finished(stage) for stage in STAGES):
+        return
+    if damage(folder.path, [folder.summary_file.name]):
+        from sesame_hpc.run.faces import run_scheme
+
+        write_summary(folder, run_scheme(config, folder).name)
+    print_summary(folder, console)
+    if damage(folder.path, [REPORT_NAME]):
+        _say(console, report_line(folder))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Generator
+import signal
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from sesame_hpc.choices import SPLITS
-from sesame_hpc.files import new_folder
+from sesame_hpc.files import new_folder, remove_leftovers
 
 from .render import Face, render_face
 
@@ -92,10 +93,22 @@ def _entries(jobs: list[_Job], workers: int) -> Generator[_Entry, None, None]:
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(_render_to_disk, jobs, chunksize=_CHUNK)
+            with _unheard_by_children(signal.SIGINT):
+                rendered = pool.map(_render_to_disk, jobs, chunksize=_CHUNK)
+            yield from rendered
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _unheard_by_children(number: signal.Signals) -> Iterator[None]:
+    """Processes started here do not see the signal: Ctrl-C is for the one that started them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _write_lists(root: Path, split: str, entries: list[_Entry]) -> None:
@@ -179,7 +192,7 @@ def synthesise(
     Images have about `size` pixels per side. The bytes of every file depend on `train`, `test`,
     `seed` and `size` only, not on `workers` (processes; None: one per usable core).
     `progress(done, total)` is called after each face. The folder appears whole or not at all; a
-    finished set with the same arguments is kept.
+    finished set with the same arguments is kept, also one that another process has made meanwhile.
 
     Raises ValueError for numbers out of range, FileExistsError if `out` has other content.
     """
@@ -189,5 +202,10 @@ def synthesise(
     _check_numbers(record, workers)
     if _already_there(out, record):
         return
-    with new_folder(out) as scratch:
-        _render_set(scratch, record, workers, progress)
+    remove_leftovers(out.absolute().parent)
+    try:
+        with new_folder(out) as scratch:
+            _render_set(scratch, record, workers, progress)
+    except FileExistsError:
+        if not _already_there(out, record):
+            raise

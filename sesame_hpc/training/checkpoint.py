@@ -1,79 +1,173 @@
-"""A stage's checkpoints on disk: which is the newest whole one, and the final weights.
+"""A stage's checkpoints on disk: the newest complete one, and the final weights.
 
 checkpoints/<stage>/
-    step-00000420/          written by the engine; whole once `latest.json` names it
+    step-00000420/          what the engine wrote, and its SHA256SUMS; complete once it has the name
     latest.json             {"tag": "step-00000420"}
     weights.safetensors     the finished network
-    result.json             what the finished network achieves; its presence ends the stage
+    result.json             the figures of the finished network; a stage is finished once it exists
+
+Order of a save: each rank writes and syncs its files in a folder with a temporary name; rank 0
+lists their checksums there, syncs the folder, gives it its name, syncs that, and then replaces
+latest.json. A power cut leaves the checkpoint before or this one, never a part of it.
 """
 
-import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sesame_hpc.checksums import damage, write_sums
 from sesame_hpc.distributed.world import World
-from sesame_hpc.files import write_json_atomic
+from sesame_hpc.files import (
+    make_folder,
+    read_json,
+    sync_folder,
+    temporary_name,
+    write_json_atomic,
+)
 from sesame_hpc.models.weights import load_weights, save_weights
+from sesame_hpc.plural import counted
 from sesame_hpc.training.engine import Engine
 
 __all__ = ["Checkpoints", "load_weights", "save_weights"]
 
+_PREFIX = "step-"
+
 
 class Checkpoints:
-    """The engine's checkpoints in one folder; `keep` of them stay."""
+    """The engine's checkpoints in one folder; the newest `keep` of them are kept.
 
-    def __init__(self, folder: Path, keep: int, world: World) -> None:
+    `check_writer` raises where another process has taken over the folder. `notes` are sentences on
+    what `load_latest` found damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keep: int,
+        world: World,
+        check_writer: Callable[[], None] = lambda: None,
+    ) -> None:
         self.folder = folder
         self.keep = keep
         self.world = world
+        self.notes: list[str] = []
+        self._check_writer = check_writer
 
     def save(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
-        """Save, then name the checkpoint as latest, then drop the oldest. Collective."""
-        tag = f"step-{step:08d}"
+        """Save, mark the checkpoint as latest, and remove the oldest. Collective.
+
+        Raises FloatingPointError on every rank, and saves nothing, where a tensor of the network,
+        the optimizer or the average is not finite.
+        """
+        self._refuse_not_finite(engine, step, state)
+        tag = f"{_PREFIX}{step:08d}"
+        partial = self.world.share(temporary_name(tag) if self.world.is_main else None)
         if self.world.is_main:
-            shutil.rmtree(self.folder / tag, ignore_errors=True)
+            self._check_writer()
+            make_folder(self.folder)
         self.world.barrier()
         self.world.share_buffers(engine.module)
-        engine.save(self.folder, tag, state)
-        self.world.barrier()
+        digests = self.world.gather(engine.save(self.folder, partial, state))
         if self.world.is_main:
-            _sync_to_disk(self.folder / tag)
+            listed = {name: digest for each in digests for name, digest in each.items()}
+            write_sums(self.folder / partial, listed)
+            self._take_name(self.folder / partial, self.folder / tag)
             write_json_atomic(self.folder / "latest.json", {"tag": tag})
-            self._prune(tag)
+            self._prune(step)
+        self.world.barrier()
+
+    def _refuse_not_finite(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
+        counts = self.world.gather(engine.count_not_finite(state.get("average") or ()))
+        bad, total = max(counts)
+        if bad:
+            kept = self.newest_step()
+            raise FloatingPointError(
+                f"{bad} of {total} tensors of the network and its optimizer are not finite after "
+                f"step {step}, and so no checkpoint of it is saved; "
+                + (f"that of step {kept} is kept" if kept is not None else "there is none before")
+                + ". Train anew with a smaller learning rate (another output=FOLDER)."
+            )
 
     def load_latest(self, engine: Engine) -> dict[str, Any] | None:
-        """Restore the newest whole checkpoint and return its state; None where there is none.
+        """Restore the newest complete checkpoint and return its state; None if there is none.
 
-        Raises ValueError for one that cannot be read, naming the others that could be.
+        One that is damaged is passed over, for the newest before it whose checksums are right.
+        Raises ValueError for one that is whole and cannot be loaded.
         """
-        marker = self.folder / "latest.json"
-        tag = self.world.share(
-            json.loads(marker.read_text())["tag"]
-            if self.world.is_main and marker.exists()
-            else None
-        )
+        tag, self.notes = self.world.share(self._choose() if self.world.is_main else None)
         if tag is None:
             return None
         try:
             return engine.load(self.folder, tag)
         except Exception as error:
-            others = sorted(path.name for path in self.folder.glob("step-*") if path.name != tag)
             raise ValueError(
-                f"checkpoint {self.folder / tag} cannot be read ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}); to go on from another, put its name into "
-                f"{marker}: {', '.join(others) or 'there is none, so remove that file'}"
+                f"checkpoint {self.folder / tag} is whole, but it cannot be read by this run "
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); was it written with "
+                "another number of ranks, or another version of this program?"
             ) from error
 
-    def _prune(self, latest: str) -> None:
-        others = sorted(path for path in self.folder.glob("step-*") if path.name != latest)
-        for path in others[: len(others) - (self.keep - 1)]:
-            shutil.rmtree(path)
+    def newest_step(self) -> int | None:
+        """The step of the newest checkpoint by name; None if there is none."""
+        steps = [_step(path) for path in self._folders()]
+        return max(steps, default=None)
+
+    def _choose(self) -> tuple[str | None, list[str]]:
+        """The tag to load, and what is to be said of those that are damaged."""
+        latest = self._latest_step()
+        notes: list[str] = []
+        lost: int | None = None
+        for path in reversed(self._folders()):
+            if latest is not None and _step(path) > latest:
+                continue
+            faults = damage(path)
+            if not faults:
+                if lost is not None and (gone := max(lost, latest or 0) - _step(path)):
+                    notes.append(
+                        f"resuming at step {_step(path)}, the newest checkpoint that is whole: "
+                        f"{counted(gone, 'step')} to be trained again"
+                    )
+                return path.name, notes
+            lost = _step(path) if lost is None else lost
+            notes.append(f"checkpoint {faults[0]}")
+        if lost is not None or latest is not None:
+            notes.append(
+                f"no checkpoint in {self.folder} is whole: the stage begins anew, "
+                f"{counted(max(lost or 0, latest or 0), 'step')} to be trained again"
+            )
+        return None, notes
+
+    def _latest_step(self) -> int | None:
+        """The step that latest.json names; None where it is missing or damaged."""
+        try:
+            tag = read_json(self.folder / "latest.json")["tag"]
+            return int(tag.removeprefix(_PREFIX))
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _folders(self) -> list[Path]:
+        """Checkpoints that have their name, the newest last."""
+        found = [path for path in self.folder.glob(f"{_PREFIX}*") if path.name[5:].isdecimal()]
+        return sorted(found, key=_step)
+
+    def _take_name(self, partial: Path, path: Path) -> None:
+        """`partial`, in place of a checkpoint of the same step if there is one."""
+        old = path.with_name(temporary_name(path.name))
+        if path.exists():
+            os.replace(path, old)
+        os.replace(partial, path)
+        sync_folder(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _prune(self, step: int) -> None:
+        """Remove older ones beyond `keep`, each under a temporary name: no part of one stays."""
+        older = [path for path in self._folders() if _step(path) < step]
+        for path in older[: max(0, len(older) - (self.keep - 1))]:
+            old = path.with_name(temporary_name(path.name))
+            os.replace(path, old)
+            shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync_to_disk(folder: Path) -> None:
-    """A power cut must not leave a name in `latest.json` without the bytes behind it."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix(_PREFIX))

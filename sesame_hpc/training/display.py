@@ -1,7 +1,7 @@
 """The live display of a run: bars on a terminal, plain lines in a log file."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -66,6 +66,7 @@ class Display:
     ) -> None:
         self._stages = {name: _Stage(name) for name in stages}
         self._current: _Stage | None = None
+        self._epochs_to_come: dict[str, int] = {}
         self._console = console or Console(highlight=False)
         self._clock = clock
         self._last_line = clock()
@@ -94,9 +95,14 @@ class Display:
     ) -> None:
         self.close()
 
+    def expect(self, epochs: Mapping[str, int]) -> None:
+        """The stages that this process will train, in order, with their epochs: for the ETA."""
+        self._epochs_to_come = dict(epochs)
+
     def stage(self, name: str, epochs: int, steps_per_epoch: int, first_step: int = 0) -> None:
         """Start a stage of `epochs` x `steps_per_epoch` steps; it resumes at `first_step`."""
         self._rates = self._machine = ""
+        self._epochs_to_come.pop(name, None)
         self._current = self._stages[name] = _Stage(
             name, epochs, steps_per_epoch, first_step, first_step, started=self._clock()
         )
@@ -114,7 +120,7 @@ class Display:
         self._machine = _of_the_machine(throughput)
         if self._plain and self._line_is_due(stage):
             position = f"{stage.name}  epoch {epoch + 1}/{stage.epochs}"
-            self._line(f"{position}  {self._rates}  ETA {_duration(stage.remaining)}")
+            self._line(f"{position}  {self._rates}  {self._eta(stage)}")
             if stage.step == stage.total:
                 self._line(f"{stage.name}  {self._machine}")
 
@@ -136,6 +142,15 @@ class Display:
         if self._live:
             self._live.stop()
             self._live = None
+
+    def _eta(self, stage: _Stage) -> str:
+        """Of the stage, and of all that follow it at the same pace per epoch."""
+        own, taken = stage.remaining, stage.step - stage.first_step
+        eta = f"ETA {_duration(own)}"
+        if own is None or not self._epochs_to_come:
+            return eta
+        per_epoch = stage.seconds / taken * stage.steps_per_epoch
+        return f"{eta}, all {_duration(own + per_epoch * sum(self._epochs_to_come.values()))}"
 
     def _running(self) -> _Stage:
         assert self._current is not None, "stage() comes first"
@@ -168,7 +183,7 @@ class Display:
     def _footer(self) -> tuple[str, ...]:
         if self._current is None or not self._rates:
             return ("",)
-        return f"{self._rates}  ETA {_duration(self._current.remaining)}", self._machine
+        return f"{self._rates}  {self._eta(self._current)}", self._machine
 
 
 def _row(stage: _Stage, current: bool, idle: str) -> tuple[RenderableType, ...]:

@@ -7,12 +7,14 @@ checkpoints that are read with `weights_only=True`. With ZeRO 0, no step waits f
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sesame_hpc.checksums import HashingWriter
 from sesame_hpc.config import RuntimeConfig, StageConfig
 from sesame_hpc.distributed.world import World
 from sesame_hpc.training.allocator import keep_freed_memory
@@ -91,7 +93,10 @@ class Engine:
             lr_scheduler=scheduler,
             config=_deepspeed_config(stage, runtime, world),
         )
+        self._adam, self._device = optimizer, world.device
+        self._digests: dict[str, str] = {}
         self._engine.checkpoint_engine.load = _load_weights_only
+        self._engine.checkpoint_engine.save = self._save_file
         # With ZeRO 0, DeepSpeed's clipping waits for the device, and its reduction copies all
         # gradients twice.
         self._clip = runtime.clip if runtime.zero_stage == 0 else 0.0
@@ -130,11 +135,49 @@ class Engine:
             nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
         self._engine.step()
 
-    def save(self, folder: Path, tag: str, state: dict[str, Any]) -> None:
-        """Write module, optimizer, schedule and `state` to folder/tag. Collective."""
+    def save(self, folder: Path, tag: str, state: dict[str, Any]) -> dict[str, str]:
+        """Write module, optimizer, schedule and `state` to folder/tag, on disk. Collective.
+
+        Returns the SHA-256 of each file that this rank wrote, by name.
+        """
+        self._digests.clear()
         self._engine.save_checkpoint(
             str(folder), tag=tag, client_state={_STATE: state}, save_latest=False
         )
+        return dict(self._digests)
+
+    def _save_file(self, state_dict: Any, path: str) -> None:
+        """As DeepSpeed's own, but on disk at return, and with its digest noted."""
+        with open(path, "wb") as file:
+            writer = HashingWriter(file)
+            try:
+                torch.save(state_dict, writer)  # type: ignore[arg-type]
+                file.flush()
+                os.fsync(file.fileno())
+            except (RuntimeError, OSError) as error:
+                cause = writer.error or error
+                if isinstance(cause, OSError) and cause.errno is not None:
+                    raise OSError(cause.errno, os.strerror(cause.errno), path) from None
+                raise
+        self._digests[Path(path).name] = writer.digest
+
+    def count_not_finite(self, others: Iterable[Tensor] = ()) -> tuple[int, int]:
+        """How many tensors hold NaN or infinity, and of how many.
+
+        Those of the module and of the optimizer's state on this rank, and `others`. The device is
+        waited for once.
+        """
+        held = [*self.module.parameters(), *self.module.buffers(), *others]
+        held += [
+            value
+            for state in self._adam.state.values()
+            for value in state.values()
+            if isinstance(value, Tensor)
+        ]
+        tensors = [each.detach() for each in held if each.is_floating_point() and each.numel()]
+        largest = torch._foreach_norm(tensors, float("inf"))
+        bad = torch.stack([~each.isfinite().to(self._device) for each in largest])
+        return int(bad.sum()), len(tensors)
 
     def load(self, folder: Path, tag: str) -> dict[str, Any]:
         """Restore what `save` wrote and return its `state`. Collective."""

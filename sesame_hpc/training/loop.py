@@ -102,6 +102,7 @@ class TrainingLoop:
         self.stop = stop
         self.steps_per_epoch = data.loader.steps_per_epoch // schedule.accumulation
         self._seconds_before = 0.0
+        self._at_step = 0
         self._started = time.perf_counter()
 
     def run(self) -> dict[str, Any]:
@@ -111,16 +112,24 @@ class TrainingLoop:
         sample ids of the training faces whose images could not be read.
 
         Raises:
-            FloatingPointError: a loss is not finite; earlier checkpoints are kept.
+            FloatingPointError: a loss, weight or moment is not finite; earlier checkpoints stay.
             Interrupted: the ranks agreed to stop, and saved.
         """
+        try:
+            self._train()
+        except FloatingPointError as error:
+            epoch = max(0, self._at_step - 1) // self.steps_per_epoch
+            self.instruments.monitor.fault(self.schedule.name, epoch, self._at_step, str(error))
+            raise
+        return {"seconds": self._seconds(), "skipped": self.data.skipped.ids}
+
+    def _train(self) -> None:
         step = self._resume()
         while step < self.steps_per_epoch * self.schedule.epochs:
             epoch, within = divmod(step, self.steps_per_epoch)
             self._train_epoch(epoch, within)
             step = (epoch + 1) * self.steps_per_epoch
             self._end_epoch(epoch, step)
-        return {"seconds": self._seconds(), "skipped": self.data.skipped.ids}
 
     def _seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
@@ -135,6 +144,8 @@ class TrainingLoop:
             if learner.ema:
                 learner.ema.restore(state["average"])
         monitor = self.instruments.monitor
+        for note in learner.checkpoints.notes:
+            monitor.message(f"{schedule.name}: {note}")
         monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
         if state is not None and not state.get("validated", True):
             self._validate(step // self.steps_per_epoch - 1, step)
@@ -206,13 +217,14 @@ class TrainingLoop:
             task.save_images(epoch)
 
     def _record(self, epoch: int, step: int) -> None:
-        name = self.schedule.name
+        name, self._at_step = self.schedule.name, step
         flushed = self.instruments.window.flush(f"stage {name}, epoch {epoch + 1}, step {step}")
         if flushed:
             self.instruments.monitor.step(name, epoch, step, self.learner.engine.lr, *flushed)
 
     def _save(self, step: int, validated: bool = True) -> None:
-        learner = self.learner
+        learner, self._at_step = self.learner, step
+        self.instruments.monitor.sync()
         state = {
             "step": step,
             "seconds": self._seconds(),

@@ -59,7 +59,7 @@ class MetricsWindow:
         if named := sorted(sample for ids in bad_ids for sample in ids):
             raise FloatingPointError(
                 f"the loss is not finite at {where}; the batch held sample ids {named}. "
-                "No checkpoint was written after the last finite record."
+                "Earlier checkpoints are kept."
             )
         self._losses, self._ids, self._images = [], [], 0
         self._start = time.perf_counter()

@@ -1,6 +1,6 @@
 """Rank 0's output during training: the live display, metrics.jsonl and TensorBoard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +48,10 @@ class Monitor:
         if self._log:
             self._log.close()
 
+    def expect(self, epochs: Mapping[str, int]) -> None:
+        """The stages that are to be trained, in order, with their epochs."""
+        self._display.expect(epochs)
+
     def start(self, stage: str, epochs: int, steps_per_epoch: int, first_step: int) -> None:
         """Start a stage, or resume it at `first_step`, dropping the records after that step."""
         self._display.stage(stage, epochs, steps_per_epoch, first_step)
@@ -73,6 +77,16 @@ class Monitor:
         self._display.message(f"{stage}: {faces}; new: {', '.join(map(str, new))}")
         self._write(stage, epoch, step, {"skipped": total})
 
+    def fault(self, stage: str, epoch: int, step: int, text: str) -> None:
+        """Why the stage ended without success; until it resumes, status and report say it."""
+        self._write(stage, epoch, step, {"fault": text})
+        self.sync()
+
+    def sync(self) -> None:
+        """Put the records to disk: a checkpoint must not outlive those before it."""
+        if self._log:
+            self._log.sync()
+
     def message(self, text: str) -> None:
         self._display.message(text)
 
@@ -80,6 +94,6 @@ class Monitor:
         """Let `draw` print above the live display."""
         draw(self._console)
 
-    def _write(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:
+    def _write(self, stage: str, epoch: int, step: int, figures: Mapping[str, float | str]) -> None:
         if self._log:
             self._log.append(stage, epoch + 1, step, **figures)

@@ -42,6 +42,9 @@ class MetricsLog:
                 if not isinstance(value, str):
                     writer.add_scalar(key, value, step)
 
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
     def truncate(self, stage: str, step: int) -> None:
         """Drop the records of `stage` after `step`; a run that resumes there writes them again."""
         kept = [r for r in self.read(self._path) if r["stage"] != stage or r["step"] <= step]
@@ -70,15 +73,15 @@ class MetricsLog:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """All records but for an incomplete last line. ValueError for an invalid record."""
+        """All records but for an incomplete last line and `damaged_lines`."""
         lines = path.read_bytes().split(b"\n")[:-1]
-        records = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                raise ValueError(f"{path}:{number}: not a JSON record: {line[:80]!r}") from None
-        return records
+        return [record for line in lines if (record := _record(line)) is not None]
+
+    @staticmethod
+    def damaged_lines(path: Path) -> list[int]:
+        """Numbers, from 1, of complete lines that hold no record."""
+        lines = path.read_bytes().split(b"\n")[:-1]
+        return [number for number, line in enumerate(lines, start=1) if _record(line) is None]
 
     def _writer(self, stage: str) -> Any:
         if stage not in self._writers:
@@ -89,6 +92,19 @@ class MetricsLog:
                 str(self._tensorboard / stage), purge_step=self._purge_steps.get(stage)
             )
         return self._writers[stage]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """None for anything but an object with the keys that `append` gives it."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("stage"), str):
+        return None
+    numbers = (record.get("epoch"), record.get("step"), record.get("time"))
+    is_whole = all(isinstance(each, int) for each in numbers[:2])
+    return record if is_whole and isinstance(numbers[2], int | float) else None
 
 
 def _finite(value: Any) -> Any:

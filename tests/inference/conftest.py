@@ -12,6 +12,8 @@ from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import save_weights
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.results import finish_stage
+from sesame_hpc.run.settings import open_run
 from sesame_hpc.synth import synthesise
 
 TINY = """
@@ -38,7 +40,9 @@ def make_run(faces_root: Path) -> Callable[..., RunFolder]:
         base.write_text(TINY)
         config = load_config(base, [f"data.root={faces_root}", f"output={path}", *overrides])
         folder = RunFolder(path)
-        folder.open(config, {"directory": str(path.parent)})
+        open_run(
+            folder, config, {"directory": str(path.parent)}, read_faces(config, folder).identity
+        )
         landmarks = read_faces(config, folder).scheme.num_landmarks
         torch.manual_seed(5)
         network = LandmarkNet(config.model, config.head, landmarks)
@@ -52,7 +56,7 @@ def make_run(faces_root: Path) -> Callable[..., RunFolder]:
         regions = {"outline": 1.0, "pupils": 2.0}
         table = {"nme": 12.345, "regions": regions, "faces": 12}
         table |= {"ema": table | {"nme": 11.111}}
-        folder.finish_stage("finetune", {"seconds": 1.0, "heldout": table, "test": None})
+        finish_stage(folder, "finetune", {"seconds": 1.0, "heldout": table, "test": None})
         return folder
 
     return make

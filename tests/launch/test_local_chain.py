@@ -15,6 +15,7 @@ from sesame_hpc.launch.cancel import cancel_jobs
 from sesame_hpc.launch.evaluation import evaluate_and_report
 from sesame_hpc.launch.status import RunStatus, status_of
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.settings import write_settings
 from sesame_hpc.synth import synthesise
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,7 @@ def check_evaluation_without_test_faces(run: Path, faces: Path, copy: Path) -> N
     folder = RunFolder(run)
     config = folder.config()
     data = config.data.model_copy(update={"root": copy})
-    folder.write_settings(config.model_copy(update={"data": data}))
+    write_settings(folder, config.model_copy(update={"data": data}))
     evaluate_and_report(folder)
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert evaluation["part"] == "heldout"

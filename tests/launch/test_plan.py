@@ -11,6 +11,7 @@ from sesame_hpc.choices import JOBS
 from sesame_hpc.config import load_config
 from sesame_hpc.launch.plan import make_plan
 from sesame_hpc.launch.sweep import read_sweep, sweep_points, write_sweep
+from sesame_hpc.run.settings import write_settings
 
 
 def test_relative_paths_are_from_where_it_is_submitted(tmp_path, monkeypatch):
@@ -43,7 +44,7 @@ def test_nothing_is_left_of_a_finished_run(tmp_path):
 
 def test_another_config_does_not_continue_a_run(tmp_path):
     config, run = tiny_config(tmp_path), tmp_path / "runs/tiny"
-    make_plan(str(config), ()).runs[0].folder.write_settings(load_config(config))
+    write_settings(make_plan(str(config), ()).runs[0].folder, load_config(config))
     assert make_plan(str(config), ["log.every_steps=3"]).runs
     with pytest.raises(ValueError, match=r"another config: seed: 0 -> 1"):
         make_plan(str(config), ["seed=1"])
@@ -146,6 +147,6 @@ def test_a_folder_is_a_runs_or_a_sweeps(tmp_path):
     with pytest.raises(ValueError, match="is a sweep's folder"):
         make_plan(str(config), ())
     (output / "sweep.json").unlink()
-    make_plan(str(config), ()).runs[0].folder.write_settings(load_config(config))
+    write_settings(make_plan(str(config), ()).runs[0].folder, load_config(config))
     with pytest.raises(ValueError, match="is a run folder"):
         make_plan(str(config), (), ["seed=1,2"])

@@ -20,6 +20,7 @@ from sesame_hpc.launch.status import find_runs, run_folders, status_of
 from sesame_hpc.launch.status_table import overview_table, run_table, to_json
 from sesame_hpc.launch.sweep import sweep_points, write_sweep
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.settings import write_settings
 
 NO_ACCOUNTING = "Slurm accounting storage is disabled\n"
 
@@ -28,7 +29,7 @@ NO_ACCOUNTING = "Slurm accounting storage is disabled\n"
 def run(tmp_path: Path, commands: Path) -> Path:
     """Preliminary is finished, pretrain runs for the second time, the rest waits."""
     config = load_config(tiny_config(tmp_path))
-    RunFolder(config.output).write_settings(config)
+    write_settings(RunFolder(config.output), config)
     submitted(config.output)
     finish_stage(config.output, "preliminary")
     lines = [

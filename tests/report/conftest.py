@@ -17,6 +17,7 @@ from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.results import finish_stage
 from sesame_hpc.stages.summary import write_summary
 from sesame_hpc.training.records import MetricsLog
 
@@ -98,7 +99,7 @@ def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
         folder.images.mkdir()
         sheet = np.full((5 * 40, 8 * 40, 3), 128, np.uint8)
         cv2.imwrite(str(folder.images / "pretrain-epoch-0003.png"), sheet)
-        folder.finish_stage(stage, {"seconds": 12.5, "heldout_loss": 0.01})
+        finish_stage(folder, stage, {"seconds": 12.5, "heldout_loss": 0.01})
         return
     _, heldout = split_heldout(
         read_annotations(data, "pts", "train"), config.data.heldout, config.seed
@@ -116,7 +117,7 @@ def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
     if stage == "preliminary":
         shares = masking_distribution(result["heldout"]["regions"], config.masking)
         write_json_atomic(folder.masking_file, shares)
-    folder.finish_stage(stage, result)
+    finish_stage(folder, stage, result)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from sesame_hpc.report import report_line, write_report
 from sesame_hpc.report.page import render
 from sesame_hpc.report.report_data import EvaluatedPart, read_report_data
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.results import finish_stage
 from sesame_hpc.schemes import load_scheme
 
 REGIONS = load_scheme("ibug68").regions
@@ -189,7 +190,7 @@ def test_results_of_nme_alone_are_enough(run: RunFolder) -> None:
         result = run.result(stage)
         for part in ("heldout", "test"):
             result[part] = {key: result[part][key] for key in ("nme", "regions", "faces")}
-        run.finish_stage(stage, result)
+        finish_stage(run, stage, result)
     page = page_of(run)
     assert "results have no figures per landmark" in page.text
     assert "–" in page.tables["Failure rates and AUC on 5 test faces"][2]

@@ -1,12 +1,12 @@
 """Which faces a run trains on."""
 
-import json
 import shutil
 
 from sesame_hpc.config import load_config
 from sesame_hpc.data.formats.wflw import list_path
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.settings import open_run
 
 
 def test_copies_are_kept_together_where_the_config_says_so(faces, write_config, tmp_path):
@@ -32,7 +32,21 @@ def test_copies_are_kept_together_where_the_config_says_so(faces, write_config, 
             for part in (split.train, split.heldout)
         ]
         straddling.append(len(names[0] & names[1]))
-        assert folder.groups_file.exists() == (group == "look_alike")
+        assert not folder.path.exists()
     assert straddling[0] > 0
     assert straddling[1] == 0
-    assert len(json.loads(folder.groups_file.read_text())) >= 80
+    assert len(split.look_alikes) >= 80
+
+
+def test_groups_are_remembered_once_the_run_is_under_way(faces, write_config):
+    config = load_config(write_config("groups", "data.heldout_group=look_alike"))
+    folder = RunFolder(config.output)
+    split = read_faces(config, folder)
+    remembered = {"one.jpg": "one.jpg"}
+    open_run(folder, config, {"directory": "."}, split.identity, remembered)
+    folder.lease.release()
+    assert read_faces(config, folder).look_alikes == split.look_alikes == {}
+    (folder.stage("preliminary") / "latest.json").write_text("{}")
+    assert read_faces(config, folder).look_alikes == remembered
+    folder.groups_file.write_text("[1]")
+    assert read_faces(config, folder).look_alikes == {}

@@ -5,13 +5,14 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from training_process import start_training, train
+from training_process import clean_environment, start_training, train
 
 from sesame_hpc.choices import STAGES
 from sesame_hpc.launch.requeue import EXIT_SAVED
@@ -98,7 +99,9 @@ def test_a_signal_in_every_stage_loses_nothing(write_config, tmp_path: Path) -> 
     train(write_config("undisturbed", *rarely))
     config, run = write_config("interrupted", *rarely), tmp_path / "runs" / "interrupted"
     places = (("preliminary", 8), ("pretrain", 3), ("finetune", 10))
-    for number, (stage, step) in zip((signal.SIGUSR2, signal.SIGTERM) * 2, places, strict=False):
+    for number, (stage, step) in zip(
+        (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP), places, strict=False
+    ):
         process = start_training(config)
         wait_for(process, recorded(run, stage, step))
         process.send_signal(number)
@@ -137,3 +140,28 @@ def test_a_signal_at_an_epochs_end_leaves_no_validation_out(write_config, tmp_pa
     train(config, "--stage", "preliminary")
     assert validations(run) == validations(tmp_path / "runs" / "undisturbed")
     assert list(validations(run)) == list(range(1, 31))
+
+
+FIRST_IMPORT = """
+import os, signal, sys
+class Signaller:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Signaller())
+sys.argv[1:] = ["train", {config!r}]
+from sesame_hpc.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGINT])
+def test_a_signal_in_the_first_imports_is_heard(write_config, tmp_path: Path, number) -> None:
+    config = write_config("early")
+    program = FIRST_IMPORT.format(number=int(number), config=str(config))
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=clean_environment(), capture_output=True, text=True
+    )
+    assert ended.returncode == EXIT_SAVED, ended.stderr
+    assert "stopped before stage preliminary; run the same command to resume" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -77,6 +77,18 @@ def test_a_stage_ends_with_a_line():
     assert machine == "finetune  data wait 3 %, MFU 41 %, peak 101.3 GiB"
 
 
+def test_the_eta_covers_the_stages_to_come():
+    clock, out = Clock(), io.StringIO()
+    with Display(STAGES, Console(file=out, width=90), clock=clock) as display:
+        display.expect({"pretrain": 300, "finetune": 120})
+        run(display, clock, 1.0)
+        assert out.getvalue().splitlines()[1].endswith("ETA 0:49:50, all 1:09:50")
+        display.stage("finetune", 120, 10)
+        clock.now += 40.0
+        display.update(1, 20, 0.25, 1e-3, FAST)
+    assert out.getvalue().splitlines()[-1].endswith("ETA 0:39:20")
+
+
 def terminal_screen(width: int) -> list[str]:
     clock, out = Clock(), io.StringIO()
     console = Console(file=out, width=width, height=24, force_terminal=True)

@@ -1,7 +1,6 @@
 """Images that show one photograph under several names, and the names that they share."""
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,27 +8,16 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.duplicates import LEAST_LIKENESS
 from sesame_hpc.data.check.probe import probe_tables
 from sesame_hpc.data.check.thumbnails import similar_pairs
-from sesame_hpc.files import write_json_atomic
 
 __all__ = ["image_groups", "look_alikes"]
 
 
-def image_groups(faces: Annotations, remembered: Path, threads: int) -> tuple[str, ...]:
+def image_groups(faces: Annotations, alike: Mapping[str, str]) -> tuple[str, ...]:
     """The group of each face's image, by name: its own, or that of the first that looks like it.
 
-    What `look_alikes` finds is kept in the file `remembered`, which is read if it is there: groups
-    then stay as they are, whatever decoder reads the images later.
-
-    Raises:
-        ValueError: the file holds something else.
+    `alike` is what `look_alikes` found.
     """
-    if not remembered.exists():
-        write_json_atomic(remembered, look_alikes(faces, threads))
-    try:
-        known = json.loads(remembered.read_text())
-        return tuple(str(known.get(image, image)) for image in faces.images)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{remembered}: holds no groups of images ({error}); remove it") from error
+    return tuple(str(alike.get(image, image)) for image in faces.images)
 
 
 def look_alikes(faces: Annotations, threads: int) -> dict[str, str]:

@@ -16,7 +16,8 @@ from sesame_hpc.data.pack.layout import open_shard, shard_name, write_shard
 from sesame_hpc.data.pack.read import MANIFEST, SCHEME_FILE, VERSION, has_pack, read_manifest
 from sesame_hpc.data.pack.settings import PackSettings, fingerprint_of, plans
 from sesame_hpc.data.pack.table import scheme_yaml, write_table
-from sesame_hpc.files import write_json_atomic, write_text_atomic
+from sesame_hpc.files import remove_leftovers, write_json_atomic, write_text_atomic
+from sesame_hpc.lease import Lease
 
 __all__ = ["PackReport", "write_pack"]
 
@@ -54,16 +55,27 @@ def write_pack(
 
     Raises:
         FileExistsError: `out` holds another pack.
+        FolderBusy: another process packs into it.
         FileNotFoundError, ValueError: an image cannot be packed; names its file and line.
     """
+    with Lease(out, "packing into"):
+        return _write_pack(splits, out, settings, workers, advance)
+
+
+def _write_pack(
+    splits: dict[str, Annotations],
+    out: Path,
+    settings: PackSettings,
+    workers: int | None,
+    advance: Advance | None,
+) -> PackReport:
     scheme = next(iter(splits.values())).scheme
     described = _described(splits, settings)
     if has_pack(out) and read_manifest(out)["made_from"] != described:
         raise FileExistsError(
             f"{out} holds another pack (of other faces or settings); give another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    _remove_unfinished(out)
+    remove_leftovers(out)
     report, total = PackReport(), sum(map(len, splits.values()))
     write_text_atomic(out / SCHEME_FILE, scheme_yaml(scheme))
     packed = {}
@@ -87,12 +99,6 @@ def write_pack(
     manifest = {"version": VERSION, "made_from": described, "settings": settings.to_json()}
     write_json_atomic(out / MANIFEST, {**manifest, "parts": packed})
     return report
-
-
-def _remove_unfinished(out: Path) -> None:
-    """Shards that a killed process was writing; only one process at a time packs into a folder."""
-    for path in out.glob(".*.tmp.shard"):
-        path.unlink(missing_ok=True)
 
 
 def _shard_rows(faces: int, settings: PackSettings) -> Iterator[NDArray[np.int64]]:

@@ -1,6 +1,5 @@
 """Copies of a photograph: found, kept on one side of the split, and remembered."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def test_an_image_that_cannot_be_read_looks_like_none(faces):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_copies_never_straddle_the_split(faces, tmp_path, seed):
-    groups = image_groups(faces, tmp_path / "groups.json", 2)
+    groups = image_groups(faces, look_alikes(faces, 2))
     parts = split_heldout(faces, 2, seed, groups)
     train, heldout = ({COPIES.get(image, image) for image in part.images} for part in parts)
     assert not train & heldout
@@ -76,23 +75,11 @@ def test_copies_never_straddle_the_split(faces, tmp_path, seed):
     assert 2 <= len(parts[1]) <= 4
 
 
-def test_groups_are_remembered(faces, tmp_path):
-    remembered = tmp_path / "run" / "groups.json"
-    groups = image_groups(faces, remembered, 1)
-    for image in faces.images:
-        (faces.root / image).unlink()
-    assert image_groups(faces, remembered, 1) == groups
-    remembered.write_text("[1]")
-    with pytest.raises(ValueError, match=r"groups\.json: holds no groups of images"):
-        image_groups(faces, remembered, 1)
-    shutil.rmtree(tmp_path / "run")
-
-
 def test_copies_of_real_photographs_stay_together(tmp_path):
     if not LFPW.is_dir():
         pytest.skip(f"the faces {LFPW} are not on this machine")
     faces = read_annotations(LFPW, "pts")
-    groups = dict(zip(faces.images, image_groups(faces, tmp_path / "groups.json", 2), strict=True))
+    groups = dict(zip(faces.images, image_groups(faces, look_alikes(faces, 2)), strict=True))
     train, heldout = split_heldout(faces, 105, 0)
     assert {groups[image] for image in train.images} & {groups[image] for image in heldout.images}
     train, heldout = split_heldout(faces, 105, 0, tuple(groups[image] for image in faces.images))

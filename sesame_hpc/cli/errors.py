@@ -1,0 +1,69 @@
+"""What a command ends with: its exit code, and one sentence in place of a traceback.
+
+0    done
+1    done, with findings: faults of a data set, inputs that failed, damage
+2    not done: usage, input, or something that the machine refused; the message says what
+75   interrupted, and saved: the same command goes on
+130  ended by Ctrl-C before anything could be saved
+"""
+
+import errno
+import os
+from enum import IntEnum
+
+from sesame_hpc.distributed.interruption import EXIT_INTERRUPTED, EXIT_SAVED
+
+__all__ = ["USER_ERRORS", "ExitCode", "message"]
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    FINDINGS = 1
+    ERROR = 2
+    SAVED = EXIT_SAVED
+    INTERRUPTED = EXIT_INTERRUPTED
+
+
+USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
+"""What a user can put right; anything else is a fault of this program."""
+
+_HINTS = {
+    errno.ENOSPC: "What was finished is kept; make room and give the same command again.",
+    errno.EDQUOT: "What was finished is kept; make room and give the same command again.",
+    errno.EROFS: "Give a place that can be written.",
+    errno.EACCES: "Give another place, or ask its owner.",
+    errno.EPERM: "Give another place, or ask its owner.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n), or use fewer workers.",
+    errno.EIO: "The disk or the connection to it failed.",
+    errno.ESTALE: "The file system was mounted anew under this command; give it again.",
+}
+
+
+def message(error: BaseException) -> str:
+    """One line, or as many as the error has: "sesame: ..." with the rank where there are several.
+
+    An OSError is told with the file that it is about, and what to do.
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    rank = f" (rank {os.environ.get('RANK', '?')})" if several else ""
+    return f"sesame{rank}: {_text(error)}"
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory{f' ({error})' if str(error) else ''}"
+    if not isinstance(error, OSError) or error.errno is None or error.strerror is None:
+        return str(error)
+    if error.filename is None:
+        text = error.strerror
+    elif isinstance(error, FileExistsError | NotADirectoryError):
+        text = f"{_shown(error.filename)}: a file is where a directory should be"
+    else:
+        text = f"{error.strerror}: {_shown(error.filename)}"
+    hint = _HINTS.get(error.errno)
+    return f"{text}. {hint}" if hint else text
+
+
+def _shown(name: str | bytes | int) -> str:
+    return str(name) if isinstance(name, int) else os.fsdecode(name)

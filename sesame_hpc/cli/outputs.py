@@ -1,0 +1,90 @@
+"""Where a command is to write: found out before its work whether it can."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from sesame_hpc.files import temporary_name
+
+__all__ = ["check_output_file", "check_output_folder"]
+
+_BLOCK = bytes(4096)
+_OF_A_RUN = {
+    "SHA256SUMS",
+    "config.yaml",
+    "data.json",
+    "environment.json",
+    "latest.json",
+    "look_alikes.json",
+    "masking.json",
+    "metrics.jsonl",
+    "result.json",
+    "scheme.yaml",
+    "summary.json",
+}
+
+
+def check_output_file(option: str, path: Path | None, *inputs: Path) -> None:
+    """Raise where the file `path`, that `option` names, cannot be written; None is no file.
+
+    Raises:
+        ValueError: it is a folder, or one of the `inputs`, or a file of a run among them.
+        OSError: no permission, a full or read-only disk, a name that is too long.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"{option}: {path} is a directory; give the name of a file")
+    for each in inputs:
+        place, source = _resolved(path), _resolved(each)
+        if place == source:
+            raise ValueError(f"{option}: {path} is what is read; give another file")
+        if path.name in _OF_A_RUN and place.is_relative_to(source):
+            raise ValueError(f"{option}: {path} is a file of the run {each}; give another file")
+    _probe(option, path.parent, path)
+
+
+def check_output_folder(
+    option: str, path: Path, *inputs: Path, inside_is_fine: bool = False
+) -> None:
+    """Raise where nothing can be written into the folder `path`, that `option` names.
+
+    Raises:
+        ValueError: it is a file, or one of the folders `inputs`, or lies in one of them.
+        OSError: as `check_output_file`.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{option}: {path} is a file; give a directory")
+    for each in inputs:
+        place, source = _resolved(path), _resolved(each)
+        if place == source:
+            raise ValueError(f"{option}: {path} is what is read; give another directory")
+        if place.is_relative_to(source) and not inside_is_fine:
+            raise ValueError(
+                f"{option}: {path} is inside {each}, which is read; give a directory outside it"
+            )
+    _probe(option, path, path)
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _probe(option: str, folder: Path, path: Path) -> None:
+    """Write a block where the folder is or will be."""
+    for part in (path, *path.parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            part.lstat()  # `exists` is silent about a name that is too long
+    existing = next(part for part in (folder, *folder.absolute().parents) if os.path.lexists(part))
+    if not existing.is_dir():
+        raise ValueError(f"{option}: {existing} is a file, not a directory")
+    probe = existing / temporary_name("probe")
+    try:
+        with probe.open("wb") as file:
+            file.write(_BLOCK)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno or 0, error.strerror, str(path)) from None
+    finally:
+        probe.unlink(missing_ok=True)

@@ -1,0 +1,105 @@
+"""Which data set a run is of: digests of its names, labels, division and scheme, not of its place.
+
+`data.json` of the run folder holds them from the first start on. Images are not read for it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from sesame_hpc.config import BoxConfig
+from sesame_hpc.data.annotations import Annotations
+
+__all__ = ["data_identity", "identity_differences"]
+
+_PARTS = {"train": "training faces", "heldout": "held-out faces", "test": "test faces"}
+_ASPECTS = ("images", "landmarks", "boxes", "attributes", "rows")
+_IN_WORDS = {"images": "image names", "rows": "rows in the data set's files"}
+
+
+def data_identity(
+    parts: dict[str, Annotations | None], box: BoxConfig, format: str
+) -> dict[str, Any]:
+    """{"format", "scheme", "crops", and for each of `parts` its number of faces and digests}.
+
+    A part that the data set has not is None.
+    """
+    scheme = next(table.scheme for table in parts.values() if table is not None)
+    crops = {"protocol": box.protocol, "scale": box.scale}
+    identity: dict[str, Any] = {
+        "format": format,
+        "scheme": {"name": scheme.name, "sha256": _of_json(asdict(scheme))},
+        "crops": crops,
+    }
+    return identity | {
+        name: None if table is None else _of_table(table) for name, table in parts.items()
+    }
+
+
+def _of_table(table: Annotations) -> dict[str, Any]:
+    attributes = {
+        name: _of_array(table.attributes[:, column])
+        for column, name in enumerate(table.attribute_names)
+    }
+    return {
+        "faces": len(table),
+        "images": _of_json(list(table.images)),
+        "landmarks": _of_array(table.landmarks),
+        "boxes": _of_array(table.boxes),
+        "attributes": _of_json(attributes),
+        "rows": _of_array(table.sample_ids),
+    }
+
+
+def _of_array(array: np.ndarray) -> str:
+    """The same on every machine: little-endian, one kind of zero and of NaN."""
+    canonical = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    if canonical.dtype.kind == "f":
+        canonical = np.where(np.isnan(canonical), np.nan, canonical + 0.0)
+    shape = str(canonical.shape).encode()
+    return hashlib.sha256(shape + canonical.tobytes()).hexdigest()
+
+
+def _of_json(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def identity_differences(
+    recorded: dict[str, Any], found: dict[str, Any], parts: Iterable[str] = _PARTS
+) -> list[str]:
+    """How a data set differs from the one that a run began with, a phrase for each difference.
+
+    Of a data set in another format, which may round its labels, only the names count.
+    """
+    phrases = []
+    for key in ("scheme", "crops"):
+        if recorded[key] != found[key]:
+            phrases.append(f"{key} {_brief(recorded[key])} -> {_brief(found[key])}")
+    same_format = recorded["format"] == found["format"]
+    for part in parts:
+        before, after = recorded[part], found[part]
+        if before is None or after is None:
+            if before is not after:
+                phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")
+            continue
+        aspects = _ASPECTS if same_format else ("images",)
+        changed = [_IN_WORDS.get(name, name) for name in aspects if before[name] != after[name]]
+        if before["faces"] != after["faces"]:
+            phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")
+        elif changed:
+            phrases.append(f"{_PARTS[part]}: other {', '.join(changed)}")
+    return phrases
+
+
+def _brief(value: dict[str, Any]) -> str:
+    if "sha256" in value:
+        return f"{value['name']} ({value['sha256'][:8]})"
+    return f"{value['protocol']} x {value['scale']}"
+
+
+def _count(part: dict[str, Any] | None) -> str:
+    return "none" if part is None else str(part["faces"])

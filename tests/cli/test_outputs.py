@@ -1,0 +1,181 @@
+"""Outputs that cannot be: one sentence before any work, exit code 2, and nothing left behind."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import refused_outputs
+from refused_outputs import commands, run_here
+from training_process import TINY
+
+from sesame_hpc.config import dump_config, load_config
+from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.settings import write_settings
+from sesame_hpc.synth import synthesise
+
+COMMANDS = list(commands(Path(), Path(), Path(), Path()))
+FOLDERS = ("train", "predict", "export", "data export", "data pack", "synth")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """(run, faces, config): a run that has only begun, which is all that these commands look at."""
+    folder = tmp_path_factory.mktemp("inputs")
+    faces, config, run = folder / "faces", folder / "tiny.yaml", folder / "run"
+    synthesise(faces, train=10, test=0, seed=1, size=64, workers=1)
+    config.write_text(TINY)
+    loaded = load_config(config, [f"data.root={faces}", f"output={run}"])
+    config.write_text(dump_config(loaded))
+    write_settings(RunFolder(run), loaded)
+    return run, faces, config
+
+
+def tree(folder):
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+def refused(out, command, inputs, said):
+    """The command's sentence; nothing changed below the folder of `out` or the inputs."""
+    roots = [next(path for path in out.parents if os.path.isdir(path)), inputs[0].parent]
+    before = [tree(root) for root in roots]
+    code, text = run_here(commands(out, *inputs)[command])
+    assert (code, "Traceback" in text) == (2, False), text
+    assert said in text
+    assert str(out)[:60] in text
+    assert text.startswith("sesame: ")
+    assert text.count("\n") == 1
+    assert [tree(root) for root in roots] == before
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mounts a tmpfs with options, or skips where that is not permitted."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+
+    def mount(options):
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        return place
+
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    yield mount
+    subprocess.run(["umount", str(place)], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk(command, inputs, mounted):
+    place = mounted("size=64k")
+    with pytest.raises(OSError, match="No space"):
+        (place / "filler").write_bytes(bytes(65536 + 4096))
+    refused(place / "deep" / "out.x", command, inputs, "No space left on device")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_read_only_file_system(command, inputs, mounted):
+    place = mounted("size=64k,ro")
+    refused(place / "out.x", command, inputs, "Read-only file system")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("length", [300, 5000])
+def test_a_path_that_is_too_long(command, inputs, tmp_path, length):
+    name = "n" * 300 if length == 300 else "/".join(["n" * 200] * 25)
+    refused(tmp_path / name, command, inputs, "File name too long")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_where_a_folder_should_be(command, inputs, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    refused(tmp_path / "file" / "out.x", command, inputs, f"{tmp_path / 'file'} is a file")
+    if command in FOLDERS:
+        refused(tmp_path / "file", command, inputs, "is a file; give a directory")
+    else:
+        (tmp_path / "folder").mkdir()
+        refused(tmp_path / "folder", command, inputs, "is a directory; give the name of a file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_no_permission(inputs, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    cases = tmp_path / "cases.json"
+    cases.write_text(json.dumps(list(commands(closed / "out.x", *inputs).values())))
+    before = tree(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, refused_outputs.__file__, str(cases)],
+        capture_output=True,
+        text=True,
+        cwd=inputs[0].parent,
+    )
+    assert ended.returncode == 0, ended.stderr
+    for command, (code, text) in zip(COMMANDS, json.loads(ended.stdout), strict=True):
+        assert code == 2, (command, text)
+        assert text.startswith(f"sesame: Permission denied: {closed}"), (command, text)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", ["data pack", "data export"])
+def test_an_output_that_is_the_input_or_inside_it(command, inputs):
+    faces = inputs[1]
+    before = tree(faces)
+    for out, said in (
+        (faces, "is what is read"),
+        (faces.parent / "." / "faces" / "WFLW_images" / "..", "is what is read"),
+        (faces / "new", "is inside"),
+    ):
+        code, text = run_here(commands(out, *inputs)[command])
+        assert (code, said in text) == (2, True), text
+        assert text.startswith(f"sesame: OUT: {out}")
+    assert tree(faces) == before
+
+
+def test_an_output_over_what_is_read(inputs):
+    run, faces, config = inputs
+    image = next((faces / "WFLW_images").rglob("*.jpg"))
+    for command, out in (
+        ("data show", image),
+        ("eval --json", run / "config.yaml"),
+        ("report", run / "metrics.jsonl"),
+    ):
+        code, text = run_here(commands(out, *inputs)[command])
+        assert code == 2, text
+        assert f"{out} is a" in text
+    code, text = run_here(["train", str(config), f"output={faces}"])
+    assert (code, "is what is read" in text) == (2, True), text
+    assert image.stat().st_size > 0
+    assert RunFolder(run).config()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "make room and give the same"),
+        (OSError(errno.EIO, "Input/output error", "x"), "Input/output error: x."),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (OSError("libcuda is missing"), "sesame: libcuda is missing"),
+        (PermissionError(errno.EACCES, "Permission denied", b"\xff"), "Permission denied: \udcff"),
+        (MemoryError(), "sesame: not enough memory"),
+    ],
+)
+def test_errors_of_the_machine_are_sentences(error, said, monkeypatch):
+    from sesame_hpc.cli import main
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(main, "app", fail)
+    code, text = run_here(["status"])
+    assert code == 2
+    assert said in text
