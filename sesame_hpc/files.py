@@ -22,6 +22,7 @@ from sesame_hpc.process import is_running, node_name
 __all__ = [
     "as_json",
     "file_system_now",
+    "link_or_copy",
     "make_folder",
     "new_folder",
     "parse_json",
@@ -228,6 +229,28 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` a hard link to the file `source`, or a copy if links are not possible.
+
+    For files that are only ever replaced, never changed in place. An existing `target` is
+    replaced at once, and its folder is made if missing. An OSError names `target`.
+    """
+    partial = target.with_name(temporary_name(target.name))
+    try:
+        make_folder(target.parent)
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+            _sync(partial)
+        os.replace(partial, target)
+        partial.unlink(missing_ok=True)  # replacing a link by another to the same file does nothing
+        sync_folder(target.parent)
+    except OSError as error:
+        _unlink(partial)
+        raise _about(target, error, partial) from None
 
 
 def _mode(path: Path) -> int:

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "sesame_hpc"
 # Floors from the top down. A module may import from its own floor's package and from floors below.
 FLOORS = (
     ("cli",),
+    ("study",),
     ("launch",),
     ("stages",),
     ("report",),
@@ -39,6 +40,9 @@ LIGHT = (
     "sesame_hpc.launch.submit",
     "sesame_hpc.launch.status",
     "sesame_hpc.launch.cancel",
+    "sesame_hpc.study.results",
+    "sesame_hpc.study.cluster",
+    "sesame_hpc.study.write",
     "sesame_hpc.report",
     "sesame_hpc.run.folder",
     "sesame_hpc.config",

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sesame_hpc.files import (
+    link_or_copy,
     new_folder,
     read_json,
     remove_leftovers,
@@ -129,3 +130,30 @@ def test_json_that_is_none_is_named(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.json: is not JSON"):
             read_json(path)
+
+
+def test_a_link_is_one_file_and_takes_the_place_of_another(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "folder/target"
+    source.write_text("content")
+    for _ in range(2):
+        link_or_copy(source, target)
+        assert target.samefile(source)
+    other = tmp_path / "other"
+    other.write_text("of another")
+    link_or_copy(other, target)
+    assert target.read_text() == "of another"
+    assert source.read_text() == "content"
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_where_links_are_not_possible_the_file_is_copied(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("content")
+    link_or_copy(source, target)
+    assert target.read_text() == "content"
+    assert not target.samefile(source)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]

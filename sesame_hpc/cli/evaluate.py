@@ -34,9 +34,10 @@ def evaluate(
             "Default: test if there is one, else train."
         ),
     ] = None,
-    stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to take.")] = (
-        "finetune"
-    ),
+    stage: Annotated[
+        CoordinateStage | None,
+        typer.Option(help="The stage whose weights to take. Default: the last one of the run."),
+    ] = None,
     scheme: Annotated[
         str | None,
         typer.Option(help="With --predictions: the landmark scheme. Default: that of the format."),

@@ -19,6 +19,7 @@ from sesame_hpc.cli.pack import pack
 from sesame_hpc.cli.predict import predict
 from sesame_hpc.cli.report import report
 from sesame_hpc.cli.status import status
+from sesame_hpc.cli.study import study
 from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
 from sesame_hpc.process import set_process_defaults
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(submit)
+app.command()(study)
 app.command()(status)
 app.command()(logs)
 app.command()(cancel)

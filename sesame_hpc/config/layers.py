@@ -1,14 +1,23 @@
 """One layer of a configuration, a YAML file or an override, with the place of each key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["KeyPath", "Layer", "dotted", "merge", "parse_override", "read_layers"]
+__all__ = [
+    "KeyPath",
+    "Layer",
+    "dotted",
+    "merge",
+    "parse_override",
+    "read_layer",
+    "read_layers",
+    "subsection",
+]
 
 KeyPath = tuple[str, ...]
 
@@ -103,7 +112,8 @@ class _Source:
             seen[key] = place
 
 
-def _read_layer(path: Path) -> Layer:
+def read_layer(path: Path) -> Layer:
+    """One YAML file alone. ValueError for broken YAML, or what is not a mapping."""
     source = _Source(path.read_text(encoding="utf-8"), str(path), has_lines=True)
     values = source.value(source.node, ())
     if not isinstance(values, dict | None):
@@ -127,7 +137,7 @@ def read_layers(path: Path) -> list[Layer]:
             cycle = " -> ".join(str(seen) for seen in [*chain, path])
             raise ValueError(f"{chain[-1]}: base files form a cycle: {cycle}")
         chain.append(path)
-        layer = _read_layer(path)
+        layer = read_layer(path)
         layers.insert(0, layer)
         if _BASE not in layer.values:
             return layers
@@ -152,6 +162,45 @@ def parse_override(text: str) -> Layer:
         value = {part: value}
     above = {path[:depth]: name for depth in range(1, len(path) + 1)}
     return Layer(value, above | source.origins)
+
+
+def subsection(layer: Layer, at: KeyPath) -> Layer:
+    """The settings below a key path of a file, as a layer of their own that keeps their places.
+
+    Their keys may be dotted: `stages.finetune.epochs: 3` is `stages: {finetune: {epochs: 3}}`.
+    ValueError for what is not a mapping, and for a setting that is given both ways.
+    """
+    values: Any = layer.values
+    for key in at:
+        values = values.get(key) or {}
+    if not isinstance(values, Mapping):
+        place = layer.origins.get(at, "")
+        raise ValueError(f"{place}: {dotted(at)} must be settings, KEY: VALUE, got {values!r}")
+    found: dict[str, Any] = {}
+    origins: dict[KeyPath, str] = {}
+    for path, value, place in _leaves(layer, values, at, ()):
+        if path in origins and not isinstance(value, Mapping):
+            raise ValueError(
+                f"{place}: {dotted((*at, *path))} is given twice (first at {origins[path]})"
+            )
+        nested = value
+        for key in reversed(path):
+            nested = {key: nested}
+        found = _merge_values(found, nested)
+        for depth in range(1, len(path) + 1):
+            origins.setdefault(path[:depth], place)
+    return Layer(found, origins)
+
+
+def _leaves(
+    layer: Layer, values: Mapping[str, Any], at: KeyPath, to: KeyPath
+) -> Iterator[tuple[KeyPath, Any, str]]:
+    for key, value in values.items():
+        place, path = (*at, key), (*to, *key.split("."))
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(layer, value, place, path)
+        else:
+            yield path, value, layer.origins.get(place, "")
 
 
 def _merge_values(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

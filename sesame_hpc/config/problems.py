@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,11 +22,15 @@ def sections(model: type[BaseModel], prefix: KeyPath = ()) -> Iterator[KeyPath]:
 
 def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
     for name in path:
-        annotation = model.model_fields[name].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
+        model = _section_model(model.model_fields[name].annotation)
     return list(model.model_fields)
+
+
+def _section_model(annotation: Any) -> type[BaseModel]:
+    """The model of a section, or of the items of a list of sections."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(_section_model(each) for each in get_args(annotation) if each is not type(None))
 
 
 def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:

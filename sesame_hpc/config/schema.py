@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from sesame_hpc.choices import (
+    COORDINATE_STAGES,
     STAGES,
     BoxProtocol,
     CompileUnit,
@@ -34,6 +35,7 @@ __all__ = [
     "CheckpointConfig",
     "Config",
     "DataConfig",
+    "FinetuneConfig",
     "HeadConfig",
     "LogConfig",
     "LossConfig",
@@ -231,13 +233,52 @@ class PretrainConfig(StageConfig):
     ema: None = None
 
 
+class FinetuneConfig(StageConfig):
+    """`start_from`: finetune takes pretrain's backbone, with heads of its own.
+
+    `preliminary` carries on the whole network of preliminary, heads and all, under this stage's
+    schedule (a warm restart); `scratch` trains a fresh network.
+    """
+
+    start_from: Literal["scratch", "preliminary", "pretrain"] = "pretrain"
+
+
 class StagesConfig(Strict):
+    """The stages and their schedules. `run` are those that a run has, in their order.
+
+    Every run begins with preliminary. Settings of stages that `run` leaves out count for nothing.
+    """
+
+    run: tuple[str, ...] = STAGES
     preliminary: StageConfig = StageConfig()
     pretrain: PretrainConfig = PretrainConfig()
-    finetune: StageConfig = StageConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+
+    @field_validator("run")
+    @classmethod
+    def _in_order(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        ordered = tuple(name for name in STAGES if name in names)
+        if names != ordered or names[:1] != STAGES[:1]:
+            raise ValueError(f"must begin with preliminary and keep the order {', '.join(STAGES)}")
+        return names
+
+    @model_validator(mode="after")
+    def _starts(self) -> "StagesConfig":
+        start = self.finetune.start_from
+        if "finetune" in self.run and start not in (*self.run, "scratch"):
+            raise ValueError(
+                f"finetune.start_from is {start}, which run ({', '.join(self.run)}) leaves out: "
+                "give preliminary or scratch"
+            )
+        return self
+
+    @property
+    def coordinate(self) -> tuple[str, ...]:
+        """The stages of the run that train for landmarks; the last one's network is the result."""
+        return tuple(name for name in self.run if name in COORDINATE_STAGES)
 
 
-assert tuple(StagesConfig.model_fields) == STAGES
+assert tuple(StagesConfig.model_fields) == ("run", *STAGES)
 
 
 class MaskingConfig(Strict):
@@ -245,8 +286,14 @@ class MaskingConfig(Strict):
 
     `anchors` is the number of anchor points per drawn region; `sigma` the range of their Gaussians,
     in fractions of the crop side; `noise_mean` and `noise_std` are on the [0, 1] scale of pixels.
+
+    `mode` patches ignores the face: the crop is divided into `grid` x `grid` patches, and as many
+    of them as there would be anchors are drawn without replacement, each with a Gaussian at its
+    centre (random patches, as in masked autoencoders).
     """
 
+    mode: Literal["regions", "patches"] = "regions"
+    grid: PositiveInt = 8
     alpha: Annotated[float, Field(ge=0.0)] = 1.0
     floor: Fraction = 0.01
     regions: tuple[PositiveInt, PositiveInt] = (1, 3)
@@ -257,6 +304,16 @@ class MaskingConfig(Strict):
     outside_weight: Fraction = 0.01
 
     _order = field_validator("regions", "sigma")(_ordered)
+
+    @model_validator(mode="after")
+    def _patches(self) -> "MaskingConfig":
+        most = self.regions[1] * self.anchors
+        if self.mode == "patches" and most > self.grid**2:
+            raise ValueError(
+                f"grid ({self.grid}) gives {self.grid**2} patches, fewer than the {most} that "
+                f"regions ({self.regions[1]}) times anchors ({self.anchors}) mask at most"
+            )
+        return self
 
 
 class RuntimeConfig(Strict):

@@ -1,11 +1,23 @@
 """Confidence intervals over faces by the percentile bootstrap."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-__all__ = ["RESAMPLES", "bootstrap_means", "intervals"]
+__all__ = ["RESAMPLES", "bootstrap_means", "face_weights", "intervals"]
 
 RESAMPLES = 2000
 _CHUNK = 100
+
+
+def face_weights(count: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """`RESAMPLES` resamples of `count` faces with replacement, 100 at a time.
+
+    Each float64 [100, N]: how often a face was drawn, over N; a row sums to 1.
+    """
+    even = np.full(count, 1.0 / count)
+    for _ in range(RESAMPLES // _CHUNK):
+        yield generator.multinomial(count, even, size=_CHUNK) / count
 
 
 def bootstrap_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -13,15 +25,12 @@ def bootstrap_means(values: np.ndarray, seed: int = 0) -> np.ndarray:
 
     The resamples depend only on N and the seed, so differences of two calls are paired.
     """
-    generator = np.random.default_rng(seed)
-    count = len(values)
-    even = np.full(count, 1.0 / count)
     columns = np.ascontiguousarray(values.T, dtype=np.float64)
-    parts = []
-    for _ in range(RESAMPLES // _CHUNK):
-        weights = generator.multinomial(count, even, size=_CHUNK) / count
-        # Not a matrix product, whose last bits would depend on the number of threads.
-        parts.append(np.einsum("rn,mn->rm", weights, columns))
+    # Not a matrix product, whose last bits would depend on the number of threads.
+    parts = [
+        np.einsum("rn,mn->rm", weights, columns)
+        for weights in face_weights(len(values), np.random.default_rng(seed))
+    ]
     return np.concatenate(parts)
 
 

@@ -10,7 +10,7 @@ from sesame_hpc.checksums import read_verified
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.files import replacing
 
-__all__ = ["read_predictions", "write_predictions"]
+__all__ = ["read_predictions", "read_sample_ids", "write_predictions"]
 
 
 def write_predictions(path: Path, predicted: np.ndarray, faces: Annotations) -> None:
@@ -44,17 +44,29 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
     return points
 
 
+def read_sample_ids(path: Path) -> np.ndarray:
+    """The sample ids [N] of the faces that predictions of a run's own (npz) are for."""
+    if not path.exists():
+        raise FileNotFoundError(f"no predictions at {path}")
+    return _arrays(path, "sample_ids")["sample_ids"]
+
+
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    arrays = _arrays(path, "image", "points")
+    return arrays["image"], arrays["points"].astype(np.float64)
+
+
+def _arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
     content = read_verified(path)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = dict(archive)
     except (BadZipFile, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not an npz file of plain arrays ({error})") from error
-    missing = {"image", "points"} - arrays.keys()
+    missing = set(wanted) - arrays.keys()
     if missing:
         raise ValueError(f"{path}: no array {sorted(missing)}; it has {sorted(arrays)}")
-    return arrays["image"], arrays["points"].astype(np.float64)
+    return arrays
 
 
 def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:

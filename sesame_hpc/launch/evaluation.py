@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.data.formats.readers import has_split
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.finished import EVALUATION
@@ -24,14 +23,11 @@ def evaluate_and_report(folder: RunFolder) -> None:
     """
     folder.check_earlier("report")
     config = run_config(folder)
-    scheme = run_scheme(config, folder)
+    scheme, scored = run_scheme(config, folder), config.stages.coordinate
     if has_split(config.data.root, config.data.format, "test", scheme):
-        evaluation = {
-            "part": "test",
-            "stages": {name: _test(folder, name) for name in COORDINATE_STAGES},
-        }
+        evaluation = {"part": "test", "stages": {name: _test(folder, name) for name in scored}}
     else:
-        results = {name: folder.result(name) or {} for name in COORDINATE_STAGES}
+        results = {name: folder.result(name) or {} for name in scored}
         heldout = {name: result["heldout"] for name, result in results.items()}
         evaluation = {"part": "heldout", "stages": heldout}
     if os.environ.get("RANK", "0") == "0":

@@ -1,5 +1,6 @@
 """Which jobs of a run are finished, by the results in its folder."""
 
+from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["EVALUATION", "is_finished"]
@@ -8,12 +9,18 @@ EVALUATION = "evaluation.json"
 
 
 def is_finished(folder: RunFolder, job: str) -> bool:
-    """Whether a stage is finished, or the report is newer than the network of finetune."""
-    return _is_evaluated(folder) if job == "report" else folder.result(job) is not None
+    """Whether a stage is finished, or the report is newer than the network of the last stage.
+
+    Nothing is left to do for a stage that the run does not have.
+    """
+    if job == "report":
+        return _is_evaluated(folder)
+    return folder.result(job) is not None or job not in folder.stages
 
 
 def _is_evaluated(folder: RunFolder) -> bool:
-    evaluation, weights = folder.path / EVALUATION, folder.weights("finetune")
+    last = [stage for stage in folder.stages if stage in COORDINATE_STAGES][-1]
+    evaluation, weights = folder.path / EVALUATION, folder.weights(last)
     if not (evaluation.exists() and weights.exists()):
         return False
     return evaluation.stat().st_mtime >= weights.stat().st_mtime

@@ -11,7 +11,10 @@ __all__ = ["StageJob"]
 
 @dataclass(frozen=True)
 class StageJob:
-    """One stage of the run in the folder `run`, or its report."""
+    """One stage of the run in the folder `run`, or its report.
+
+    Nothing is done for a stage that the run does not have: other runs of an array have it.
+    """
 
     run: str
     stage: str
@@ -37,5 +40,5 @@ class StageJob:
         folder = RunFolder(Path(self.run))
         if self.stage == "report":
             evaluate_and_report(folder)
-        else:
+        elif self.stage in folder.stages:
             train_run(folder.config(), only=self.stage)

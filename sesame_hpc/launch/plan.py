@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sesame_hpc.choices import JOBS
+from sesame_hpc.choices import JOBS, STAGES
 from sesame_hpc.config import Config, find_config, load_config
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import Ledger
@@ -14,7 +14,7 @@ from sesame_hpc.launch.sweep import SWEEP, Point, sweep_points
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import check_config
 
-__all__ = ["Plan", "Run", "make_plan"]
+__all__ = ["Plan", "Run", "absolute", "make_plan", "plan_runs"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Run:
         return RunFolder(self.config.output)
 
     def is_finished(self, job: str) -> bool:
-        return is_finished(self.folder, job)
+        missing = job in STAGES and job not in self.config.stages.run
+        return missing or is_finished(self.folder, job)
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,24 @@ def make_plan(
     wanted = _wanted(only, first)
     path = find_config(config)
     points = tuple(sweep_points(arrays)) if arrays else ()
-    base = _absolute(load_config(path, overrides))
+    base = absolute(load_config(path, overrides))
     _check_kind(base.output, is_sweep=bool(points))
     if points:
         runs = [_run_of_point(path, overrides, base.output, point) for point in points]
     else:
         runs = [Run(base)]
+    return plan_runs(base.output, runs, wanted)
+
+
+def plan_runs(output: Path, runs: Sequence[Run], wanted: Sequence[str] = JOBS) -> Plan:
+    """What is left to do of the jobs `wanted` of these runs; raises as `make_plan` does."""
     for run in runs:
         _check(run, wanted[0])
     _refuse_active([run.folder.path for run in runs])
     unfinished = [run for run in runs if not all(run.is_finished(job) for job in wanted)]
     jobs = tuple(job for job in wanted if not all(run.is_finished(job) for run in unfinished))
-    return Plan(base.output, points, tuple(unfinished), jobs)
+    points = tuple(run.point for run in runs if run.point is not None)
+    return Plan(output, points, tuple(unfinished), jobs)
 
 
 def _wanted(only: str | None, first: str | None) -> tuple[str, ...]:
@@ -99,10 +106,10 @@ def _check_kind(output: Path, is_sweep: bool) -> None:
 def _run_of_point(path: Path, overrides: Sequence[str], output: Path, point: Point) -> Run:
     own = [*overrides, *point.overrides]
     loaded = load_config(path, own)
-    return Run(_absolute(loaded.model_copy(update={"output": output / point.name})), point)
+    return Run(absolute(loaded.model_copy(update={"output": output / point.name})), point)
 
 
-def _absolute(config: Config) -> Config:
+def absolute(config: Config) -> Config:
     """With absolute paths, since jobs may run in another directory."""
     data = config.data.model_copy(update={"root": _absolute_path(config.data.root)})
     return config.model_copy(update={"data": data, "output": _absolute_path(config.output)})

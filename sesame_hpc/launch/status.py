@@ -105,7 +105,7 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
     records = read_records(folder.metrics_file)
     stages = folder.config().stages if folder.config_file.exists() else None
     statuses = []
-    for name in JOBS:
+    for name in [job for job in JOBS if job == "report" or job in folder.stages]:
         epochs = getattr(stages, name).epochs if hasattr(stages, name) else 0
         progress = stage_progress(records, name, epochs)
         if name in snapshot.states:
@@ -166,7 +166,7 @@ def _failed_before(snapshot: JobSnapshot, name: str) -> str | None:
 
 def _why_waiting(snapshot: JobSnapshot, state: JobState, record: JobRecord) -> str | None:
     if state.reason == "Dependency" and record.dependency:
-        awaited = record.dependency.partition(":")[2]
+        awaited = record.dependency.partition(":")[2].split(",")[0]
         stages = [
             stage
             for stage, own in snapshot.records.items()

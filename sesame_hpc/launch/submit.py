@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sesame_hpc.launch.job import StageJob
@@ -34,11 +34,13 @@ def submit_plan(
     profile: Profile,
     parallel: int | None,
     tell: Callable[[str, str], None],
-) -> None:
+    after: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
     """Submit the chain, and record it in each run's jobs.json; `tell(stage, id)` after each job.
 
-    If sbatch refuses a job, those before it are cancelled, and ValueError says why. They are also
-    cancelled if the user interrupts.
+    Returns the job id of each stage. `after` {stage: job ids} are jobs of other chains that must
+    have ended, successfully or not, before that stage starts. If sbatch refuses a job, those before
+    it are cancelled, and ValueError says why. They are also cancelled if the user interrupts.
     """
     require_slurm()
     created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
@@ -46,7 +48,8 @@ def submit_plan(
     records: list[list[JobRecord]] = [[] for _ in plan.runs]
     ids: list[str] = []
     for stage in plan.jobs:
-        request = _request(plan, profile, stage, ids[-1] if ids else None, parallel)
+        others = (after or {}).get(stage, ())
+        request = _request(plan, profile, stage, ids[-1] if ids else None, parallel, others)
         try:
             jobs = submit(request)
         except ValueError as error:
@@ -60,6 +63,7 @@ def submit_plan(
         tell(stage, jobs[0] if len(jobs) == 1 else f"{ids[-1]}_[0-{len(jobs) - 1}]")
     for run, own in zip(_folders(plan), records, strict=True):
         Ledger(run).add(Submission.now("slurm", name, tuple(own)))
+    return dict(zip(plan.jobs, ids, strict=True))
 
 
 def write_runs(plan: Plan) -> None:
@@ -72,16 +76,23 @@ def write_runs(plan: Plan) -> None:
 
 
 def _request(
-    plan: Plan, profile: Profile, stage: str, before: str | None, parallel: int | None
+    plan: Plan,
+    profile: Profile,
+    stage: str,
+    before: str | None,
+    parallel: int | None,
+    others: Sequence[str] = (),
 ) -> Request:
     several = len(plan.runs) > 1
+    own = [f"{'aftercorr' if several else 'afterok'}:{before}"] if before else []
+    awaited = [*own, *(f"afterany:{job}" for job in others)]
     return Request(
         name=f"sesame-{_plain(plan.output.name)}-{stage}",
         folder=plan.output / LOGS,
         profile=profile,
         resources=profile.resources(stage),
         jobs=[StageJob(str(run.folder.path), stage) for run in plan.runs],
-        dependency=before and f"{'aftercorr' if several else 'afterok'}:{before}",
+        dependency=",".join(awaited) or None,
         parallel=parallel,
     )
 

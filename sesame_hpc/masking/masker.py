@@ -1,4 +1,4 @@
-"""Adaptive masking of a batch: draw regions and cover them with noise, the same on any rank."""
+"""Masking of a batch: draw places and cover them with noise, the same on any rank."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 from sesame_hpc.config import MaskingConfig
 from sesame_hpc.data.loading.loader import Batch
 from sesame_hpc.masking.anchors import draw_plan, place_anchors
+from sesame_hpc.masking.patches import draw_patches
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Masker"]
@@ -17,7 +18,10 @@ __all__ = ["Masker"]
 
 @dataclass(frozen=True)
 class Masker:
-    """Masks batches: regions by `probabilities`, keyed by (seed, stage, epoch, sample id)."""
+    """Masks batches, keyed by (seed, stage, epoch, sample id).
+
+    Regions by `probabilities`, one for each of the scheme's, or in mode patches any places.
+    """
 
     probabilities: Mapping[str, float]
     scheme: Scheme
@@ -27,8 +31,34 @@ class Masker:
     def __call__(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor]:
         """Masked images [B, 3, S, S] and lambda [B, 1, S, S] in [0, 1], on the images' device."""
         device = batch.images.device
+        centres, sigma, counts = self._places(batch, stage, epoch)
+        return noise_mask(
+            batch.images,
+            centres,
+            sigma,
+            counts,
+            _noise_seed(self.seed, stage, epoch),
+            batch.sample_ids.to(device, non_blocking=True),
+            self.masking.noise_mean,
+            self.masking.noise_std,
+        )
+
+    def _places(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Centres [B, A, 2], sigma [B, A], counts [B] of the Gaussians, on the batch's device."""
+        device, ids = batch.images.device, batch.sample_ids.tolist()
+        if self.masking.mode == "patches":
+            places = draw_patches(
+                ids,
+                len(self.probabilities),
+                self.masking,
+                seed=self.seed,
+                stage=stage,
+                epoch=epoch,
+            )
+            centres, sigma, counts = (each.to(device, non_blocking=True) for each in places)
+            return centres, sigma, counts
         plan = draw_plan(
-            batch.sample_ids.tolist(),
+            ids,
             self.probabilities,
             self.scheme,
             self.masking,
@@ -36,16 +66,7 @@ class Masker:
             stage=stage,
             epoch=epoch,
         ).to(device)
-        return noise_mask(
-            batch.images,
-            place_anchors(plan, batch.landmarks),
-            plan.sigma,
-            plan.counts,
-            _noise_seed(self.seed, stage, epoch),
-            batch.sample_ids.to(device, non_blocking=True),
-            self.masking.noise_mean,
-            self.masking.noise_std,
-        )
+        return place_anchors(plan, batch.landmarks), plan.sigma, plan.counts
 
 
 def _noise_seed(seed: int, stage: str, epoch: int) -> int:

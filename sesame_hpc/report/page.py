@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
-
 from sesame_hpc import __version__
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.plural import counted
-from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart, readable
+from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart
+from sesame_hpc.report.environment import page_environment, style
 from sesame_hpc.report.images import extreme_faces, reconstruction_strips
 from sesame_hpc.report.published import PUBLISHED, incomparable, placed
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
@@ -21,47 +18,13 @@ from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, st
 
 __all__ = ["render"]
 
-_FILES = ("page.html.j2", "parts.html.j2", "style.css")
 _FACES = 6
 
 
 def render(data: ReportData) -> str:
     """The whole page as HTML."""
-    package = resources.files("sesame_hpc.report")
-    sources = {name: (package / name).read_text("utf-8") for name in _FILES}
-    environment = Environment(
-        loader=DictLoader(sources),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "nme": _printed("{:.3f}"),
-        "rate": _printed("{:.2f}"),
-        "auc": _printed("{:.3f}"),
-        "signed": _printed("{:+.3f}"),
-        "signed_rate": _printed("{:+.1f}"),
-        "share": _printed("{:.1f}"),
-        "seconds": _printed("{:,.1f}"),
-        "whole": _printed("{:,.0f}"),
-        "interval": _interval,
-        "signed_interval": lambda bounds: _interval(bounds, "{:+.3f}"),
-        "readable": readable,
-    }
-    page = environment.get_template("page.html.j2")
-    return page.render(**_context(data), style=Markup(sources["style.css"]))
-
-
-def _printed(form: str) -> Any:
-    return lambda value: "–" if value is None else form.format(value).replace("-", "−")
-
-
-def _interval(bounds: Sequence[float] | None, form: str = "{:.3f}") -> str:
-    if bounds is None:
-        return ""
-    low, high = (form.format(bound).replace("-", "−") for bound in bounds)
-    return f"[{low}, {high}]"
+    page = page_environment().get_template("page.html.j2")
+    return page.render(**_context(data), style=style())
 
 
 def _context(data: ReportData) -> dict[str, Any]:
@@ -75,8 +38,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "train_faces": data.train_faces and counted(data.train_faces, "training face"),
         "progress": progress(data),
         "unread": data.unread,
-        "stages": STAGES,
-        "coordinate_stages": COORDINATE_STAGES,
+        "masks": "pretrain" in data.stages,
         "parts": [_part(data, part) for part in parts],
         "published": _published(data),
         "masking": masking_rows(data),
@@ -107,6 +69,7 @@ def _part(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
         "verdict": verdict(part),
         "last": last,
         "figures": part.figures,
+        "stages": data.config.stages.coordinate,
         "change": part.change,
         "regions": (regions := region_rows(data, part)),
         "total": next(row for row in regions if row.is_total),
@@ -127,6 +90,7 @@ def _averaged(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
         "title": part.title,
         "count": part.count,
         "faces_text": part.faces_text,
+        "stages": data.config.stages.coordinate,
         "change": part.change,
         "regions": region_rows(data, part),
     }
@@ -189,7 +153,7 @@ def _curves(data: ReportData) -> list[dict[str, Any]]:
         ("Held-out NME", nme, "NME (%)", False),
         ("Coordinate loss, L1", of("loss", COORDINATE_STAGES), "loss (crop sides)", True),
         ("Reconstruction loss, Eq. 2", pretrain, "loss", True),
-        ("Learning rate", of("lr", STAGES), "learning rate", True),
+        ("Learning rate", of("lr", data.stages), "learning rate", True),
     ]
     drawn = []
     for title, curves, label, log in wanted:

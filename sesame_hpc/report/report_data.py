@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES, Part
+from sesame_hpc.choices import COORDINATE_STAGES, Part
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.compare import compare
@@ -80,8 +80,12 @@ class ReportData:
     unread: str | None
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        return self.config.stages.run
+
+    @property
     def unfinished(self) -> list[str]:
-        return [stage for stage in STAGES if stage not in self.results]
+        return [stage for stage in self.stages if stage not in self.results]
 
     def of_stage(self, stage: str, key: str) -> list[tuple[int, float]]:
         """(step, value) of the stage's records that have a number under `key`."""
@@ -100,7 +104,7 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
     config = run_config(folder, data)
     scheme = run_scheme(config, folder)
     results: dict[str, dict[str, Any]] = {
-        stage: found for stage in STAGES if (found := folder.result(stage)) is not None
+        stage: found for stage in config.stages.run if (found := folder.result(stage)) is not None
     }
     faces, unread = _read_faces(config, folder)
     parts = []

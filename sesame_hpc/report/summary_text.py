@@ -1,6 +1,7 @@
 """The sentences of a report: the run's progress, and what its figures mean."""
 
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.choices import COORDINATE_STAGES
+from sesame_hpc.evaluation.seeds import ONE_SEED
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 
 __all__ = ["progress", "verdict"]
@@ -10,7 +11,7 @@ def progress(data: ReportData) -> str | None:
     """The progress of an unfinished run; None for a finished one."""
     if not data.unfinished:
         return None
-    return "; ".join(_stage_progress(data, stage) for stage in STAGES) + "."
+    return "; ".join(_stage_progress(data, stage) for stage in data.stages) + "."
 
 
 def _stage_progress(data: ReportData, stage: str) -> str:
@@ -25,19 +26,20 @@ def _stage_progress(data: ReportData, stage: str) -> str:
 
 
 def verdict(part: EvaluatedPart) -> str:
-    """The part's result in two sentences."""
+    """The part's result in a few sentences; the last one says what a single run cannot show."""
     before, after = (part.figures.get(stage) for stage in COORDINATE_STAGES)
     where = part.faces_text
     if before is None or after is None:
         stage, figures = next(iter(part.figures.items()))
-        return f"After {stage} the NME on {where} is {figures['nme']:.3f}\u00a0%{_bounds(figures)}."
+        nme = f"{figures['nme']:.3f}\u00a0%{_bounds(figures)}"
+        return f"After {stage} the NME on {where} is {nme}. {ONE_SEED}."
     change = after["nme"] - before["nme"]
     side = "above" if change > 0 else "below"
     first = (
         f"After finetune the NME on {where} is {after['nme']:.3f}\u00a0%{_bounds(after)}, "
         f"{abs(change):.3f} percentage points {side} preliminary’s {before['nme']:.3f}\u00a0%."
     )
-    return f"{first} {_meaning(part)}".rstrip()
+    return " ".join(filter(None, [first, _meaning(part), f"{ONE_SEED}."]))
 
 
 def _bounds(figures: dict) -> str:

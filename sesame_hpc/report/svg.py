@@ -109,13 +109,18 @@ class Chart:
             at = self.to_y(tick)
             self._line(left, at, right, at, "grid")
             self.label(left - 7, at + 4, number(tick), "tick end")
-        for tick in self.to_x.ticks() if x_ticks is None else x_ticks:
+        self.x_axis(x_label, x_ticks)
+        self.label(13, (top + bottom) / 2, y_label, "name middle", turn=-90)
+
+    def x_axis(self, label: str, ticks: Sequence[float] | None = None) -> None:
+        """The lower axis with its tick labels and its name."""
+        left, right, bottom = self.to_x.start, self.to_x.end, self.to_y.start
+        for tick in self.to_x.ticks() if ticks is None else ticks:
             at = self.to_x(tick)
             self._line(at, bottom, at, bottom + 4, "axis")
             self.label(at, bottom + 17, number(tick), "tick middle")
         self._line(left, bottom, right, bottom, "axis")
-        self.label((left + right) / 2, self.height - 6, x_label, "name middle")
-        self.label(13, (top + bottom) / 2, y_label, "name middle", turn=-90)
+        self.label((left + right) / 2, self.height - 6, label, "name middle")
 
     def band(self, low: float, high: float, css: str) -> None:
         """A filled stripe over the whole height between two values of x."""
@@ -129,9 +134,23 @@ class Chart:
     def vertical(self, value: float, text: str, side: str) -> None:
         """A dashed line at a value of x, with a label at its foot: "left" or "right" of it."""
         at = self.to_x(value)
-        self._line(at, self.to_y.start, at, self.to_y.end, "mark")
+        self.line_at(value, "mark")
         shift, css = (-5, "tick end") if side == "left" else (5, "tick")
         self.label(at + shift, self.to_y.start - 7, text, css)
+
+    def line_at(self, value: float, css: str) -> None:
+        """A line over the whole height at a value of x."""
+        at = self.to_x(value)
+        self._line(at, self.to_y.start, at, self.to_y.end, css)
+
+    def bar(self, low: float, high: float, y: float, css: str) -> None:
+        """A horizontal bar between two values of x, at the height `y` of the drawing."""
+        self._line(self.to_x(low), y, self.to_x(high), y, css)
+
+    def dot(self, value: float, y: float, css: str) -> None:
+        """A dot at a value of x, at the height `y` of the drawing."""
+        at = self.to_x(value)
+        self._line(at, y, at, y, f"dot {css}")
 
     def line(self, points: Iterable[tuple[float, float]], css: str) -> None:
         """A line through (x, y) of the data, kept inside the plot."""

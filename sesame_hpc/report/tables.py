@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.report.charts import change_mark, readable, whiskers
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 from sesame_hpc.report.svg import Scale
@@ -49,25 +49,27 @@ class RegionRow:
 
 
 def region_rows(data: ReportData, part: EvaluatedPart) -> list[RegionRow]:
-    """One row per region and one for all points, with preliminary and finetune in this order.
+    """One row per region and one for all points, with the run's coordinate stages in their order.
 
     The last one is for all points with averaged weights, if there are any.
     """
     changes = [each.change for each in (part, part.ema) if each and each.change]
     every = [row for each in changes for row in (each["nme"], *each["regions"].values())]
     scale = whiskers([row["interval"] for row in every]) if every else None
-    rows = []
+    stages, rows = data.config.stages.coordinate, []
     for name, points in data.scheme.regions.items():
         masked = None if data.masking is None else data.masking[name]
-        rows.append(_region_row(part, name, readable(name), points, scale, masked))
+        rows.append(_region_row(stages, part, name, readable(name), points, scale, masked))
     everything = range(data.scheme.num_landmarks)
-    rows.append(_region_row(part, None, "all points", everything, scale, None))
+    rows.append(_region_row(stages, part, None, "all points", everything, scale, None))
     if part.ema:
-        rows.append(_region_row(part.ema, None, "all points, EMA", everything, scale, None))
+        name = "all points, EMA"
+        rows.append(_region_row(stages, part.ema, None, name, everything, scale, None))
     return rows
 
 
 def _region_row(
+    stages: Sequence[str],
     part: EvaluatedPart,
     region: str | None,
     name: str,
@@ -75,13 +77,13 @@ def _region_row(
     scale: Scale | None,
     masked: float | None,
 ) -> RegionRow:
-    nme = [_nme(part.figures.get(stage), region) for stage in COORDINATE_STAGES]
-    before, after = nme
+    nme = [_nme(part.figures.get(stage), region) for stage in stages]
+    before, after = nme[0], nme[1] if len(nme) > 1 else None
     row = RegionRow(
         name=name,
         points=point_range(points),
         nme=nme,
-        intervals=[_interval(part.figures.get(stage), region) for stage in COORDINATE_STAGES],
+        intervals=[_interval(part.figures.get(stage), region) for stage in stages],
         change=None if before is None or after is None else after - before,
         change_interval=None,
         mark=None,
@@ -180,7 +182,7 @@ class StageRow:
 
 def stage_rows(data: ReportData) -> list[StageRow]:
     """One row per stage."""
-    return [_stage_row(data, stage) for stage in STAGES]
+    return [_stage_row(data, stage) for stage in data.stages]
 
 
 def _stage_row(data: ReportData, stage: str) -> StageRow:

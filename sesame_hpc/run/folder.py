@@ -106,6 +106,16 @@ class RunFolder:
         """Raises ValueError naming the file where it is damaged."""
         return read_verified_json(self.masking_file)
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that the run has; all of them if its config is missing or damaged."""
+        config = self.config_or_none()
+        return STAGES if config is None else config.stages.run
+
+    def is_complete(self) -> bool:
+        """Whether all stages of the run are finished, and its summary is written."""
+        return self.summary is not None and all(map(self.is_finished, self.stages))
+
     def config(self) -> Config:
         """The config this run was started with.
 
@@ -140,9 +150,9 @@ class RunFolder:
 
     def check_earlier(self, stage: str) -> None:
         """Raise ValueError if a stage that `stage` depends on is unfinished."""
-        earlier = STAGES[: STAGES.index(stage)] if stage in STAGES else STAGES
-        for name in earlier:
-            if not self.is_finished(name):
+        later = STAGES[STAGES.index(stage) :] if stage in STAGES else ()
+        for name in self.stages:
+            if name not in later and not self.is_finished(name):
                 raise ValueError(f"stage {stage} needs {name}, which {self.path} has not finished")
 
 

@@ -116,17 +116,18 @@ def _crops(box: BoxConfig) -> str:
 def evaluate_run(
     run: Path,
     source: Source,
-    stage: str = "finetune",
+    stage: str | None = None,
     *,
     flip: bool = False,
     other: Path | None = None,
 ) -> dict[str, Any]:
     """Figures (`Figures.to_json`) of a stage's network on the faces of `source`. Collective.
 
-    `run` is a run folder, or a `weights.safetensors` or `weights-ema.safetensors` in one, which
-    then determines the stage. With `flip`, "flip_test" has the figures of predictions averaged with
-    those of the mirrored crop; if the stage has averaged weights, "ema" has theirs, and
-    "ema_flip_test" those with the flip. With `other`, a second run, "compared" has the paired
+    `stage` None is the last one of the run. `run` is a run folder, or a `weights.safetensors` or
+    `weights-ema.safetensors` in one, which then determines the stage. With `flip`, "flip_test" has
+    the figures of predictions averaged with those of the mirrored crop; if the stage has averaged
+    weights, "ema" has theirs, and "ema_flip_test" those with the flip. With `other`, a second run,
+    "compared" has the paired
     differences, other minus this.
 
     Raises FileNotFoundError for a folder without a run or without the finished stage, ValueError
@@ -161,11 +162,12 @@ def evaluate_file(predictions: Path, source: Source, scheme: str | None = None) 
     return figures(read_predictions(predictions, faces), faces, protocol(part, None)).to_json()
 
 
-def _locate(path: Path, stage: str) -> _Network:
+def _locate(path: Path, stage: str | None) -> _Network:
     """The network of a run folder and a stage, or of a file of weights."""
     averaged = False
     if path.is_file():
         path, stage, averaged = _of_file(path)
+    stage = stage or RunFolder(path).config().stages.coordinate[-1]
     if stage not in COORDINATE_STAGES:
         valid = one_of(COORDINATE_STAGES)
         raise ValueError(f"stage {stage!r} predicts no landmarks; takes {valid}")

@@ -1,4 +1,4 @@
-"""The finetune stage: landmarks again, starting from the backbone of the reconstruction."""
+"""The finetune stage: landmarks again, starting from what the earlier stages learned."""
 
 from sesame_hpc.models.transfer import transfer_backbone
 from sesame_hpc.stages.coordinates import coordinate_stage, landmark_network
@@ -10,10 +10,18 @@ __all__ = ["finetune"]
 
 
 def finetune(session: Session) -> None:
-    """Train for coordinates, with the backbone of pretrain and new heads and optimiser."""
+    """Train for coordinates with a new optimiser, starting from what `start_from` says.
+
+    From pretrain, finetune takes the backbone; from preliminary, the whole network.
+    """
     network = landmark_network(session, "finetune")
-    report = transfer_backbone(load_weights(session.folder.weights("pretrain")), network)
-    session.monitor.message(f"finetune starts from pretrain: {report}")
+    start = session.config.stages.finetune.start_from
+    if start == "pretrain":
+        report = transfer_backbone(load_weights(session.folder.weights(start)), network)
+        session.monitor.message(f"finetune starts from pretrain: {report}")
+    elif start == "preliminary":
+        network.load_state_dict(load_weights(session.folder.weights(start)))
+        session.monitor.message("finetune starts from preliminary: the whole network")
     loop = coordinate_stage(session, "finetune", network)
     result = loop.run() | score(session, "finetune", loop.learner.network, loop.learner.ema)
     session.finish("finetune", loop.learner.network, result)

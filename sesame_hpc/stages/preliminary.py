@@ -7,7 +7,7 @@ from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.stages.summary import print_distribution
 
-__all__ = ["preliminary"]
+__all__ = ["preliminary", "write_distribution"]
 
 
 def preliminary(session: Session) -> None:
@@ -15,11 +15,11 @@ def preliminary(session: Session) -> None:
     network = landmark_network(session, "preliminary")
     loop = coordinate_stage(session, "preliminary", network)
     result = loop.run() | score(session, "preliminary", loop.learner.network, loop.learner.ema)
-    _write_distribution(session, result["heldout"]["regions"])
+    write_distribution(session, result["heldout"]["regions"])
     session.finish("preliminary", loop.learner.network, result)
 
 
-def _write_distribution(session: Session, regions: dict[str, float]) -> None:
+def write_distribution(session: Session, regions: dict[str, float]) -> None:
     """Regional held-out NME -> masking.json, also printed."""
     if session.world.is_main:
         probabilities = masking_distribution(regions, session.config.masking)

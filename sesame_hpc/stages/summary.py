@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sesame_hpc.checksums import write_listed
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.evaluation.seeds import ONE_SEED
 from sesame_hpc.files import as_json
 from sesame_hpc.plural import counted
 from sesame_hpc.run.folder import RunFolder
@@ -16,19 +16,21 @@ __all__ = ["print_distribution", "print_summary", "write_summary"]
 
 def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
     """Gather the finished stages' results into `summary.json`; NME in percent."""
-    results = {stage: folder.result(stage) or {} for stage in STAGES}
-    coordinates = {stage: results[stage] for stage in COORDINATE_STAGES}
+    stages = folder.config().stages
+    results = {stage: folder.result(stage) or {} for stage in stages.run}
+    coordinates = {stage: results[stage] for stage in stages.coordinate}
+    last = results[stages.coordinate[-1]]
     summary: dict[str, Any] = {
         "scheme": scheme,
-        "faces": results["finetune"]["heldout"]["faces"],
+        "faces": last["heldout"]["faces"],
         "stages": {stage: _figures(each["heldout"]) for stage, each in coordinates.items()},
         "masking": folder.masking,
-        "seconds": {stage: results[stage]["seconds"] for stage in STAGES},
-        "skipped": {stage: results[stage].get("skipped", []) for stage in STAGES},
+        "seconds": {stage: results[stage]["seconds"] for stage in stages.run},
+        "skipped": {stage: results[stage].get("skipped", []) for stage in stages.run},
     }
-    if results["finetune"].get("test"):
+    if last.get("test"):
         summary["test"] = {
-            "faces": results["finetune"]["test"]["faces"],
+            "faces": last["test"]["faces"],
             "stages": {stage: _figures(each["test"]) for stage, each in coordinates.items()},
         }
     write_listed(folder.summary_file, as_json(summary))
@@ -45,7 +47,7 @@ def print_summary(folder: RunFolder, console: Console) -> None:
     """Print the held-out table, the test table if any, times, and the run folder."""
     summary = folder.summary
     assert summary is not None
-    masking = summary["masking"]
+    masking = summary["masking"] if "pretrain" in summary["seconds"] else None
     console.print(_comparison(summary["stages"], summary["faces"], "held-out", masking))
     if "test" in summary:
         console.print(
@@ -55,33 +57,42 @@ def print_summary(folder: RunFolder, console: Console) -> None:
     if skipped := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
         faces = counted(len(skipped), "unreadable training face")
         console.print(f"Skipped {faces}: see summary.json")
+    console.print(f"{ONE_SEED}.", soft_wrap=True)
     spent = ", ".join(f"{stage} {seconds[stage]:.0f} s" for stage in seconds)
     console.print(f"Time: {spent}. Run folder: {folder.path}", soft_wrap=True)
 
 
-def _comparison(stages: dict[str, Any], faces: int, part: str, masking: dict[str, float]) -> Table:
+def _comparison(
+    stages: dict[str, Any], faces: int, part: str, masking: dict[str, float] | None
+) -> Table:
+    """The NME of the stages and the change between two; `masking` None if nothing was masked."""
     table = Table(title=f"NME (%) on {counted(faces, f'{part} face')}")
     table.add_column("region")
-    for heading in ("preliminary", "finetune", "change", "change %", "masked %"):
+    headings = [*stages, *(["change", "change %"] if len(stages) > 1 else [])]
+    for heading in [*headings, *(["masked %"] if masking else [])]:
         table.add_column(heading, justify="right")
-    before, after = stages["preliminary"], stages["finetune"]
-    for region in before["regions"]:
-        share = f"{100 * masking[region]:.1f}"
-        table.add_row(region, *_change(before["regions"][region], after["regions"][region]), share)
+    figures = list(stages.values())
+    for region in figures[0]["regions"]:
+        share = [f"{100 * masking[region]:.1f}"] if masking else []
+        table.add_row(region, *_change([each["regions"][region] for each in figures]), *share)
     table.add_section()
-    table.add_row("all points", *_change(before["nme"], after["nme"]), "")
-    averaged = [each["ema"]["nme"] if "ema" in each else None for each in (before, after)]
-    if averaged != [None, None]:
-        table.add_row("all points, EMA", *_change(*averaged), "")
+    table.add_row("all points", *_change([each["nme"] for each in figures]))
+    averaged = [each["ema"]["nme"] if "ema" in each else None for each in figures]
+    if any(nme is not None for nme in averaged):
+        table.add_row("all points, EMA", *_change(averaged))
     return table
 
 
-def _change(before: float | None, after: float | None) -> tuple[str, str, str, str]:
-    """Both values, the change and its rate, as text; blank if missing."""
+def _change(nme: list[float | None]) -> list[str]:
+    """The NME of each stage, the change between two and its rate, as text; blank if missing."""
+    printed = [_printed(each) for each in nme]
+    before, after = nme[0], nme[-1]
+    if len(nme) == 1:
+        return printed
     if before is None or after is None:
-        return _printed(before), _printed(after), "", ""
+        return [*printed, "", ""]
     change = after - before
-    return f"{before:.3f}", f"{after:.3f}", f"{change:+.3f}", f"{100 * change / before:+.1f}"
+    return [*printed, f"{change:+.3f}", f"{100 * change / before:+.1f}"]
 
 
 def _printed(nme: float | None) -> str:

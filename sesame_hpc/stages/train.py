@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 
 from sesame_hpc.checksums import damage
-from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.folder import RunFolder
@@ -23,24 +22,28 @@ __all__ = ["train"]
 def train(config: Config, only: str | None = None) -> None:
     """Train the stages of `config` that are not finished yet, or `only` one of them.
 
-    Run again to resume. Each stage starts from what the one before left in the run folder; rank 0
-    writes the summary and the report at the end. A finished stage that left a file which is now
-    damaged or missing is gone on with from its newest whole checkpoint, which makes the file again.
+    Run again to resume. Each stage starts from what those before left in the run folder; rank 0
+    writes the summary and the report at the end. A stage that another run has trained with the same
+    settings is taken from there if `shared.json` names it (run/shared.py). A finished stage that
+    left a file which is now damaged or missing is gone on with from its newest whole checkpoint,
+    which makes the file again.
 
     Nothing is written before the config, the data set and the folder's writer are checked.
 
     Raises:
         ValueError: the folder holds a run with another config or of another data set, another
-            process trains there, or a stage is asked for whose predecessor is unfinished.
+            process trains there, or a stage is asked for that the run does not have, or whose
+            predecessor is unfinished.
         Interrupted: the ranks agreed to stop, within a stage or before one.
     """
     folder = RunFolder(config.output)
-    wanted = STAGES if only is None else (only,)
-    if wanted[0] not in STAGES:
-        raise ValueError(f"unknown stage {only!r}; the stages are {', '.join(STAGES)}")
+    run = config.stages.run
+    wanted = run if only is None else (only,)
+    if wanted[0] not in run:
+        raise ValueError(f"the run has no stage {only!r}; its stages are {', '.join(run)}")
     check_config(folder, config)
-    damaged: dict[str, list[str]] = {stage: stage_damage(folder, stage) for stage in STAGES}
-    todo = _unfinished(folder, wanted, damaged)
+    damaged: dict[str, list[str]] = {stage: stage_damage(folder, stage) for stage in run}
+    todo = _unfinished(folder, run, wanted, damaged)
     if not todo:
         if os.environ.get("RANK", "0") == "0":
             _say_complete(config, folder, only)
@@ -59,14 +62,17 @@ def train(config: Config, only: str | None = None) -> None:
 
 
 def _unfinished(
-    folder: RunFolder, wanted: tuple[str, ...], damaged: dict[str, list[str]]
+    folder: RunFolder,
+    run: tuple[str, ...],
+    wanted: tuple[str, ...],
+    damaged: dict[str, list[str]],
 ) -> list[str]:
-    """The stages to train: of those `wanted`, and of those before them what is damaged.
+    """The stages of `run` to train: of those `wanted`, and of those before them what is damaged.
 
     Raises ValueError where an earlier one was never finished.
     """
     folder.check_earlier(wanted[0])
-    up_to = STAGES[: STAGES.index(wanted[-1]) + 1]
+    up_to = run[: run.index(wanted[-1]) + 1]
     return [
         stage
         for stage in up_to
@@ -87,6 +93,7 @@ def _train(
     from sesame_hpc.stages.preliminary import preliminary
     from sesame_hpc.stages.pretrain import pretrain
     from sesame_hpc.stages.session import Session
+    from sesame_hpc.stages.take import take_stage
     from sesame_hpc.training.environment import environment
     from sesame_hpc.training.monitor import Monitor
     from sesame_hpc.training.precision import resolve_precision
@@ -114,10 +121,11 @@ def _train(
                 unfinish_stage(folder, name)
             world.barrier()
             session.raise_if_stopping(name)
-            stages[name](session)
+            if not take_stage(session, name):
+                stages[name](session)
             world.barrier()
     if world.is_main:
-        if all(folder.is_finished(name) for name in STAGES):
+        if all(folder.is_finished(name) for name in config.stages.run):
             write_summary(folder, faces.scheme.name)
             print_summary(folder, console)
         _say(console, report_line(folder))
@@ -138,7 +146,7 @@ def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
     console = Console()
     what = f"stage {only}" if only else "all stages"
     console.print(f"[bold]This run is complete[/]: {what} of {folder.path} finished before.")
-    if not all(folder.is_finished(stage) for stage in STAGES):
+    if not all(folder.is_finished(stage) for stage in config.stages.run):
         return
     if damage(folder.path, [folder.summary_file.name]):
         from sesame_hpc.run.faces import run_scheme

@@ -108,8 +108,9 @@ class TrainingLoop:
     def run(self) -> dict[str, Any]:
         """Train to the end. Collective.
 
-        Returns `seconds` of training, without work that an interruption lost, and `skipped`, the
-        sample ids of the training faces whose images could not be read.
+        Returns `seconds` of training, without work that an interruption lost, the number of
+        optimizer `steps`, and `skipped`, the sample ids of the training faces whose images could
+        not be read.
 
         Raises:
             FloatingPointError: a loss, weight or moment is not finite; earlier checkpoints stay.
@@ -121,7 +122,11 @@ class TrainingLoop:
             epoch = max(0, self._at_step - 1) // self.steps_per_epoch
             self.instruments.monitor.fault(self.schedule.name, epoch, self._at_step, str(error))
             raise
-        return {"seconds": self._seconds(), "skipped": self.data.skipped.ids}
+        return {
+            "seconds": self._seconds(),
+            "steps": self.steps_per_epoch * self.schedule.epochs,
+            "skipped": self.data.skipped.ids,
+        }
 
     def _train(self) -> None:
         step = self._resume()

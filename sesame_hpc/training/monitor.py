@@ -1,14 +1,13 @@
 """Rank 0's output during training: the live display, metrics.jsonl and TensorBoard."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 
-from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.distributed.world import World
 from sesame_hpc.plural import counted
@@ -29,7 +28,7 @@ class Monitor:
         self, config: Config, metrics: Path, tensorboard: Path, world: World, console: Console
     ) -> None:
         self._console = console
-        self._display = Display(STAGES, console, enabled=world.is_main)
+        self._display = Display(config.stages.run, console, enabled=world.is_main)
         self._log: MetricsLog | None = None
         if world.is_main:
             self._log = MetricsLog(metrics, tensorboard if config.log.tensorboard else None)
@@ -86,6 +85,13 @@ class Monitor:
         """Put the records to disk: a checkpoint must not outlive those before it."""
         if self._log:
             self._log.sync()
+
+    def adopt(self, stage: str, records: Sequence[dict[str, Any]]) -> None:
+        """Records of another run's `stage`, as `MetricsLog.read` gives them, as this run's own."""
+        if self._log:
+            self._log.truncate(stage, 0)
+            for record in records:
+                self._log.append(**record)
 
     def message(self, text: str) -> None:
         self._display.message(text)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sesame_hpc.choices import STAGES
 from sesame_hpc.config import find_config, load_config, preset_names
 
 
@@ -27,7 +28,8 @@ def test_the_paper_preset_says_every_value_that_defines_the_task():
     assert config.data.augment.rotation == 20
     assert config.data.augment.jpeg_quality == (20, 100)
     assert config.data.box.train_scale == (1.1, 1.5)
-    assert {stage.epochs for _, stage in config.stages} == {300}
+    assert config.stages.run == STAGES
+    assert {getattr(config.stages, stage).epochs for stage in STAGES} == {300}
     assert config.masking.outside_weight == 0.01
 
 

@@ -9,7 +9,9 @@ from launched_runs import fake_command, finish_stage, squeue_line, submitted, ti
 
 from sesame_hpc.choices import JOBS
 from sesame_hpc.config import load_config
+from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.plan import make_plan
+from sesame_hpc.launch.status import status_of
 from sesame_hpc.launch.sweep import read_sweep, sweep_points, write_sweep
 from sesame_hpc.run.settings import write_settings
 
@@ -40,6 +42,23 @@ def test_nothing_is_left_of_a_finished_run(tmp_path):
     later = weights.stat().st_mtime + 10
     os.utime(weights, (later, later))
     assert make_plan(str(config), ()).jobs == ("report",)
+
+
+def test_stages_that_a_run_does_not_have_are_no_jobs(tmp_path):
+    run = ["stages.run=[preliminary]"]
+    plan = make_plan(str(tiny_config(tmp_path)), run)
+    assert plan.jobs == ("preliminary", "report")
+    folder = plan.runs[0].folder
+    folder.write_settings(plan.runs[0].config)
+    StageJob(str(folder.path), "pretrain")._run()
+    assert not (folder.path / "checkpoints").exists()
+    finish_stage(folder.path, "preliminary")
+    assert make_plan(str(tmp_path / "tiny.yaml"), run).jobs == ("report",)
+    (folder.path / "checkpoints/preliminary/weights.safetensors").touch()
+    (folder.path / "evaluation.json").touch()
+    assert make_plan(str(tmp_path / "tiny.yaml"), run).jobs == ()
+    (status,) = status_of([folder.path])
+    assert [stage.stage for stage in status.stages] == ["preliminary", "report"]
 
 
 def test_another_config_does_not_continue_a_run(tmp_path):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from reading import Page, read_page
+from page_reading import Page, read_page
 
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.report import write_report

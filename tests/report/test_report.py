@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reading import Page, read_page
+from page_reading import Page, read_page
 
+from sesame_hpc.config import dump_config, load_config
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.report import report_line, write_report
@@ -89,6 +90,23 @@ def test_summary_states_result_and_interval(run: RunFolder) -> None:
     assert f"the NME on 5 test faces is {after['nme']:.3f} %" in text
     assert "percentage points below preliminary" in text
     assert "excludes 0" in text
+    assert "One seed: no statement about the method." in text
+
+
+def test_a_run_of_preliminary_alone_has_no_columns_for_what_it_lacks(make_run) -> None:
+    folder = make_run("preliminary")
+    config = load_config(folder.config_file, ["stages.run=[preliminary]"])
+    folder.config_file.write_text(dump_config(config))
+    page = page_of(folder)
+    assert "not finished" not in page.text
+    assert "After preliminary the NME on 5 test faces" in page.text
+    assert "One seed: no statement about the method." in page.text
+    assert "This run has no pretrain stage: nothing is masked." in page.text
+    heading, *rows = page.tables[TEST_REGIONS]
+    assert heading == ["Region", "Landmarks", "Preliminary NME (%)"]
+    after = folder.result("preliminary")["test"]
+    assert numbers(rows[-1][2])[0] == round(after["nme"], 3)
+    assert [row[0] for row in page.tables["Throughput"][1:]] == ["preliminary"]
 
 
 def test_names_are_escaped(make_run) -> None:

@@ -1,0 +1,103 @@
+"""`sesame study`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sesame_hpc.study.plan import StudyPlan
+
+__all__ = ["study"]
+
+
+def study(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="The study's own keys (seeds=[0,1]), or settings of every arm (data.root=DIR).",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Submit the runs to SLURM by this profile."),
+    ] = None,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="Train nothing; show the runs that are finished.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --profile: print the sbatch scripts alone.")
+    ] = False,
+    parallel: Annotated[
+        int | None,
+        typer.Option(help="With --profile: runs at once. Default: the profile's.", min=1),
+    ] = None,
+) -> None:
+    """Train each arm of a study with each seed, and compare them with intervals.
+
+    Runs here one after another, or with --profile as job arrays. The same command again goes on
+    where it stopped; of a study that was submitted it shows what is finished.
+    """
+    if profile is None and (dry_run or parallel):
+        raise ValueError("--dry-run and --parallel are for a study that --profile submits")
+    if profile is not None and collect:
+        raise ValueError("--profile submits runs and --collect shows those that are finished")
+
+    from sesame_hpc.study.plan import plan_study
+
+    plan = plan_study(study, overrides or ())
+    if profile is not None:
+        _submit(plan, profile, dry_run, parallel)
+        return
+    _show(plan, {} if collect else _train(plan))
+
+
+def _submit(plan: "StudyPlan", profile: str, dry_run: bool, parallel: int | None) -> None:
+    from sesame_hpc.launch.profile import load_profile
+    from sesame_hpc.study.cluster import study_scripts, submit_study
+
+    name, site = load_profile(profile)
+    if dry_run:
+        for stage, text in study_scripts(plan, site, parallel):
+            typer.echo(f"# ---- {stage} ----\n{text}")
+        return
+    runs = submit_study(
+        plan, name, site, parallel, tell=lambda stage, job: typer.echo(f"{stage:<12} job {job}")
+    )
+    if not runs:
+        typer.echo("Nothing to submit: all runs are finished.")
+    typer.echo(f"follow it: sesame status {plan.study.output}")
+    typer.echo("show what is finished: the same command without --profile")
+
+
+def _train(plan: "StudyPlan") -> Mapping[str, str]:
+    """Train here what is not finished, unless the cluster does; {run: why it failed}."""
+    from sesame_hpc.study.cluster import active_runs, was_submitted
+    from sesame_hpc.study.here import train_here
+
+    if not was_submitted(plan):
+        return train_here(plan, tell=lambda text: typer.secho(text, bold=True))
+    if active := active_runs(plan):
+        typer.echo(f"{active} of {len(plan.runs)} runs have jobs that are queued or running.")
+    return {}
+
+
+def _show(plan: "StudyPlan", failed: Mapping[str, str]) -> None:
+    from rich.console import Console
+
+    from sesame_hpc.study.results import collect
+    from sesame_hpc.study.tables import print_study
+    from sesame_hpc.study.write import write_study
+
+    results = collect(plan, failed)
+    numbers, page = write_study(plan, results)
+    console = Console()
+    print_study(results, console)
+    console.print(f"Numbers: {numbers}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        raise FloatingPointError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))

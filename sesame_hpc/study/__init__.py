@@ -1,0 +1,1 @@
+"""`sesame study`: arms that differ in named settings, over several seeds, and what they show."""
