@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sesame_hpc.cli.outputs import check_output_folder
+
 if TYPE_CHECKING:
     from sesame_hpc.study.plan import StudyPlan
 
@@ -50,6 +52,9 @@ def study(
     from sesame_hpc.study.plan import plan_study
 
     plan = plan_study(study, overrides or ())
+    if not dry_run:
+        data = {run.config.data.root for run in plan.runs}
+        check_output_folder("output", plan.study.output, *data, inside_is_fine=True)
     if profile is not None:
         _submit(plan, profile, dry_run, parallel)
         return

@@ -1,9 +1,9 @@
 """Stages that a run may take from another run, which has trained them with the same settings.
 
 `shared.json` of a run folder: {stage: {"from": run folder, relative to this one, "taken": when, or
-null while it has not been}}. A stage is taken only if every setting that it depends on is equal, and
-the data set too; if the other run has not finished it, or differs, or what it left is damaged, the
-stage is trained here, to the same bits.
+null while it has not been}}. A stage is taken only if every setting that it depends on is equal,
+and the data set too; if the other run has not finished it, or differs, or what it left is damaged,
+the stage is trained here, to the same bits.
 """
 
 import os

@@ -30,13 +30,13 @@ def train_here(plan: StudyPlan, tell: Callable[[str], None]) -> dict[str, str]:
         check_config(run.folder, run.config)
     failed = {}
     left = [run for run in plan.runs if not _is_whole(run)]
-    with exit_when_saved():
-        for number, run in enumerate(left, start=1):
-            tell(f"Run {number} of {len(left)}: arm {run.arm}, seed {run.seed}")
-            try:
+    for number, run in enumerate(left, start=1):
+        tell(f"Run {number} of {len(left)}: arm {run.arm}, seed {run.seed}")
+        try:
+            with exit_when_saved(run.folder.last_saved):
                 _train(plan, run)
-            except FloatingPointError as error:
-                failed[run.name] = str(error)
+        except FloatingPointError as error:
+            failed[run.name] = str(error)
     return failed
 
 

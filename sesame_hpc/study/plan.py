@@ -90,6 +90,8 @@ def plan_study(name: str | Path, overrides: Sequence[str] = ()) -> StudyPlan:
     """
     path = find_study(name)
     study, layer, settings = read_study(path, overrides)
+    if RunFolder(study.output).config_file.exists():
+        raise ValueError(f"output: {study.output} is a run folder; give another output=FOLDER")
     common = [*read_layers(_base(study.base, path)), _settings(layer, ("overrides",)), *settings]
     for each in settings:
         _refuse_foreign(each, ())

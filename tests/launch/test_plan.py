@@ -49,7 +49,7 @@ def test_stages_that_a_run_does_not_have_are_no_jobs(tmp_path):
     plan = make_plan(str(tiny_config(tmp_path)), run)
     assert plan.jobs == ("preliminary", "report")
     folder = plan.runs[0].folder
-    folder.write_settings(plan.runs[0].config)
+    write_settings(folder, plan.runs[0].config)
     StageJob(str(folder.path), "pretrain")._run()
     assert not (folder.path / "checkpoints").exists()
     finish_stage(folder.path, "preliminary")

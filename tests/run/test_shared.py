@@ -17,7 +17,6 @@ from sesame_hpc.run.shared import (
     taken_from,
 )
 
-
 IDENTITY = {"train": "these faces"}
 
 
