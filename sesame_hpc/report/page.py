@@ -75,6 +75,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "train_faces": data.train_faces and counted(data.train_faces, "training face"),
         "progress": progress(data),
         "unread": data.unread,
+        "faults": data.faults,
         "stages": STAGES,
         "coordinate_stages": COORDINATE_STAGES,
         "parts": [_part(data, part) for part in parts],
