@@ -21,6 +21,7 @@ __all__ = [
     "damage",
     "digest_of",
     "file_digest",
+    "forget_sums",
     "read_sums",
     "read_verified",
     "write_listed",
@@ -101,6 +102,16 @@ def add_sums(folder: Path, digests: Mapping[str, str]) -> None:
     except ValueError:
         known = {}
     write_sums(folder, known | dict(digests))
+
+
+def forget_sums(folder: Path, names: Iterable[str]) -> None:
+    """Take out of `SHA256SUMS` what is going to be written anew."""
+    try:
+        known = read_sums(folder)
+    except ValueError:
+        known = {}
+    if known.keys() & set(names):
+        write_sums(folder, {name: digest for name, digest in known.items() if name not in names})
 
 
 def write_listed(path: Path, content: bytes) -> None:

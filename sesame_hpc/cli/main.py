@@ -22,6 +22,7 @@ from sesame_hpc.cli.status import status
 from sesame_hpc.cli.study import study
 from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
+from sesame_hpc.cli.verify import verify
 from sesame_hpc.process import set_process_defaults
 
 __all__ = ["app", "main"]
@@ -46,6 +47,7 @@ app.command()(report)
 data_app.command()(pack)
 app.command()(predict)
 app.command()(export)
+app.command()(verify)
 app.add_typer(data_app, name="data")
 app.command()(demo)
 app.command()(doctor)

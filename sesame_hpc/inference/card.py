@@ -1,11 +1,10 @@
 """The model card of an export: what the model is, how good, and under which terms."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from sesame_hpc.config import DataConfig
-from sesame_hpc.files import write_json_atomic, write_text_atomic
+from sesame_hpc.files import read_json, write_json_atomic, write_text_atomic
 from sesame_hpc.inference.manifest import Manifest
 
 __all__ = ["note_export", "refuse_mixture", "write_card"]
@@ -60,7 +59,7 @@ def write_card(
 
 def _checks(out: Path) -> dict[str, Any]:
     path = out / _CHECKS_FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _head(manifest: Manifest) -> str:

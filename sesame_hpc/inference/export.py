@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sesame_hpc.checksums import add_sums, file_digest, forget_sums
 from sesame_hpc.choices import ExportFormat
 from sesame_hpc.config import Config, DataConfig
 from sesame_hpc.data.annotations import Annotations
@@ -101,6 +102,13 @@ class _Job:
         note_export(self.out, name, {"of": self.manifest.title, **found})
 
 
+_WRITTEN = {
+    "safetensors": (WEIGHTS_FILE, CONFIG_FILE),
+    "onnx": ("model.onnx", "model.int8.onnx"),
+    "torchscript": ("model.torchscript.pt",),
+}
+
+
 def export_run(
     run: Path,
     to: ExportFormat,
@@ -136,6 +144,7 @@ def export_run(
         raise ValueError("--int8 is measured on the run's held-out faces: say --data FOLDER")
     network = load_network(variant.weights_file(folder), manifest)
     job = _Job(manifest, network, crops, heldout, config.data, out)
+    forget_sums(out, _WRITTEN[to])
     written = {"safetensors": _safetensors, "onnx": _onnx, "torchscript": _torchscript}[to](job)
     if int8:
         written += _int8(job)
@@ -144,6 +153,7 @@ def export_run(
         points, _, faces = predict_faces(model, heldout, config.data)
         tables = {"heldout": figures(points, faces).to_json()}
     card = write_card(out, config.data, tables, manifest)
+    add_sums(out, {path.name: file_digest(path) for path in written})
     for path in [*written, card]:
         print(f"  {path}  {path.stat().st_size / 2**20:.1f} MiB")
     return [*written, card]

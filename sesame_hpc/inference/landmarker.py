@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sesame_hpc.checksums import read_verified
 from sesame_hpc.choices import DEVICES, Device, Weights, one_of
 from sesame_hpc.data import geometry
 from sesame_hpc.inference.backends import OnnxBackend
@@ -66,6 +67,8 @@ class Landmarker:
             raise ValueError(f"device is {device!r}; takes {one_of(DEVICES)}")
         variant = Variant(stage, weights, flip)
         if path.suffix.lower() == ".onnx":
+            if path.is_file():
+                read_verified(path)
             backend = OnnxBackend(path, device)
             variant.check_export(backend.manifest, path)
             return cls(CropModel(backend, backend.manifest, batch_size))

@@ -29,7 +29,7 @@ WEIGHTS_FILE = "model.safetensors"
 def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -> CropModel:
     """See `Landmarker.load`."""
     if (path / CONFIG_FILE).is_file():
-        manifest = Manifest.from_json((path / CONFIG_FILE).read_bytes(), path / CONFIG_FILE)
+        manifest = Manifest.from_json(read_verified(path / CONFIG_FILE), path / CONFIG_FILE)
         variant.check_export(manifest, path)
         network = load_network(path / WEIGHTS_FILE, manifest)
         return CropModel(TorchBackend(network, device), manifest, batch_size)

@@ -13,6 +13,7 @@ from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.training.faults import run_faults
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
@@ -48,11 +49,14 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """`unknown` are sentences on what could not be determined."""
+    """`faults` are sentences on damage, and on why training ended without success.
+
+    `unknown` are sentences on what could not be determined."""
 
     run: Path
     stages: tuple[StageStatus, ...]
     unknown: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
     @property
     def current(self) -> StageStatus:
@@ -103,7 +107,8 @@ def status_of(runs: Sequence[Path]) -> list[RunStatus]:
 def _run_status(snapshot: JobSnapshot) -> RunStatus:
     folder = RunFolder(snapshot.run)
     records = read_records(folder.metrics_file)
-    stages = folder.config().stages if folder.config_file.exists() else None
+    config = folder.config_or_none()
+    stages = config.stages if config else None
     statuses = []
     for name in [job for job in JOBS if job == "report" or job in folder.stages]:
         epochs = getattr(stages, name).epochs if hasattr(stages, name) else 0
@@ -113,7 +118,12 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
         else:
             state = "COMPLETED" if is_finished(folder, name) else None
             statuses.append(StageStatus(name, None, state, None, None, progress, None, None))
-    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown)
+    # A process that trains has held the files against their checksums; --watch need not each time.
+    training = any(state.state == "RUNNING" for state in snapshot.states.values())
+    faults = () if training else tuple(run_faults(folder))
+    if config is None and folder.config_file.exists():
+        faults = (f"{folder.config_file} is damaged; the command that began the run mends it.",)
+    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, faults)
 
 
 def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> StageStatus:

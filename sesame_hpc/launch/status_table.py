@@ -44,7 +44,7 @@ def run_table(status: RunStatus) -> RenderableType:
         _line(", ".join(stage.stage for stage in group), text, bad=any(s.is_bad for s in group))
         for text, group in _grouped(with_messages).items()
     ]
-    return Group(Text(str(status.run), style="bold"), table, *lines, *_unknown([status]))
+    return Group(Text(str(status.run), style="bold"), table, *lines, *_notes([status]))
 
 
 def _grouped(stages: Sequence[StageStatus]) -> dict[str, list[StageStatus]]:
@@ -65,15 +65,16 @@ def overview_table(title: str, statuses: Sequence[RunStatus], root: Path) -> Ren
         table.add_row(name, stage.stage, stage.job or "", _state(stage), restarts, epoch, loss, eta)
         if stage.message and stage.is_bad:
             lines.append(_line(f"{name}, {stage.stage}", stage.message, bad=True))
-    return Group(Text(title, style="bold"), table, *lines, *_unknown(statuses))
+    return Group(Text(title, style="bold"), table, *lines, *_notes(statuses))
 
 
 def to_json(status: RunStatus) -> dict[str, Any]:
-    """{"run", "stages": [{"stage", "job", "state", ..., "progress"}], "unknown"}."""
+    """{"run", "stages": [{"stage", "job", "state", ..., "progress"}], "unknown", "faults"}."""
     return {
         "run": str(status.run),
         "stages": [asdict(stage) for stage in status.stages],
         "unknown": list(status.unknown),
+        "faults": list(status.faults),
     }
 
 
@@ -133,9 +134,10 @@ def _line(what: str, message: str, bad: bool) -> Text:
     return Text.assemble((f"{what}: ", "bold red" if bad else "bold"), shown)
 
 
-def _unknown(statuses: Sequence[RunStatus]) -> list[Text]:
+def _notes(statuses: Sequence[RunStatus]) -> list[Text]:
+    faults = [Text(text, style="bold red") for status in statuses for text in status.faults]
     sentences = dict.fromkeys(text for status in statuses for text in status.unknown)
-    return [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
+    return faults + [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
 
 
 def _name(run: Path, root: Path) -> str:

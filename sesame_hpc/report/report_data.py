@@ -1,5 +1,6 @@
 """The data of a report: a run folder, and labels and images if they are available."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import Scheme
+from sesame_hpc.training.faults import run_faults
 from sesame_hpc.training.records import MetricsLog
 
 __all__ = ["PARTS", "EvaluatedPart", "ReportData", "read_report_data"]
@@ -66,7 +68,10 @@ class EvaluatedPart:
 
 @dataclass(frozen=True)
 class ReportData:
-    """A run, read once. `unread` is why labels or predictions could not be read, if so."""
+    """A run, read once. `unread` is why labels or predictions could not be read, if so.
+
+    `faults` are what is damaged, and why the run ended without success: a sentence each.
+    """
 
     folder: RunFolder
     config: Config
@@ -78,6 +83,7 @@ class ReportData:
     parts: list[EvaluatedPart]
     train_faces: int | None
     unread: str | None
+    faults: list[str] = field(default_factory=list)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -99,12 +105,15 @@ class ReportData:
 def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
     """Read the run, finished or not; `data` is the folder of its data set if that has moved.
 
-    Raises FileNotFoundError if there is no run, ValueError for invalid files.
+    Raises FileNotFoundError if there is no run, ValueError for a damaged config or scheme.
     """
     config = run_config(folder, data)
     scheme = run_scheme(config, folder)
+    faults = run_faults(folder)
     results: dict[str, dict[str, Any]] = {
-        stage: found for stage in config.stages.run if (found := folder.result(stage)) is not None
+        stage: found
+        for stage in config.stages.run
+        if (found := _whole(folder.result, stage)) is not None
     }
     faces, unread = _read_faces(config, folder)
     parts = []
@@ -119,13 +128,22 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
         config=config,
         scheme=scheme,
         results=results,
-        masking=folder.masking,
+        masking=_whole(lambda: folder.masking),
         records=MetricsLog.read(metrics) if metrics.exists() else [],
         starts=folder.starts(),
         parts=parts,
         train_faces=None if faces is None else len(faces.train),
         unread=unread,
+        faults=faults,
     )
+
+
+def _whole(read: Callable[..., Any], *arguments: Any) -> Any:
+    """None for a damaged file, which is among the run's faults."""
+    try:
+        return read(*arguments)
+    except ValueError:
+        return None
 
 
 def _read_faces(config: Config, folder: RunFolder) -> tuple[Faces | None, str | None]:

@@ -1,0 +1,28 @@
+"""What is wrong with a run as it lies on disk: damage, and why it ended without success."""
+
+from sesame_hpc.choices import STAGES
+from sesame_hpc.plural import counted
+from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.results import stage_damage
+from sesame_hpc.training.records import MetricsLog
+
+__all__ = ["run_faults"]
+
+
+def run_faults(folder: RunFolder) -> list[str]:
+    """A sentence each; [] for a run that is whole and was not ended by a fault."""
+    found = [
+        f"{fault}. `sesame train` with the run's own config makes it again."
+        for stage in STAGES
+        for fault in stage_damage(folder, stage)
+    ]
+    if not folder.metrics_file.exists():
+        return found
+    damaged = MetricsLog.damaged_lines(folder.metrics_file)
+    if damaged:
+        lines = counted(len(damaged), "line")
+        found.append(f"{folder.metrics_file}: {lines} damaged and left out, the first {damaged[0]}")
+    records = MetricsLog.read(folder.metrics_file)
+    if records and "fault" in records[-1]:
+        found.append(f"{records[-1]['stage']} ended: {records[-1]['fault']}")
+    return found
