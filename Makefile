@@ -8,14 +8,15 @@ STAMP := $(VENV)/.installed
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-training lint clean
+.PHONY: help demo test bench bench-loader bench-training lint clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
 	@echo "make test    the test suite"
 	@echo "make bench   tests and timings of the kernels, on the GPU if there is one: benchmarks/REPORT.md"
-	@echo "make bench-training  training steps and whole training, likewise: benchmarks/STEP.md;"
-	@echo "                     DATA=DIR also trains the paper's network, 100 epochs a stage, on .pts files"
+	@echo "make bench-loader    likewise the loaders: benchmarks/LOADER.md"
+	@echo "make bench-training  likewise training steps and training with its loader: benchmarks/STEP.md;"
+	@echo "                     DATA=DIR also trains the paper's network, 100 epochs per stage, on .pts files"
 	@echo "make lint    ruff and mypy"
 	@echo "make clean   remove .venv, builds and caches; runs/ stays"
 
@@ -30,6 +31,11 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest tests/kernels
 	$(BIN)/python -m benchmarks.kernels.run --csv benchmarks/results/kernels_$(DEVICE).csv
 	$(BIN)/python -m benchmarks.kernels.report
+
+bench-loader: $(STAMP)
+	$(BIN)/python -m benchmarks.loader.run --device $(DEVICE) --csv benchmarks/results/loader_$(DEVICE).csv \
+	  $(if $(DATA),--data "$(DATA)" --format pts)
+	$(BIN)/python -m benchmarks.loader.report
 
 bench-training: $(STAMP)
 	$(BIN)/python -m benchmarks.training.train_step --device $(DEVICE)
