@@ -9,7 +9,7 @@ RUN ?= runs/demo
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-training lint docs images clean
+.PHONY: help demo test bench bench-loader bench-training lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
@@ -18,8 +18,9 @@ help:
 	@echo "make docs    the documentation, strictly: site/index.html"
 	@echo "make images  the README's images, from the run RUN ($(RUN))"
 	@echo "make bench   tests and timings of the kernels, on the GPU if there is one: benchmarks/REPORT.md"
-	@echo "make bench-training  training steps and whole training, likewise: benchmarks/STEP.md;"
-	@echo "                     DATA=DIR also trains the paper's network, 100 epochs a stage, on .pts files"
+	@echo "make bench-loader    likewise the loaders: benchmarks/LOADER.md"
+	@echo "make bench-training  likewise training steps and training with its loader: benchmarks/STEP.md;"
+	@echo "                     DATA=DIR also trains the paper's network, 100 epochs per stage, on .pts files"
 	@echo "make clean   remove .venv, builds and caches; runs/ stays"
 
 demo: $(STAMP)
@@ -33,6 +34,11 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest tests/kernels
 	$(BIN)/python -m benchmarks.kernels.run --csv benchmarks/results/kernels_$(DEVICE).csv
 	$(BIN)/python -m benchmarks.kernels.report
+
+bench-loader: $(STAMP)
+	$(BIN)/python -m benchmarks.loader.run --device $(DEVICE) --csv benchmarks/results/loader_$(DEVICE).csv \
+	  $(if $(DATA),--data "$(DATA)" --format pts)
+	$(BIN)/python -m benchmarks.loader.report
 
 bench-training: $(STAMP)
 	$(BIN)/python -m benchmarks.training.train_step --device $(DEVICE)

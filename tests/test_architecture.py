@@ -12,6 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sesame_hpc"
 
+# Folders that are on the module path where their files run; modules are named from there.
+IMPORT_ROOTS = (ROOT / "kernels", ROOT / "slurm/local_cluster", ROOT)
+
 # Floors from the top down. A module may import from its own floor's package and from floors below.
 FLOORS = (
     ("cli",),
@@ -68,7 +71,9 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def module(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    """The name under which a file is imported."""
+    root = next(each for each in IMPORT_ROOTS if path.is_relative_to(each))
+    parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -125,6 +130,7 @@ def test_the_top_of_the_package_is_a_door_alone():
 @pytest.mark.parametrize("folder", ["sesame_hpc", "kernels", "benchmarks", "slurm"])
 def test_no_circle(folder):
     graph = edges(folder)
+    assert sum(map(len, graph.values())) > len(graph) / 2, "the imports of this folder go unseen"
     finished: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -147,6 +153,23 @@ def test_each_heavy_library_is_named_in_one_module(library):
         if any(f"{name}.".startswith(f"{library}.") for name in imports(path))
     }
     assert using == {ONE_DOOR[library]}
+
+
+def test_the_product_knows_nothing_of_benchmarks_and_tests():
+    foreign = {
+        name
+        for path in sources("sesame_hpc", "kernels", "slurm")
+        for name in imports(path)
+        if name.split(".")[0] in ("benchmarks", "tests")
+    }
+    assert not foreign
+
+
+def test_what_benchmarks_share_knows_none_of_them():
+    graph = edges("benchmarks")
+    shared = {name: targets for name, targets in graph.items() if ".common." in name}
+    assert shared
+    assert all(".common." in target for targets in shared.values() for target in targets)
 
 
 def test_kernels_and_the_local_cluster_know_nothing_of_the_product():

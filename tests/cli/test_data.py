@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.readers import read_annotations
+from sesame_hpc.data.formats.readers import Split, read_annotations
 
 
 def write_pts_face(folder, name: str) -> None:
@@ -35,7 +35,7 @@ def test_show_of_nothing_says_what_is_missing(sesame, tmp_path):
     assert "Traceback" not in failed.stderr
 
 
-def faces_of(root, split: str) -> Annotations:
+def faces_of(root, split: Split) -> Annotations:
     return read_annotations(root, "wflw", split)
 
 

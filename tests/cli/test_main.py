@@ -14,8 +14,8 @@ HEAVY = {"torch", "numpy", "cv2", "nvidia", "deepspeed", "triton", "yaml"}
 def test_help_names_the_commands(sesame):
     shown = sesame("--help")
     assert shown.returncode == 0
-    commands = ("train", "eval", "report", "predict", "export", "data", "demo", "doctor")
-    commands += ("submit", "status", "logs", "cancel")
+    commands = ["train", "eval", "report", "predict", "export", "data", "demo", "doctor"]
+    commands += ["submit", "status", "logs", "cancel"]
     for command in commands:
         assert f"│ {command} " in shown.stdout
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,14 +22,14 @@ def test_the_streams_stay_what_they_were_so_that_old_runs_resume():
     ("place", "value"), [(0, 4), (1, "finetune"), (2, 6), (3, 18), (4, "mask")]
 )
 def test_every_part_of_the_name_matters(place, value):
-    other = list(NAMES)
+    other: list[Any] = list(NAMES)
     other[place] = value
     assert not np.isin(keyed_generator(*other).random(8), keyed_generator(*NAMES).random(8)).any()
 
 
 def test_neighbouring_streams_are_uncorrelated():
     draws = np.stack([keyed_generator(0, "s", 0, i, "p").random(64) for i in range(200)])
-    correlation = np.corrcoef(draws)[~np.eye(200, dtype=bool)]
+    correlation = np.asarray(np.corrcoef(draws))[~np.eye(200, dtype=bool)]
     assert np.abs(correlation).max() < 0.6
     assert np.abs(correlation).mean() < 0.12
     assert draws.mean() == pytest.approx(0.5, abs=0.01)

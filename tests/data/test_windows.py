@@ -1,5 +1,7 @@
 """The box protocols: which part of an image is a face's."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,9 @@ from sesame_hpc.data.windows import content_limits, face_boxes, reach, tightest_
 SIZE = 64
 BOXES = np.array([[40.0, 60.0, 72.0, 76.0]])
 POINTS = np.array([[[44.0, 62.0], [60.0, 62.0], [46.0, 70.0], [58.0, 74.0]]])
-NOTHING = {name: 0 for name in AugmentConfig.model_fields if not name.endswith(("quality", "size"))}
+NOTHING: dict[str, Any] = {
+    name: 0 for name in AugmentConfig.model_fields if not name.endswith(("quality", "size"))
+}
 
 
 def white(tmp_path, box: BoxConfig, loader: str = "eval", seed: int = 0, **augment) -> np.ndarray:
@@ -21,7 +25,7 @@ def white(tmp_path, box: BoxConfig, loader: str = "eval", seed: int = 0, **augme
     save(tmp_path / "white.png", np.full((160, 160, 3), 255))
     faces = table(tmp_path, ["white.png"], BOXES, POINTS)
     data = DataConfig(root=tmp_path, box=box, augment=AugmentConfig(**{**NOTHING, **augment}))
-    shared = {"batch_size": 1, "device": torch.device("cpu")}
+    shared: dict[str, Any] = {"batch_size": 1, "device": torch.device("cpu")}
     if loader == "eval":
         batch = next(iter(EvalLoader(faces, data, SIZE, **shared)))
     else:

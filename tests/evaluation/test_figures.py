@@ -76,7 +76,8 @@ def test_areas_have_intervals_of_resampled_areas() -> None:
     points = predicted(faces, 4.0)
     by_hand = np.array(face_nme_by_hand(points, faces))
     generator = np.random.default_rng(9)
-    resampled = [auc_by_hand(generator.choice(by_hand, len(by_hand)), 0.08) for _ in range(400)]
+    samples = (generator.choice(by_hand, len(by_hand)).tolist() for _ in range(400))
+    resampled = [auc_by_hand(sample, 0.08) for sample in samples]
     low, high = np.percentile(resampled, [2.5, 97.5])
     found = figures(points, faces).intervals["auc8"]
     assert found[0] < figures(points, faces).auc8 < found[1]

@@ -47,7 +47,7 @@ def make_run(faces_root: Path) -> Callable[..., RunFolder]:
         torch.manual_seed(5)
         network = LandmarkNet(config.model, config.head, landmarks)
         for stack in network.backbone.stacks:
-            torch.nn.init.normal_(stack.head.weight, std=2.0)
+            torch.nn.init.normal_(stack.get_parameter("head.weight"), std=2.0)
         save_weights(folder.weights("finetune"), network.state_dict())
         with torch.no_grad():
             for parameter in network.parameters():

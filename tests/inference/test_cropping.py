@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sesame_hpc.config import BoxConfig, load_config
+from sesame_hpc.config import BoxConfig, DataConfig, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import apply
 from sesame_hpc.data.loading.loader import EvalLoader
@@ -19,7 +19,7 @@ SIZE = 32
 TIGHT = BoxConfig(scale=1.0)
 
 
-def faces_with_boxes(run, boxes) -> tuple[Annotations, object]:
+def faces_with_boxes(run, boxes) -> tuple[Annotations, DataConfig]:
     config = load_config(run / "config.yaml")
     faces = read_faces(config, RunFolder(run)).train.select(np.arange(len(boxes)))
     return (

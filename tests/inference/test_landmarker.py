@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def some_images(count: int) -> list[np.ndarray]:
     return [rng.integers(0, 256, (60 + 7 * i, 80, 3), dtype=np.uint8) for i in range(count)]
 
 
-BOXES = [[[5, 5, 50, 50.5], [20, 10, 70, 60]], [], [[-5, 3, 40, 40]]]
+BOXES: list[Any] = [[[5, 5, 50, 50.5], [20, 10, 70, 60]], [], [[-5, 3, 40, 40]]]
 
 
 def test_points_are_those_of_the_evaluation(run, landmarker):
@@ -141,7 +142,7 @@ def test_what_is_no_model_is_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="has this stage finished"):
         Landmarker.load(run, stage="preliminary")
     with pytest.raises(ValueError, match="takes auto, cpu or cuda"):
-        Landmarker.load(run, device="gpu")
+        Landmarker.load(run, device="gpu")  # type: ignore[arg-type]
     (tmp_path / "weights.pt").write_bytes(b"x")
     with pytest.raises(ValueError, match="no model that can be loaded"):
         Landmarker.load(tmp_path / "weights.pt")

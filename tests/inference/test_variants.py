@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.export import export_run
 from sesame_hpc.inference.heldout import predict_faces
-from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.inference.manifest import Manifest, Weights
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import load_weights
@@ -49,13 +50,14 @@ def test_points_are_those_that_eval_gives_figures_of(run, averaged: bool, flip: 
     trained.load_state_dict(load_weights(folder.weights("finetune", averaged)))
     loader = EvalLoader(faces, config.data, 32, batch_size=4, device=torch.device("cpu"))
     expected, _ = predict(trained, loader, faces, flip=flip)
-    weights = "ema" if averaged else "last"
+    weights_of_a_run: tuple[Weights, ...] = ("last", "ema")
+    weights = weights_of_a_run[averaged]
     landmarker = Landmarker.load(run, "cpu", weights=weights, flip=flip)
     found, _, _ = predict_faces(landmarker.model, faces, config.data)
     assert np.abs(found - expected).mean() < 0.1
     others = [
         predict_faces(Landmarker.load(run, "cpu", weights=w, flip=f).model, faces, config.data)[0]
-        for w, f in (("last", False), ("last", True), ("ema", False), ("ema", True))
+        for w, f in product(weights_of_a_run, (False, True))
         if (w, f) != (weights, flip)
     ]
     assert all(np.abs(found - each).mean() > 0.1 for each in others)
@@ -148,7 +150,7 @@ def test_weights_that_were_not_kept_are_named(run, tmp_path) -> None:
     with pytest.raises(ValueError, match=r"no EMA weights of finetune.* stages\.finetune\.ema"):
         Landmarker.load(copy, "cpu", weights="ema")
     with pytest.raises(ValueError, match="takes last or ema"):
-        Landmarker.load(copy, "cpu", weights="best")
+        Landmarker.load(copy, "cpu", weights="best")  # type: ignore[arg-type]
 
 
 def test_a_fused_head_is_the_same_model(run, make_run, tmp_path) -> None:

@@ -57,7 +57,7 @@ def test_following_ends_with_the_job(run, commands):
         snapshot(commands, "COMPLETED")
         write("the end\n")
 
-    events = iter([(0, int), (10, lambda: write("more\n")), (20, end)])
+    events = iter([(0, lambda: None), (10, lambda: write("more\n")), (20, end)])
 
     def clock() -> float:
         now, happens = next(events)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-JOB = {"SLURM_JOB_ID": "17"}
+JOB: dict[str, Any] = {"SLURM_JOB_ID": "17"}
 
 
 @pytest.mark.parametrize("why", ["PAUSE", "END"])

@@ -57,9 +57,9 @@ def run(tmp_path: Path, commands: Path) -> Path:
 
 
 def shown(drawn) -> str:
-    console = Console(file=io.StringIO(), width=80)
-    console.print(drawn)
-    return console.file.getvalue()
+    text = io.StringIO()
+    Console(file=text, width=80).print(drawn)
+    return text.getvalue()
 
 
 def table_lines(drawn) -> list[str]:

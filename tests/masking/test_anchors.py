@@ -36,7 +36,7 @@ def test_epochs_differ() -> None:
 
 def test_one_to_three_different_regions_with_their_anchors() -> None:
     drawn = plan(range(600), anchors=4)
-    numbers = Counter()
+    numbers: Counter[int] = Counter()
     for row in range(600):
         regions = regions_of(drawn, row)
         assert all(count == 4 for count in Counter(regions).values())

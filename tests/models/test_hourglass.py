@@ -21,7 +21,8 @@ def test_paper_size_network_has_13_0_m_parameters_and_30_6_gflop_forward() -> No
 @pytest.mark.parametrize("stacks", [1, 2, 4, 8])
 @pytest.mark.parametrize(("image_size", "map_size"), [(32, 8), (32, 16)])
 def test_every_stack_gives_a_map(stacks: int, image_size: int, map_size: int) -> None:
-    config = ModelConfig(stacks=stacks, width=8, levels=2, image_size=image_size, map_size=map_size)
+    settings = {"stacks": stacks, "image_size": image_size, "map_size": map_size}
+    config = ModelConfig.model_validate({"width": 8, "levels": 2, **settings})
     maps = StackedHourglass(config, 5)(torch.rand(2, 3, image_size, image_size))
     assert [tuple(each.shape) for each in maps] == [(2, 5, map_size, map_size)] * stacks
 
@@ -68,7 +69,8 @@ def test_the_fused_head_has_the_same_weights_coordinates_and_gradients(stacks: i
 
 @pytest.mark.parametrize("upscale", [1, 2, 4])
 def test_reconstructions_are_images_of_the_upscaled_map_size(upscale: int) -> None:
-    network = ReconstructionNet(SMALL, HeadConfig(reconstruction_upscale=upscale))
+    head = HeadConfig.model_validate({"reconstruction_upscale": upscale})
+    network = ReconstructionNet(SMALL, head)
     reconstructions = network(torch.rand(2, 3, 32, 32))
     assert [tuple(r.shape) for r in reconstructions] == [(2, 3, 8 * upscale, 8 * upscale)] * 2
 
@@ -78,7 +80,7 @@ def test_a_stack_passes_its_maps_on() -> None:
     image = torch.rand(1, 3, 32, 32)
     before = network(image)[1]
     with torch.no_grad():
-        network.stacks[0].inject_map.weight.zero_()
+        network.get_parameter("stacks.0.inject_map.weight").zero_()
     assert not torch.equal(before, network(image)[1])
 
 

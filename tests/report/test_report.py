@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,10 +59,10 @@ def test_region_table_is_the_json(run: RunFolder, part: str, faces: str) -> None
 
 def test_changes_carry_the_paired_intervals(run: RunFolder, data: Path) -> None:
     faces = read_annotations(data, "pts", "test")
-    points = [
+    before, after = (
         np.load(run.predictions(stage, "test"))["points"] for stage in ("preliminary", "finetune")
-    ]
-    expected = compare(*points, faces)
+    )
+    expected = compare(before, after, faces)
     rows = {row[0]: row for row in page_of(run).tables[TEST_REGIONS][1:]}
     assert numbers(rows["outline"][6]) == [
         round(bound, 3) for bound in expected["regions"]["outline"]["interval"]
@@ -224,7 +225,7 @@ def test_a_run_on_wflw_stands_among_published_numbers(run: RunFolder) -> None:
         "blur": 773,
     }
     scheme = load_scheme("wflw98")
-    figures = {
+    figures: dict[str, Any] = {
         "nme": 4.101,
         "regions": dict.fromkeys(scheme.regions, 4.1),
         "faces": 2500,

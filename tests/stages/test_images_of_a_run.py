@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from test_resume import kill_when
-from training_process import start_training, train
+from training_process import kill_when, start_training, train
 
 from sesame_hpc.data.annotations import split_heldout
 from sesame_hpc.data.formats.readers import read_annotations

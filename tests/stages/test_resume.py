@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from training_process import clean_environment, start_training, train
+from training_process import clean_environment, kill_when, start_training, train
 
 from sesame_hpc.choices import STAGES
 
@@ -30,22 +30,6 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert one.keys() == other.keys()
     different = [key for key in one if not one[key].equal(other[key])]
     assert not different
-
-
-def kill_when(config: Path, run: Path, stage: str, step: int) -> None:
-    """Start the run and SIGKILL it once `stage` has recorded `step`."""
-    process = start_training(config)
-    deadline = time.monotonic() + 180
-    wanted = f'"stage": "{stage}", "epoch": {(step - 1) // 5 + 1}, "step": {step},'
-    while process.poll() is None and time.monotonic() < deadline:
-        metrics = run / "metrics.jsonl"
-        if metrics.exists() and wanted in metrics.read_text():
-            break
-        time.sleep(0.02)
-    interrupted = process.poll() is None
-    process.kill()
-    output, _ = process.communicate()
-    assert interrupted, f"ended before step {step} of {stage}:\n{output}"
 
 
 def test_sigkill_in_every_stage_ends_with_the_same_bits(write_config, tmp_path: Path) -> None:

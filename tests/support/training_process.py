@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TINY", "clean_environment", "start_training", "train"]
+__all__ = ["TINY", "clean_environment", "kill_when", "start_training", "train"]
 
 TINY = """
 data: {heldout: 8, threads: 2}
@@ -48,3 +49,19 @@ def train(config: Path, *arguments: str) -> str:
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
+
+
+def kill_when(config: Path, run: Path, stage: str, step: int) -> None:
+    """Start the run and SIGKILL it once `stage` has recorded `step`."""
+    process = start_training(config)
+    deadline = time.monotonic() + 180
+    wanted = f'"stage": "{stage}", "epoch": {(step - 1) // 5 + 1}, "step": {step},'
+    while process.poll() is None and time.monotonic() < deadline:
+        metrics = run / "metrics.jsonl"
+        if metrics.exists() and wanted in metrics.read_text():
+            break
+        time.sleep(0.02)
+    interrupted = process.poll() is None
+    process.kill()
+    output, _ = process.communicate()
+    assert interrupted, f"ended before step {step} of {stage}:\n{output}"

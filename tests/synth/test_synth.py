@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def plain_face(seed: int, **changes: object) -> Face:
     person = cast_person(np.random.default_rng(seed))
     look = replace(person.look, glasses="none", beard=0.0, moustache=0.0)
     light = replace(person.light, direction=(0.1, -0.3, 0.9), key=0.4, ambient=0.65, strong=False)
-    settings = {
+    settings: dict[str, Any] = {
         "expression": Expression(),
         "pose": Pose(),
         "look": look,
@@ -173,9 +174,9 @@ def test_progress_counts_every_face_and_record_is_complete(tmp_path: Path) -> No
     ],
 )
 def test_numbers_out_of_range(tmp_path: Path, numbers: dict[str, int], name: str) -> None:
-    settings = {"train": 1, "test": 1, "seed": 0, "size": 64, "workers": 1, **numbers}
+    settings: dict[str, Any] = {"train": 1, "test": 1, "seed": 0, "size": 64, "workers": 1}
     with pytest.raises(ValueError, match=name):
-        synthesise(tmp_path / "set", **settings)
+        synthesise(tmp_path / "set", **(settings | numbers))
 
 
 def test_frontal_points_mirror_onto_themselves() -> None:

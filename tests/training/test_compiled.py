@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from typing import Any
 
 import pytest
 import tiny_stage
@@ -19,7 +20,8 @@ from sesame_hpc.training.prepare import compiled_unit
 
 FUSED = HeadConfig(impl="fused")
 STEPS = 4
-FIRST, LATER = {"rtol": 1e-5, "atol": 1e-6}, {"rtol": 1e-3, "atol": 1e-4}
+FIRST: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}
+LATER: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 """Tolerances of the first loss, and of the next ones, in which roundings grow step by step."""
 
 needs_compiler = pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
@@ -81,7 +83,7 @@ def test_a_copy_computes_with_its_own_weights() -> None:
     checkpoint_stacks(network)
     zeroed = copy.deepcopy(network)
     with torch.no_grad():
-        zeroed.backbone.stacks[0].features[0].weight.zero_()
+        zeroed.get_parameter("backbone.stacks.0.features.0.weight").zero_()
     network.eval(), zeroed.eval()
     assert not network(images()).equal(zeroed(images()))
 

@@ -6,18 +6,19 @@ from sesame_hpc.training.ema import ModelEMA
 
 
 def test_average_follows_the_formula_and_takes_buffers_as_they_are() -> None:
-    network = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
-    average, expected = ModelEMA(network, 0.9), network[0].bias.item()
+    linear, norm = nn.Linear(2, 1), nn.BatchNorm1d(1)
+    network = nn.Sequential(linear, norm)
+    average, expected = ModelEMA(network, 0.9), linear.bias.item()
     for step in range(5):
         with torch.no_grad():
-            network[0].bias.fill_(float(step))
-            network[1].running_mean.fill_(float(step))
+            linear.bias.fill_(float(step))
+            norm.running_mean.fill_(float(step))
         average.update()
         expected = 0.9 * expected + 0.1 * step
     weights = average.weights()
     assert weights["0.bias"].item() == pytest.approx(expected)
     assert float(weights["1.running_mean"]) == 4.0
-    assert network[0].bias.item() == 4.0
+    assert linear.bias.item() == 4.0
 
 
 def test_restored_average_goes_on_alike() -> None:

@@ -1,5 +1,7 @@
 """Likeness of faces: which pairs are found, and what a thumbnail does not depend on."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -36,10 +38,10 @@ def test_of_many_partners_the_most_alike_are_kept():
 def test_a_face_keeps_its_thumbnail_when_the_image_is_changed():
     noise = np.random.default_rng(4).integers(0, 256, (240, 300)).astype(np.uint8)
     blurred = cv2.GaussianBlur(noise, (0, 0), 5)
-    grey = cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX)
+    grey: Any = cv2.normalize(blurred, np.empty_like(blurred), 0, 255, cv2.NORM_MINMAX)
     points = np.array([[80.0, 60], [200, 70], [140, 180]])
     before = thumbnail(grey, points)
-    half = cv2.resize(grey, (150, 120), interpolation=cv2.INTER_AREA)
+    half: Any = cv2.resize(grey, (150, 120), interpolation=cv2.INTER_AREA)
     for changed, moved in (
         (grey[20:, 30:], points - [30, 20]),
         (half, points / 2),

@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from format_files import TRIO, add_image
@@ -28,7 +29,7 @@ CONTENT = {
 def changed(*keys, value) -> dict:
     """`CONTENT` with the entry under `keys` replaced; None takes it away."""
     content = copy.deepcopy(CONTENT)
-    place = content
+    place: Any = content
     for key in keys[:-1]:
         place = place[key]
     if value is None:

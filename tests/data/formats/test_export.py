@@ -10,7 +10,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats import export as export_module
 from sesame_hpc.data.formats.export import export_annotations, left_out
 from sesame_hpc.data.formats.pts import parse_pts
-from sesame_hpc.data.formats.readers import FORMATS, read_annotations
+from sesame_hpc.data.formats.readers import FORMATS, Split, read_annotations
 from sesame_hpc.data.formats.wflw import list_path
 from sesame_hpc.data.formats.wflw_subsets import read_subsets
 
@@ -120,7 +120,8 @@ def test_images_of_parts_with_equal_names_stay_apart(tmp_path):
         add_image(tmp_path / "faces" / split, "my face.png", seed=seed)
         (tmp_path / "faces" / split / "my face.pts").write_text(points)
     export_annotations(tmp_path / "faces", tmp_path / "out", "wflw", "pts", TRIO)
-    for split, name in (("train", "my_face.png"), ("test", "my_face_2.png")):
+    names: dict[Split, str] = {"train": "my_face.png", "test": "my_face_2.png"}
+    for split, name in names.items():
         before = read_annotations(tmp_path / "faces", "pts", split, TRIO)
         after = read_annotations(tmp_path / "out", "wflw", split, TRIO)
         assert after.images == (name,)

@@ -128,4 +128,4 @@ def test_mild_has_geometry_and_colour_only():
     assert mild.rotation == AugmentConfig().rotation
     assert mild.brightness == AugmentConfig().brightness
     with pytest.raises(ValueError, match="'wild'"):
-        appearance_config(AugmentConfig(), "wild")
+        appearance_config(AugmentConfig(), "wild")  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Landmarks are where the pixels are: dots rendered, cropped by DALI, and found again."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,15 @@ SIZE = 96
 FACES = 6
 TOLERANCE = 0.02
 NO_COLOUR = {"brightness": 0, "contrast": 0, "saturation": 0, "grayscale": 0}
-NOTHING = {**NO_COLOUR, "flip": 0, "rotation": 0, "translation": 0, "jpeg": 0, "occlusion": 0}
-OPERATIONS = {
+NOTHING: dict[str, Any] = {
+    **NO_COLOUR,
+    "flip": 0,
+    "rotation": 0,
+    "translation": 0,
+    "jpeg": 0,
+    "occlusion": 0,
+}
+OPERATIONS: dict[str, tuple[dict[str, Any], tuple[float, float]]] = {
     "box": ({}, (1.0, 1.0)),
     "flip": ({"flip": 1.0}, (1.0, 1.0)),
     "rotation": ({"rotation": 20.0}, (1.0, 1.0)),
@@ -25,7 +33,7 @@ OPERATIONS = {
     "scale": ({}, (1.1, 1.5)),
     "composed": ({"flip": 0.5, "rotation": 20.0, "translation": 0.05}, (1.1, 1.5)),
 }
-WINDOWS = {
+WINDOWS: dict[str, dict[str, Any]] = {
     "square": {"scale": 1.2, "train_scale": (1.1, 1.5)},
     "letterbox": {"scale": 1.2, "train_scale": (1.1, 1.5)},
     "landmarks": {"scale": 2.8, "train_scale": (2.6, 3.5)},
@@ -143,7 +151,7 @@ def test_dots_move_with_their_landmarks_from_packs_too(
     data = DataConfig(root=tmp_path, box=box, augment=turned)
     original = dots(tmp_path, FACES, SIZE * magnification)
     faces = from_source(original, source, box)
-    shared = {"batch_size": FACES, "device": target}
+    shared: dict[str, Any] = {"batch_size": FACES, "device": target}
     train = TrainLoader(faces, data, SIZE, seed=0, stage="finetune", **shared)
     for batch in (
         next(train.epoch(0)),

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_letting_go_of_an_epoch_does_not_wait_for_its_readers(faces, monkeypatch
         return prepare(epoch, rows)
 
     monkeypatch.setattr(loader, "_prepare", slow_from_the_eighth)
-    batches = loader.epoch(0)
+    batches: Any = loader.epoch(0)
     next(batches)
     closing = threading.Thread(target=batches.close, daemon=True)
     closing.start()

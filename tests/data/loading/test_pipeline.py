@@ -1,5 +1,7 @@
 """What each change of appearance does to the pixels."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -162,10 +164,10 @@ def test_the_whole_graph_makes_the_crops_that_the_cpu_finishes(tmp_path, side):
     image = cv2.resize(coarse, (2 * side, 2 * side), interpolation=cv2.INTER_CUBIC)
     encoded = [cv2.imencode(".jpg", image)[1].ravel()] * 8
     boxes = np.tile([0.5, 0.5, 1.5, 1.5], (8, 1)) * side
-    seeds = {"seed": 1, "stage": "finetune", "epoch": 0}
+    seeds: dict[str, Any] = {"seed": 1, "stage": "finetune", "epoch": 0}
     drawn = draw_augmentation(boxes, np.arange(8), SIZE, AugmentConfig(), BoxConfig(), **seeds)
     feed = Feed(encoded, decode_window(drawn.matrices, SIZE), drawn)
-    settings = {"batch_size": 8, "threads": 2, "device": torch.device("cpu")}
+    settings: dict[str, Any] = {"batch_size": 8, "threads": 2, "device": torch.device("cpu")}
     ops = AugmentOps(colour=True, jpeg=True, occlusion=True)
     whole, finished = (
         next(CropGraph(SIZE, **settings, ops=ops, whole=whole).crops([feed]))

@@ -15,7 +15,7 @@ from rendered_faces import dots, textures
 
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig, DataConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.readers import has_split, read_annotations
+from sesame_hpc.data.formats.readers import SPLITS, has_split, read_annotations
 from sesame_hpc.data.loading.loader import EvalLoader, TrainLoader
 from sesame_hpc.data.pack import PackSettings, has_pack_split, read_pack, write_pack
 
@@ -76,7 +76,8 @@ def test_annotations_come_back_as_they_were(faces, tmp_path, size):
 def test_parts_stay_apart(faces, tmp_path):
     parts = {"train": faces.select(np.arange(8)), "test": faces.select(np.arange(8, 11))}
     write_pack(parts, tmp_path, PackSettings())
-    for split, part in parts.items():
+    for split in SPLITS:
+        part = parts[split]
         assert has_split(tmp_path, "pack", split)
         again = read_annotations(tmp_path, "pack", split)
         np.testing.assert_array_equal(again.sample_ids, part.sample_ids)

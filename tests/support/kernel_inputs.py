@@ -65,8 +65,8 @@ def relative_rmse(actual: Tensor, expected: Tensor) -> float:
 def gradient(outputs: Tensor | tuple[Tensor, ...], *inputs: Tensor) -> tuple[Tensor, ...]:
     """Gradients of a sum of the outputs with all different weights."""
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
-    total = sum(
+    totals = [
         (output * (torch.arange(output.numel(), device=output.device).view_as(output) + 1.0)).sum()
         for output in outputs
-    )
-    return torch.autograd.grad(total, inputs)
+    ]
+    return torch.autograd.grad(sum(totals[1:], totals[0]), inputs)
