@@ -1,0 +1,187 @@
+"""Accuracy against peers on the same faces and CPU minutes.
+
+    python -m benchmarks.accuracy.peers dlib resnet18 hrnet --data DIR --cpu-minutes 30
+    python -m benchmarks.accuracy.peers RUN --data DIR
+
+Each method is trained on the training faces of `--preset` (or, for a run folder, has been) and
+judged on its held-out faces, by the annotated boxes and by jittered ones (centre moved by up to
+5 %, size changed by up to 10 %), with and without averaging over the mirrored image. Rows go to
+--csv. dlib trains to its end whatever the minutes; `pip install dlib-bin` first.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.accuracy.dlib_peer import dlib_finder, train_dlib
+from benchmarks.accuracy.judged import Figures, Find, Image, benchmark_faces, judge, read_image
+from benchmarks.accuracy.training import PEERS, finder, train_peer
+from benchmarks.common.machine import Machine, machine
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.script import script_parser
+from benchmarks.common.table import Table
+from sesame_hpc.config import Config
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.inference.landmarker import Landmarker
+from sesame_hpc.run.folder import RunFolder
+
+__all__ = ["Row", "main"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method under one kind of boxes. Figures in percent; `size_mb` is the model's file."""
+
+    method: str
+    data: str
+    train_faces: int
+    heldout_faces: int
+    seed: int
+    cpu_minutes: float
+    samples: int | None
+    boxes: str
+    flip: int
+    nme: float
+    outline: float
+    others: float
+    fr10: float
+    size_mb: float
+    faces_per_second: float
+    cpu: str
+    threads: int
+    torch: str
+    python: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """A trained method: how to use it, what it cost, and how large it is."""
+
+    find: Find
+    cpu_minutes: float
+    samples: int | None
+    size_mb: float
+
+
+def _dlib(config: Config, faces: Annotations, scratch: Path, cascades: int, threads: int) -> Method:
+    path, start = scratch / "dlib.dat", time.process_time()
+    train_dlib(faces, path, cascades=cascades, threads=threads, seed=config.seed)
+    minutes = (time.process_time() - start) / 60
+    return Method(dlib_finder(path), minutes, None, path.stat().st_size / 1e6)
+
+
+def _network(name: str, config: Config, faces: Annotations, minutes: float) -> Method:
+    network, samples = train_peer(name, faces, config, 60 * minutes, config.seed)
+    size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+    return Method(finder(network, config), minutes, samples, size / 1e6)
+
+
+def _run(folder: Path) -> Method:
+    """A finished run of ours. Its seconds are of all stages, on as many threads as it had."""
+    run, landmarker = RunFolder(folder), Landmarker.load(folder, "cpu")
+    results = [run.result(stage) or {} for stage in ("preliminary", "pretrain", "finetune")]
+    threads = run.config().runtime.threads or os.cpu_count() or 1
+    minutes = sum(result["seconds"] for result in results) * threads / 60
+
+    def find(image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
+        return landmarker(image, box).points[0]
+
+    return Method(find, minutes, None, run.weights("finetune").stat().st_size / 1e6)
+
+
+def _rate(find: Find, faces: Annotations) -> float:
+    """Faces per second, one at a time, images in memory."""
+    images = [read_image(faces.image_path(row)) for row in range(min(64, len(faces)))]
+    find(images[0], faces.boxes[0])
+    start = time.perf_counter()
+    for image, box in zip(images, faces.boxes, strict=False):
+        find(image, box)
+    return len(images) / (time.perf_counter() - start)
+
+
+def rows(
+    name: str,
+    method: Method,
+    data: Path,
+    faces: dict[str, Annotations],
+    config: Config,
+    about: Machine,
+) -> list[Row]:
+    rate = _rate(method.find, faces["heldout"])
+    found: list[Row] = []
+    for flip in (False, True):
+        judged: dict[str, Figures] = judge(method.find, faces["heldout"], flip)
+        found += [
+            Row(
+                method=name,
+                data=data.parent.name if data.name == "train" else data.name,
+                train_faces=len(faces["train"]),
+                heldout_faces=len(faces["heldout"]),
+                seed=config.seed,
+                cpu_minutes=round(method.cpu_minutes, 1),
+                samples=method.samples,
+                boxes=boxes,
+                flip=int(flip),
+                **{key: round(value, 4) for key, value in asdict(figures).items()},
+                size_mb=round(method.size_mb, 2),
+                faces_per_second=round(rate, 1),
+                cpu=about.cpu,
+                threads=about.threads,
+                torch=about.torch,
+                python=about.python,
+            )
+            for boxes, figures in judged.items()
+        ]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = script_parser("benchmarks.accuracy.peers", __doc__)
+    parser.add_argument(
+        "methods", nargs="+", metavar="METHOD", help=f"dlib, {', '.join(PEERS)}, or a run folder"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="a folder of .pts files")
+    parser.add_argument(
+        "--preset", default="w300_small", help="whose faces, crops and augmentation"
+    )
+    parser.add_argument("--cpu-minutes", type=float, default=30.0, help="CPU minutes per network")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cascades", type=int, default=15, help="dlib's")
+    parser.add_argument("--csv", type=Path, default=RESULTS / "accuracy_cpu.csv")
+    options = parser.parse_intermixed_args(arguments)
+    overrides = [each for each in options.methods if "=" in each]
+    methods = [each for each in options.methods if "=" not in each]
+    torch.set_num_threads(options.threads)
+    config, divided = benchmark_faces(options.preset, options.data, overrides)
+    faces = {"train": divided.train, "heldout": divided.heldout}
+    table, about = Table(options.csv, Row), machine(torch.device("cpu"))
+    for name in methods:
+        with TemporaryDirectory() as scratch:
+            if name == "dlib":
+                method = _dlib(
+                    config, divided.train, Path(scratch), options.cascades, options.threads
+                )
+            elif name in PEERS:
+                method = _network(name, config, divided.train, options.cpu_minutes)
+            else:
+                method = _run(Path(name))
+            label = name if name in ("dlib", *PEERS) else f"sesame {Path(name).name}"
+            for row in rows(label, method, options.data, faces, config, about):
+                table.append(row)
+                print(
+                    f"{row.method}: {row.boxes} boxes{', flip test' if row.flip else ''}: "
+                    f"NME {row.nme:.3f} % (outline {row.outline:.2f}, others {row.others:.2f}), "
+                    f"{row.cpu_minutes:g} CPU minutes",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
