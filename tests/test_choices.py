@@ -23,8 +23,9 @@ def written_lists(path: Path) -> Iterator[frozenset[str]]:
     """Every tuple, list and set of strings in a file, those in Literal[...] too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Tuple | ast.List | ast.Set):
-            values = [each.value for each in node.elts if isinstance(each, ast.Constant)]
-            if len(values) == len(node.elts) and all(isinstance(each, str) for each in values):
+            constants = [each.value for each in node.elts if isinstance(each, ast.Constant)]
+            values = [each for each in constants if isinstance(each, str)]
+            if len(values) == len(node.elts):
                 yield frozenset(values)
 
 

@@ -76,10 +76,12 @@ class Exchange(nn.Module):
         return nn.Sequential(*steps[:-1])
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        return [
-            F.relu(torch.stack([path(x) for path, x in zip(paths, xs, strict=True)]).sum(0))
-            for paths in self.paths
-        ]
+        return [self._sum(paths, xs) for paths in self.paths]
+
+    @staticmethod
+    def _sum(paths: nn.Module, xs: list[Tensor]) -> Tensor:
+        parts = [path(x) for path, x in zip(paths.children(), xs, strict=True)]
+        return F.relu(torch.stack(parts).sum(0))
 
 
 class HighResolutionNet(nn.Module):

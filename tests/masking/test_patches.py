@@ -1,5 +1,7 @@
 """Random patches: keyed draws on a grid that know nothing of landmarks."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +47,7 @@ def test_every_patch_is_drawn_about_as_often():
 
 
 def test_as_many_places_and_the_same_range_of_sizes_as_regions_have():
-    settings = {"anchors": 4, "sigma": (0.04, 0.05)}
+    settings: dict[str, Any] = {"anchors": 4, "sigma": (0.04, 0.05)}
     _, sigma, counts = draw(range(900), **settings)
     plan = draw_plan(
         range(900), UNIFORM, SCHEME, MaskingConfig(**settings), seed=5, stage="pretrain", epoch=0
@@ -67,7 +69,8 @@ def batch(landmarks: torch.Tensor) -> Batch:
 
 
 def test_the_masker_masks_alike_wherever_the_landmarks_are():
-    for mode, is_alike in (("patches", True), ("regions", False)):
+    modes: dict[Literal["patches", "regions"], bool] = {"patches": True, "regions": False}
+    for mode, is_alike in modes.items():
         masker = Masker(UNIFORM, SCHEME, MaskingConfig(mode=mode), seed=3)
         masks = [
             masker(batch(torch.full((4, 98, 2), place)), "pretrain", 0)[1] for place in (0.2, 0.7)

@@ -30,10 +30,12 @@ def test_the_strided_stem_reaches_every_map_size(map_size):
 
 
 def test_each_level_has_its_own_width():
-    hourglass = StackedHourglass(NARROW, 5).stacks[0].hourglass
-    assert hourglass.down.conv.weight.shape[:2] == (12, 8)
-    assert hourglass.inner.down.conv.weight.shape[:2] == (16, 12)
-    assert hourglass.inner.inner.conv.weight.shape[:2] == (16, 16)
+    state = StackedHourglass(NARROW, 5).state_dict()
+    shapes = {
+        place: tuple(state[f"stacks.0.hourglass.{place}.conv.weight"].shape[:2])
+        for place in ("down", "inner.down", "inner.inner")
+    }
+    assert shapes == {"down": (12, 8), "inner.down": (16, 12), "inner.inner": (16, 16)}
 
 
 def test_the_default_network_keeps_its_names_and_shapes():

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -157,7 +158,7 @@ def test_a_damaged_calibration_is_made_again(run) -> None:
 def test_the_command_names_files_and_ends_with_one(run) -> None:
     folder, _, _ = run
     command = [sys.executable, "-m", "sesame_hpc", "verify", str(folder)]
-    options = {"env": clean_environment(), "capture_output": True, "text": True}
+    options: dict[str, Any] = {"env": clean_environment(), "capture_output": True, "text": True}
     assert subprocess.run(command, **options).returncode == 0
     damage(folder / "predictions" / "finetune-heldout.npz", "flipped")
     ended = subprocess.run(command, **options)

@@ -61,7 +61,7 @@ echo "Submitted batch job $id"
 
 def dependency(folder: Path, job: int) -> str | None:
     found = re.search(r"#SBATCH --dependency=(\S+)", (folder / f"{job}.sh").read_text())
-    return found and found[1]
+    return found[1] if found else None
 
 
 def test_runs_that_take_a_stage_wait_for_those_that_train_it(sesame, write_study, tmp_path):

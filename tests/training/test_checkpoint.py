@@ -57,7 +57,7 @@ def three(world: World, tmp_path_factory) -> tuple[Path, dict[int, list[Tensor]]
 def restored(world: World, folder: Path, engine: Engine) -> tuple[int | None, list[str]]:
     checkpoints = Checkpoints(folder, keep=3, world=world)
     state = checkpoints.load_latest(engine)
-    return state and state["step"], checkpoints.notes
+    return (None if state is None else state["step"]), checkpoints.notes
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 4, 7, 10, 100])
