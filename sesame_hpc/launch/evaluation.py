@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sesame_hpc.choices import COORDINATE_STAGES
-from sesame_hpc.data.formats.readers import has_split
+from sesame_hpc.data.formats.readers import has_part
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.finished import EVALUATION
 from sesame_hpc.report import write_report
@@ -25,7 +25,7 @@ def evaluate_and_report(folder: RunFolder) -> None:
     folder.check_earlier("report")
     config = run_config(folder)
     scheme = run_scheme(config, folder)
-    if has_split(config.data.root, config.data.format, "test", scheme):
+    if has_part(config.data, "test", scheme):
         evaluation = {
             "part": "test",
             "stages": {name: _test(folder, name) for name in COORDINATE_STAGES},

@@ -117,9 +117,14 @@ JPEG, PNG = encoded(".jpg", noise(48, 64, 3)), encoded(".png", noise(64, 64, 3))
         ("a.jpg", JPEG[:30], ("error", "unreadable"), "JPEG whose header breaks off"),
         ("a.png", PNG[: len(PNG) // 2], ("error", "unreadable"), "PNG that is cut off"),
         ("a.png", PNG[:99] + b"xx" + PNG[101:], ("error", "unreadable"), "does not decode"),
-        ("a.jpg", b"GIF89a" + bytes(99), ("error", "unreadable"), "is GIF; images are JPEG or PNG"),
+        (
+            "a.jpg",
+            b"GIF89a" + bytes(99),
+            ("error", "unreadable"),
+            "is GIF; valid are JPEG, PNG, BMP, TIFF and WebP",
+        ),
         ("a.jpg", b"<html>404</html>", ("error", "unreadable"), "is an HTML page"),
-        ("a.jpg", bytes(50), ("error", "unreadable"), "is no image"),
+        ("a.jpg", bytes(50), ("error", "unreadable"), "is not an image"),
         ("a.jpg", damaged(JPEG), ("warning", "damaged"), "data are damaged"),
         ("a.jpg", PNG, ("note", "suffix"), "is a PNG by its content"),
         ("a.png", encoded(".png", noise(64, 64)), ("note", "grey"), "is grey"),
@@ -137,7 +142,7 @@ def test_images_that_are_not_what_they_should_be(root, name, content, expected, 
 
 
 def test_cmyk_is_told_from_the_header():
-    from sesame_hpc.data.check.encoded import read_header
+    from sesame_hpc.data.image_header import read_header
 
     header = read_header(four_channels(JPEG))
     assert header is not None
