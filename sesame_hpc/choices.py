@@ -31,6 +31,7 @@ __all__ = [
     "Split",
     "Stage",
     "Weights",
+    "WrittenFormat",
     "one_of",
 ]
 
@@ -38,7 +39,8 @@ Stage = Literal["preliminary", "pretrain", "finetune"]
 CoordinateStage = Literal["preliminary", "finetune"]
 Job = Literal[Stage, "report"]
 
-FileFormat = Literal["wflw", "pts", "coco", "csv"]
+WrittenFormat = Literal["wflw", "coco", "csv", "pts"]
+FileFormat = Literal[WrittenFormat, "hrnet", "yolo", "imglab", "cvat", "labelme"]
 DataFormat = Literal[FileFormat, "pack"]
 Split = Literal["train", "test"]
 Part = Literal["train", "heldout", "test"]

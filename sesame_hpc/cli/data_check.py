@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sesame_hpc.choices import BoxProtocol, DataFormat
-from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.data_options import MissingPoint, Root, SchemeName, parse_missing
 from sesame_hpc.cli.outputs import check_output_file
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def check(
         DataFormat | None, typer.Option(help="The data set's format. Default: what is there.")
     ] = None,
     scheme: SchemeName = None,
+    missing: MissingPoint = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write every finding to this JSON file.")
     ] = None,
@@ -73,6 +74,7 @@ def check(
             root,
             format,
             loaded,
+            missing=parse_missing(missing),
             protocol=box,
             crop_scale=crop_scale,
             threads=threads,
@@ -144,7 +146,7 @@ def _print_group(console: "Console", report: "Report", group: list["Finding"]) -
 
 
 def _verdict(report: "Report", strict: bool) -> str:
-    from sesame_hpc.data.check.finding import LEVELS
+    from sesame_hpc.data.findings import LEVELS
 
     if report.exit_code(strict) == 2:
         return "unreadable: not one face without a fault"

@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.choices import FileFormat
-from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.choices import FileFormat, WrittenFormat
+from sesame_hpc.cli.data_options import (
+    MissingPoint,
+    OnErrorChoice,
+    Root,
+    SchemeName,
+    parse_missing,
+)
 from sesame_hpc.cli.outputs import check_output_folder
 from sesame_hpc.plural import counted
 
@@ -16,23 +22,27 @@ __all__ = ["export"]
 def export(
     root: Root,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    to: Annotated[FileFormat, typer.Option(help="The format to write.")],
+    to: Annotated[WrittenFormat, typer.Option(help="The format to write.")],
     format: Annotated[
         FileFormat | None, typer.Option(help="The data set's format. Default: detected.")
     ] = None,
     scheme: SchemeName = None,
+    missing: MissingPoint = None,
+    on_error: OnErrorChoice = "fail",
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking.")] = False,
 ) -> None:
     """Convert a data set to another format, with links to its images."""
     from sesame_hpc.data.formats.export import export_annotations, left_out
+    from sesame_hpc.data.formats.parsed import OnError
     from sesame_hpc.data.formats.readers import detect_file_format
     from sesame_hpc.schemes import load_scheme
 
     check_output_folder("OUT", out, root)
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_file_format(root, loaded)
-    parts = export_annotations(root, out, to, source, loaded, copy)
+    skip, point = OnError(on_error == "skip"), parse_missing(missing)
+    parts = export_annotations(root, out, to, source, loaded, copy, point, skip)
     for split, table in parts.items():
         typer.echo(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
-    if missing := left_out(next(iter(parts.values())), to):
-        typer.echo(f"{to} has no place for {', '.join(missing)}: left out")
+    if lost := left_out(next(iter(parts.values())), to):
+        typer.echo(f"{to} has no place for {', '.join(lost)}: left out")

@@ -5,10 +5,39 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Root", "SchemeName"]
+from sesame_hpc.choices import OnError
+
+__all__ = ["MissingPoint", "OnErrorChoice", "Root", "SchemeName", "parse_missing"]
 
 Root = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
 SchemeName = Annotated[
     str | None,
     typer.Option(help="Name or YAML file of the landmark scheme. Default: that of the format."),
 ]
+MissingPoint = Annotated[
+    str | None,
+    typer.Option(
+        "--missing",
+        metavar="X,Y",
+        help="Coordinates that mean a point is not labelled, such as -1,-1.",
+    ),
+]
+OnErrorChoice = Annotated[
+    OnError,
+    typer.Option(help="Faces that cannot be read: refuse the data set, or leave them out."),
+]
+
+
+def parse_missing(text: str | None) -> tuple[float, float] | None:
+    """The point that `--missing` gives.
+
+    Raises:
+        ValueError: it is not two numbers.
+    """
+    if text is None:
+        return None
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(f"--missing is {text!r}; takes two numbers, such as -1,-1") from None
+    return x, y

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sesame_hpc.choices import DataFormat, Split
-from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.data_options import (
+    MissingPoint,
+    OnErrorChoice,
+    Root,
+    SchemeName,
+    parse_missing,
+)
 from sesame_hpc.cli.outputs import check_output_file
 from sesame_hpc.plural import counted
 
@@ -27,6 +33,8 @@ def show(
     ] = None,
     split: Annotated[Split, typer.Option(help="The part to draw faces from.")] = "train",
     scheme: SchemeName = None,
+    missing: MissingPoint = None,
+    on_error: OnErrorChoice = "skip",
     out: Annotated[Path, typer.Option(help="The image to write.")] = Path("faces.png"),
     count: Annotated[
         int | None,
@@ -57,6 +65,7 @@ def show(
     """Draw faces with their landmarks and boxes on one sheet."""
     import numpy as np
 
+    from sesame_hpc.data.formats.parsed import OnError
     from sesame_hpc.data.formats.readers import detect_format, read_annotations
     from sesame_hpc.schemes import load_scheme
 
@@ -65,7 +74,8 @@ def show(
     check_output_file("--out", out, root)
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_format(root, loaded)
-    faces = read_annotations(root, source, split, loaded)
+    skip = OnError(on_error == "skip")
+    faces = read_annotations(root, source, split, loaded, parse_missing(missing), skip)
     wanted = count or (_FACES_IN_ROWS if augment or masked else _FACES)
     if os.path.realpath(out) in {os.path.realpath(faces.image_path(k)) for k in range(len(faces))}:
         raise ValueError(f"--out: {out} is an image of the data set; give another file")
@@ -87,7 +97,7 @@ def _draw_faces(shown: "Annotations", out: Path) -> None:
 def _draw_rows(
     shown: "Annotations",
     root: Path,
-    source: DataFormat,
+    source: str,
     out: Path,
     masked: bool,
     masking: Path | None,
@@ -96,7 +106,7 @@ def _draw_rows(
     from sesame_hpc.config import DataConfig
     from sesame_hpc.data.pack import read_settings
 
-    data, size = DataConfig(root=root, format=source), _SIDE
+    data, size = DataConfig.model_validate({"root": root, "format": source}), _SIDE
     if source == "pack":
         packed = read_settings(root)
         data = data.model_copy(update={"box": packed.box, "augment": packed.augment})

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sesame_hpc.choices import FileFormat
-from sesame_hpc.cli.data_options import Root, SchemeName
+from sesame_hpc.cli.data_options import (
+    MissingPoint,
+    OnErrorChoice,
+    Root,
+    SchemeName,
+    parse_missing,
+)
 from sesame_hpc.cli.outputs import check_output_folder
 from sesame_hpc.plural import counted
 
@@ -24,6 +30,8 @@ def pack(
         FileFormat | None, typer.Option(help="The data set's format. Default: detected.")
     ] = None,
     scheme: SchemeName = None,
+    missing: MissingPoint = None,
+    on_error: OnErrorChoice = "fail",
     size: Annotated[
         int | None,
         typer.Option(
@@ -56,7 +64,8 @@ def pack(
     check_output_folder("OUT", out, root)
     chosen = {} if config is None else _box_and_augment(config, root)
     settings = PackSettings(size=size, margin=margin, quality=quality, **chosen)
-    report = _pack_with_bar(_parts(root, format, scheme), out, settings, workers)
+    parts = _parts(root, format, scheme, missing, on_error)
+    report = _pack_with_bar(parts, out, settings, workers)
     typer.echo(_summary(report, out))
 
 
@@ -67,15 +76,23 @@ def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
     return {"box": data.box, "augment": data.augment}
 
 
-def _parts(root: Path, format: FileFormat | None, scheme: str | None) -> "dict[str, Annotations]":
+def _parts(
+    root: Path,
+    format: FileFormat | None,
+    scheme: str | None,
+    missing: str | None,
+    on_error: str,
+) -> "dict[str, Annotations]":
+    from sesame_hpc.data.formats.parsed import OnError
     from sesame_hpc.data.formats.readers import detect_file_format, has_split, read_annotations
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_file_format(root, loaded)
-    parts = {"train": read_annotations(root, source, "train", loaded)}
+    options = (loaded, parse_missing(missing), OnError(on_error == "skip"))
+    parts = {"train": read_annotations(root, source, "train", *options)}
     if has_split(root, source, "test", loaded):
-        parts["test"] = read_annotations(root, source, "test", loaded)
+        parts["test"] = read_annotations(root, source, "test", *options)
     return parts
 
 

@@ -5,7 +5,7 @@ Fractions are of the crop side unless a field says otherwise; angles are degrees
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -65,6 +65,19 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _point(value: object) -> object:
+    """A point as text, "-1,-1", as well as a list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return value
+
+
+def _count_or_fraction(value: int | float) -> int | float:
+    if value <= 0 or (value >= 1 and value != int(value)):
+        raise ValueError("must be a number of faces, such as 500, or a fraction, such as 0.1")
+    return int(value) if value >= 1 else value
+
+
 class BoxConfig(Strict):
     """The window around a face, as a multiple of the longer side of its box.
 
@@ -100,21 +113,26 @@ class AugmentConfig(Strict):
 class DataConfig(Strict):
     """Where the faces are and how they are cropped.
 
+    `root` is the data set's folder. A list of folders are several data sets of one scheme, which
+    are read together; all but the first become `more_roots`. Those may be of other formats.
     `scheme` is the name of a built-in scheme or the path of a YAML file; None takes the default of
-    the format (wflw: wflw98, pts: ibug68; coco and csv have none; a pack contains its own).
-    `heldout` is the number of training faces kept for validation; faces of one image stay together,
-    or (`heldout_group` look_alike) faces of all images of the same photograph. `threads` are DALI's
-    CPU threads; as many more read files and, without a GPU, as many more make crops. `cache` memory
-    decodes each training image once and keeps the part that augmentation can reach, at the
-    resolution that the crops need: about 150 kB per face for crops of 128 pixels. An image that
-    cannot be read stops the run (`on_error` fail) or is skipped and counted (skip), up to the
-    fraction `max_skipped` of the faces.
+    the format (wflw: wflw98, pts: ibug68; the others have none; a pack contains its own).
+    `missing` is the x, y that annotations give a point that is not labelled, such as [-1, -1].
+    `heldout` is the number of training faces kept for validation, or a fraction of them, at most
+    500 faces; faces of one image stay together, or (`heldout_group` look_alike) faces of all images
+    of the same photograph. `threads` are DALI's CPU threads; as many more read files and, without a
+    GPU, as many more make crops. `cache` memory decodes each training image once and keeps the part
+    that augmentation can reach, at the resolution that the crops need: about 150 kB per face for
+    crops of 128 pixels. An annotation or image that cannot be read stops the run (`on_error` fail)
+    or is skipped and counted (skip), up to the fraction `max_skipped` of the faces.
     """
 
     root: UserPath
+    more_roots: tuple[UserPath, ...] = ()
     format: DataFormat = "wflw"
     scheme: str | None = None
-    heldout: PositiveInt = 500
+    missing: tuple[float, float] | None = None
+    heldout: int | float = 0.1
     heldout_group: HeldoutGroup = "image"
     threads: PositiveInt = 2
     cache: Literal["none", "memory"] = "none"
@@ -122,6 +140,22 @@ class DataConfig(Strict):
     max_skipped: Fraction = 0.01
     box: BoxConfig = BoxConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_roots(cls, values: Any) -> Any:
+        root = values.get("root") if isinstance(values, dict) else None
+        if isinstance(root, list | tuple) and root and not values.get("more_roots"):
+            return {**values, "root": root[0], "more_roots": root[1:]}
+        return values
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders of all data sets."""
+        return (self.root, *self.more_roots)
+
+    _missing = field_validator("missing", mode="before")(_point)
+    _heldout = field_validator("heldout")(_count_or_fraction)
 
 
 class ModelConfig(Strict):

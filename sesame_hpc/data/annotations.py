@@ -12,7 +12,9 @@ from sesame_hpc.schemes import Scheme
 if TYPE_CHECKING:
     from sesame_hpc.data.pack.images import StoredImages
 
-__all__ = ["Annotations", "split_heldout"]
+__all__ = ["Annotations", "heldout_count", "split_heldout"]
+
+_MOST_HELD_OUT = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +22,18 @@ class Annotations:
     """N faces, one row each. Coordinates are corner-based pixels of the whole image.
 
     `images` are N paths relative to `root`. `boxes` are float64 [N, 4] x_min, y_min, x_max, y_max;
-    `landmarks` float64 [N, K, 2] x, y, as labelled: they may lie outside box and image.
+    `landmarks` float64 [N, K, 2] x, y, as labelled: they may lie outside box and image, and are NaN
+    where a point is not labelled. `visibility` is uint8 [N, K]: 0 such a point, 1 occluded, 2
+    visible; None takes 2 for all that are labelled.
     `attributes` are bool [N, A] with A `attribute_names`. `sources` say where each face was read
     ("file:line"; line 1 where a file holds one face). `sample_ids` are int64 [N]: the face's row
     in the whole file, unchanged by `select`. The arrays are read-only. `pack` holds the images of
-    a packed data set; without one they are files below `root`.
+    a packed data set; without one they are files below `root`. `datasets` name the data set that
+    each face is of, where several were read together; else they are empty.
 
     Raises:
-        ValueError: a field has the wrong dtype, shape or length, or sample ids repeat.
+        ValueError: a field has the wrong dtype, shape or length, sample ids repeat, or visibility
+            contradicts the landmarks.
     """
 
     scheme: Scheme
@@ -40,6 +46,8 @@ class Annotations:
     sources: tuple[str, ...]
     sample_ids: np.ndarray
     pack: "StoredImages | None" = None
+    visibility: np.ndarray | None = None
+    datasets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         faces = len(self.images)
@@ -51,9 +59,29 @@ class Annotations:
         self._freeze("sample_ids", np.int64, (faces,))
         if len(np.unique(self.sample_ids)) != faces:
             raise ValueError("sample_ids: some repeat; they must be unique")
+        if len(self.datasets) not in (0, faces):
+            raise ValueError(f"datasets: {len(self.datasets)} for {faces} faces; takes one each")
+        if self.visibility is None:
+            object.__setattr__(self, "visibility", np.where(self.labelled, 2, 0).astype(np.uint8))
+        self._freeze("visibility", np.uint8, (faces, self.scheme.num_landmarks))
+        if ((self.seen > 0) != self.labelled).any() or (self.seen > 2).any():
+            raise ValueError(
+                "visibility: takes 0 where landmarks are NaN, 1 (occluded) or 2 (visible) elsewhere"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which points are labelled: bool [N, K]."""
+        return np.isfinite(self.landmarks).all(axis=2)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """`visibility`, which is never None once the table is made: uint8 [N, K]."""
+        assert self.visibility is not None, "set when the table is made"
+        return self.visibility
 
     def select(self, rows: np.ndarray) -> "Annotations":
         """The faces at `rows`: integer positions in any order, without repeats, or a bool [N] mask.
@@ -76,6 +104,8 @@ class Annotations:
             attributes=self.attributes[positions],
             sources=tuple(self.sources[row] for row in positions),
             sample_ids=self.sample_ids[positions],
+            visibility=self.seen[positions],
+            datasets=tuple(self.datasets[row] for row in positions) if self.datasets else (),
         )
 
     def image_path(self, row: int) -> Path:
@@ -94,6 +124,16 @@ class Annotations:
         frozen = value.copy()
         frozen.flags.writeable = False
         object.__setattr__(self, field, frozen)
+
+
+def heldout_count(heldout: int | float, faces: int) -> int:
+    """The number of held-out faces that `data.heldout` means: a count, or a fraction of `faces`.
+
+    A fraction is at least one face and at most 500.
+    """
+    if heldout >= 1:
+        return int(heldout)
+    return max(1, min(round(heldout * faces), _MOST_HELD_OUT))
 
 
 def split_heldout(

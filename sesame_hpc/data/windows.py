@@ -19,9 +19,12 @@ Float = NDArray[np.float64]
 
 
 def face_boxes(boxes: Float, landmarks: Float, protocol: BoxProtocol) -> Float:
-    """The boxes [B, 4] of the crops, from annotated boxes [B, 4] and landmarks [B, K, 2]."""
+    """The boxes [B, 4] of the crops, from annotated boxes [B, 4] and landmarks [B, K, 2].
+
+    Points that are NaN are left out; each face has one that is not.
+    """
     if protocol == "landmarks":
-        return np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
+        return np.concatenate([np.nanmin(landmarks, axis=1), np.nanmax(landmarks, axis=1)], axis=1)
     return boxes
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.data.formats.readers import has_split
+from sesame_hpc.data.formats.readers import has_part
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.finished import EVALUATION
 from sesame_hpc.report import write_report
@@ -24,7 +24,7 @@ def evaluate_and_report(folder: RunFolder) -> None:
     folder.check_earlier("report")
     config = run_config(folder)
     scheme, scored = run_scheme(config, folder), config.stages.coordinate
-    if has_split(config.data.root, config.data.format, "test", scheme):
+    if has_part(config.data, "test", scheme):
         evaluation = {"part": "test", "stages": {name: _test(folder, name) for name in scored}}
     else:
         results = {name: folder.result(name) or {} for name in scored}

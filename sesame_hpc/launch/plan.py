@@ -111,7 +111,8 @@ def _run_of_point(path: Path, overrides: Sequence[str], output: Path, point: Poi
 
 def absolute(config: Config) -> Config:
     """With absolute paths, since jobs may run in another directory."""
-    data = config.data.model_copy(update={"root": _absolute_path(config.data.root)})
+    first, *more = map(_absolute_path, config.data.roots)
+    data = config.data.model_copy(update={"root": first, "more_roots": tuple(more)})
     return config.model_copy(update={"data": data, "output": _absolute_path(config.output)})
 
 
@@ -125,8 +126,9 @@ def _check(run: Run, first: str) -> None:
         raise ValueError(f"output: {folder.path}: % in the path of a log is special to SLURM")
     check_config(folder, run.config)
     folder.check_earlier(first)
-    if not run.config.data.root.is_dir():
-        raise FileNotFoundError(f"data.root: {run.config.data.root} is not a directory")
+    for root in run.config.data.roots:
+        if not root.is_dir():
+            raise FileNotFoundError(f"data.root: {root} is not a directory")
 
 
 def _refuse_active(folders: Sequence[Path]) -> None:

@@ -15,8 +15,10 @@ def run_config(folder: RunFolder, data: Path | None = None) -> Config:
     which the run was last started, or to the current one if it does not exist there.
     """
     config = folder.config()
-    root = data or _root(config.data.root, folder.start_directory())
-    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+    start = folder.start_directory()
+    roots = (data,) if data else tuple(_root(each, start) for each in config.data.roots)
+    update = {"root": roots[0], "more_roots": roots[1:]}
+    return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 
 def _root(root: Path, start: Path | None) -> Path:

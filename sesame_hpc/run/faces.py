@@ -6,10 +6,9 @@ from typing import Any
 
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.config import Config
-from sesame_hpc.data.annotations import Annotations, split_heldout
+from sesame_hpc.data.annotations import Annotations, heldout_count, split_heldout
 from sesame_hpc.data.check.look_alikes import image_groups, look_alikes
-from sesame_hpc.data.formats.readers import format_scheme, has_split, read_annotations
-from sesame_hpc.data.pack.read import SCHEME_FILE
+from sesame_hpc.data.formats.readers import has_part, read_part, scheme_of
 from sesame_hpc.run.data_identity import data_identity, identity_differences
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import own_scheme, recorded_identity
@@ -41,9 +40,7 @@ def run_scheme(config: Config, folder: RunFolder) -> Scheme:
         return load_scheme(own)
     if config.data.scheme is not None:
         return load_scheme(config.data.scheme)
-    if config.data.format == "pack":
-        return load_scheme(config.data.root / SCHEME_FILE)
-    return format_scheme(config.data.format)
+    return scheme_of(config.data.root, config.data.format)
 
 
 def read_faces(config: Config, folder: RunFolder) -> Faces:
@@ -55,22 +52,26 @@ def read_faces(config: Config, folder: RunFolder) -> Faces:
     `folder` began with, naming what differs; FileNotFoundError where there is none.
     """
     data, scheme = config.data, run_scheme(config, folder)
-    if not data.root.is_dir():
-        raise FileNotFoundError(
-            f"data.root: {data.root} is not a directory; where the data set has moved, give its "
-            "new place (data.root=FOLDER, or --data FOLDER)"
-        )
-    everything = read_annotations(data.root, data.format, "train", scheme)
+    for root in data.roots:
+        if not root.is_dir():
+            raise FileNotFoundError(
+                f"data.root: {root} is not a directory; where the data set has moved, give its "
+                "new place (data.root=FOLDER, or --data FOLDER)"
+            )
+    everything = read_part(data, "train", scheme)
+    _require_all_points(everything)
     alike = groups = None
     if data.heldout_group == "look_alike":
         alike = _remembered(folder)
         if alike is None:
             alike = look_alikes(everything, data.threads)
         groups = image_groups(everything, alike)
-    train, heldout = split_heldout(everything, data.heldout, config.seed, groups)
+    count = heldout_count(data.heldout, len(everything))
+    train, heldout = split_heldout(everything, count, config.seed, groups)
     test = None
-    if has_split(data.root, data.format, "test", scheme):
-        test = read_annotations(data.root, data.format, "test", scheme)
+    if has_part(data, "test", scheme):
+        test = read_part(data, "test", scheme)
+        _require_all_points(test)
     parts = {"train": train, "heldout": heldout, "test": test}
     identity = data_identity(parts, data.box, data.format)
     _check_identity(identity, config, folder)
@@ -97,3 +98,17 @@ def _remembered(folder: RunFolder) -> dict[str, str] | None:
     except (FileNotFoundError, ValueError):
         return None
     return known if isinstance(known, dict) else None
+
+
+def _require_all_points(faces: Annotations) -> None:
+    """Raise ValueError where points are not labelled: losses and figures take all points so far."""
+    incomplete = ~faces.labelled.all(axis=1)
+    if incomplete.any():
+        row = int(incomplete.argmax())
+        point = int((~faces.labelled[row]).argmax())
+        raise ValueError(
+            f"{incomplete.sum()} of {len(faces)} faces have points that are not labelled, the "
+            f"first: {faces.sources[row]}, point {point} "
+            f"({faces.scheme.points[point]}). Training takes faces with all points labelled: label "
+            "them, or remove these faces from the annotations"
+        )

@@ -23,6 +23,7 @@ _MAY_CHANGE = (
     "checkpoint.",
     "data.threads",
     "data.root",
+    "data.more_roots",
     "data.on_error",
     "data.max_skipped",
     "output",

@@ -9,7 +9,7 @@ import numpy as np
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES, DataFormat, Part, one_of
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.readers import has_split, read_annotations
+from sesame_hpc.data.formats.readers import has_split, read_annotations, read_part
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.evaluation.compare import compare
@@ -17,6 +17,7 @@ from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
+from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import Scheme, load_scheme
@@ -49,14 +50,19 @@ class Source:
         chosen = self.format or format
         has_test = has_split(self.root, chosen, "test", scheme)
         part = self.part or ("test" if has_test else "train")
-        if part != "heldout":
-            return read_annotations(self.root, chosen, part, scheme), part
         if run is None:
-            raise ValueError(
-                "--split heldout: these are the held-out faces of a run; give its folder"
-            )
+            if part == "heldout":
+                raise ValueError(
+                    "--split heldout: these are the held-out faces of a run; give its folder"
+                )
+            return read_annotations(self.root, chosen, part, scheme), part
         config = run.config()
-        data = config.data.model_copy(update={"root": self.root, "format": chosen})
+        own = run_config(run).data
+        more = own.more_roots if self.root in (own.root, config.data.root) else ()
+        update = {"root": self.root, "more_roots": more, "format": chosen}
+        data = config.data.model_copy(update=update)
+        if part != "heldout":
+            return read_part(data, part, scheme), part
         return read_faces(config.model_copy(update={"data": data}), run).heldout, part
 
 

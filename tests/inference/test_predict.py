@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sesame_hpc import Landmarker
-from sesame_hpc.data.formats.pts import parse_pts
+from sesame_hpc.data.formats.pts_file import parse_pts
 from sesame_hpc.inference.boxes import read_boxes
 from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.predict import predict

@@ -10,7 +10,7 @@ import pytest
 
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import dump_config, load_config
-from sesame_hpc.data.annotations import split_heldout
+from sesame_hpc.data.annotations import heldout_count, split_heldout
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predictions import write_predictions
@@ -101,9 +101,9 @@ def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
         cv2.imwrite(str(folder.images / "pretrain-epoch-0003.png"), sheet)
         finish_stage(folder, stage, {"seconds": 12.5, "heldout_loss": 0.01})
         return
-    _, heldout = split_heldout(
-        read_annotations(data, "pts", "train"), config.data.heldout, config.seed
-    )
+    everything = read_annotations(data, "pts", "train")
+    count = heldout_count(config.data.heldout, len(everything))
+    _, heldout = split_heldout(everything, count, config.seed)
     parts = {"heldout": heldout, "test": read_annotations(data, "pts", "test")}
     result: dict[str, Any] = {"seconds": 30.25}
     for part, faces in parts.items():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sesame_hpc.data.check.finding import Finding, Level
 from sesame_hpc.data.check.inventory import Face, Inventory
 from sesame_hpc.data.check.thumbnails import similar_pairs
+from sesame_hpc.data.findings import Finding, Level
 
 __all__ = ["LEAST_LIKENESS", "check_copies", "check_look_alikes", "check_repeated_faces"]
 

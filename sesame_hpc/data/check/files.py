@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from sesame_hpc.data.check.finding import Finding, Level
 from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.findings import Finding, Level
+from sesame_hpc.data.image_files import IMAGE_KINDS
 
 __all__ = ["check_faults", "check_images"]
 
@@ -16,8 +17,9 @@ _COLOURS = {
 
 
 def check_faults(inventory: Inventory) -> Iterator[Finding]:
-    """What keeps a line or a file from being a face; the readers refuse these."""
+    """What keeps a line or a file from being a face, and what the readers passed over."""
     for parsed in inventory.parts.values():
+        yield from parsed.findings
         for fault in parsed.faults:
             yield Finding("error", fault.kind, fault.place, fault.problem)
 
@@ -41,8 +43,7 @@ def _check_image(image: ProbedImage, source: str) -> Iterator[Finding]:
         yield Finding("warning", "damaged", source, message)
     if header is None:
         return
-    suffixes = (".png",) if header.kind == "PNG" else (".jpg", ".jpeg", ".jpe", ".jfif")
-    if path.suffix.lower() not in suffixes:
+    if path.suffix.lower() not in IMAGE_KINDS[header.kind]:
         yield Finding("note", "suffix", source, f"{path} is a {header.kind} by its content")
     if header.colours != "rgb":
         level: Level = "warning" if header.colours == "cmyk" else "note"

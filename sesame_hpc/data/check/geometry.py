@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.finding import Finding, Level
 from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.findings import Finding, Level
 from sesame_hpc.data.geometry import square_windows
 from sesame_hpc.data.windows import content_limits, face_boxes
 
 __all__ = [
+    "check_box_sizes",
     "check_boxes",
     "check_crops",
     "check_landmarks_in_images",
@@ -24,6 +25,7 @@ __all__ = [
 _FEW_IN_BOX = 0.5
 _HIGH_FLOOR = 1.0
 _FAR_OUTSIDE = 0.25
+_LARGE_BOX, _LARGER_THAN_OTHERS = 3.0, 2.5
 _SHORT_NORMALISER, _SMALL_NORMALISER = 0.1, 4.0
 
 Float = NDArray[np.float64]
@@ -32,16 +34,16 @@ Float = NDArray[np.float64]
 def crop_floor(table: Annotations, box: BoxConfig) -> tuple[Float, NDArray[np.int64]]:
     """What no model can undo, as its output is confined to the crop.
 
-    Returns for each face the NME in percent of its landmarks moved to the nearest place in the
-    evaluation crop of `box` (Eqs. 3 and 4 of the paper), float64 [N], and how many lie outside of
-    it, int64 [N].
+    Returns for each face the NME in percent of its labelled points moved to the nearest place in
+    the evaluation crop of `box` (Eqs. 3 and 4 of the paper), float64 [N], NaN where a point of the
+    normaliser is not labelled, and how many lie outside of the crop, int64 [N].
     """
     boxes = face_boxes(table.boxes, table.landmarks, box.protocol)
     centres, sides = square_windows(boxes, box.scale)
     half = sides[:, None, None] / 2
     offsets = table.landmarks - centres[:, None]
     moved = np.linalg.norm(offsets - np.clip(offsets, -half, half), axis=-1)
-    percent = 100 * moved.mean(axis=1) / _normalisers(table)
+    percent = 100 * np.nanmean(moved, axis=1) / _normalisers(table)
     return percent, (moved > 0).sum(axis=1)
 
 
@@ -53,13 +55,10 @@ def check_crops(inventory: Inventory) -> Iterator[Finding]:
         for row in np.flatnonzero(outside):
             level: Level = "warning" if floors[row] >= _HIGH_FLOOR else "note"
             count = _landmarks(int(outside[row]))
-            message = (
-                f"{count} outside the {box.protocol} crop of {box.scale:g} boxes; "
-                f"no model can come below {floors[row]:.3f} % NME here"
-            )
-            yield Finding(
-                level, "outside-crop", table.sources[row], message, value=float(floors[row])
-            )
+            message = f"{count} outside the {box.protocol} crop of {box.scale:g} boxes"
+            if value := _finite(floors[row]):
+                message += f"; no model can come below {value:.3f} % NME here"
+            yield Finding(level, "outside-crop", table.sources[row], message, value=value)
 
 
 def check_letterbox(inventory: Inventory) -> Iterator[Finding]:
@@ -70,7 +69,8 @@ def check_letterbox(inventory: Inventory) -> Iterator[Finding]:
         if limits is None:
             continue
         shown = (table.landmarks >= limits[:, None, :2]) & (table.landmarks <= limits[:, None, 2:])
-        black = (~shown.all(axis=2)).sum(axis=1) - crop_floor(table, box)[1]
+        hidden = ~shown.all(axis=2) & table.labelled
+        black = hidden.sum(axis=1) - crop_floor(table, box)[1]
         for row in np.flatnonzero(black):
             message = f"{_landmarks(int(black[row]))} in the black beside the letterbox's image"
             value = float(black[row])
@@ -85,6 +85,7 @@ def check_landmarks_in_images(inventory: Inventory) -> Iterator[Finding]:
             if image is None or image.size is None:
                 continue
             points = table.landmarks[row]
+            points = points[table.labelled[row]]
             beyond = np.maximum(np.maximum(-points, points - image.size), 0).max(axis=1)
             if not (farthest := float(beyond.max())):
                 continue
@@ -101,7 +102,8 @@ def check_boxes(inventory: Inventory) -> Iterator[Finding]:
     """Boxes that hold few of their landmarks, or lie outside their image."""
     for _, table in inventory.tables():
         low, high = table.boxes[:, None, :2], table.boxes[:, None, 2:]
-        inside = ((table.landmarks >= low) & (table.landmarks <= high)).all(axis=2).mean(axis=1)
+        inside = ((table.landmarks >= low) & (table.landmarks <= high)).all(axis=2).sum(axis=1)
+        inside = inside / table.labelled.sum(axis=1)
         for row in np.flatnonzero(inside < _FEW_IN_BOX):
             level: Level = "warning" if inside[row] else "error"
             message = (
@@ -111,6 +113,33 @@ def check_boxes(inventory: Inventory) -> Iterator[Finding]:
             value = float(inside[row])
             yield Finding(level, "box-misses-face", table.sources[row], message, value=value)
         yield from _boxes_outside_images(inventory, table)
+
+
+def check_box_sizes(inventory: Inventory) -> Iterator[Finding]:
+    """Boxes several times as large as their landmarks, and such as reach far beyond the image."""
+    for _, table in inventory.tables():
+        extents = np.array([_extent(landmarks) for landmarks in table.landmarks])
+        spans = (extents[:, 2:] - extents[:, :2]).max(axis=1)
+        sides = (table.boxes[:, 2:] - table.boxes[:, :2]).max(axis=1)
+        ratios = sides / np.maximum(spans, 1e-9)
+        usual = float(np.median(ratios))
+        large = (ratios > _LARGE_BOX) & (ratios > _LARGER_THAN_OTHERS * min(usual, 1.5))
+        whole = table.labelled.mean(axis=1) >= _FEW_IN_BOX
+        for row in np.flatnonzero(large & whole).tolist():
+            message = (
+                f"the box {_numbers(table.boxes[row])} is {ratios[row]:.1f} times as large as its "
+                f"landmarks, which span {_numbers(extents[row])}"
+            )
+            value = float(ratios[row])
+            yield Finding("warning", "box-size", table.sources[row], message, value=value)
+        for row, source in enumerate(table.sources):
+            image = inventory.images.get(table.image_path(row))
+            high = image.size if image is not None and image.size is not None else (np.inf, np.inf)
+            box = table.boxes[row]
+            beyond = float(max(-box[:2].min(), (box[2:] - high).max()))
+            if beyond > _FAR_OUTSIDE * sides[row]:
+                message = f"the box {_numbers(box)} reaches {beyond:.0f} px beyond the image"
+                yield Finding("warning", "box-beyond-image", source, message, value=beyond)
 
 
 def _boxes_outside_images(inventory: Inventory, table: Annotations) -> Iterator[Finding]:
@@ -132,7 +161,9 @@ def check_normalisers(inventory: Inventory) -> Iterator[Finding]:
     first, second = inventory.scheme.normaliser
     for _, table in inventory.tables():
         distances = _normalisers(table)
-        extents = np.ptp(table.landmarks, axis=1).max(axis=1)
+        extents = (np.nanmax(table.landmarks, axis=1) - np.nanmin(table.landmarks, axis=1)).max(
+            axis=1
+        )
         shares = distances / extents
         for row in np.flatnonzero((shares < _SHORT_NORMALISER) | (distances < _SMALL_NORMALISER)):
             message = (
@@ -154,7 +185,11 @@ def _landmarks(count: int) -> str:
 
 
 def _extent(landmarks: Float) -> Float:
-    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+    return np.concatenate([np.nanmin(landmarks, axis=0), np.nanmax(landmarks, axis=0)])
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _numbers(values: Float) -> str:

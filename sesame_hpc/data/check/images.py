@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sesame_hpc.data.check.encoded import Header, image_kind, read_header
 from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
+from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
+from sesame_hpc.data.image_header import MOST_PIXELS, Header, image_kind, read_header
 
 __all__ = ["Encoded", "ProbedImage", "probe_images"]
 
-MOST_PIXELS = 200_000_000
 _AT_ONCE = 64
 _REDUCED = {
     1: cv2.IMREAD_GRAYSCALE,
@@ -132,8 +132,8 @@ def _header_problem(content: bytes, header: Header | None) -> str | None:
     if not content:
         return "is empty (0 bytes)"
     kind = image_kind(content)
-    if kind not in ("JPEG", "PNG"):
-        return f"is {kind or 'no image'}; images are JPEG or PNG"
+    if kind not in IMAGE_KINDS:
+        return f"is {kind or 'not an image'}; valid are {VALID_IMAGES}"
     if header is None:
         return f"is a {kind} whose header breaks off"
     if not header.whole:
@@ -145,7 +145,7 @@ def _header_problem(content: bytes, header: Header | None) -> str | None:
 
 def _divisor(faces: list[Landmarks]) -> int:
     """By how much an image may shrink while its smallest face keeps the pixels of a thumbnail."""
-    extents = [float(np.ptp(landmarks, axis=0).max()) for landmarks in faces]
+    extents = [float(np.nanmax(np.nanmax(f, 0) - np.nanmin(f, 0))) for f in faces]
     room = min(extents, default=0.0) / SIDE
     return max((divisor for divisor in _REDUCED if divisor <= room), default=1)
 

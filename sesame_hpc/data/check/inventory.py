@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.choices import SPLITS, Split
 from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.probe import probe_tables
 from sesame_hpc.data.formats.faults import Fault
-from sesame_hpc.data.formats.readers import SPLITS, Format, Split, has_split, parse_annotations
-from sesame_hpc.data.formats.rows import Parsed, parse_result
-from sesame_hpc.data.pack.read import MANIFEST, read_pack
+from sesame_hpc.data.formats.parsed import Missing, Parsed, parse_result
+from sesame_hpc.data.formats.readers import has_split, parse_annotations
+from sesame_hpc.data.formats.registry import format_named
+from sesame_hpc.data.pack.read import MANIFEST
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Face", "Inventory", "take_inventory"]
@@ -43,7 +45,7 @@ class Inventory:
     """
 
     root: Path
-    format: Format
+    format: str
     scheme: Scheme
     parts: dict[Split, Parsed]
     images: dict[Path, ProbedImage]
@@ -72,10 +74,11 @@ class Inventory:
 
 def take_inventory(
     root: Path,
-    format: Format,
+    format: str,
     scheme: Scheme,
     *,
     box: BoxConfig,
+    missing: Missing,
     threads: int | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inventory:
@@ -86,7 +89,7 @@ def take_inventory(
         ValueError: it is not clear which file is a part.
     """
     found = [split for split in SPLITS if has_split(root, format, split, scheme)]
-    parts = {split: _parse(root, format, split, scheme) for split in found or SPLITS[:1]}
+    parts = {split: _parse(root, format, split, scheme, missing) for split in found or SPLITS[:1]}
     images: dict[Path, ProbedImage] = {}
     if threads is not None:
         tables = [parsed.faces for parsed in parts.values() if len(parsed.faces)]
@@ -94,13 +97,13 @@ def take_inventory(
     return Inventory(root, format, scheme, parts, images, box)
 
 
-def _parse(root: Path, format: Format, split: Split, scheme: Scheme) -> Parsed:
+def _parse(root: Path, format: str, split: Split, scheme: Scheme, missing: Missing) -> Parsed:
     """A part; one of a pack that cannot be read is one fault."""
-    if format != "pack":
-        return parse_annotations(root, format, split, scheme)
+    if not format_named(format).packed:
+        return parse_annotations(root, format, split, scheme, missing)
     what = f"faces of {root}, {split}"
     try:
-        return Parsed(what, read_pack(root, split, scheme), ())
+        return parse_annotations(root, format, split, scheme)
     except (FileNotFoundError, ValueError) as error:
         fault = Fault("pack", root / MANIFEST, f"the part {split} cannot be read: {error}")
         return parse_result(what, scheme, root, (), (fault,))

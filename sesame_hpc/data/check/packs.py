@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.finding import Finding
 from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.pack.images import StoredImages
 from sesame_hpc.data.pack.read import MANIFEST, check_stored, read_settings
 

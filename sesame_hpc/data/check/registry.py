@@ -8,8 +8,8 @@ from sesame_hpc.data.check.duplicates import (
     check_repeated_faces,
 )
 from sesame_hpc.data.check.files import check_faults, check_images
-from sesame_hpc.data.check.finding import Finding
 from sesame_hpc.data.check.geometry import (
+    check_box_sizes,
     check_boxes,
     check_crops,
     check_landmarks_in_images,
@@ -19,6 +19,14 @@ from sesame_hpc.data.check.geometry import (
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.check.official import check_official_sizes, check_subset_lists
 from sesame_hpc.data.check.packs import check_pack_crops, check_pack_index, check_pack_reach
+from sesame_hpc.data.check.plausible import (
+    check_box_conventions,
+    check_sentinels,
+    check_stated_sizes,
+    check_units,
+)
+from sesame_hpc.data.check.shapes import check_shapes
+from sesame_hpc.data.findings import Finding
 
 __all__ = ["CHECKS", "TITLES", "Check"]
 
@@ -27,7 +35,13 @@ Check = Callable[[Inventory], Iterable[Finding]]
 CHECKS: tuple[Check, ...] = (
     check_faults,
     check_images,
+    check_units,
+    check_sentinels,
+    check_stated_sizes,
+    check_box_conventions,
     check_boxes,
+    check_box_sizes,
+    check_shapes,
     check_normalisers,
     check_landmarks_in_images,
     check_crops,
@@ -43,7 +57,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 TITLES = {
-    "text": "file is no UTF-8 text",
+    "text": "file is not text",
     "layout": "layout of the file is wrong",
     "fields": "wrong number of fields",
     "number": "not a finite number",
@@ -52,6 +66,15 @@ TITLES = {
     "attribute": "attribute is not 0 or 1",
     "image": "image is missing",
     "empty": "no face",
+    "not-a-face": "not a face of the scheme: left out",
+    "unlabelled": "image without landmarks: left out",
+    "hidden-file": "hidden files passed over",
+    "respelled": "image names spelled otherwise",
+    "split-by-folder": "split told by folders",
+    "points-reordered": "points put in the scheme's order",
+    "attribute-left-out": "attribute that is not yes or no: left out",
+    "attribute-absent": "attribute not given for all faces",
+    "box-absent": "some images have no box",
     "unreadable": "image cannot be read",
     "damaged": "image data are damaged",
     "suffix": "image kind is not its suffix",
@@ -61,6 +84,15 @@ TITLES = {
     "rotated": "image turned by EXIF",
     "box-misses-face": "box misses its landmarks",
     "box-outside-image": "box outside the image",
+    "box-beyond-image": "box reaches far beyond the image",
+    "box-size": "box several times its landmarks",
+    "box-convention": "box numbers read the wrong way",
+    "units": "coordinates are not pixels",
+    "sentinel": "numbers that stand for missing points",
+    "stated-size": "image size is not the stated one",
+    "odd-shape": "points far from where they usually are",
+    "swapped-points": "two points look swapped",
+    "mirrored-face": "left and right look exchanged",
     "short-normaliser": "normaliser is very short",
     "outside-image": "landmarks outside the image",
     "outside-crop": "landmarks outside the crop",

@@ -5,16 +5,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sesame_hpc.choices import BoxProtocol
 from sesame_hpc.config.schema import BoxConfig
-from sesame_hpc.data.check.finding import LEVELS, Finding, Level
 from sesame_hpc.data.check.geometry import crop_floor
 from sesame_hpc.data.check.inventory import Inventory, take_inventory
 from sesame_hpc.data.check.packs import unchecked_of_pack
 from sesame_hpc.data.check.registry import CHECKS, TITLES
-from sesame_hpc.data.formats.readers import Format, detect_format, format_scheme
-from sesame_hpc.data.pack.read import SCHEME_FILE, read_settings
-from sesame_hpc.schemes import Scheme, load_scheme
+from sesame_hpc.data.findings import LEVELS, Finding, Level
+from sesame_hpc.data.formats.parsed import Missing
+from sesame_hpc.data.formats.readers import detect_format, scheme_of
+from sesame_hpc.data.formats.registry import format_named
+from sesame_hpc.data.pack.read import read_settings
+from sesame_hpc.schemes import Scheme
 
 __all__ = ["Part", "Report", "check_data"]
 
@@ -26,8 +31,8 @@ class Part:
     """A part of the data set in numbers.
 
     `crop_floor` is the mean NME in percent that remains when every landmark outside its crop is
-    put on the crop's edge; `faces_outside_crop` how many faces have one. `faults` counts lines or
-    files that are no face.
+    put on the crop's edge, over faces whose normaliser is labelled; `faces_outside_crop` how many
+    faces have one. `faults` counts lines or files that cannot be read.
     """
 
     split: str
@@ -46,7 +51,7 @@ class Report:
     """
 
     root: Path
-    format: Format
+    format: str
     scheme: str
     box: BoxConfig
     parts: tuple[Part, ...]
@@ -87,9 +92,10 @@ class Report:
 
 def check_data(
     root: str | Path,
-    format: Format | None = None,
+    format: str | None = None,
     scheme: Scheme | None = None,
     *,
+    missing: Missing = None,
     protocol: BoxProtocol | None = None,
     crop_scale: float | None = None,
     threads: int | None = 2,
@@ -101,6 +107,7 @@ def check_data(
         root: the data set's folder.
         format: its format; None takes what is there.
         scheme: the scheme of its landmarks; None takes the format's, or the pack's, own.
+        missing: the x, y that its files write for a point that is not labelled.
         protocol: of the boxes that crops are cut around, for what falls outside of these; None
             takes that of a pack of crops, else square.
         crop_scale: side of the crop over the longer side of a face's box; None as `protocol`.
@@ -113,15 +120,16 @@ def check_data(
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"data root {root} is no folder")
+        raise FileNotFoundError(f"data root {root} is not a directory")
     format = format or detect_format(root, scheme)
-    box = read_settings(root).box if format == "pack" else BoxConfig()
+    box = read_settings(root).box if format_named(format).packed else BoxConfig()
     asked = {"protocol": protocol or box.protocol, "scale": crop_scale or box.scale}
     inventory = take_inventory(
         root,
         format,
-        scheme or (load_scheme(root / SCHEME_FILE) if format == "pack" else format_scheme(format)),
+        scheme or scheme_of(root, format),
         box=box.model_copy(update=asked),
+        missing=missing,
         threads=threads,
         progress=progress,
     )
@@ -138,6 +146,12 @@ def check_data(
     )
 
 
+def _mean(floors: NDArray[np.float64] | None) -> float:
+    """Over the faces whose normaliser is labelled; 0 where there are none."""
+    known = floors[np.isfinite(floors)] if floors is not None else np.zeros(0)
+    return float(known.mean()) if len(known) else 0.0
+
+
 def _parts(inventory: Inventory) -> tuple[Part, ...]:
     parts = []
     for split, parsed in inventory.parts.items():
@@ -150,7 +164,7 @@ def _parts(inventory: Inventory) -> tuple[Part, ...]:
                 images=len(set(faces.images)),
                 faults=len(parsed.faults),
                 faces_outside_crop=int((outside > 0).sum()) if outside is not None else 0,
-                crop_floor=float(floors.mean()) if floors is not None else 0.0,
+                crop_floor=_mean(floors),
             )
         )
     return tuple(parts)

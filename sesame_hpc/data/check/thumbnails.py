@@ -21,12 +21,12 @@ Grey = NDArray[np.uint8]
 
 
 def thumbnail(grey: Grey, landmarks: NDArray[np.float64]) -> Float32 | None:
-    """The face at `landmarks` ([K, 2], corner-based pixels of `grey`, uint8 [H, W]).
+    """The face at `landmarks` ([K, 2], corner-based pixels of `grey`, uint8 [H, W]; NaN: no point).
 
     Returns float32 [SIDE * SIDE] of mean 0 and length 1, or None where there is nothing to see:
     outside the image, or one flat grey.
     """
-    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    low, high = np.nanmin(landmarks, axis=0), np.nanmax(landmarks, axis=0)
     side = max(float((high - low).max()), 1.0) * _MARGIN
     if (high < 0).any() or (low > grey.shape[::-1]).any():
         return None

@@ -3,36 +3,36 @@
     image,x_min,y_min,x_max,y_max,x0,y0,x1,y1,...,attribute_blur
     photos/one.jpg,10,12,90,101,31.5,40.25,62.0,40.5,...,0
 
-The first line names the columns: `image`, a path relative to the table's folder; x0, y0 to
-x<K-1>, y<K-1>, the landmarks; optionally the four of the box (without them a face's box is the
-tight one of its landmarks) and any number of attribute_<name>, 0 or 1. Their order is free.
+The first line names the columns, in any order and case: `image`, a path relative to the table's
+folder; x0, y0 to x<K-1>, y<K-1>, the landmarks; optionally the four of the box (without them a
+face's box is the tight one of its labelled points), any number of attribute_<name>, 0 or 1, and
+v0 to v<K-1> (1 occluded, 2 visible). Both cells of a point are empty where it is not labelled.
+Semicolons and tabs separate as well as commas, then with decimal commas; an index column (pandas)
+and empty columns at the end are passed over.
 
 Coordinates are corner-based pixels: the first pixel spans 0 to 1 and its centre is (0.5, 0.5).
 Add 0.5 to numbers that count pixel centres from 0 (OpenCV, most annotation tools).
 """
 
 import csv
-from collections.abc import Iterator
+import io
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sesame_hpc.data.formats.faults import Fault, folder_entries, read_text
-from sesame_hpc.data.formats.rows import (
-    FARTHEST,
-    ImageFolder,
-    Parsed,
-    ParsedFace,
-    check_box,
-    check_normaliser,
-    finite_numbers,
-    first_bad_number,
-    parse_result,
-)
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.formats.box_table import BOX
+from sesame_hpc.data.formats.faults import Fault, folder_entries
+from sesame_hpc.data.formats.format import AnnotationFormat, Split, Writer
+from sesame_hpc.data.formats.numbers import FARTHEST, finite_numbers, first_bad_number, spelled
+from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_result
+from sesame_hpc.data.formats.text_tables import TextTable, read_text_table
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["ATTRIBUTE", "BOX", "csv_path", "parse_csv", "point_columns"]
+__all__ = ["ATTRIBUTE", "BOX", "FORMAT", "csv_path", "parse_csv", "point_columns"]
 
-BOX = ("x_min", "y_min", "x_max", "y_max")
+
 ATTRIBUTE = "attribute_"
 
 
@@ -44,11 +44,12 @@ class _Columns:
     image: int
     points: tuple[int, ...]
     box: tuple[int, ...]
+    seen: tuple[int, ...]
     attributes: tuple[int, ...]
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
-        return tuple(self.names[position].removeprefix(ATTRIBUTE) for position in self.attributes)
+        return tuple(self.names[position][len(ATTRIBUTE) :] for position in self.attributes)
 
 
 def csv_path(root: Path, split: str) -> Path:
@@ -61,7 +62,7 @@ def point_columns(landmarks: int) -> tuple[str, ...]:
     return tuple(f"{axis}{point}" for point in range(landmarks) for axis in "xy")
 
 
-def parse_csv(root: Path, split: str, scheme: Scheme) -> Parsed:
+def parse_csv(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Parsed:
     """The faces of `root/<split>.csv` and the faults of the table.
 
     Raises:
@@ -76,81 +77,65 @@ def parse_csv(root: Path, split: str, scheme: Scheme) -> Parsed:
     faults: list[Fault] = []
     names: tuple[str, ...] = ()
     try:
-        rows = _rows(path)
-        place, header = next(rows, (f"{path}:1", []))
-        columns = _parse_header(header, scheme, place)
+        table = read_text_table(path)
+        columns = _parse_header(table, scheme)
         names = columns.attribute_names
-        folder = ImageFolder(path.parent)
-        for place, row in rows:
+        for place, row in table.rows:
             try:
-                face = _parse_row(row, columns, scheme, place)
-                folder.require(face.image, place)
+                faces.append(_parse_row(row, columns, place))
             except Fault as fault:
                 faults.append(fault)
-            else:
-                faces.append(face)
     except Fault as fault:
         faults.append(fault)
-    if not faces and not faults:
-        faults.append(Fault("empty", path, "holds no face; each line after the first is one"))
-    return parse_result(f"faces of {path}", scheme, path.parent, faces, faults, names)
+    what = f"faces of {path}"
+    return parse_result(what, scheme, path.parent, faces, faults, names, missing=missing)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Place and fields of each row that holds text; the place is that of the row's last line."""
-    reader = csv.reader(read_text(path).splitlines(keepends=True), strict=True)
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise Fault("layout", f"{path}:{reader.line_num}", f"no CSV: {error}") from error
-        if row is None:
-            return
-        if any(field.strip() for field in row):
-            yield f"{path}:{reader.line_num}", [field.strip() for field in row]
-
-
-def _parse_header(header: list[str], scheme: Scheme, place: str) -> _Columns:
+def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:
     points = point_columns(scheme.num_landmarks)
     form = f"image, {points[0]}, {points[1]} to {points[-2]}, {points[-1]}"
+    header, place = table.names, table.place
     where = {name: position for position, name in enumerate(header)}
     if len(where) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise Fault("layout", place, f"column {twice!r} stands twice")
-    if missing := [name for name in ("image", *points) if name not in where]:
-        listed = ", ".join(missing[:6]) + ", ..." * (len(missing) > 6)
+    if lacking := [name for name in ("image", *points) if name not in where]:
+        listed = ", ".join(lacking[:6]) + ", ..." * (len(lacking) > 6)
         problem = (
             f"the first line names the columns, and lacks {listed}; "
             f"scheme {scheme.name} takes {form}"
         )
         raise Fault("layout", place, problem)
-    valid = {"image", *points, *BOX}
+    seen = tuple(f"v{point}" for point in range(scheme.num_landmarks))
+    valid = {"image", *points, *BOX, *seen}
     if unknown := [n for n in header if n not in valid and not n.startswith(ATTRIBUTE)]:
         problem = (
             f"unknown column {unknown[0]!r}; takes {form}, {', '.join(BOX)}, {ATTRIBUTE}<name>"
         )
         raise Fault("layout", place, problem)
-    box = tuple(where[name] for name in BOX if name in where)
-    if len(box) not in (0, len(BOX)):
-        raise Fault("layout", place, f"{len(box)} columns of a box; takes all of {', '.join(BOX)}")
+    groups = {"a box": BOX, "visibility": seen}
+    for what, names in groups.items():
+        if 0 < (count := sum(name in where for name in names)) < len(names):
+            problem = f"{count} columns of {what}; takes all of {names[0]} to {names[-1]}"
+            raise Fault("layout", place, problem)
     return _Columns(
-        names=tuple(header),
+        names=table.spelled,
         image=where["image"],
         points=tuple(where[name] for name in points),
-        box=box,
+        box=tuple(where[name] for name in BOX if name in where),
+        seen=tuple(where[name] for name in seen if name in where),
         attributes=tuple(where[name] for name in header if name.startswith(ATTRIBUTE)),
     )
 
 
-def _parse_row(row: list[str], columns: _Columns, scheme: Scheme, place: str) -> ParsedFace:
+def _parse_row(row: list[str], columns: _Columns, place: str) -> ParsedFace:
     if len(row) != len(columns.names):
         problem = f"has {len(row)} fields; the first line names {len(columns.names)}"
         raise Fault("fields", place, problem)
-    coordinates = _numbers(row, columns.points, columns.names, place)
-    check_normaliser(coordinates, scheme, place)
-    box = _numbers(row, columns.box, columns.names, place) if columns.box else None
-    if box is not None:
-        check_box(box, place)
+    coordinates = _coordinates(row, columns, place)
+    box = None
+    if columns.box and any(row[position] for position in columns.box):
+        box = _numbers(row, columns.box, columns.names, place)
     if not row[columns.image]:
         raise Fault("image", place, "names no image")
     for position in columns.attributes:
@@ -158,7 +143,25 @@ def _parse_row(row: list[str], columns: _Columns, scheme: Scheme, place: str) ->
             name, field = columns.names[position], row[position]
             raise Fault("attribute", place, f"{name} is {field!r}; it is 0 or 1")
     attributes = [row[position] == "1" for position in columns.attributes]
-    return ParsedFace(place, row[columns.image], coordinates, box, attributes)
+    for position in columns.seen:
+        if row[position] not in ("", "0", "1", "2"):
+            name, field = columns.names[position], row[position]
+            raise Fault("number", place, f"{name} is {field!r}; it is 0, 1 or 2")
+    seen = [int(row[position] or 0) for position in columns.seen] or None
+    return ParsedFace(place, row[columns.image], coordinates, box, attributes, seen)
+
+
+def _coordinates(row: list[str], columns: _Columns, place: str) -> list[float]:
+    """2K numbers, NaN where both cells of a point are empty."""
+    absent = {position for position in columns.points if not row[position]}
+    for x, y in zip(columns.points[::2], columns.points[1::2], strict=True):
+        if (x in absent) != (y in absent):
+            name = columns.names[x if x in absent else y]
+            problem = f"{name} is '', and the point's other coordinate is not; a point has both, "
+            raise Fault("number", place, problem + "or neither where it is not labelled")
+    given = tuple(position for position in columns.points if position not in absent)
+    numbers = dict(zip(given, _numbers(row, given, columns.names, place), strict=True))
+    return [numbers.get(position, math.nan) for position in columns.points]
 
 
 def _numbers(
@@ -169,8 +172,41 @@ def _numbers(
     if numbers is None:
         bad = first_bad_number(fields)
         problem = (
-            f"{names[positions[bad]]} is {fields[bad]!r}; coordinates are finite numbers of "
+            f"{names[positions[bad]]} is {fields[bad]!r:.60}; coordinates are finite numbers of "
             f"pixels, at most {FARTHEST:g}"
         )
         raise Fault("number", place, problem)
     return numbers
+
+
+def _has_split(root: Path, split: Split, scheme: Scheme | None) -> bool:
+    return csv_path(root, split).is_file()
+
+
+def _files(
+    table: Annotations, split: Split, images: Sequence[str], missing: Missing
+) -> dict[str, str]:
+    """A table with all columns; those of visibility where some point is occluded."""
+    occluded = bool((table.seen == 1).any())
+    points = range(table.scheme.num_landmarks)
+    seen_names = [f"v{point}" for point in points] if occluded else []
+    attributes = [ATTRIBUTE + name for name in table.attribute_names]
+    header = ["image", *BOX, *point_columns(len(points)), *seen_names, *attributes]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row, image in enumerate(images):
+        numbers = [*spelled(table.boxes[row]), *_cells(table, row)]
+        seen = [str(value) for value in table.seen[row]] if occluded else []
+        flags = [str(int(flag)) for flag in table.attributes[row]]
+        writer.writerow([image, *numbers, *seen, *flags])
+    return {f"{split}.csv": text.getvalue()}
+
+
+def _cells(table: Annotations, row: int) -> list[str]:
+    return ["" if cell == "nan" else cell for cell in spelled(table.landmarks[row])]
+
+
+FORMAT = AnnotationFormat(
+    "csv", parse_csv, _has_split, "train.csv or test.csv", writer=Writer(_files)
+)

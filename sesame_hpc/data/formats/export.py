@@ -1,39 +1,43 @@
 """Data sets written in another format: annotations anew, images linked or copied."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from sesame_hpc.choices import SPLITS, Split
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.encoded import read_header
-from sesame_hpc.data.formats.csv_table import csv_path
-from sesame_hpc.data.formats.pts import IMAGE_SUFFIXES
-from sesame_hpc.data.formats.readers import SPLITS, FileFormat, Split, has_split, read_annotations
-from sesame_hpc.data.formats.wflw import ATTRIBUTES, IMAGES, list_path
-from sesame_hpc.data.formats.wflw_subsets import subset_path
-from sesame_hpc.data.formats.writers import coco_text, csv_text, pts_text, subset_texts, wflw_text
+from sesame_hpc.data.formats.format import Writer
+from sesame_hpc.data.formats.parsed import Missing, OnError
+from sesame_hpc.data.formats.readers import has_split, read_annotations
+from sesame_hpc.data.formats.registry import WRITTEN, format_named
+from sesame_hpc.data.image_files import IMAGE_SUFFIXES
 from sesame_hpc.files import new_folder, write_text_atomic
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["export_annotations", "left_out"]
 
-_FOLDERS = {"wflw": IMAGES, "coco": "images", "csv": "images"}
+_BY_SENTINEL = ("wflw", "pts")
+"""Formats that can say only by a number that a point is not labelled."""
 
 
 def export_annotations(
     root: str | Path,
     out: str | Path,
-    to: FileFormat,
-    format: FileFormat,
+    to: str,
+    format: str,
     scheme: Scheme | None = None,
     copy: bool = False,
+    missing: Missing = None,
+    on_error: OnError | None = None,
 ) -> dict[Split, Annotations]:
     """Write the parts of a data set to the new folder `out` in the format `to`.
 
     What is read from `out` has the same landmarks, and the same boxes and attributes where the
     format has them: to the bit for wflw and csv, to 1e-9 px for pts and coco. A pts folder has one
     image for each face, in the order of their names. `out` appears whole or not at all. Images are
-    links to the originals, or `copy`.
+    links to the originals, or `copy`. `missing` are the coordinates of points that are not
+    labelled, in what is read and in what is written where the format has no other way.
+    `on_error` says what happens to faces that cannot be read.
 
     Returns the exported parts.
 
@@ -43,70 +47,68 @@ def export_annotations(
         ValueError: faults of the data set, or something that the format cannot hold.
     """
     out = Path(out)
+    writer = _writer(to)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} is there already; export to a folder that is new or empty")
     found = [split for split in SPLITS if has_split(root, format, split, scheme)]
     tables: dict[Split, Annotations] = {
-        split: read_annotations(root, format, split, scheme) for split in found or SPLITS[:1]
+        split: read_annotations(root, format, split, scheme, missing, on_error)
+        for split in found or SPLITS[:1]
     }
+    whole = all(table.labelled.all() for table in tables.values())
+    if to in _BY_SENTINEL and missing is None and not whole:
+        raise ValueError(
+            f"some points are not labelled, and {to} writes numbers for all: say which it writes "
+            "for such points, for example --missing=-1,-1"
+        )
     with new_folder(out) as partial:
-        _write_parts(partial, tables, to, copy)
+        _write_parts(partial, tables, writer, copy, missing)
     return tables
 
 
-def left_out(table: Annotations, to: FileFormat) -> list[str]:
+def left_out(table: Annotations, to: str) -> list[str]:
     """What of a table the format has no place for, in words."""
-    if to == "pts":
-        return ["boxes"] + ["attributes"] * bool(table.attribute_names)
-    if to == "wflw":
-        return [f"attribute {name}" for name in table.attribute_names if name not in ATTRIBUTES]
-    return []
+    return _writer(to).left_out(table)
 
 
-def _write_parts(out: Path, tables: dict[Split, Annotations], to: FileFormat, copy: bool) -> None:
-    if to == "pts":
-        for split, table in tables.items():
-            _write_pts(out / split, table, copy)
-        return
-    names = _image_names(tables.values())
-    for path, name in names.items():
-        _place_image(path, out / _FOLDERS[to] / name, copy)
-    for split, table in tables.items():
-        images = [names[table.image_path(row)] for row in range(len(table))]
-        _write_part(out, split, table, images, to)
+def _writer(to: str) -> Writer:
+    writer = format_named(to).writer
+    if writer is None:
+        raise ValueError(f"format {to} is only read; {', '.join(WRITTEN)} are written")
+    return writer
 
 
-def _write_part(
-    out: Path, split: Split, table: Annotations, images: Sequence[str], to: FileFormat
+def _write_parts(
+    out: Path, tables: dict[Split, Annotations], writer: Writer, copy: bool, missing: Missing
 ) -> None:
-    landmarks = table.scheme.num_landmarks
-    if to == "wflw":
-        write_text_atomic(out / list_path(split, landmarks), wflw_text(table, images))
-        if split == "test":
-            for name, text in subset_texts(table, images).items():
-                write_text_atomic(out / subset_path(name, landmarks), text)
-    elif to == "csv":
-        below = [f"{_FOLDERS[to]}/{image}" for image in images]
-        write_text_atomic(csv_path(out, split), csv_text(table, below))
-    else:
-        sizes = {image: _image_size(table.image_path(row)) for row, image in enumerate(images)}
-        path = out / "annotations" / f"{split}.json"
-        write_text_atomic(path, coco_text(table, images, sizes))
+    names = {} if writer.image_folder is None else _image_names(tables.values())
+    for path, name in names.items():
+        _place_image(path, out / (writer.image_folder or "") / name, copy)
+    for split, table in tables.items():
+        if writer.image_folder is None:
+            images = _place_each(out, split, table, copy)
+        else:
+            paths = [table.image_path(row) for row in range(len(table))]
+            images = [f"{writer.image_folder}/{names[path]}" for path in paths]
+        for file, text in writer.files(table, split, images, missing).items():
+            write_text_atomic(out / file, text)
 
 
-def _write_pts(folder: Path, table: Annotations, copy: bool) -> None:
+def _place_each(out: Path, split: Split, table: Annotations, copy: bool) -> list[str]:
+    """An image for each face in the folder of the split: their paths relative to `out`."""
     taken: set[str] = set()
+    images = []
     for row in range(len(table)):
         path = table.image_path(row)
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise ValueError(
-                f"{table.sources[row]}: {path} cannot stand in a pts folder; "
+                f"{table.sources[row]}: {path} is not named as an image; "
                 f"images there end in {', '.join(IMAGE_SUFFIXES)}"
             )
         name = _plain_name(table.images[row]).replace("/", "__")
-        stem = _free(PurePosixPath(name).stem, taken)
-        _place_image(path, folder / f"{stem}{path.suffix}", copy)
-        write_text_atomic(folder / f"{stem}.pts", pts_text(table.landmarks[row]))
+        images.append(f"{split}/{_free(PurePosixPath(name).stem, taken)}{path.suffix}")
+        _place_image(path, out / images[-1], copy)
+    return images
 
 
 def _image_names(tables: Iterable[Annotations]) -> dict[Path, str]:
@@ -145,10 +147,3 @@ def _place_image(path: Path, target: Path, copy: bool) -> None:
         shutil.copyfile(path, target)
     else:
         target.symlink_to(path.resolve())
-
-
-def _image_size(path: Path) -> tuple[int, int]:
-    header = read_header(path.read_bytes())
-    if header is None:
-        raise ValueError(f"{path} is no JPEG or PNG; a COCO file gives the size of each image")
-    return header.upright_size

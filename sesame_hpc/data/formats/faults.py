@@ -1,5 +1,6 @@
-"""Faults of a data set, collected so that one message names several; and the reading of text."""
+"""Faults: faces or files that cannot be read, collected so that one message names several."""
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,32 +22,40 @@ FaultKind = Literal[
 
 
 class Fault(ValueError):
-    """One fault of a file that keeps a face from being used.
+    """A face, or a file, that cannot be read. What else is found out about it is a `Finding`.
 
     `kind` groups faults for reports; `place` is "file:line", "file:key" or a file; `problem` says
-    what is wrong and what would be valid.
+    what is wrong and what would be valid. After a `fatal` one the rest of the file is not known.
     """
 
-    def __init__(self, kind: FaultKind, place: str | Path, problem: str) -> None:
+    def __init__(
+        self, kind: FaultKind, place: str | Path, problem: str, *, fatal: bool = False
+    ) -> None:
         super().__init__(f"{place}: {problem}")
         self.kind: FaultKind = kind
         self.place = str(place)
         self.problem = problem
+        self.fatal = fatal
 
 
-def raise_faults(what: str, faults: Sequence[Fault], shown: int = 10) -> None:
-    """Raise a ValueError that lists the first faults of `what` and counts all; none: return."""
+def raise_faults(what: str, faults: Sequence[Fault], shown: int = 10, advice: str = "") -> None:
+    """Raise a ValueError that lists the first faults of `what`, counts all, and ends in `advice`.
+
+    Returns if there are none.
+    """
     if not faults:
         return
     lines = [f"{what}: {len(faults)} fault{'s' * (len(faults) > 1)}"]
     lines += [str(fault) for fault in faults[:shown]]
     if (more := len(faults) - shown) > 0:
         lines.append(f"and {more} more")
+    if advice:
+        lines.append(advice)
     raise ValueError("\n  ".join(lines))
 
 
 def read_text(path: Path) -> str:
-    """The content of a UTF-8 text file; a byte order mark is allowed.
+    """The content of a text file: UTF-8, or UTF-16 with its byte order mark (Excel).
 
     Raises:
         Fault: the file cannot be read, or holds other bytes; the message names the line.
@@ -54,13 +63,17 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Fault("text", path, f"cannot be read ({error.strerror or error})") from error
+        problem = f"cannot be read ({error.strerror or error})"
+        raise Fault("text", path, problem) from error
     try:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return content.decode("utf-16")
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        byte = content[error.start]
-        raise Fault("text", f"{path}:{line}", f"byte 0x{byte:02x} is not UTF-8 text") from error
+        byte, encoding = content[error.start], error.encoding.upper()
+        problem = f"byte 0x{byte:02x} is not {encoding} text; save the file as UTF-8"
+        raise Fault("text", f"{path}:{line}", problem) from error
 
 
 def read_lines(path: Path) -> list[str]:
@@ -71,7 +84,7 @@ def read_lines(path: Path) -> list[str]:
 def folder_entries(folder: Path, limit: int = 8) -> str:
     """What a folder holds, in words, for messages about what was not found there."""
     if not folder.is_dir():
-        return f"{folder} is no folder"
+        return f"{folder} is not a directory"
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
     if not names:
         return f"{folder} is empty"

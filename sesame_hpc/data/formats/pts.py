@@ -1,159 +1,89 @@
-"""300-W's `.pts` files: folders of images with one file of landmarks beside each image.
+"""300-W's `.pts` files: folders of images with one file of landmarks for each image.
 
-    version: 1
-    n_points: 68
-    {
-    92.168 107.808
-    ...
-    }
+Folders are read with all below them (`pts_layout` says which files belong to a split). Boxes are
+those of `boxes.csv` in the split's folder, else the tight ones of the landmarks. There are no
+attributes.
 
-Coordinates in the file are 1-based pixel centres: the centre of the first pixel is (1, 1), which
+Coordinates in the files are 1-based pixel centres: the centre of the first pixel is (1, 1), which
 is (0.5, 0.5) in corner-based pixels.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from sesame_hpc.data.formats.faults import Fault, folder_entries, read_lines
-from sesame_hpc.data.formats.rows import (
-    Parsed,
-    ParsedFace,
-    check_normaliser,
-    finite_numbers,
-    parse_result,
-)
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.formats.box_table import read_box_table
+from sesame_hpc.data.formats.faults import Fault, folder_entries
+from sesame_hpc.data.formats.format import AnnotationFormat, Split, Writer
+from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_result
+from sesame_hpc.data.formats.pts_file import TO_CORNERS, points_as_written, pts_text
+from sesame_hpc.data.formats.pts_layout import has_pts, pair_files
+from sesame_hpc.data.image_files import IMAGE_SUFFIXES
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["IMAGE_SUFFIXES", "TO_CORNERS", "has_pts_split", "parse_pts", "parse_pts_split"]
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-TO_CORNERS = -0.5
-_HEADERS = ("version", "n_points")
+__all__ = ["FORMAT", "parse_pts_split"]
 
 
-def has_pts_split(root: Path, split: str) -> bool:
-    """Whether `root/<split>` exists; a root without that folder is itself train if it has faces."""
-    return (root / split).is_dir() or (split == "train" and any(root.glob("*.pts")))
-
-
-def parse_pts_split(root: Path, split: str, scheme: Scheme) -> Parsed:
-    """The faces of `root/<split>`, or of `root` itself for train, by file name; and all faults.
-
-    The box of a face is the tight box of its landmarks. There are no attributes.
+def parse_pts_split(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Parsed:
+    """The faces of a split by file name, and all faults.
 
     Raises:
         FileNotFoundError: no such split.
     """
-    folder = _split_folder(root, split)
-    faults: list[Fault] = []
+    files = pair_files(root, split)
+    folder, faults, findings = files.folder, files.faults, files.findings
+    boxes = read_box_table(folder, [str(image) for image, _ in files.pairs], faults, findings)
     faces: list[ParsedFace] = []
-    for image, points_file in _pair_files(folder, faults):
+    for image, points_file in files.pairs:
+        path = folder / points_file
         try:
-            points = parse_pts(points_file, scheme.num_landmarks).ravel().tolist()
-            check_normaliser(points, scheme, str(points_file))
+            points = points_as_written(path, scheme.num_landmarks).ravel().tolist()
         except Fault as fault:
             faults.append(fault)
         else:
-            faces.append(ParsedFace(f"{points_file}:1", image.name, points))
+            faces.append(ParsedFace(f"{path}:1", str(image), points, boxes.get(str(image))))
     if not faces and not faults:
         problem = (
             f"no face: an image ({', '.join(IMAGE_SUFFIXES)}) with a .pts file of the "
             f"same name beside it; {folder_entries(folder)}"
         )
         faults.append(Fault("empty", folder, problem))
-    return parse_result(f"faces of {folder}", scheme, folder, faces, faults)
-
-
-def parse_pts(path: Path, landmarks: int) -> np.ndarray:
-    """The landmarks of a `.pts` file: float64 [landmarks, 2], corner-based pixels.
-
-    Raises:
-        Fault: the file departs from the format; the message names file and line.
-    """
-    lines = [
-        (number, line.strip()) for number, line in enumerate(read_lines(path), 1) if line.strip()
-    ]
-    if not lines:
-        raise Fault("empty", f"{path}:1", "is empty; takes version, n_points, '{', points and '}'")
-    numbered = iter(lines)
-    last = lines[-1][0]
-    _parse_headers(numbered, path, last, landmarks)
-    points = _parse_body(numbered, path, last)
-    if len(points) != landmarks:
-        problem = f"{len(points)} points, but n_points is {landmarks}"
-        raise Fault("fields", f"{path}:{last}", problem)
-    return np.array(points, dtype=np.float64) + TO_CORNERS
-
-
-def _split_folder(root: Path, split: str) -> Path:
-    if (root / split).is_dir():
-        return root / split
-    if split == "train" and root.is_dir():
-        return root
-    raise FileNotFoundError(
-        f"no {split} split: looked for the folder {root / split}; {folder_entries(root)}"
+    return parse_result(
+        f"faces of {folder}",
+        scheme,
+        folder,
+        faces,
+        faults,
+        findings=findings,
+        shift=TO_CORNERS,
+        missing=missing,
     )
 
 
-def _pair_files(folder: Path, faults: list[Fault]) -> list[tuple[Path, Path]]:
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    points_files = {path.stem: path for path in files if path.suffix.lower() == ".pts"}
-    images: dict[str, Path] = {}
-    for path in files:
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        if path.stem in images:
-            problem = f"shares its .pts file with {images[path.stem].name}; one image each"
-            faults.append(Fault("layout", path, problem))
-        elif path.stem not in points_files:
-            faults.append(Fault("layout", path, f"has no {path.stem}.pts beside it"))
-        images[path.stem] = path
-    for stem, path in points_files.items():
-        if stem not in images:
-            suffixes = ", ".join(IMAGE_SUFFIXES)
-            problem = f"has no image beside it ({stem} with {suffixes})"
-            faults.append(Fault("image", path, problem))
-    return [(images[stem], points_files[stem]) for stem in images if stem in points_files]
+def _has_split(root: Path, split: Split, scheme: Scheme | None) -> bool:
+    return has_pts(root, split)
 
 
-def _parse_headers(lines: Iterator[tuple[int, str]], path: Path, last: int, landmarks: int) -> None:
-    """Reads up to the opening brace."""
-    counted = False
-    for number, line in lines:
-        place = f"{path}:{number}"
-        if line == "{":
-            if not counted:
-                raise Fault("layout", place, f"'{{' before 'n_points: {landmarks}'")
-            return
-        name, colon, value = (part.strip() for part in line.partition(":"))
-        if not colon or name not in _HEADERS:
-            problem = f"{line!r} where 'version: 1', 'n_points: {landmarks}' or '{{' belongs"
-            raise Fault("layout", place, problem)
-        if name == "n_points":
-            counted = True
-            if value != str(landmarks):
-                problem = f"n_points is {value!r}; the scheme has {landmarks}"
-                raise Fault("fields", place, problem)
-    raise Fault("layout", f"{path}:{last}", "ends without the '{' before the points")
+def _files(
+    table: Annotations, split: Split, images: Sequence[str], missing: Missing
+) -> dict[str, str]:
+    """A `.pts` file beside each image."""
+    return {
+        PurePosixPath(image).with_suffix(".pts").as_posix(): pts_text(table.landmarks[row], missing)
+        for row, image in enumerate(images)
+    }
 
 
-def _parse_body(lines: Iterator[tuple[int, str]], path: Path, last: int) -> list[list[float]]:
-    points: list[list[float]] = []
-    for number, line in lines:
-        if line == "}":
-            if extra := next(lines, None):
-                problem = f"{extra[1]!r} after the closing '}}'"
-                raise Fault("layout", f"{path}:{extra[0]}", problem)
-            return points
-        points.append(_parse_point(line, f"{path}:{number}"))
-    raise Fault("layout", f"{path}:{last}", "ends without the '}' after the points")
+def _left_out(table: Annotations) -> list[str]:
+    occluded = ["which points are occluded"] * bool((table.seen == 1).any())
+    return ["boxes"] + ["attributes"] * bool(table.attribute_names) + occluded
 
 
-def _parse_point(line: str, place: str) -> list[float]:
-    point = finite_numbers(line.split())
-    if point is None or len(point) != 2:
-        problem = f"{line!r} is no point; a point is two finite numbers: x y"
-        raise Fault("number", place, problem)
-    return point
+FORMAT = AnnotationFormat(
+    "pts",
+    parse_pts_split,
+    _has_split,
+    "images with .pts files of the same names",
+    "ibug68",
+    Writer(_files, None, _left_out),
+)

@@ -1,128 +1,188 @@
 """One door to every data set format: `read_annotations`, `parse_annotations` and `has_split`."""
 
+import logging
+from itertools import groupby
 from pathlib import Path
 
-from sesame_hpc.choices import FILE_FORMATS as FORMATS
-from sesame_hpc.choices import SPLITS, FileFormat, Split, one_of
-from sesame_hpc.choices import DataFormat as Format
+from sesame_hpc.choices import SPLITS, Split, one_of
+from sesame_hpc.config.schema import DataConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.coco import coco_path, parse_coco
-from sesame_hpc.data.formats.csv_table import csv_path, parse_csv
-from sesame_hpc.data.formats.pts import has_pts_split, parse_pts_split
-from sesame_hpc.data.formats.rows import Parsed
-from sesame_hpc.data.formats.wflw import has_wflw_list, parse_wflw
-from sesame_hpc.data.pack.read import has_pack, has_pack_split, read_pack
+from sesame_hpc.data.formats.faults import folder_entries
+from sesame_hpc.data.formats.parsed import Missing, OnError, Parsed
+from sesame_hpc.data.formats.registry import FORMATS, format_named
+from sesame_hpc.data.merge import dataset_names, merge_tables
+from sesame_hpc.data.pack.read import SCHEME_FILE, read_manifest
 from sesame_hpc.schemes import Scheme, load_scheme
 
 __all__ = [
-    "FORMATS",
     "SPLITS",
-    "FileFormat",
-    "Format",
     "Split",
     "detect_file_format",
     "detect_format",
-    "format_scheme",
+    "has_part",
     "has_split",
     "parse_annotations",
     "read_annotations",
+    "read_part",
+    "scheme_of",
 ]
 
-_PARSERS = {"wflw": parse_wflw, "pts": parse_pts_split, "coco": parse_coco, "csv": parse_csv}
-_SCHEMES: dict[FileFormat, str] = {"wflw": "wflw98", "pts": "ibug68"}
+_log = logging.getLogger(__name__)
 
 
 def read_annotations(
-    root: str | Path, format: Format, split: Split = "train", scheme: Scheme | None = None
+    root: str | Path,
+    format: str,
+    split: Split = "train",
+    scheme: Scheme | None = None,
+    missing: Missing = None,
+    on_error: OnError | None = None,
 ) -> Annotations:
-    """The validated faces of a data set's split. `scheme` None takes the format's own.
+    """The validated faces of a data set's split.
 
-    `wflw`: official folders, of wflw98 unless a scheme of K points is given (then the list is
-    named list_<K>pt...). `pts`: images with 300-W `.pts` files, of ibug68, in `root/<split>` or,
-    for train, in `root` itself. `coco`: keypoint JSON as mmpose writes it. `csv`: `<split>.csv`.
-    The last two need a scheme. `pack`: what `sesame data pack` wrote, of its own scheme.
+    Args:
+        root: the data set's folder.
+        format: the name of its format (`FORMATS`); each format's file says what it looks like.
+        split: train or test.
+        scheme: the scheme of its landmarks; None takes the format's own.
+        missing: the x, y that its files write for a point that is not labelled.
+        on_error: what happens to faces that cannot be read; None refuses all.
 
     Raises:
         FileNotFoundError: no such root or split; the message says what exists instead.
         ValueError: an unknown format or split, no scheme, or faults, each with file and line.
     """
-    if format == "pack":
-        _check_choice("split", split, SPLITS)
-        return read_pack(Path(root), split, scheme)
-    return parse_annotations(root, format, split, scheme).require()
+    parsed = parse_annotations(root, format, split, scheme, missing)
+    faces = parsed.require(on_error)
+    _log_findings(parsed)
+    return faces
+
+
+def read_part(data: DataConfig, split: Split, scheme: Scheme | None = None) -> Annotations:
+    """The faces of a split of the data sets that `data` describes, as `read_annotations`.
+
+    Of several, those that have the split; `Annotations.datasets` says which each face is of.
+    """
+    on_error = OnError(data.on_error == "skip", data.max_skipped)
+
+    def read(root: Path, format: str) -> Annotations:
+        return read_annotations(root, format, split, scheme, data.missing, on_error)
+
+    if not data.more_roots:
+        return read(data.root, data.format)
+    formats = [_format_of(root, data, scheme) for root in data.roots]
+    names = dataset_names(data.roots)
+    tables = {
+        name: read(root, format)
+        for name, root, format in zip(names, data.roots, formats, strict=True)
+        if has_split(root, format, split, scheme)
+    }
+    if not tables:
+        raise FileNotFoundError(f"no {split} split in {', '.join(map(str, data.roots))}")
+    return merge_tables(tables)
+
+
+def has_part(data: DataConfig, split: Split, scheme: Scheme | None = None) -> bool:
+    """Whether one of the data sets that `data` describes has that split."""
+    return any(
+        has_split(root, _format_of(root, data, scheme), split, scheme) for root in data.roots
+    )
+
+
+def _format_of(root: Path, data: DataConfig, scheme: Scheme | None) -> str:
+    """`data.format`; of one of several data sets that is of another, that."""
+    fits = any(has_split(root, data.format, split, scheme) for split in SPLITS)
+    return data.format if fits or not data.more_roots else detect_format(root, scheme)
 
 
 def parse_annotations(
-    root: str | Path, format: FileFormat, split: Split = "train", scheme: Scheme | None = None
+    root: str | Path,
+    format: str,
+    split: Split = "train",
+    scheme: Scheme | None = None,
+    missing: Missing = None,
 ) -> Parsed:
     """As `read_annotations`, but faults of the files are returned beside the faces without any."""
-    _check_choice("format", format, FORMATS)
-    _check_choice("split", split, SPLITS)
+    own = format_named(format)
+    _check_split(split)
     if not Path(root).is_dir():
-        raise FileNotFoundError(f"data root {root} is no folder")
-    return _PARSERS[format](Path(root), split, scheme or format_scheme(format))
+        raise FileNotFoundError(f"data root {root} is not a directory")
+    return own.parse(Path(root), split, scheme or scheme_of(root, format), missing)
 
 
-def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | None = None) -> bool:
+def has_split(root: str | Path, format: str, split: Split, scheme: Scheme | None = None) -> bool:
     """Whether the data set has that split, without reading it.
 
     Raises:
         ValueError: an unknown format or split.
     """
-    _check_choice("format", format, (*FORMATS, "pack"))
-    _check_choice("split", split, SPLITS)
-    if format == "pack":
-        return has_pack_split(Path(root), split)
-    if format == "pts":
-        return has_pts_split(Path(root), split)
-    if format == "coco":
-        return coco_path(Path(root), split) is not None
-    if format == "csv":
-        return csv_path(Path(root), split).is_file()
-    return has_wflw_list(Path(root), split, scheme or format_scheme(format))
+    own = format_named(format)
+    _check_split(split)
+    return own.has_split(Path(root), split, scheme)
 
 
-def detect_format(root: str | Path, scheme: Scheme | None = None) -> Format:
-    """The format whose files lie in `root`; pts, whose messages say what was looked for, if none.
+def detect_format(root: str | Path, scheme: Scheme | None = None) -> str:
+    """The format whose files lie in `root`. `scheme` is the one that a WFLW list would be of.
 
-    `scheme` is the one that a WFLW list would be of.
+    Raises:
+        FileNotFoundError: none; says what was looked for.
     """
-    if has_pack(Path(root)):
-        return "pack"
-    if any(has_split(root, "wflw", split, scheme) for split in SPLITS):
-        return "wflw"
-    for format in ("coco", "csv"):
-        if any(has_split(root, format, split) for split in SPLITS):
-            return format
-    return "pts"
+    for name, own in FORMATS.items():
+        if any(own.has_split(Path(root), split, scheme) for split in SPLITS):
+            return name
+    raise FileNotFoundError(_nothing_found(Path(root)))
 
 
-def detect_file_format(root: str | Path, scheme: Scheme | None = None) -> FileFormat:
+def detect_file_format(root: str | Path, scheme: Scheme | None = None) -> str:
     """As `detect_format`, for what needs the files themselves.
 
     Raises:
+        FileNotFoundError: no format.
         ValueError: `root` is a pack.
     """
     format = detect_format(root, scheme)
-    if format == "pack":
+    if FORMATS[format].packed:
         raise ValueError(f"{root} is a pack: give the folder that it was made from")
     return format
 
 
-def format_scheme(format: FileFormat) -> Scheme:
-    """The scheme that a format's files are of where nothing else is said.
+def scheme_of(root: str | Path, format: str) -> Scheme:
+    """The scheme that a data set is of where nothing else is said: its pack's, or its format's.
 
     Raises:
         ValueError: the format has none of its own.
     """
-    if format not in _SCHEMES:
+    own = format_named(format)
+    if own.packed:
+        read_manifest(Path(root))
+        return load_scheme(Path(root) / SCHEME_FILE)
+    if own.scheme is None:
         raise ValueError(
             f"files of format {format} do not say what their points are: name a scheme, "
             "built in or a YAML file (data.scheme=..., --scheme ...)"
         )
-    return load_scheme(_SCHEMES[format])
+    return load_scheme(own.scheme)
 
 
-def _check_choice(key: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ValueError(f"{key} is {value!r}; takes {one_of(valid)}")
+def _nothing_found(root: Path) -> str:
+    looked_for = "; ".join(f"{name}: {own.looks_like}" for name, own in FORMATS.items())
+    return f"{root} holds no data set of a known format ({looked_for}); {folder_entries(root)}"
+
+
+def _log_findings(parsed: Parsed) -> None:
+    """One line for each kind of thing that was passed over or repaired."""
+    by_check = sorted(parsed.findings, key=lambda finding: finding.check)
+    for _, group in groupby(by_check, key=lambda finding: finding.check):
+        first, *others = group
+        more = f" (and {len(others)} more like this)" if others else ""
+        _log.warning("%s: %s%s", first.place, first.message, more)
+    if parsed.faults:
+        count = len(parsed.faults)
+        _log.warning("%s: %d that cannot be read are left out", parsed.what, count)
+        for fault in parsed.faults[:5]:
+            _log.warning("  %s", fault)
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; takes {one_of(SPLITS)}")

@@ -13,20 +13,10 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.faults import Fault, read_lines
-from sesame_hpc.data.formats.wflw import parse_numbers, wflw_folder
+from sesame_hpc.data.formats.wflw import SUBSET_LISTS, parse_numbers, subset_path, wflw_folder
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["SUBSET_LISTS", "Subsets", "read_subsets", "subset_path"]
-
-SUBSET_LISTS = {
-    "pose": "largepose",
-    "expression": "expression",
-    "illumination": "illumination",
-    "makeup": "makeup",
-    "occlusion": "occlusion",
-    "blur": "blur",
-}
-"""Names of the lists by the name of the attribute that says the same."""
+__all__ = ["Subsets", "read_subsets"]
 
 _SAME_PIXELS = 0.01
 
@@ -40,12 +30,6 @@ class Subsets:
 
     rows: dict[str, NDArray[np.int64]]
     faults: tuple[Fault, ...]
-
-
-def subset_path(name: str, landmarks: int = 98) -> Path:
-    """Where the list of a subset lies, relative to the WFLW folder."""
-    kind = f"list_{landmarks}pt_test"
-    return Path("WFLW_annotations", kind, f"{kind}_{SUBSET_LISTS[name]}.txt")
 
 
 def read_subsets(root: Path, test: Annotations) -> Subsets:
@@ -104,7 +88,8 @@ def _find_face(
     place: str,
 ) -> int:
     for row in rows_of_image.get(image, []):
-        if np.abs(test.landmarks[row] - landmarks).max() < _SAME_PIXELS:
+        labelled = test.labelled[row]
+        if np.abs(test.landmarks[row] - landmarks)[labelled].max() < _SAME_PIXELS:
             return row
     problem = f"no face of the test list has this image ({image}) and these landmarks"
     raise Fault("layout", place, problem)

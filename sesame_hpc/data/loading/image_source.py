@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.config.schema import DataConfig
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.image_files import VALID_IMAGES
 
 __all__ = ["ImageSource"]
 
@@ -111,7 +112,8 @@ class ImageSource:
     def undecodable(self, row: int) -> ValueError:
         """The error for an image that was read but cannot be decoded."""
         return ValueError(
-            f"{self._place(row)}: the image cannot be decoded; takes complete JPEG and PNG files"
+            f"{self._place(row)}: the image cannot be decoded; takes complete files of "
+            f"{VALID_IMAGES}"
         )
 
     def _read(self, row: int) -> Encoded:
@@ -126,7 +128,7 @@ class ImageSource:
             reason = error.strerror or error
             raise ValueError(f"{self._place(row)}: cannot be read ({reason})") from error
         if not encoded.size:
-            raise ValueError(f"{self._place(row)}: the file is empty; takes JPEG and PNG")
+            raise ValueError(f"{self._place(row)}: the file is empty; takes {VALID_IMAGES}")
         return encoded
 
     def _place(self, row: int) -> str:

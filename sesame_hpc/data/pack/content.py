@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.data.image_files import VALID_IMAGES
 from sesame_hpc.data.pack.layout import StoredImage
 
 __all__ = ["Plan", "Stored", "stored_crop", "stored_original", "uncompressed_crop"]
@@ -93,7 +94,7 @@ def uncompressed_crop(path: Path, sample_id: int, plan: Plan) -> StoredImage:
 def _decode(encoded: bytes) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError("the image cannot be decoded; valid are whole JPEG and PNG files")
+        raise ValueError(f"the image cannot be decoded; takes complete files of {VALID_IMAGES}")
     return np.asarray(image, np.uint8)
 
 
@@ -117,5 +118,5 @@ def _cut(
 def _read(path: Path) -> bytes:
     encoded = path.read_bytes()
     if not encoded:
-        raise ValueError("the file is empty; takes JPEG and PNG")
+        raise ValueError(f"the file is empty; takes {VALID_IMAGES}")
     return encoded

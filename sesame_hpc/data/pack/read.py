@@ -114,6 +114,7 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
         raise ValueError(f"{root}: is packed with scheme {packed.name}, not {scheme.name}")
     part = manifest["parts"][split]
     table = read_table(root / f"{split}.npy", part["table_crc"])
+    names = table.dtype.names or ()
     return Annotations(
         scheme=packed,
         root=root,
@@ -124,6 +125,7 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
         attribute_names=tuple(part["attributes"]),
         sources=tuple(table["source"].tolist()),
         sample_ids=table["sample_id"].copy(),
+        visibility=table["visibility"].copy() if "visibility" in names else None,
         pack=PackedImages([root / name for name in part["shards"]], manifest["settings"]["size"]),
     )
 

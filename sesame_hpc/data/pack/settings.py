@@ -101,7 +101,10 @@ def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
 def fingerprint_of(faces: Annotations, settings: PackSettings) -> str:
     """A hash of faces and settings: 32 hexadecimal digits."""
     digest = hashlib.blake2b(json.dumps(settings.to_json()).encode(), digest_size=16)
-    for array in (faces.sample_ids, faces.boxes, faces.landmarks, faces.attributes):
+    arrays = [faces.sample_ids, faces.boxes, faces.landmarks, faces.attributes]
+    if (faces.seen < 2).any():
+        arrays.append(faces.seen)
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(json.dumps([faces.images, faces.attribute_names]).encode())
     digest.update(scheme_yaml(faces.scheme).encode())

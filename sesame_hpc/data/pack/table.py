@@ -16,7 +16,10 @@ __all__ = ["read_table", "scheme_yaml", "write_table"]
 
 
 def write_table(path: Path, faces: Annotations) -> int:
-    """Write the annotation table and return its CRC-32."""
+    """Write the annotation table and return its CRC-32.
+
+    It has visibility where not all points are visible.
+    """
     names, sources = np.array(faces.images), np.array(faces.sources)
     dtype = [
         ("sample_id", "<i8"),
@@ -25,11 +28,14 @@ def write_table(path: Path, faces: Annotations) -> int:
         ("box", "<f8", (4,)),
         ("landmarks", "<f8", faces.landmarks.shape[1:]),
         ("attributes", "?", faces.attributes.shape[1:]),
+        *([("visibility", "u1", faces.seen.shape[1:])] if (faces.seen < 2).any() else []),
     ]
     table = np.empty(len(faces), dtype=dtype)
     table["sample_id"], table["image"], table["source"] = faces.sample_ids, names, sources
     table["box"], table["landmarks"] = faces.boxes, faces.landmarks
     table["attributes"] = faces.attributes
+    if (faces.seen < 2).any():
+        table["visibility"] = faces.seen
     buffer = io.BytesIO()
     np.save(buffer, table, allow_pickle=False)
     write_bytes_atomic(path, buffer.getvalue())

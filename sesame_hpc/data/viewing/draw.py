@@ -27,22 +27,25 @@ def draw_face(image: np.ndarray, landmarks: np.ndarray, scheme: Scheme) -> np.nd
     """A copy of `image` (uint8 RGB [H, W, 3]) with `landmarks` ([K, 2], pixels) drawn over it.
 
     Points and edges have the colour of their region; their widths scale with the shorter side.
+    Points that are NaN, not labelled, are left out with their edges.
 
     Raises:
-        ValueError: another dtype or shape, or a coordinate is not finite.
+        ValueError: another dtype or shape, or a coordinate is infinite.
     """
     _check_image(image)
     _check_landmarks(landmarks, scheme)
     drawn = np.ascontiguousarray(image).copy()
     side = min(image.shape[:2])
     colours = _point_colours(scheme)
-    points = [_to_fixed(point) for point in landmarks]
+    labelled = ~np.isnan(landmarks).any(axis=1)
+    points = [_to_fixed(point) for point in np.where(labelled[:, None], landmarks, 0)]
     width = max(1, round(side / 320))
     for first, second in scheme.edges:
-        ends = points[first], points[second]
-        cv2.line(drawn, *ends, colours[first], width, cv2.LINE_AA, _FRACTION_BITS)
-    for point, colour in zip(points, colours, strict=True):
-        _draw_point(drawn, point, colour, side)
+        if labelled[first] and labelled[second]:
+            ends = points[first], points[second]
+            cv2.line(drawn, *ends, colours[first], width, cv2.LINE_AA, _FRACTION_BITS)
+    for point in np.flatnonzero(labelled):
+        _draw_point(drawn, points[point], colours[point], side)
     return drawn
 
 
@@ -128,5 +131,5 @@ def _check_landmarks(landmarks: np.ndarray, scheme: Scheme) -> None:
             f"landmarks: are {list(landmarks.shape)}; scheme {scheme.name} takes "
             f"[{scheme.num_landmarks}, 2]"
         )
-    if not np.isfinite(landmarks).all():
-        raise ValueError("landmarks: some are not finite; takes pixels")
+    if np.isinf(landmarks).any():
+        raise ValueError("landmarks: some are infinite; takes pixels, or NaN where not labelled")

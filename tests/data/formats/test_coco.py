@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from format_files import TRIO, add_image
 
-from sesame_hpc.data.formats.readers import has_split, read_annotations
+from sesame_hpc.data.formats.readers import has_split, parse_annotations, read_annotations
 
 CONTENT = {
     "images": [{"id": 7, "file_name": "one.png", "width": 64, "height": 64}],
@@ -80,29 +80,29 @@ def test_what_is_optional_may_be_missing(root):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{\n]", "json:2: no JSON: "),
+        ("{\n]", "json:2: is not JSON: "),
         ("[1]", "json: holds no object"),
-        ("[" * 100_000, "json: no COCO file: nested too deeply"),
-        ("[" + "9" * 5000 + "]", "json: no JSON: .*digits"),
-        (changed("images", value=None), "json:images: is no list"),
+        ("[" * 100_000, "json: is not a COCO file: nested too deeply"),
+        ("[" + "9" * 5000 + "]", "json: is not JSON: .*digits"),
+        (changed("images", value=None), "json:images: is not a list"),
         (changed("images", 0, "id", value=[1]), r"images\[0\]: an image has an `id`"),
         (changed("images", value=CONTENT["images"] * 2), r"images\[1\]: id 7 is also that of one"),
-        (changed("annotations", 0, value=5), r"annotations\[0\]: is no object"),
+        (changed("annotations", 0, value=5), r"annotations\[0\]: is not an object"),
         (changed("annotations", 0, "image_id", value=8), "image_id is 8, which is the id of no"),
         (changed("annotations", 0, "keypoints", value=[1]), "is 1 numbers; takes 9: x, y, v"),
         (changed("annotations", 0, "keypoints", 3, value="4"), r"keypoints\[3\] is '4'; it takes"),
         (changed("annotations", 0, "keypoints", 0, value=1e99), r"keypoints\[0\] is 1e\+99"),
-        (changed("annotations", 0, "keypoints", 5, value=0), "point 1 is not labelled"),
+        (changed("annotations", 0, "keypoints", 5, value=3), "v is 3; it is 0 .*, 1 .* or 2"),
         (changed("annotations", 0, "bbox", 2, value=0), r"empty box \(x_min 10.5"),
-        (changed("annotations", 0, "bbox", value=[1, 2]), "`bbox` is no list of four"),
-        (changed("annotations", 0, "attributes", value={"blur": 2}), "mapping of names to 0 or 1"),
+        (changed("annotations", 0, "bbox", value=[1, 2]), "`bbox` is not a list of four"),
+        (changed("annotations", 0, "attributes", value=[1]), "is not a mapping of names"),
         (changed("categories", 0, "keypoints", value=["a", "b"]), "names 2 keypoints; .* has 3"),
         (
-            changed("categories", 0, "keypoints", value=["right", "left", "chin"]),
-            "another order: point 0 is right, and left in the scheme",
+            changed("categories", 0, "keypoints", value=["right", "nose", "chin"]),
+            "has point 'right' at 0, where scheme trio has 'left', and 'nose', which the scheme",
         ),
         (changed("images", 0, "file_name", value="x" * 5000), "no image"),
-        (changed("annotations", value=[]), "holds no face"),
+        (changed("annotations", value=[]), "holds no face of scheme trio"),
     ],
 )
 def test_faults_are_named(root, content, message):
@@ -112,11 +112,29 @@ def test_faults_are_named(root, content, message):
     assert str(path) in str(caught.value)
 
 
-def test_faces_of_other_attributes_are_a_fault(root):
+def with_attributes(*attributes: dict) -> dict:
     content = copy.deepcopy(CONTENT)
-    content["annotations"].append({**content["annotations"][0], "attributes": {}})
-    write(root, content)
-    with pytest.raises(ValueError, match=r"annotations\[1\]: has the attributes none, but .* blur"):
+    face = content["annotations"][0]
+    content["annotations"] = [{**face, "id": i, "attributes": a} for i, a in enumerate(attributes)]
+    return content
+
+
+def test_attributes_that_are_not_yes_or_no_are_left_out(root):
+    """As CVAT writes them: texts, angles, and its own bookkeeping."""
+    cvat = {"occluded": True, "track_id": 0, "keyframe": True, "rotation": 0.0, "name": "Anna"}
+    write(root, with_attributes(cvat, {**cvat, "occluded": "false", "track_id": 1}, {}))
+    parsed = parse_annotations(root, "coco", scheme=TRIO)
+    assert parsed.require().attribute_names == ("occluded",)
+    assert parsed.faces.attributes.tolist() == [[True], [False], [False]]
+    left = [each.message for each in parsed.findings if each.check == "attribute-left-out"]
+    assert [text.split()[1] for text in left] == ["track_id", "keyframe", "rotation", "name"]
+    (absent,) = (each for each in parsed.findings if each.check == "attribute-absent")
+    assert "occluded is given for 2 of 3 faces; it counts as 0 for the other 1" in absent.message
+
+
+def test_a_value_that_is_not_yes_or_no_among_others_is_a_fault(root):
+    write(root, with_attributes({"blur": 1}, {"blur": 2}, {"blur": 0}))
+    with pytest.raises(ValueError, match=r"annotations\[1\]: attribute blur is 2; it is 0 or 1"):
         read(root)
 
 
@@ -125,7 +143,9 @@ def test_which_file_is_meant_must_be_clear(root):
         read(root)
     write(root, CONTENT, "a_train.json")
     write(root, CONTENT, "b_train.json")
-    with pytest.raises(ValueError, match=r"several train splits .*a_train.json, b_train.json"):
+    with pytest.raises(
+        ValueError, match=r"several train splits .*a_train.json, annotations/b_train.json"
+    ):
         read(root)
     write(root, CONTENT, "train.json")
     assert len(read(root)) == 1

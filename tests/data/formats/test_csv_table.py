@@ -57,7 +57,7 @@ def test_columns_in_any_order_and_without_a_box(root):
         (CSV_ROW[:-1] + "2", ":3: attribute_blur is '2'; it is 0 or 1"),
         (CSV_ROW.replace("one.png", "two.png"), ":3: no image .*two.png"),
         (CSV_ROW.replace("one.png", ""), ":3: names no image"),
-        (CSV_ROW.replace("one.png", '"one.png'), ":3: no CSV: unexpected end of data"),
+        (CSV_ROW.replace("one.png", '"one.png'), ":3: is not CSV: unexpected end of data"),
     ],
 )
 def test_faults_of_a_row_name_file_and_line(root, row, message):

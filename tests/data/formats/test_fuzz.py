@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from format_files import CSV_HEADER, CSV_ROW, TRIO, add_image
 
+from sesame_hpc.choices import Split
 from sesame_hpc.data.check import check_data
 from sesame_hpc.data.check.registry import TITLES
 from sesame_hpc.data.formats.readers import (
-    FileFormat,
-    Split,
     has_split,
     parse_annotations,
     read_annotations,
@@ -68,13 +67,13 @@ def coco_files(root: Path) -> Files:
     return {root / "annotations" / "train.json": json.dumps(content)}
 
 
-FILES: dict[FileFormat, Callable[[Path], Files]] = {
+FILES: dict[str, Callable[[Path], Files]] = {
     "wflw": wflw_files,
     "pts": pts_files,
     "csv": csv_files,
     "coco": coco_files,
 }
-IMAGES: dict[FileFormat, tuple[str, ...]] = {
+IMAGES: dict[str, tuple[str, ...]] = {
     "wflw": ("WFLW_images/one.png",),
     "pts": ("train/one.png", "test/two.png"),
     "csv": ("one.png",),
@@ -82,7 +81,7 @@ IMAGES: dict[FileFormat, tuple[str, ...]] = {
 }
 
 
-def write_set(root: Path, format: FileFormat) -> Files:
+def write_set(root: Path, format: str) -> Files:
     for seed, name in enumerate(IMAGES[format]):
         add_image(root, name, seed=seed, size=(32, 32))
     files = FILES[format](root)
@@ -130,7 +129,7 @@ def spoil_text(text: str, rng: random.Random) -> bytes:
     return content
 
 
-def survive(root: Path, format: FileFormat, threads: int | None) -> tuple[int, int]:
+def survive(root: Path, format: str, threads: int | None) -> tuple[int, int]:
     """Check and read a set that may be spoilt; returns how many findings and refusals it gave.
 
     The check itself never raises while there is a file of a part; readers raise what names files.
@@ -147,7 +146,7 @@ def survive(root: Path, format: FileFormat, threads: int | None) -> tuple[int, i
     return len(report.findings), sum(refusals)
 
 
-def refusal(root: Path, format: FileFormat, split: Split) -> bool:
+def refusal(root: Path, format: str, split: Split) -> bool:
     """Whether the reader refuses a part that is there; if not, its numbers are finite."""
     if not has_split(root, format, split, TRIO):
         return False

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sesame_hpc.data.formats.readers import has_split, read_annotations
+from sesame_hpc.data.formats.readers import has_split, parse_annotations, read_annotations
 
 SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "lfpw68"
 POINTS = np.round(np.random.default_rng(2).uniform(4, 60, (68, 2)), 3)
@@ -58,9 +58,9 @@ def test_loose_spelling_is_read(tmp_path):
         (TEXT.replace("}\n", ""), ":71: ends without the '}'"),
         (TEXT.replace("}", "3 4\n}"), ":73: 69 points, but n_points is 68"),
         (TEXT + "3 4\n", ":73: '3 4' after the closing"),
-        (TEXT.replace("{\n", "{\n7 8 9\n"), ":4: '7 8 9' is no point; a point is two finite"),
-        (TEXT.replace("{\n", "{\nx 8\n"), ":4: 'x 8' is no point"),
-        (TEXT.replace("{\n", "{\nnan 8\n"), ":4: 'nan 8' is no point"),
+        (TEXT.replace("{\n", "{\n7 8 9\n"), ":4: '7 8 9' is not a point; a point is two finite"),
+        (TEXT.replace("{\n", "{\nx 8\n"), ":4: 'x 8' is not a point"),
+        (TEXT.replace("{\n", "{\nnan 8\n"), ":4: 'nan 8' is not a point"),
         ("", ":1: is empty; takes version"),
         ("version: 1\nn_points: 68\n{\n" + "3 4\n" * 68 + "}", ": points 36 and 45 coincide"),
     ],
@@ -86,11 +86,13 @@ def test_unpaired_files_are_named_together(tmp_path):
     (tmp_path / "lone.pts").write_text(TEXT)
     add_face(tmp_path, "twin", suffix=".jpg")
     add_face(tmp_path, "twin", suffix=".png")
-    with pytest.raises(ValueError, match="3 faults") as caught:
-        read_annotations(tmp_path, "pts")
+    parsed = parse_annotations(tmp_path, "pts")
+    (unlabelled,) = parsed.findings
+    assert (unlabelled.check, unlabelled.place) == ("unlabelled", str(tmp_path / "bare.png"))
+    with pytest.raises(ValueError, match="2 faults") as caught:
+        parsed.require()
     message = str(caught.value)
-    assert "bare.png: has no bare.pts beside it" in message
-    assert "lone.pts: has no image beside it (lone with .jpg, .jpeg, .png)" in message
+    assert "lone.pts: has no image beside it (lone with .jpg, .jpeg, .jpe," in message
     assert "twin.png: shares its .pts file with twin.jpg" in message
 
 

@@ -87,7 +87,7 @@ def test_box_is_drawn_along_its_sides():
         ),
         (np.zeros((9, 9, 3)), LANDMARKS, "image: is float64"),
         (np.zeros((9, 9, 3), np.uint8), LANDMARKS[:2], r"are \[2, 2\]; .*trio takes \[3, 2\]"),
-        (np.zeros((9, 9, 3), np.uint8), LANDMARKS * np.nan, "not finite"),
+        (np.zeros((9, 9, 3), np.uint8), LANDMARKS * np.inf, "infinite"),
     ],
 )
 def test_what_cannot_be_drawn_is_named(image, landmarks, message):

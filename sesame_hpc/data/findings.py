@@ -1,4 +1,4 @@
-"""`Finding`: one thing that a check has to say about a data set."""
+"""`Finding`: one thing that a reader or a check has to say about a data set."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """What `check` found at `place` ("file:line", "file:key" or a file).
+    """What was found at `place` ("file:line", "file:key" or a file).
 
     An error keeps a face from being used or makes its figures wrong; a warning is likely to; a
     note is good to know. `related` are the places of other faces or files that the message speaks

@@ -1,0 +1,60 @@
+"""Where COCO keypoint files and their images lie, under the names that tools give them."""
+
+from pathlib import Path
+
+from sesame_hpc.data.formats.split_files import require_split_file, split_file
+
+__all__ = ["coco_path", "image_folders", "require_coco_path"]
+
+_MARKS = (b'"images"', b'"annotations"', b'"keypoints"')
+
+
+def coco_path(root: Path, split: str) -> Path | None:
+    """The file of a split, or None where there is none.
+
+    Raises:
+        ValueError: several files could be the split's.
+    """
+    return _named(root, split) or split_file(root, split, (".json",), _is_keypoint_file)
+
+
+def require_coco_path(root: Path, split: str) -> Path:
+    """The file of a split.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: several files could be the split's.
+    """
+    what = f"annotations/{split}.json, {split}.json and other COCO keypoint files (*.json)"
+    return _named(root, split) or require_split_file(
+        root, split, (".json",), _is_keypoint_file, what
+    )
+
+
+def image_folders(root: Path, path: Path, split: str) -> list[Path]:
+    """Where the images of an annotation file may lie, likely places first."""
+    parts = list(dict.fromkeys((split, path.parent.name)))
+    below = [root / "images", *(root / part for part in parts)]
+    below += [root / "images" / part for part in parts]
+    return [*below, path.parent, root]
+
+
+def _named(root: Path, split: str) -> Path | None:
+    """The file whose name alone says that it is the split's, whatever it holds."""
+    exact = (root / "annotations" / f"{split}.json", root / f"{split}.json")
+    several = sorted((root / "annotations").glob(f"*_{split}.json"))
+    found = next((path for path in exact if path.is_file()), None)
+    if found is None and len(several) > 1:
+        listed = ", ".join(f"annotations/{each.name}" for each in several)
+        raise ValueError(
+            f"several {split} splits in {root}: {listed}; name one of them annotations/{split}.json"
+        )
+    return found or next((path for path in several if path.is_file()), None)
+
+
+def _is_keypoint_file(path: Path) -> bool:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return all(mark in content for mark in _MARKS)

@@ -1,0 +1,137 @@
+"""The lists of a COCO keypoint file: images, categories, annotations, each entry checked."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sesame_hpc.data.findings import Finding
+from sesame_hpc.data.formats.faults import Fault, read_text
+from sesame_hpc.data.formats.point_names import points_in_order
+from sesame_hpc.schemes import Scheme
+
+__all__ = ["Category", "Layout", "load_layout"]
+
+_LARGEST_SIDE = 10**6
+
+
+@dataclass(frozen=True)
+class Category:
+    """`order` are the places of the scheme's points among its keypoints; None as they stand.
+
+    `problem` says why its objects are not faces of the scheme.
+    """
+
+    name: str
+    order: tuple[int, ...] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A file's lists. `images` are file names by id, `sizes` their width and height as stated."""
+
+    images: dict[int | str, str]
+    sizes: dict[int | str, tuple[int, int]]
+    categories: dict[int | str, Category]
+    annotations: list[Any]
+    findings: list[Finding] = field(default_factory=list)
+
+    def category(self, entry: Mapping[str, Any]) -> Category | None:
+        """That of an annotation, where it names keypoints."""
+        key = entry.get("category_id")
+        return self.categories.get(key) if isinstance(key, int | str) else None
+
+
+def load_layout(path: Path, scheme: Scheme) -> Layout:
+    """The lists of the file `path`.
+
+    Raises:
+        Fault: it is not such a file, by line or key.
+    """
+    content = _load(path)
+    images, sizes = _parse_images(content, path)
+    findings: list[Finding] = []
+    categories = _parse_categories(content, path, scheme, findings)
+    return Layout(images, sizes, categories, _list(content, "annotations", path), findings)
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise Fault("layout", f"{path}:{error.lineno}", f"is not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise Fault("layout", path, "is not a COCO file: nested too deeply") from error
+    except Fault:
+        raise
+    except ValueError as error:
+        raise Fault("layout", path, f"is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise Fault("layout", path, "holds no object with `images` and `annotations`")
+    return content
+
+
+def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    value = content.get(key)
+    if not isinstance(value, list):
+        problem = "is not a list; a COCO file has one under this key"
+        raise Fault("layout", f"{path}:{key}", problem)
+    return value
+
+
+def _parse_images(
+    content: Mapping[str, Any], path: Path
+) -> tuple[dict[int | str, str], dict[int | str, tuple[int, int]]]:
+    images: dict[int | str, str] = {}
+    sizes: dict[int | str, tuple[int, int]] = {}
+    for number, entry in enumerate(_list(content, "images", path)):
+        place = f"{path}:images[{number}]"
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(key, int | str) or not isinstance(name, str) or not name:
+            raise Fault("layout", place, "an image has an `id` and a `file_name`")
+        if key in images:
+            raise Fault("layout", place, f"id {key!r} is also that of {images[key]}")
+        images[key] = name
+        sides = [entry.get("width"), entry.get("height")]
+        if all(isinstance(side, int) and 0 < side <= _LARGEST_SIDE for side in sides):
+            sizes[key] = (sides[0], sides[1])
+    return images, sizes
+
+
+def _parse_categories(
+    content: Mapping[str, Any], path: Path, scheme: Scheme, findings: list[Finding]
+) -> dict[int | str, Category]:
+    categories: dict[int | str, Category] = {}
+    if "categories" not in content:
+        return categories
+    for number, entry in enumerate(_list(content, "categories", path)):
+        place = f"{path}:categories[{number}]"
+        names = (entry.get("keypoints") or []) if isinstance(entry, dict) else None
+        key = entry.get("id") if isinstance(entry, dict) else None
+        fine = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not isinstance(entry, dict) or not fine or not isinstance(key, int | str):
+            problem = "a category has an `id` and, of keypoints, a list of their names"
+            raise Fault("layout", place, problem)
+        if names:
+            categories[key] = _category(str(entry.get("name", key)), names, scheme, place, findings)
+    return categories
+
+
+def _category(
+    name: str, names: list[str], scheme: Scheme, place: str, findings: list[Finding]
+) -> Category:
+    if len(names) != scheme.num_landmarks:
+        problem = f"names {len(names)} keypoints; scheme {scheme.name} has {scheme.num_landmarks}"
+        return Category(name, None, problem)
+    try:
+        order = points_in_order(names, scheme)
+    except ValueError as error:
+        raise Fault("layout", place, f"category {name!r} {error}") from error
+    if order is not None:
+        message = f"category {name!r} has the points of scheme {scheme.name} in another order: "
+        message += "they were put in the scheme's"
+        findings.append(Finding("note", "points-reordered", place, message))
+    return Category(name, order)
