@@ -9,3 +9,10 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_addoption(parser) -> None:
+    group = parser.getgroup("crash")
+    group.addoption("--crash-minutes", type=float, default=0.0, help="minutes of crash trials")
+    group.addoption("--crash-seed", type=int, default=0, help="seed of the crash trials")
+    group.addoption("--crash-table", help="file for the figures of the crash trials")

@@ -1,0 +1,102 @@
+"""Runs that are killed, signalled, damaged or starved end with the bits of an undisturbed one.
+
+The core takes one trial of each kind. `--crash-minutes 60` takes as many as fit, in an order drawn
+from `--crash-seed`, and `--crash-table FILE` keeps their figures.
+"""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trainer
+from trials import KINDS, Bench, Outcome, table
+
+from sesame_hpc.config import dump_config, load_config
+
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
+
+SMALL = """
+data: {heldout: 8, threads: 1}
+model: {stacks: 1, width: 8, levels: 1, image_size: 32, map_size: 8}
+stages:
+  preliminary: {epochs: 2, batch_size: 16}
+  pretrain: {epochs: 2, batch_size: 16}
+  finetune: {epochs: 2, batch_size: 16, ema: 0.5}
+runtime: {device: cpu, threads: 1}
+checkpoint: {every_steps: 1}
+log: {every_steps: 1, eval_epochs: 1, images_epochs: 1, tensorboard: false}
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(faces: Path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crash")
+    base = folder / "small.yaml"
+    base.write_text(SMALL)
+    reference = folder / "reference"
+    config = load_config(base, [f"data.root={faces}", f"output={reference}"])
+    base.write_text(dump_config(config))
+    bench = Bench(folder, base, reference)
+    code, said = bench.train(reference)
+    assert code == 0, said
+    # As many operations as an undisturbed run has: the highest at which one can still be killed.
+    bench.operations = _operations(bench)
+    yield bench
+    bench.close()
+
+
+def _operations(bench: Bench) -> int:
+    """By halving; a run that ends by itself had fewer."""
+    low, high = 1, 1024
+    while high - low > 32:
+        middle = (low + high) // 2
+        bench.start(bench.new_run(), die_at=middle)
+        low, high = (middle, high) if bench.end() < 0 else (low, middle)
+    return low
+
+
+def trial(bench: Bench, kind: str, generator: random.Random, outcomes: dict[str, Outcome]) -> None:
+    outcomes[kind].tries += 1
+    KINDS[kind](bench, generator, outcomes[kind])
+
+
+def test_one_of_each_kind(bench: Bench, pytestconfig) -> None:
+    generator = random.Random(pytestconfig.getoption("--crash-seed"))
+    outcomes = {kind: Outcome() for kind in KINDS}
+    for kind in KINDS:
+        trial(bench, kind, generator, outcomes)
+    assert [each for outcome in outcomes.values() for each in outcome.wrong] == []
+
+
+def test_as_many_as_there_are_minutes(bench: Bench, pytestconfig) -> None:
+    minutes = pytestconfig.getoption("--crash-minutes")
+    if not minutes:
+        pytest.skip("takes --crash-minutes")
+    generator = random.Random(pytestconfig.getoption("--crash-seed"))
+    outcomes = {kind: Outcome() for kind in KINDS}
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        trial(bench, generator.choice(list(KINDS)), generator, outcomes)
+        if place := pytestconfig.getoption("--crash-table"):
+            wrong = [each for outcome in outcomes.values() for each in outcome.wrong]
+            Path(place).write_text("\n".join([table(outcomes), "", *wrong, ""]))
+    assert [each for outcome in outcomes.values() for each in outcome.wrong] == []
+
+
+def test_the_trainer_dies_where_it_is_told(tmp_path: Path) -> None:
+    program = (
+        "import os, trainer; trainer.die_at(3)\n"
+        "for number in range(5): os.mkdir(str(number)); print(number, flush=True)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(trainer.__file__).parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == -9
+    assert ended.stdout == "0\n1\n"
