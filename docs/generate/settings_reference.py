@@ -122,7 +122,11 @@ def _range(field: Node) -> str:
         ("exclusiveMaximum", "<"),
     ):
         if key in field:
-            bounds.append(f"{sign} {field[key]:g}")
+            bounds.append(f"{sign} {_number(field[key])}")
     if "multipleOf" in field:
-        bounds.append(f"a multiple of {field['multipleOf']:g}")
+        bounds.append(f"a multiple of {_number(field['multipleOf'])}")
     return f" {', '.join(bounds)}" if bounds else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
