@@ -19,9 +19,8 @@ __all__ = ["fill", "lay_out"]
 
 _HERE = Path(__file__).parent
 _TINY = """
-base: {preset}
 output: runs/{name}
-data: {{root: {root}, heldout: 8, threads: 1}}
+data: {{root: {root}, format: {format}, heldout: 8, threads: 1}}
 model: {{stacks: 1, width: 8, levels: 2, image_size: 64, map_size: 16}}
 stages:
   preliminary: {{epochs: 1, batch_size: 8}}
@@ -30,7 +29,11 @@ stages:
 runtime: {{device: cpu, threads: 1, precision: fp32}}
 log: {{tensorboard: false}}
 """
-_ROOTS = {"demo": "runs/demo-data", "lfpw_small": "faces", "wflw": "WFLW"}
+_PRESETS = {
+    "demo": ("runs/demo-data", "wflw"),
+    "lfpw_small": ("faces", "pts"),
+    "wflw": ("WFLW", "wflw"),
+}
 _DEMO = ("demo", "--train", "32", "--test", "8", "--size", "96")
 
 # The 68 points of 300-W among WFLW's 98.
@@ -50,19 +53,16 @@ def lay_out(folder: Path, address: Path) -> None:
     (folder / "slurm").symlink_to(ROOT / "slurm")
     (folder / "WFLW").symlink_to("runs/demo-data")
     (folder / "configs").mkdir()
-    for name, root in _ROOTS.items():
-        text = _TINY.format(preset=ROOT / "configs" / f"{name}.yaml", name=name, root=root)
+    for name, (root, format) in _PRESETS.items():
+        text = _TINY.format(name=name, root=root, format=format)
         (folder / "configs" / f"{name}.yaml").write_text(text)
         (folder / name).write_text(text)  # found before the preset of that name
     binaries = folder / ".venv" / "bin"
     binaries.mkdir(parents=True)
     for name in ("sesame", "python"):
-        _script(binaries / name, _LINE.format_map({**locals(), **_places(address)}))
+        text = _LINE.format(python=sys.executable, here=_HERE, address=address, name=name)
+        _script(binaries / name, text)
     (binaries / "activate").write_text(f'export PATH="{binaries}:$PATH"\n')
-
-
-def _places(address: Path) -> dict[str, object]:
-    return {"python": sys.executable, "here": _HERE, "address": address}
 
 
 def _script(path: Path, text: str) -> None:
