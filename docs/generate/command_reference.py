@@ -12,11 +12,17 @@ __all__ = ["command_reference"]
 
 _HEAD = """# Commands
 
-Generated from the command line; `sesame COMMAND --help` (or `-h`) prints the same. Exit codes are
-0 for success, 1 where a command reports findings or failures of some of its inputs, 2 for wrong
-usage or input, and 75 for a run that was interrupted and has saved its state.
+Generated from the command line; `sesame COMMAND --help` (or `-h`) prints the same.
 
-To complete commands and options by the Tab key, run `sesame --install-completion` once.
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | done, with findings: problems in a data set, inputs that failed, damaged files |
+| 2 | not done: wrong usage or input, or something that the machine refused; the message says what |
+| 75 | interrupted after a checkpoint was saved: the same command resumes |
+| 130 | ended by Ctrl-C before anything could be saved |
+
+To complete commands and options with the Tab key, run `sesame --install-completion` once.
 """
 _SECTION = "\n## {title} {{ #{anchor} }}\n\n{help}\n\n```text\n{usage}\n```\n"
 _TABLE = "\n| | takes | meaning |\n| --- | --- | --- |\n"
