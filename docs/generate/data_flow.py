@@ -60,7 +60,7 @@ _ROWS: tuple[tuple[_Box, ...], ...] = (
 _ARROWS = (
     "read_annotations",
     "split_heldout",
-    "draw_augmentation, CropGraph (DALI) and CpuCropper (OpenCV)",
+    "draw_augmentation, CropGraph, CpuCropper",
     "TrainLoader.epoch, EvalLoader",
     "Task.loss",
     "Task.validate, score",

@@ -105,9 +105,9 @@ def _pixels(images: torch.Tensor) -> list[np.ndarray]:
 
 def _row(tiles: list[np.ndarray]) -> np.ndarray:
     large = [cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC) for tile in tiles]
-    white, border = (255, 255, 255), cv2.BORDER_CONSTANT
-    framed = [cv2.copyMakeBorder(tile, 0, _GAP, 0, _GAP, border, value=white) for tile in large]
-    return np.concatenate(framed, axis=1)
+    gap = np.full((_SIDE, _GAP, 3), 255, np.uint8)
+    row = np.concatenate([part for tile in large for part in (tile, gap)][:-1], axis=1)
+    return np.concatenate([row, np.full((_GAP, row.shape[1], 3), 255, np.uint8)])
 
 
 def report_image(folder: RunFolder) -> np.ndarray:

@@ -53,7 +53,13 @@ def pages() -> dict[str, str]:
 
 
 def _page(title: str, folder: Path, root: Path) -> str:
-    files = sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path))
+    """What the package itself exports comes first, subpackages last."""
+    init = (folder / "__init__.py").read_text()
+
+    def place(path: Path) -> tuple[bool, int, Path]:
+        return f".{path.stem} import" not in init, len(path.parts), path
+
+    files = sorted(folder.rglob("*.py"), key=place)
     return _text(title, [path for path in files if _exports(path)], root)
 
 

@@ -41,25 +41,37 @@ def profile_reference() -> str:
 
 def _sections(model: type[Strict], top: str) -> Iterator[str]:
     schema = model.model_json_schema(mode="validation")
-    yield from _section(schema, schema.get("$defs", {}), "", top)
+    yield from _section(schema, schema.get("$defs", {}), "", top, {})
 
 
-def _section(node: Node, known: Node, prefix: str, title: str) -> Iterator[str]:
-    """One model as a table, then the models in it."""
-    anchor = prefix.rstrip(".").replace(".", "-") or "top"
-    yield _SECTION.format(title=title, anchor=anchor, description=node.get("description", ""))
+def _section(
+    node: Node, known: Node, prefix: str, title: str, shown: dict[str, str]
+) -> Iterator[str]:
+    """One model as a table, then the models in it; one in `shown` only by its first prefix."""
+    name = prefix.rstrip(".")
+    first = shown.setdefault(node["title"], name)
+    description = node.get("description", "")
+    if first != name:
+        description = f"The keys and defaults of [`{first}`](#{_anchor(first)})."
+    yield _SECTION.format(title=title, anchor=_anchor(name), description=description)
+    if first != name:
+        return
     required = node.get("required", ())
     inner, rows = {}, []
-    for name, field in node["properties"].items():
+    for key, field in node["properties"].items():
         resolved = _resolved(field, known)
         if "properties" in resolved:
-            inner[name] = resolved
+            inner[key] = resolved
         else:
-            rows.append(_row(prefix + name, name, resolved, name in required))
+            rows.append(_row(prefix + key, key, resolved, key in required))
     if rows:
         yield _HEAD + "".join(rows)
-    for name, resolved in inner.items():
-        yield from _section(resolved, known, f"{prefix}{name}.", f"`{prefix}{name}`")
+    for key, resolved in inner.items():
+        yield from _section(resolved, known, f"{prefix}{key}.", f"`{prefix}{key}`", shown)
+
+
+def _anchor(name: str) -> str:
+    return name.replace(".", "-") or "top"
 
 
 def _resolved(field: Node, known: Node) -> Node:
@@ -122,7 +134,11 @@ def _range(field: Node) -> str:
         ("exclusiveMaximum", "<"),
     ):
         if key in field:
-            bounds.append(f"{sign} {field[key]:g}")
+            bounds.append(f"{sign} {_number(field[key])}")
     if "multipleOf" in field:
-        bounds.append(f"a multiple of {field['multipleOf']:g}")
+        bounds.append(f"a multiple of {_number(field['multipleOf'])}")
     return f" {', '.join(bounds)}" if bounds else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)

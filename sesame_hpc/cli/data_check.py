@@ -27,7 +27,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def check(
     root: Root,
     format: Annotated[
-        DataFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+        DataFormat | None, typer.Option(help="The data set's format. Default: detected.")
     ] = None,
     scheme: SchemeName = None,
     missing: MissingPoint = None,

@@ -29,7 +29,7 @@ _SIDE = 192
 def show(
     root: Root,
     format: Annotated[
-        DataFormat | None, typer.Option(help="The data set's format. Default: what is there.")
+        DataFormat | None, typer.Option(help="The data set's format. Default: detected.")
     ] = None,
     split: Annotated[Split, typer.Option(help="The part to draw faces from.")] = "train",
     scheme: SchemeName = None,

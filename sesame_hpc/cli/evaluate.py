@@ -25,7 +25,8 @@ def evaluate(
         ),
     ] = None,
     format: Annotated[
-        DataFormat | None, typer.Option(help="The data set's format. Default: the run's, or wflw.")
+        DataFormat | None,
+        typer.Option(help="The data set's format. Default: that of RUN, or wflw."),
     ] = None,
     split: Annotated[
         Part | None,
@@ -36,7 +37,7 @@ def evaluate(
     ] = None,
     stage: Annotated[
         CoordinateStage | None,
-        typer.Option(help="The stage whose weights to take. Default: the last one of the run."),
+        typer.Option(help="The stage whose weights to use. Default: the last of the run."),
     ] = None,
     scheme: Annotated[
         str | None,

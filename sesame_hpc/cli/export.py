@@ -20,7 +20,7 @@ def export(
         Path | None,
         typer.Option(help="The folder to write to. Default: export, export-ema, ... in RUN."),
     ] = None,
-    stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to take.")] = (
+    stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to use.")] = (
         "finetune"
     ),
     weights: Annotated[

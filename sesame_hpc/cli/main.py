@@ -33,6 +33,7 @@ app = typer.Typer(
     name="sesame",
     help="Train facial landmark detectors in three stages, on a laptop or a cluster.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )

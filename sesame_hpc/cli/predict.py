@@ -43,7 +43,7 @@ def predict(
         bool, typer.Option(help="Smooth the landmarks over the frames of a video.")
     ] = False,
     stage: Annotated[
-        CoordinateStage, typer.Option(help="The stage whose weights to take from a run folder.")
+        CoordinateStage, typer.Option(help="For a run folder: the stage whose weights to use.")
     ] = "finetune",
     weights: Annotated[
         Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")

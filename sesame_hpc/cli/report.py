@@ -20,7 +20,7 @@ def report(
     data: Annotated[
         Path | None, typer.Option(help="The data set's folder, if it has moved since training.")
     ] = None,
-    open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Write one HTML page about a run, finished or not: figures, images, curves and settings."""
     from sesame_hpc.report import write_report

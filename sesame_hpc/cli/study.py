@@ -15,39 +15,44 @@ __all__ = ["study"]
 
 def study(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A YAML file, or the name of a shipped study.")
+        str, typer.Argument(metavar="STUDY", help="A YAML file or the name of a study.")
     ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="KEY=VALUE",
-            help="The study's own keys (seeds=[0,1]), or settings of every arm (data.root=DIR).",
+            help="Keys of the study (seeds=[0,1]) or settings of every arm (data.root=DIR).",
         ),
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Submit the runs to SLURM by this profile."),
+        typer.Option(metavar="NAME|FILE", help="Submit the runs to SLURM with this profile."),
     ] = None,
     collect: Annotated[
-        bool, typer.Option("--collect", help="Train nothing; show the runs that are finished.")
+        bool, typer.Option("--collect", help="Show the finished runs without training.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --profile: print the sbatch scripts alone.")
+        bool,
+        typer.Option(
+            "--dry-run", help="With --profile: print the sbatch scripts without submitting."
+        ),
     ] = False,
     parallel: Annotated[
         int | None,
-        typer.Option(help="With --profile: runs at once. Default: the profile's.", min=1),
+        typer.Option(
+            help="With --profile: runs at the same time. Default: from the profile.", min=1
+        ),
     ] = None,
 ) -> None:
     """Train each arm of a study with each seed, and compare them with intervals.
 
-    Runs here one after another, or with --profile as job arrays. The same command again goes on
-    where it stopped; of a study that was submitted it shows what is finished.
+    The runs go one after another on this machine, or with --profile as job arrays. Run the same
+    command again to resume, or to see what a submitted study has finished.
     """
     if profile is None and (dry_run or parallel):
-        raise ValueError("--dry-run and --parallel are for a study that --profile submits")
+        raise ValueError("--dry-run and --parallel need --profile")
     if profile is not None and collect:
-        raise ValueError("--profile submits runs and --collect shows those that are finished")
+        raise ValueError("--profile and --collect exclude each other: give one of them")
 
     from sesame_hpc.study.plan import plan_study
 

@@ -13,10 +13,10 @@ def verify(
         Path, typer.Argument(metavar="PATH", help="A run folder, an exported model, or a pack.")
     ],
 ) -> None:
-    """Read all files and compare them with their checksums.
+    """Read every file and compare it with its checksum.
 
-    Exit code 0: every file is whole. 1: damage, one line per file. `sesame train` makes again what
-    a run needs, with the same command as before.
+    Exit codes: 0 all files are intact, 1 some are damaged, with one line per file. Whatever a
+    damaged run needs, the `sesame train` command that started it makes again.
     """
     from sesame_hpc.plural import counted
     from sesame_hpc.stages.verify import verify as run

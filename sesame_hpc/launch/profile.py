@@ -91,25 +91,33 @@ Memory = Annotated[
 
 
 class Resources(Strict):
-    """The resources of one job. None leaves the choice to the cluster's defaults.
-
-    `tasks_per_node` are ranks; the default is one per GPU, or one on a node without GPUs. `time` is
-    a limit in minutes or in the notation of sbatch, `mem` the memory per node in its notation (MB
-    without a unit). `extra` are further options of sbatch; true for one without a value.
-    """
+    """What one job asks for. null leaves the choice to the cluster's own defaults."""
 
     partition: str | None = None
+    """The partition, as in sbatch --partition."""
     account: str | None = None
+    """The account to charge."""
     qos: str | None = None
+    """The quality of service."""
     constraint: str | None = None
+    """Node features, as in sbatch --constraint."""
     nodes: PositiveInt = 1
+    """Number of nodes."""
     gpus_per_node: Annotated[int, Field(ge=0)] = 0
+    """GPUs per node."""
     gpu_type: str | None = None
+    """The type of GPU, such as a100."""
     tasks_per_node: PositiveInt | None = None
+    """Ranks per node. null: one per GPU, or one on a node without GPUs."""
     cpus_per_task: PositiveInt | None = None
+    """CPUs per rank: DALI's threads (`data.threads`) and the rank itself."""
     mem: Memory | None = None
+    """Memory per node, as sbatch takes it (MB without a unit)."""
     time: Minutes | None = None
+    """Time limit in minutes, or as sbatch takes it; when it comes near, the job saves and is
+    requeued."""
     extra: Annotated[dict[str, Any], AfterValidator(_sbatch_options)] = Field(default_factory=dict)
+    """Further options of sbatch; true for one without a value."""
 
     @property
     def ranks_per_node(self) -> int:
@@ -121,12 +129,14 @@ class Resources(Strict):
 
 
 class Container(Strict):
-    """The container of the jobs' Python: `image` and `mounts` for pyxis (srun --container-image),
-    or a command `prefix` such as `apptainer exec --nv sesame.sif`."""
+    """The container in which the jobs' Python runs: `image`, or a command `prefix`."""
 
     image: str | None = None
+    """An image for pyxis (srun --container-image)."""
     mounts: list[str] = Field(default_factory=list)
+    """Mounts for pyxis, as in "/shared:/shared"."""
     prefix: str | None = None
+    """A command in front of Python, such as `apptainer exec --nv sesame.sif`."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Container":
@@ -153,20 +163,20 @@ assert tuple(JobResources.model_fields) == JOBS
 
 
 class Profile(Resources):
-    """A site. `signal_delay`: the signal to save comes this many seconds before the time limit.
-
-    A job is requeued at most `max_requeues` times. `setup` are shell lines before the job (modules,
-    exports); `python` is the command of the interpreter that has sesame-hpc, by default the one
-    that submits, or `python` in a container. `array_parallelism` is how many points of a sweep run
-    at once.
-    """
+    """A site: what its jobs ask for, and how they are started."""
 
     signal_delay: PositiveInt = 120
+    """Seconds before a time limit at which the job is told to save."""
     max_requeues: Annotated[int, Field(ge=0)] = 100
+    """How often a job may be requeued."""
     setup: list[str] = Field(default_factory=list)
+    """Shell lines before the job, such as `module load cuda`."""
     container: Container = Container()
     python: str | None = None
+    """The interpreter that has sesame-hpc. null: the one that submits, or `python` in a
+    container."""
     array_parallelism: PositiveInt = 8
+    """Points of a sweep that run at the same time."""
     stages: JobResources = JobResources()
 
     def resources(self, job: str) -> Resources:

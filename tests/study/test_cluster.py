@@ -129,9 +129,9 @@ def test_the_scripts_can_be_looked_at(sesame, write_study, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--dry-run"], "--dry-run and --parallel are for a study that --profile submits"),
-        (["--parallel", "2"], "--dry-run and --parallel are for"),
-        (["--collect", "--profile", "local"], "--collect shows those that are finished"),
+        (["--dry-run"], "--dry-run and --parallel need --profile"),
+        (["--parallel", "2"], "--dry-run and --parallel need"),
+        (["--collect", "--profile", "local"], "--profile and --collect exclude each other"),
     ],
 )
 def test_options_that_do_not_go_together(sesame, write_study, options, message):

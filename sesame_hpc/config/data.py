@@ -1,0 +1,119 @@
+"""Settings of the faces: where they are, how they are cropped and augmented."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from sesame_hpc.choices import BoxProtocol, DataFormat, HeldoutGroup, OnError
+from sesame_hpc.config.fields import Fraction, Positive, Quality, Strict, UserPath, ordered
+
+__all__ = ["AugmentConfig", "BoxConfig", "DataConfig"]
+
+
+class BoxConfig(Strict):
+    """The window around a face that becomes its crop."""
+
+    protocol: BoxProtocol = "square"
+    """square: a square of the image around the box. letterbox: the box itself with its aspect
+    ratio kept, black outside. landmarks: a square around the tight box of the landmarks."""
+    scale: Positive = 1.2
+    """Side of the window in evaluation, as a multiple of the longer side of the box."""
+    train_scale: tuple[Positive, Positive] = (1.1, 1.5)
+    """The range from which training draws that multiple."""
+
+    _order = field_validator("train_scale")(ordered)
+
+
+class AugmentConfig(Strict):
+    """Training augmentation, section IV.C of the paper. Zero switches an operation off."""
+
+    flip: Fraction = 0.5
+    """Probability of mirroring."""
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 20.0
+    """Greatest rotation either way, in degrees."""
+    translation: Fraction = 0.05
+    """Greatest shift along each axis, as a fraction of the crop side."""
+    brightness: Fraction = 0.3
+    """Greatest change of brightness, as a fraction of white."""
+    contrast: Fraction = 0.3
+    """Greatest relative change of contrast around mid-grey."""
+    saturation: Fraction = 0.3
+    """Greatest relative change of saturation."""
+    jpeg: Fraction = 0.5
+    """Probability of JPEG artefacts."""
+    jpeg_quality: tuple[Quality, Quality] = (20, 100)
+    """The range of their JPEG quality."""
+    grayscale: Fraction = 0.2
+    """Probability of removing all colour."""
+    occlusion: Fraction = 0.5
+    """Probability of pasting a rectangle of noise or of one colour."""
+    occlusion_size: tuple[Fraction, Fraction] = (0.1, 0.4)
+    """The range of its sides, as fractions of the crop side."""
+
+    _order = field_validator("jpeg_quality", "occlusion_size")(ordered)
+
+
+def _point(value: object) -> object:
+    """A point as text, "-1,-1", as well as a list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return value
+
+
+def _count_or_fraction(value: int | float) -> int | float:
+    if value <= 0 or (value >= 1 and value != int(value)):
+        raise ValueError("must be a number of faces, such as 500, or a fraction, such as 0.1")
+    return int(value) if value >= 1 else value
+
+
+class DataConfig(Strict):
+    """Where the faces are and how they are read."""
+
+    root: UserPath
+    """The data set's folder. A list of folders is several data sets of one scheme, read together;
+    all but the first become `more_roots`."""
+    more_roots: tuple[UserPath, ...] = ()
+    """Further data sets of the same scheme, possibly in other formats."""
+    format: DataFormat = "wflw"
+    """The format of its annotations."""
+    scheme: str | None = None
+    """Name of a built-in landmark scheme or path of a YAML file. null: that of the format (wflw98
+    of wflw, ibug68 of pts, its own of a pack; the others have none)."""
+    missing: tuple[float, float] | None = None
+    """The x, y that annotations give a point that is not labelled, such as [-1, -1]."""
+    heldout: int | float = 0.1
+    """Number of training faces kept for validation, or a fraction of them and at most 500; drawn
+    by `seed`."""
+    heldout_group: HeldoutGroup = "image"
+    """What stays on one side of that split: image, the faces of one image; look_alike, the faces
+    of all images that show one photograph."""
+    threads: PositiveInt = 2
+    """CPU threads of DALI per rank; as many more read files and, without a GPU, as many more make
+    crops."""
+    cache: Literal["none", "memory"] = "none"
+    """memory: decode each training image once and keep the part that augmentation can reach, at
+    the resolution that the crops need: about 150 kB per face for crops of 128 pixels."""
+    on_error: OnError = "fail"
+    """What happens when an annotation or image cannot be read: fail stops the run; skip leaves the
+    annotation out, puts another face in the place of the image, and counts both."""
+    max_skipped: Fraction = 0.01
+    """The fraction of the faces above which skipped ones stop the run."""
+    box: BoxConfig = BoxConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_roots(cls, values: Any) -> Any:
+        root = values.get("root") if isinstance(values, dict) else None
+        if isinstance(root, list | tuple) and root and not values.get("more_roots"):
+            return {**values, "root": root[0], "more_roots": root[1:]}
+        return values
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders of all data sets."""
+        return (self.root, *self.more_roots)
+
+    _missing = field_validator("missing", mode="before")(_point)
+    _heldout = field_validator("heldout")(_count_or_fraction)

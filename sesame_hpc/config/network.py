@@ -1,0 +1,81 @@
+"""Settings of the network, its heads and its losses."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from sesame_hpc.config.fields import NotNegative, Positive, Strict, Width
+
+__all__ = ["HeadConfig", "LossConfig", "ModelConfig"]
+
+
+class ModelConfig(Strict):
+    """The stacked hourglass."""
+
+    stacks: Literal[1, 2, 4, 8] = 4
+    """Number of hourglasses, one after the other."""
+    width: Width = 256
+    """Number of channels at the resolution of the maps."""
+    widths: tuple[Width, ...] | None = None
+    """Where they differ, the number of channels at each resolution from that of the maps down:
+    `levels` + 1 of them. null: `width` at all."""
+    block: Literal["bottleneck", "single"] = "bottleneck"
+    """bottleneck: the paper's. single: one pre-activation 3x3 convolution with a shortcut, which
+    CPUs compute at twice the rate per operation."""
+    stem: Literal["paper", "strided"] = "paper"
+    """paper: a 7x7 convolution and three bottlenecks. strided: 3x3 convolutions of stride 2
+    alone."""
+    levels: Annotated[int, Field(ge=1, le=6)] = 4
+    """How often an hourglass halves the resolution."""
+    image_size: PositiveInt = 256
+    """Side of the crops in pixels: 2 or 4 times `map_size`, or 8 times with the strided stem."""
+    map_size: PositiveInt = 64
+    """Side of the maps in cells: a multiple of 2 ** `levels`."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "ModelConfig":
+        factors = (2, 4) if self.stem == "paper" else (2, 4, 8)
+        if self.image_size not in [factor * self.map_size for factor in factors]:
+            raise ValueError(
+                f"image_size ({self.image_size}) must be {', '.join(map(str, factors[:-1]))} or "
+                f"{factors[-1]} times map_size ({self.map_size}) with the stem {self.stem}"
+            )
+        if len(self.channels) != self.levels + 1 or self.channels[0] != self.width:
+            raise ValueError(
+                f"widths ({list(self.channels)}) must be {self.levels + 1} numbers, one more than "
+                f"levels ({self.levels}), of which the first is width ({self.width})"
+            )
+        if self.map_size % 2**self.levels:
+            raise ValueError(
+                f"map_size ({self.map_size}) must be a multiple of 2 ** levels ({2**self.levels})"
+            )
+        return self
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The number of channels at each resolution, from the maps' down; `levels` + 1 of them."""
+        return self.widths or (self.width,) * (self.levels + 1)
+
+
+class HeadConfig(Strict):
+    """How maps become coordinates, and images."""
+
+    impl: Literal["conv", "fused"] = "conv"
+    """fused: compute the last stack's coordinates from its features without writing its maps, the
+    same function and weights as conv with less memory."""
+    beta: Positive = 1.0
+    """Factor of the maps before the softmax: its inverse temperature."""
+    supervision: Literal["all", "last_only"] = "all"
+    """Which stacks have a landmark loss: all, with equal weights, or last_only."""
+    reconstruction_upscale: Literal[1, 2, 4] = 1
+    """Side of the reconstruction as a multiple of `model.map_size`."""
+
+
+class LossConfig(Strict):
+    """What the coordinate stages minimise: L1 on coordinates, and a term on the heat maps."""
+
+    heatmap: NotNegative = 0.0
+    """Weight of the cross-entropy between the heat map's marginals along x and y and Gaussians
+    around the label. 0, as in the paper: no such term."""
+    heatmap_sigma: Positive = 0.04
+    """Standard deviation of those Gaussians, as a fraction of the crop side."""

@@ -1,0 +1,139 @@
+"""Settings of the three stages: their schedules, and what pretrain masks."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
+from sesame_hpc.config.fields import Decay, Fraction, NotNegative, Positive, Strict, ordered
+
+__all__ = ["FinetuneConfig", "MaskingConfig", "PretrainConfig", "StageConfig", "StagesConfig"]
+
+
+class StageConfig(Strict):
+    """One stage's schedule.
+
+    The learning rate rises linearly to `lr` during the warm-up; from there it falls to `final_lr`
+    at the last step.
+    """
+
+    epochs: PositiveInt = 300
+    """How often each training face is seen."""
+    batch_size: PositiveInt = 32
+    """Faces per optimizer step, over all ranks and accumulation steps."""
+    lr: Positive = 1e-3
+    """The greatest learning rate of Adam."""
+    final_lr: Positive = 1e-5
+    """The learning rate at the last step; at most `lr`."""
+    schedule: Literal["exponential", "cosine"] = "exponential"
+    """How the rate falls: exponentially, or along half a cosine."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of the warm-up."""
+    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """The warm-up as a fraction of all steps; the longer of the two counts."""
+    weight_decay: NotNegative = 0.0
+    """Decoupled weight decay (AdamW), not of biases and batch norms."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Adam's decay rates of the moving averages of the gradient and of its square."""
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Decay rate per step of a moving average of the weights, which is evaluated in addition to
+    them. null: no average."""
+
+    @model_validator(mode="after")
+    def _decays(self) -> "StageConfig":
+        if self.final_lr > self.lr:
+            raise ValueError(f"final_lr ({self.final_lr}) must not be above lr ({self.lr})")
+        return self
+
+
+class PretrainConfig(StageConfig):
+    """The schedule of pretrain, and what it starts from."""
+
+    start_from: Literal["scratch", "preliminary"] = "scratch"
+    """scratch: fresh weights, as in the paper. preliminary: the backbone of that stage."""
+    ema: None = None
+    """There is no average, since finetune starts from the last weights."""
+
+
+class FinetuneConfig(StageConfig):
+    """The schedule of finetune, and what it starts from."""
+
+    start_from: Literal["scratch", "preliminary", "pretrain"] = "pretrain"
+    """pretrain: its backbone, with new heads. preliminary: that stage's whole network, heads
+    included, under this stage's schedule (a warm restart). scratch: fresh weights."""
+
+
+class StagesConfig(Strict):
+    """The stages of a run and their schedules."""
+
+    run: tuple[str, ...] = STAGES
+    """The stages that the run has, in their order; preliminary is always the first. Settings of
+    other stages are ignored."""
+    preliminary: StageConfig = StageConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+
+    @field_validator("run")
+    @classmethod
+    def _in_order(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        ordered = tuple(name for name in STAGES if name in names)
+        if names != ordered or names[:1] != STAGES[:1]:
+            raise ValueError(f"must begin with preliminary and keep the order {', '.join(STAGES)}")
+        return names
+
+    @model_validator(mode="after")
+    def _starts(self) -> "StagesConfig":
+        start = self.finetune.start_from
+        if "finetune" in self.run and start not in (*self.run, "scratch"):
+            raise ValueError(
+                f"finetune.start_from is {start}, which run ({', '.join(self.run)}) leaves out: "
+                "give preliminary or scratch"
+            )
+        return self
+
+    @property
+    def coordinate(self) -> tuple[str, ...]:
+        """The stages of the run that train for landmarks; the last one's network is the result."""
+        return tuple(name for name in self.run if name in COORDINATE_STAGES)
+
+
+assert tuple(StagesConfig.model_fields) == ("run", *STAGES)
+
+
+class MaskingConfig(Strict):
+    """Which regions pretrain masks, and how."""
+
+    mode: Literal["regions", "patches"] = "regions"
+    """regions: anchors in facial regions, drawn by their error. patches: as many patches of a
+    grid, drawn uniformly without replacement, each with a Gaussian at its centre (random patches,
+    as in masked autoencoders)."""
+    grid: PositiveInt = 8
+    """With patches: the crop is divided into `grid` x `grid` of them."""
+    alpha: NotNegative = 1.0
+    """A region's probability is proportional to its NME to this power; 0 is uniform."""
+    floor: Fraction = 0.01
+    """The least probability of a region."""
+    regions: tuple[PositiveInt, PositiveInt] = (1, 3)
+    """The range of the number of regions masked per image."""
+    anchors: PositiveInt = 3
+    """Anchor points per masked region."""
+    sigma: tuple[Positive, Positive] = (0.03, 0.10)
+    """The range of the standard deviation of their Gaussians, as fractions of the crop side."""
+    noise_mean: Fraction = 0.5
+    """Mean of the noise, with pixels in [0, 1]."""
+    noise_std: Positive = 0.25
+    """Standard deviation of the noise, with pixels in [0, 1]."""
+    outside_weight: Fraction = 0.01
+    """Weight of what is not masked in the reconstruction loss (Eq. 2 of the paper)."""
+
+    _order = field_validator("regions", "sigma")(ordered)
+
+    @model_validator(mode="after")
+    def _patches(self) -> "MaskingConfig":
+        most = self.regions[1] * self.anchors
+        if self.mode == "patches" and most > self.grid**2:
+            raise ValueError(
+                f"grid ({self.grid}) gives {self.grid**2} patches, fewer than the {most} that "
+                f"regions ({self.regions[1]}) times anchors ({self.anchors}) mask at most"
+            )
+        return self
