@@ -46,8 +46,11 @@ def image_size(content: bytes) -> tuple[int, int] | None:
 
 def too_large(size: tuple[int, int] | None = None) -> str:
     """The sentence about an image of more than `MOST_PIXELS`."""
-    has = f"{size[0]} x {size[1]} pixels" if size else "more pixels than that"
-    return f"has {has}; at most {MOST_PIXELS:,} are decoded, so make it smaller"
+    if size is None:
+        return f"has more than {MOST_PIXELS:,} pixels, the most that are decoded; make it smaller"
+    return (
+        f"has {size[0]} x {size[1]} pixels; at most {MOST_PIXELS:,} are decoded, so make it smaller"
+    )
 
 
 class DecoderErrors:
