@@ -49,26 +49,35 @@ class BoxTable:
         found |= {name: paths[path] for name, path in by_path.found.items()}
         by_name = resolve_names([name for name in names if name not in found], list(target))
         found |= by_name.found
+        unused = {
+            name: by_path.missing.get(name) or by_name.missing.get(name, "")
+            for name in names
+            if name not in found
+        }
         bare = [name for name in target if name not in found.values()]
-        return MatchedBoxes(self, found, resolve_names(bare, names).missing)
+        return MatchedBoxes(self, found, unused, resolve_names(bare, names).missing)
 
 
 class MatchedBoxes:
     """The boxes of each input, and of each frame of a video (`frame` from 0).
 
-    `unused` are the table's images that are none of the inputs.
+    `unused` are the table's images that are none of the inputs, with what is known of each.
     """
 
-    def __init__(self, table: BoxTable, found: dict[str, str], hints: dict[str, str]) -> None:
+    def __init__(
+        self,
+        table: BoxTable,
+        found: dict[str, str],
+        unused: dict[str, str],
+        hints: dict[str, str],
+    ) -> None:
         self.table = table
+        self.unused = unused
         self._hints = hints
         self._of_input: dict[str, list[int]] = {}
         for number, (image, _, _) in enumerate(table.rows):
             if image in found:
                 self._of_input.setdefault(found[image], []).append(number)
-        self.unused = [
-            image for image in dict.fromkeys(n for n, _, _ in table.rows) if image not in found
-        ]
 
     def of(self, source: Input, frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Boxes float64 [F, 4], and the place of each in the file, int64 [F].

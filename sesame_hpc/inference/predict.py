@@ -56,9 +56,10 @@ def predict(
         matched = boxes.match(found.inputs)
         outcome.faults += boxes.problems
         if matched.unused:
+            name, known = next(iter(matched.unused.items()))
             outcome.notes.append(
                 f"{boxes.path}: {len(matched.unused)} of its images are not among those given, "
-                f"the first is {shortened(matched.unused[0])}"
+                f"the first is {shortened(name)}" + (f" ({known})" if known else "")
             )
     predictor = Predictor(
         landmarker, folder, outcome, matched, detector, draw, smooth, progress or _no_progress

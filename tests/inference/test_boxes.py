@@ -50,7 +50,7 @@ def test_files_are_found_by_name_path_or_bare_name(tmp_path):
     matched = read_boxes(path).match([clip])
     assert len(matched.of(clip, 1)[0]) == 1
     assert matched.of(clip, 0)[0].shape == (0, 4)
-    assert matched.unused == ["a/b.jpg"]
+    assert list(matched.unused) == ["a/b.jpg"]
     other = source("c.jpg")
     with pytest.raises(ValueError, match=r"has no box for c\.jpg"):
         read_boxes(path).match([other]).of(other)
@@ -73,13 +73,22 @@ def test_other_spellings_of_a_name_are_understood(tmp_path, written):
 def test_an_ambiguous_name_gives_its_boxes_to_nobody(tmp_path):
     path = tmp_path / "b.csv"
     path.write_text("image,x_min,y_min,x_max,y_max\n1.jpg,1,1,9,9\n")
-    matched = read_boxes(path).match(
-        [source("in/a/1.jpg", "a/1.jpg"), source("in/b/1.jpg", "b/1.jpg")]
-    )
-    assert (
-        "could be in/a/1.jpg or in/b/1.jpg" in matched.unused[0]
-        or "could be a/1.jpg" in matched.unused[0]
-    )
+    inputs = [source("in/a/1.jpg", "a/1.jpg"), source("in/b/1.jpg", "b/1.jpg")]
+    matched = read_boxes(path).match(inputs)
+    assert matched.unused == {"1.jpg": "could be in/a/1.jpg or in/b/1.jpg"}
+    for each in inputs:
+        with pytest.raises(ValueError, match=r"has no box for ./1\.jpg"):
+            matched.of(each)
+
+
+def test_the_nearest_name_is_said(tmp_path):
+    path = tmp_path / "b.csv"
+    path.write_text("image,x_min,y_min,x_max,y_max\nfaces_01.jpg,1,1,9,9\n")
+    image = source("face_01.jpg")
+    matched = read_boxes(path).match([image])
+    assert matched.unused == {"faces_01.jpg": "the nearest name is face_01.jpg"}
+    with pytest.raises(ValueError, match=r"no box for face_01\.jpg; the nearest name is faces_01"):
+        matched.of(image)
 
 
 @pytest.mark.parametrize(

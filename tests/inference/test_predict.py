@@ -272,11 +272,11 @@ def test_one_bad_box_costs_no_other(landmarker, folder, tmp_path):
     boxes = read_boxes(tmp_path / "b.csv")
     outcome = predict(landmarker, [folder], tmp_path / "out", boxes=boxes)
     assert [(f.source.name, f.box[2]) for f in outcome.faces] == [
-        ("deep/plain.jpg", 40),
         ("plain.png", 50),
+        ("deep/plain.jpg", 40),
     ]
     bad = [fault for fault in outcome.faults if "b.csv:" in fault]
-    assert [fault.partition("b.csv:")[2][0] for fault in bad] == ["5", "3", "4"]
+    assert sorted(fault.partition("b.csv:")[2][0] for fault in bad) == ["3", "4", "5"]
 
 
 def test_progress_tells_how_much_is_done(landmarker, folder, video, tmp_path):
