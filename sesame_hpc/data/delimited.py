@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DelimitedRow", "decode_text", "read_delimited", "shortened"]
+__all__ = ["DelimitedRow", "clipped", "decode_text", "read_delimited", "shortened"]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -122,5 +122,9 @@ def _row(place: str, cells: list[str], header: list[str], separator: str) -> Del
 
 def shortened(value: object) -> str:
     """`repr` of a value for a message, cut where it is long; bytes that are no UTF-8 as `\\xe9`."""
-    text = re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", repr(value))
+    return clipped(re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", repr(value)))
+
+
+def clipped(text: str) -> str:
+    """A text for a message, cut where it is long."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"

@@ -8,7 +8,7 @@ import numpy as np
 
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.delimited import read_delimited
+from sesame_hpc.data.delimited import DelimitedRow, read_delimited, shortened
 from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.files import replacing
 
@@ -45,7 +45,7 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
     for row, (found, expected) in enumerate(zip(images, faces.images, strict=True)):
         if meant.found.get(found, found) != expected:
             raise ValueError(
-                f"{places[row]} is for {found}, but face {row} is in {expected} "
+                f"{places[row]} is for {shortened(found)}, but face {row} is in {expected} "
                 f"({faces.sources[row]}); rows must be in the order of the annotations"
             )
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
@@ -93,10 +93,15 @@ def _read_csv(path: Path, landmarks: int) -> tuple[list[str], np.ndarray, list[s
     for row in read_delimited(path, ["image", *columns], form):
         if row.problem:
             raise ValueError(f"{row.place}: {row.problem}")
-        try:
-            points.append([float(row.cells[name]) for name in columns])
-        except ValueError as error:
-            raise ValueError(f"{row.place}: {error}") from None
+        points.append([_number(row, name) for name in columns])
         images.append(row.cells["image"])
         places.append(row.place)
     return images, np.array(points, dtype=np.float64).reshape(-1, landmarks, 2), places
+
+
+def _number(row: DelimitedRow, column: str) -> float:
+    try:
+        return float(row.cells[column])
+    except ValueError:
+        cell = shortened(row.cells[column])
+        raise ValueError(f"{row.place}: {column} is {cell}; takes a number of pixels") from None

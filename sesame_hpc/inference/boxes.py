@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.data.delimited import decode_text, read_delimited, shortened
+from sesame_hpc.data.delimited import clipped, decode_text, read_delimited, shortened
 from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.inference.inputs import Input
 
@@ -86,7 +86,7 @@ class MatchedBoxes:
         """
         if source.name not in self._of_input:
             hint = self._hints.get(source.name)
-            near = f"; {hint}" if hint else ""
+            near = f"; {clipped(hint)}" if hint else ""
             raise ValueError(f"{source.path}: {self.table.path} has no box for {source.name}{near}")
         rows = self.table.rows
         chosen = [n for n in self._of_input[source.name] if rows[n][1] in (None, frame)]

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from sesame_hpc.choices import OutputFormat
-from sesame_hpc.data.delimited import shortened
+from sesame_hpc.data.delimited import clipped, shortened
 from sesame_hpc.inference.boxes import BoxTable
 from sesame_hpc.inference.inputs import find_inputs
 from sesame_hpc.inference.landmarker import Landmarker
@@ -59,7 +59,7 @@ def predict(
             name, known = next(iter(matched.unused.items()))
             outcome.notes.append(
                 f"{boxes.path}: {len(matched.unused)} of its images are not among those given, "
-                f"the first is {shortened(name)}" + (f" ({known})" if known else "")
+                f"the first is {shortened(name)}" + (f" ({clipped(known)})" if known else "")
             )
     predictor = Predictor(
         landmarker, folder, outcome, matched, detector, draw, smooth, progress or _no_progress

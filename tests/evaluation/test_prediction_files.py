@@ -61,11 +61,11 @@ def test_other_columns_and_spellings(tmp_path):
     [
         (
             lambda text: text.replace("a,b.jpg", "b.jpg"),
-            r"p\.csv:2 is for b\.jpg, but face 0 is in a,b",
+            r"p\.csv:2 is for 'b\.jpg', but face 0 is in a,b",
         ),
         (
             lambda text: text.replace("9.0", "x", 1),
-            r"p\.csv:2: could not convert string to float: 'x'",
+            r"p\.csv:2: y4 is 'x'; takes a number",
         ),
         (lambda text: text.replace("9.0", "inf", 1), r"p\.csv:2 .* not finite"),
         (lambda text: text + "\n" + "z" * 200_000, r"p\.csv:\d+: is not CSV"),
