@@ -116,8 +116,8 @@ class _Job:
 
 _WRITTEN = {
     "safetensors": (WEIGHTS_FILE, CONFIG_FILE),
-    "onnx": ("model.onnx", "model.int8.onnx"),
-    "torchscript": ("model.torchscript.pt",),
+    "onnx": (ONNX_FILE, INT8_FILE),
+    "torchscript": (TORCHSCRIPT_FILE,),
 }
 
 
