@@ -67,12 +67,14 @@ def evaluate(
 
     from rich.console import Console
 
+    from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run
     from sesame_hpc.stages.tables import print_figures, write_figures
 
     source = Source(data, format, split)
     if run is not None:
-        figures = evaluate_run(run, source, stage, flip=flip, other=compare)
+        with progress_bar() as progress:
+            figures = evaluate_run(run, source, stage, flip=flip, other=compare, progress=progress)
     else:
         assert predictions is not None
         figures = evaluate_file(predictions, source, scheme)

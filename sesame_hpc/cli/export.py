@@ -42,7 +42,10 @@ def export(
     """Export a run's network, with a model card; the result is checked against PyTorch."""
     check_output_folder("--out", out or run)
 
+    from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.inference.export import export_run
     from sesame_hpc.inference.variant import Variant
 
-    export_run(run, to, out, variant=Variant(stage, weights, flip), int8=int8, data=data)
+    variant = Variant(stage, weights, flip)
+    with progress_bar() as progress:
+        export_run(run, to, out, variant=variant, int8=int8, data=data, progress=progress)

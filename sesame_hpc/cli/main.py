@@ -14,6 +14,7 @@ from sesame_hpc.cli.doctor import doctor
 from sesame_hpc.cli.errors import USER_ERRORS, ExitCode, message
 from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.cli.export import export
+from sesame_hpc.cli.get import get
 from sesame_hpc.cli.logs import logs
 from sesame_hpc.cli.pack import pack
 from sesame_hpc.cli.predict import predict
@@ -49,6 +50,7 @@ data_app.command()(pack)
 app.command()(predict)
 app.command()(export)
 app.command()(verify)
+app.command()(get)
 app.add_typer(data_app, name="data")
 app.command()(demo)
 app.command()(doctor)

@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import CoordinateStage, Detector, Device, OutputFormat, Weights
 from sesame_hpc.cli.outputs import check_output_folder
+from sesame_hpc.cli.printable import printable
 
 __all__ = ["predict"]
 
@@ -62,26 +63,34 @@ def predict(
 
     check_output_folder("--out", out)
 
+    from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.inference.boxes import read_boxes
     from sesame_hpc.inference.detector import YuNet
     from sesame_hpc.inference.landmarker import Landmarker
     from sesame_hpc.inference.predict import predict as run
 
-    landmarker = Landmarker.load(
-        model, device, stage=stage, weights=weights, flip=flip, batch_size=batch_size
-    )
-    outcome = run(
-        landmarker,
-        inputs,
-        out,
-        format=format,
-        boxes=read_boxes(boxes) if boxes else None,
-        detector=YuNet(detector_weights) if detector else None,
-        draw=draw,
-        smooth=smooth,
-    )
-    typer.echo(f"{outcome}: {out}")
+    table = read_boxes(boxes) if boxes else None
+    finder = YuNet(detector_weights) if detector else None
+    with progress_bar() as progress:
+        progress("loading the model", 0, None)
+        landmarker = Landmarker.load(
+            model, device, stage=stage, weights=weights, flip=flip, batch_size=batch_size
+        )
+        outcome = run(
+            landmarker,
+            inputs,
+            out,
+            format=format,
+            boxes=table,
+            detector=finder,
+            draw=draw,
+            smooth=smooth,
+            progress=progress,
+        )
+    typer.echo(f"{outcome}: {printable(out)}")
+    for note in outcome.notes:
+        typer.echo(f"note: {note}", err=True)
     for fault in outcome.faults:
-        typer.echo(f"sesame: {fault}", err=True)
+        typer.echo(f"sesame: {printable(fault)}", err=True)
     if outcome.faults:
         raise typer.Exit(1)

@@ -23,11 +23,14 @@ def report(
     open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Write one HTML page about a run, finished or not: figures, images, curves and settings."""
+    from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.report import write_report
     from sesame_hpc.run.folder import RunFolder
 
     check_output_file("--out", out, run)
-    path = write_report(RunFolder(run), out, data)
+    with progress_bar() as progress:
+        progress("writing the report", 0, None)
+        path = write_report(RunFolder(run), out, data)
     typer.echo(f"report: {path}")
     if open:
         import webbrowser

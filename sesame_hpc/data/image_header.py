@@ -18,11 +18,8 @@ from PIL import (
 
 from sesame_hpc.data.image_files import VALID_IMAGES
 
-__all__ = ["MOST_PIXELS", "Colours", "Header", "image_kind", "is_cut_short", "read_header"]
+__all__ = ["Colours", "Header", "image_kind", "is_cut_short", "read_header"]
 __all__ += ["upright_size"]
-
-MOST_PIXELS = 200_000_000
-"""Images of more pixels than this are not decoded."""
 
 Colours = Literal["rgb", "grey", "alpha", "cmyk"]
 

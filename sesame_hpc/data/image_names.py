@@ -151,11 +151,18 @@ def _is_end(one: str, other: str) -> bool:
 
 def _key(name: str) -> str:
     """What all spellings of a name share."""
-    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", _readable(name)).casefold())
     parts = [part for part in plain.replace("\\", "/").split("/") if part not in ("", ".")]
     while parts and parts[0] == "..":
         parts.pop(0)
     return "/".join(parts)
+
+
+def _readable(name: str) -> str:
+    """A name whose bytes are not UTF-8, as from a ZIP archive of Windows, in Latin letters."""
+    if any("\udc80" <= letter <= "\udcff" for letter in name):
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name
 
 
 def _bare(name: str) -> str:

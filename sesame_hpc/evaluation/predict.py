@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Batch, EvalLoader
-from sesame_hpc.models.prediction import of_mirrored
+from sesame_hpc.models.prediction import flip_average
 
 __all__ = ["predict"]
 
@@ -23,24 +23,27 @@ def predict(
     gather: Callable[[Any], list[Any]] | None = None,
     *,
     flip: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, Annotations]:
     """Coordinates of the last stack for `faces`, which `loader` yields; in the order of `faces`.
 
     Returns float64 [N, K, 2] in original pixels, and the N faces: all but those whose images the
     loader skipped (`data.on_error` skip). `gather` collects a picklable value from every rank;
-    None for a single rank. `flip` averages with the prediction for the mirrored crop. The network's
-    mode is restored. Raises ValueError if `loader` yields other faces.
+    None for a single rank. `flip` averages with the prediction for the mirrored crop. `progress`
+    is called with the number of this rank's batches that are done, and of all. The network's mode
+    is restored. Raises ValueError if `loader` yields other faces.
     """
     was_training = network.training
     network.eval()
     mirror = torch.tensor(faces.scheme.mirror)
     mine: dict[int, np.ndarray] = {}
-    for batch in loader:
+    for done, batch in enumerate(loader):
+        if progress is not None:
+            progress(done, len(loader))
         coordinates = network(batch.images)[-1]
         if flip:
             mirrored = network(batch.images.flip(-1))[-1]
-            straight = of_mirrored(mirrored, mirror.to(mirrored.device))
-            coordinates = (coordinates + straight) / 2
+            coordinates = flip_average(coordinates, mirrored, mirror.to(mirrored.device))
         pixels = _to_pixels(coordinates, batch)
         mine |= dict(zip(batch.sample_ids.tolist(), pixels, strict=True))
     network.train(was_training)

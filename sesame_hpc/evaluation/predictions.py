@@ -1,13 +1,15 @@
 """Files of predictions: those of a run, and those of other tools."""
 
 import io
+import os
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.delimited import DelimitedRow, read_delimited, shortened
+from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.files import replacing
 
 __all__ = ["read_predictions", "read_sample_ids", "write_predictions"]
@@ -24,23 +26,31 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
     """Predictions float64 [N, K, 2] in original pixels, one row per face in the order of `faces`.
 
     npz with `image` [N] and `points` [N, K, 2], or CSV with the columns image, x0, y0, x1, y1 ...
+    A row's image may be spelt otherwise than in the annotations (see `resolve_names`).
     Raises ValueError naming file and row if they do not match the faces or are not finite.
     """
     if not path.exists():
         raise FileNotFoundError(f"no predictions at {path}")
-    images, points = _read_npz(path) if path.suffix == ".npz" else _read_csv(path)
     wanted = faces.landmarks.shape
-    if points.shape != wanted:
-        raise ValueError(f"{path}: points are {points.shape}; these faces need {wanted}")
+    if path.suffix.lower() == ".npz":
+        images, points = _read_npz(path)
+        places = [f"{path}: row {row}" for row in range(len(images))]
+    else:
+        images, points, places = _read_csv(path, wanted[1])
+    if points.shape != wanted or len(images) != len(points):
+        raise ValueError(
+            f"{path}: points are {points.shape} of {len(images)} images; these faces need {wanted}"
+        )
+    meant = resolve_names(images, list(dict.fromkeys(faces.images)))
     for row, (found, expected) in enumerate(zip(images, faces.images, strict=True)):
-        if str(found) != expected:
+        if meant.found.get(found, found) != expected:
             raise ValueError(
-                f"{path}: row {row} is for {found}, but face {row} is in {expected} "
+                f"{places[row]} is for {shortened(found)}, but face {row} is in {expected} "
                 f"({faces.sources[row]}); rows must be in the order of the annotations"
             )
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(bad):
-        raise ValueError(f"{path}: row {bad[0]} ({images[bad[0]]}) has numbers that are not finite")
+        raise ValueError(f"{places[bad[0]]} ({images[bad[0]]}) has numbers that are not finite")
     return points
 
 
@@ -51,9 +61,15 @@ def read_sample_ids(path: Path) -> np.ndarray:
     return _arrays(path, "sample_ids")["sample_ids"]
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
     arrays = _arrays(path, "image", "points")
-    return arrays["image"], arrays["points"].astype(np.float64)
+    images, points = arrays["image"], arrays["points"]
+    if images.ndim != 1 or images.dtype.kind not in "US":
+        raise ValueError(f"{path}: image is {images.dtype} {images.shape}; takes names [N]")
+    if points.ndim != 3 or points.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: points are {points.dtype} {points.shape}; takes [N, K, 2]")
+    names = [os.fsdecode(name) if isinstance(name, bytes) else str(name) for name in images]
+    return names, points.astype(np.float64)
 
 
 def _arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
@@ -61,7 +77,7 @@ def _arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (BadZipFile, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
+    except Exception as error:  # zipfile and numpy raise errors of many kinds on broken files.
         raise ValueError(f"{path}: not an npz file of plain arrays ({error})") from error
     missing = set(wanted) - arrays.keys()
     if missing:
@@ -69,21 +85,23 @@ def _arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    header, *lines = path.read_text("utf-8").splitlines() or [""]
-    names = header.split(",")
-    count = (len(names) - 1) // 2
-    expected = ["image", *(f"{axis}{point}" for point in range(count) for axis in "xy")]
-    if names != expected or not count:
-        raise ValueError(f"{path}:1: the columns must be image,x0,y0,x1,y1,... in this order")
-    images, points = [], []
-    for number, line in enumerate(lines, start=2):
-        image, *numbers = line.rsplit(",", 2 * count)
-        try:
-            points.append([float(value) for value in numbers])
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}") from None
-        if len(numbers) != 2 * count:
-            raise ValueError(f"{path}:{number}: {len(numbers)} numbers, not {2 * count}")
-        images.append(image)
-    return np.array(images), np.array(points, dtype=np.float64).reshape(-1, count, 2)
+def _read_csv(path: Path, landmarks: int) -> tuple[list[str], np.ndarray, list[str]]:
+    """Names, points and places of the rows. Other columns than those of the points may be there."""
+    columns = [f"{axis}{point}" for point in range(landmarks) for axis in "xy"]
+    form = f"the columns image,x0,y0,x1,y1,... of {landmarks} landmarks"
+    images, points, places = [], [], []
+    for row in read_delimited(path, ["image", *columns], form):
+        if row.problem:
+            raise ValueError(f"{row.place}: {row.problem}")
+        points.append([_number(row, name) for name in columns])
+        images.append(row.cells["image"])
+        places.append(row.place)
+    return images, np.array(points, dtype=np.float64).reshape(-1, landmarks, 2), places
+
+
+def _number(row: DelimitedRow, column: str) -> float:
+    try:
+        return float(row.cells[column])
+    except ValueError:
+        cell = shortened(row.cells[column])
+        raise ValueError(f"{row.place}: {column} is {cell}; takes a number of pixels") from None

@@ -1,103 +1,164 @@
 """Boxes of faces from a file, CSV or JSON."""
 
-import csv
-import io
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sesame_hpc.data.formats.faults import Fault, raise_faults
+from sesame_hpc.data.delimited import clipped, decode_text, read_delimited, shortened
+from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.inference.inputs import Input
 
-__all__ = ["BoxTable", "read_boxes"]
+__all__ = ["BoxTable", "MatchedBoxes", "read_boxes"]
 
 _SIDES = ("x_min", "y_min", "x_max", "y_max")
 _FORM = "columns image, x_min, y_min, x_max, y_max, and frame where they differ in a video"
 
+Row = tuple[str, int | None, list[float]]
+
 
 class BoxTable:
-    """The boxes of each image, and of each frame of a video (`frame` from 0).
+    """The boxes of a file, and what is wrong with those of its rows that cannot be used.
 
-    Rows are (image, frame or None, x_min, y_min, x_max, y_max), pixels with corners at integers.
+    Rows are (image, frame or None, x_min, y_min, x_max, y_max), pixels with corners at integers;
+    `places` are "file:line" or "file[number]" of each.
     """
 
-    def __init__(self, path: Path, rows: list[tuple[str, int | None, list[float]]]) -> None:
-        self._path = path
-        self._rows = rows
-        self._of_image: dict[str, list[int]] = {}
-        for number, (image, _, _) in enumerate(rows):
-            self._of_image.setdefault(image, []).append(number)
+    def __init__(
+        self, path: Path, rows: list[Row], places: list[str], problems: list[str] | None = None
+    ) -> None:
+        self.path = path
+        self.rows = rows
+        self.places = places
+        self.problems = problems or []
+
+    def match(self, inputs: list[Input]) -> "MatchedBoxes":
+        """Which rows are for which of the `inputs`.
+
+        A row's image is found by its name below the given folder, else by its path or the end of
+        it, else by a spelling that means the same (see `resolve_names`).
+        """
+        names = list(dict.fromkeys(image for image, _, _ in self.rows))
+        target = {source.name: source.name for source in inputs}
+        paths = {source.path.as_posix(): source.name for source in inputs}
+        found = {name: name for name in names if name in target}
+        by_path = resolve_names([name for name in names if name not in found], list(paths))
+        found |= {name: paths[path] for name, path in by_path.found.items()}
+        by_name = resolve_names([name for name in names if name not in found], list(target))
+        found |= by_name.found
+        unused = {
+            name: by_path.missing.get(name) or by_name.missing.get(name, "")
+            for name in names
+            if name not in found
+        }
+        bare = [name for name in target if name not in found.values()]
+        return MatchedBoxes(self, found, unused, resolve_names(bare, names).missing)
+
+
+class MatchedBoxes:
+    """The boxes of each input, and of each frame of a video (`frame` from 0).
+
+    `unused` are the table's images that are none of the inputs, with what is known of each.
+    """
+
+    def __init__(
+        self,
+        table: BoxTable,
+        found: dict[str, str],
+        unused: dict[str, str],
+        hints: dict[str, str],
+    ) -> None:
+        self.table = table
+        self.unused = unused
+        self._hints = hints
+        self._of_input: dict[str, list[int]] = {}
+        for number, (image, _, _) in enumerate(table.rows):
+            if image in found:
+                self._of_input.setdefault(found[image], []).append(number)
 
     def of(self, source: Input, frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Boxes float64 [F, 4], and the place of each in the file, int64 [F].
 
-        A file is found by its name below the given folder, else by the longest end of its path
-        that some row names; at the least by its bare file name.
         Raises ValueError where no row names the file.
         """
-        numbers = self._numbers(source)
-        chosen = [n for n in numbers if self._rows[n][1] in (None, frame)]
-        boxes = np.array([self._rows[n][2] for n in chosen], dtype=np.float64)
+        if source.name not in self._of_input:
+            hint = self._hints.get(source.name)
+            near = f"; {clipped(hint)}" if hint else ""
+            raise ValueError(f"{source.path}: {self.table.path} has no box for {source.name}{near}")
+        rows = self.table.rows
+        chosen = [n for n in self._of_input[source.name] if rows[n][1] in (None, frame)]
+        boxes = np.array([rows[n][2] for n in chosen], dtype=np.float64)
         return boxes.reshape(-1, 4), np.array(chosen, dtype=np.int64)
-
-    def _numbers(self, source: Input) -> list[int]:
-        parts = source.path.parts
-        ends = ("/".join(parts[first:]) for first in range(len(parts)))
-        for name in (source.name, source.path.as_posix(), *ends):
-            if name in self._of_image:
-                return self._of_image[name]
-        raise ValueError(f"{source.path}: {self._path} has no box for {source.name}")
 
 
 def read_boxes(path: Path) -> BoxTable:
     """CSV with a header, or JSON: a list of objects with the same keys.
 
-    Raises FileNotFoundError for a missing file, ValueError naming the file and each bad row.
+    Rows that cannot be used are named in `BoxTable.problems`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is neither, lacks columns, or has no row that can be used.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no boxes at {path}")
-    text = path.read_text("utf-8-sig")
-    records = _json_records(text, path) if path.suffix == ".json" else _csv_records(text, path)
-    faults, rows = [], []
-    for place, record in records:
+    rows, places, problems = [], [], []
+    records = _json_records if path.suffix.lower() == ".json" else _csv_records
+    for place, record, problem in records(path):
         try:
+            if problem:
+                raise ValueError(problem)
             rows.append(_row(record))
+            places.append(place)
         except ValueError as error:
-            faults.append(Fault("box", place, str(error)))
-    raise_faults(f"boxes of {path}", faults)
-    return BoxTable(path, rows)
+            problems.append(f"{place}: {error}")
+    if problems and not rows:
+        raise ValueError(f"{path} holds no box that can be used:\n  " + "\n  ".join(problems[:10]))
+    return BoxTable(path, rows, places, problems)
 
 
-def _csv_records(text: str, path: Path) -> list[tuple[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    missing = {"image", *_SIDES} - set(reader.fieldnames or ())
-    if missing:
-        raise ValueError(f"{path}:1: lacks {', '.join(sorted(missing))}; takes {_FORM}")
-    return [(f"{path}:{reader.line_num}", record) for record in reader]
+def _csv_records(path: Path) -> Iterator[tuple[str, Any, str]]:
+    for row in read_delimited(path, ("image", *_SIDES), _FORM):
+        yield row.place, row.cells, row.problem
 
 
-def _json_records(text: str, path: Path) -> list[tuple[str, Any]]:
+def _json_records(path: Path) -> Iterator[tuple[str, Any, str]]:
     try:
-        records = json.loads(text)
+        records = json.loads(decode_text(path.read_bytes(), path))
+    except RecursionError:
+        raise ValueError(f"{path}: is nested too deep; takes a list of {_FORM}") from None
     except ValueError as error:
-        raise ValueError(f"{path}: is no JSON ({error})") from None
+        raise ValueError(f"{path}: is not JSON ({error})") from None
     if not isinstance(records, list):
         raise ValueError(f"{path}: takes a list of objects with the {_FORM}")
-    return [(f"{path}[{number}]", record) for number, record in enumerate(records)]
+    for number, record in enumerate(records):
+        yield f"{path}[{number}]", record, ""
 
 
-def _row(record: Any) -> tuple[str, int | None, list[float]]:
+def _row(record: Any) -> Row:
     if not isinstance(record, dict) or not isinstance(record.get("image"), str):
-        raise ValueError(f"{record!r} names no image; takes {_FORM}")
+        raise ValueError(f"{shortened(record)} names no image; takes {_FORM}")
+    if not record["image"].strip():
+        raise ValueError(f"{shortened(record)} names no image; takes {_FORM}")
     try:
         box = [float(record[side]) for side in _SIDES]
-        frame = None if record.get("frame") in (None, "") else int(record["frame"])
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{record!r} is no box; takes {_FORM}") from None
+        frame = _frame(record.get("frame"))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(f"{shortened(record)} is no box; takes {_FORM}") from None
     x_min, y_min, x_max, y_max = box
     if not all(map(math.isfinite, box)) or x_max <= x_min or y_max <= y_min:
         raise ValueError(f"box {box} is not finite with x_min < x_max and y_min < y_max")
     return record["image"], frame, box
+
+
+def _frame(value: Any) -> int | None:
+    """3, "3" and 3.0 are the frame 3; nothing and blanks are every frame."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    number = int(value) if isinstance(value, int) else int(float(value))
+    if number < 0 or number != float(value):
+        raise ValueError(f"frame {value!r} is not a whole number from 0")
+    return number

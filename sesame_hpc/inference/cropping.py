@@ -5,6 +5,8 @@ A crop is an axis-aligned resampling. Blocks of pixels are averaged until no mor
 weights, one an axis.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +79,24 @@ def _block_averages(region: NDArray[np.uint8], block: int) -> NDArray[np.uint8]:
     """Averages of block x block pixels; the last row and column are repeated where they lack."""
     if block == 1:
         return region
+    if block > min(region.shape[:2]):
+        return _large_block_averages(region, block)
     down, right = (-extent % block for extent in region.shape[:2])
     whole = cv2.copyMakeBorder(region, 0, down, 0, right, cv2.BORDER_REPLICATE)
     shape = whole.shape[1] // block, whole.shape[0] // block
     return cv2.resize(whole, shape, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def _large_block_averages(region: NDArray[np.uint8], block: int) -> NDArray[np.uint8]:
+    """The same without the repeated pixels in memory: a block may be far larger than the region."""
+    sums: NDArray[Any] = region
+    for axis in (0, 1):
+        lacking = -region.shape[axis] % block
+        last = sums.take([-1], axis).astype(np.float64) * lacking
+        starts = np.arange(0, region.shape[axis], block)
+        sums = np.add.reduceat(sums, starts, axis=axis, dtype=np.float64) / block
+        sums[(slice(None),) * axis + (slice(-1, None),)] += last / block
+    return np.rint(sums).astype(np.uint8)
 
 
 def _bilinear(count: int, size: int, zoom: float, offset: float) -> NDArray[np.float32]:

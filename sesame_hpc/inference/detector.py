@@ -6,12 +6,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-__all__ = ["WEIGHTS_VARIABLE", "YuNet", "usual_weights"]
+from sesame_hpc.data.decoding import held_back_errors
+from sesame_hpc.inference.detector_weights import (
+    WEIGHTS_VARIABLE,
+    how_to_get_them,
+    usual_weights,
+)
 
-WEIGHTS_VARIABLE = "SESAME_YUNET"
+__all__ = ["YuNet"]
 
-_FILE = "face_detection_yunet_2023mar.onnx"
-_SOURCE = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{_FILE}"
 _LFS_POINTER = b"version https://git-lfs"
 
 _LONGEST_SIDE = 1024
@@ -33,16 +36,17 @@ class YuNet:
     def __init__(self, weights: Path | None, least_score: float = 0.6) -> None:
         path = weights or Path(os.environ.get(WEIGHTS_VARIABLE) or usual_weights()).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f"no YuNet weights at {path}: {_how_to_get_them()}")
+            raise FileNotFoundError(f"no YuNet weights at {path}: {how_to_get_them()}")
         with path.open("rb") as file:
             if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
                 raise ValueError(
-                    f"{path} is a pointer of Git LFS, not the file: {_how_to_get_them()}"
+                    f"{path} is a pointer of Git LFS, not the file: {how_to_get_them()}"
                 )
         try:
-            self._detector = cv2.FaceDetectorYN.create(
-                str(path), "", (320, 320), score_threshold=least_score
-            )
+            with held_back_errors():
+                self._detector = cv2.FaceDetectorYN.create(
+                    str(path), "", (320, 320), score_threshold=least_score
+                )
         except cv2.error as error:
             raise ValueError(
                 f"{path} is no YuNet network that OpenCV reads ({error.err})"
@@ -68,17 +72,3 @@ class YuNet:
         low, extent = found[:, :2].astype(np.float64), found[:, 2:4].astype(np.float64)
         back = np.array([width / size[0], height / size[1]])
         return np.concatenate([low * back, (low + extent) * back], axis=1)
-
-
-def usual_weights() -> Path:
-    """Where the weights are looked for when nothing else is said."""
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser() / "sesame-hpc" / _FILE
-
-
-def _how_to_get_them() -> str:
-    return (
-        "they are not part of this package (MIT licence, OpenCV Zoo, 0.2 MB). "
-        f"Get them once with\n  curl -L --create-dirs -o {usual_weights()} {_SOURCE}\n"
-        f"or name another copy by --detector-weights FILE or {WEIGHTS_VARIABLE}=FILE"
-    )

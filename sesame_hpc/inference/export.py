@@ -21,8 +21,15 @@ from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.card import note_export, refuse_mixture, write_card
 from sesame_hpc.inference.converters import describe, quantise, write_onnx, write_torchscript
 from sesame_hpc.inference.crop_model import CropModel
+from sesame_hpc.inference.exported import (
+    CONFIG_FILE,
+    INT8_FILE,
+    ONNX_FILE,
+    TORCHSCRIPT_FILE,
+    WEIGHTS_FILE,
+)
 from sesame_hpc.inference.heldout import face_crops, measure, predict_faces
-from sesame_hpc.inference.loading import CONFIG_FILE, WEIGHTS_FILE, calibrated, load_run
+from sesame_hpc.inference.loading import calibrated, load_run
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.inference.variant import Variant
@@ -36,6 +43,7 @@ __all__ = ["export_run"]
 
 Crops = NDArray[np.float32]
 Outputs = tuple[NDArray[Any], NDArray[Any]]
+Progress = Callable[[str, int, int | None], None]
 
 _MOST_ERROR = 1e-3
 _MOST_ROUNDING = 2.0
@@ -54,9 +62,13 @@ class _Job:
     heldout: Annotations | None
     data: DataConfig
     out: Path
+    progress: Progress
 
-    def outputs(self, run: Callable[[Crops], Outputs]) -> Outputs:
-        parts = [run(self.crops[i : i + _AT_ONCE]) for i in range(0, len(self.crops), _AT_ONCE)]
+    def outputs(self, run: Callable[[Crops], Outputs], what: str) -> Outputs:
+        parts = []
+        for done in range(0, len(self.crops), _AT_ONCE):
+            self.progress(f"checking {what}", done, len(self.crops))
+            parts.append(run(self.crops[done : done + _AT_ONCE]))
         return np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
 
     def check(self, run: Callable[[Crops], Outputs], what: str) -> dict[str, Any]:
@@ -65,8 +77,8 @@ class _Job:
         Sharp maps of a large network may amplify the rounding of fp32 itself beyond that: then
         `run` must be about as near to PyTorch in float64 as PyTorch in fp32 is.
         """
-        points, spread = self.outputs(run)
-        expected, expected_spread = self.outputs(TorchBackend(self.network, "cpu"))
+        points, spread = self.outputs(run, what)
+        expected, expected_spread = self.outputs(TorchBackend(self.network, "cpu"), what)
         worst = self._distance(points, expected)
         source = "faces" if self.heldout is not None else "random crops"
         found = {
@@ -79,7 +91,7 @@ class _Job:
         )
         if worst <= _MOST_ERROR:
             return found
-        exact, _ = self.outputs(self._in_float64)
+        exact, _ = self.outputs(self._in_float64, what)
         rounding, its = self._distance(expected, exact), self._distance(points, exact)
         print(f"{what}: against float64 {its:.2e} px, PyTorch itself {rounding:.2e} px")
         if not its <= _MOST_ROUNDING * rounding:
@@ -104,8 +116,8 @@ class _Job:
 
 _WRITTEN = {
     "safetensors": (WEIGHTS_FILE, CONFIG_FILE),
-    "onnx": ("model.onnx", "model.int8.onnx"),
-    "torchscript": ("model.torchscript.pt",),
+    "onnx": (ONNX_FILE, INT8_FILE),
+    "torchscript": (TORCHSCRIPT_FILE,),
 }
 
 
@@ -117,6 +129,7 @@ def export_run(
     variant: Variant = _DEFAULT,
     int8: bool = False,
     data: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> list[Path]:
     """Write one of the run's networks in the form `to` below `out`, with a model card.
 
@@ -124,7 +137,8 @@ def export_run(
     `model.int8.onnx`; torchscript: `model.torchscript.pt`. Every form is loaded again and held
     against PyTorch on up to 256 faces of the run's data (random crops where `data`, or the run's
     own folder, is not there); no ONNX or TorchScript file is left that differs. `out` None is a
-    folder in the run for each variant. Returns the files.
+    folder in the run for each variant. `progress` is called with what is being done, how much of
+    it is done, and how much there is, if known. Returns the files.
 
     Raises FileNotFoundError for a folder without this stage, ValueError for weights that it has
     not, a folder that holds exports of another network, a failed check, a missing package, or
@@ -133,23 +147,26 @@ def export_run(
     if int8 and to != "onnx":
         raise ValueError(f"--int8 goes with --to onnx, not {to}")
     folder = RunFolder(run)
+    out = out or variant.export_folder(folder)
+    progress("reading the run", 0, None)
     model = load_run(folder, "cpu", variant, data=data)
     manifest = model.manifest
-    out = out or variant.export_folder(folder)
     refuse_mixture(out, manifest)
-    out.mkdir(parents=True, exist_ok=True)
     config = run_config(folder, data)
     crops, heldout = _crops_to_check(folder, config, must=data is not None)
     if int8 and heldout is None:
         raise ValueError("--int8 is measured on the run's held-out faces: say --data FOLDER")
     network = load_network(variant.weights_file(folder), manifest)
-    job = _Job(manifest, network, crops, heldout, config.data, out)
+    out.mkdir(parents=True, exist_ok=True)
+    job = _Job(manifest, network, crops, heldout, config.data, out, progress)
     forget_sums(out, _WRITTEN[to])
+    progress(f"writing {to}", 0, None)
     written = {"safetensors": _safetensors, "onnx": _onnx, "torchscript": _torchscript}[to](job)
     if int8:
         written += _int8(job)
     tables = variant.figures(folder)
     if heldout is not None and not tables:
+        progress("evaluating the held-out faces", 0, None)
         points, _, faces = predict_faces(model, heldout, config.data)
         tables = {"heldout": figures(points, faces).to_json()}
     card = write_card(out, config.data, tables, manifest)
@@ -169,7 +186,7 @@ def _safetensors(job: _Job) -> list[Path]:
 
 
 def _onnx(job: _Job) -> list[Path]:
-    path = job.out / "model.onnx"
+    path = job.out / ONNX_FILE
     with replacing(path) as partial:
         write_onnx(job.network, job.manifest, partial)
         job.note(path.name, job.check(OnnxBackend(partial, "cpu"), path.name))
@@ -177,7 +194,7 @@ def _onnx(job: _Job) -> list[Path]:
 
 
 def _torchscript(job: _Job) -> list[Path]:
-    path = job.out / "model.torchscript.pt"
+    path = job.out / TORCHSCRIPT_FILE
     with replacing(path) as partial:
         write_torchscript(job.network, job.manifest, partial)
         module = torch.jit.load(str(partial))
@@ -197,12 +214,13 @@ def _int8(job: _Job) -> list[Path]:
     Its confidence is calibrated on its own spreads and errors.
     """
     assert job.heldout is not None
-    path = job.out / "model.int8.onnx"
+    path = job.out / INT8_FILE
+    job.progress("quantising and measuring", 0, None)
     with replacing(path) as partial:
-        quantise(job.out / "model.onnx", partial, job.manifest)
+        quantise(job.out / ONNX_FILE, partial, job.manifest)
         before, after = (
             measure(CropModel(backend, job.manifest), job.heldout, job.data)
-            for backend in (OnnxBackend(job.out / "model.onnx", "cpu"), OnnxBackend(partial, "cpu"))
+            for backend in (OnnxBackend(job.out / ONNX_FILE, "cpu"), OnnxBackend(partial, "cpu"))
         )
         if job.manifest.calibration:
             describe(partial, calibrated(job.manifest, after))

@@ -9,6 +9,7 @@ from sesame_hpc.config import DataConfig
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.image_source import ImageSource
+from sesame_hpc.data.loading.stored import as_stored
 from sesame_hpc.data.windows import content_limits, face_boxes
 from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.inference.crop_model import CropModel
@@ -41,25 +42,10 @@ def face_crops(
             images.skip(row, error)
             continue
         if encoded:
-            content = None if limits is None else limits[row]
-            yield row, _crop(faces, row, image, matrices[row], size, content), matrices[row]
-
-
-def _crop(
-    faces: Annotations,
-    row: int,
-    image: NDArray[np.uint8],
-    matrix: NDArray[np.float64],
-    size: int,
-    limits: NDArray[np.float64] | None,
-) -> Crop:
-    """A pack may hold a part of the image, shrunk."""
-    if faces.pack is not None:
-        stored = faces.pack.matrices(faces.sample_ids[[row]])[0]
-        matrix = geometry.compose(matrix, geometry.invert(stored))
-        if limits is not None:
-            limits = geometry.apply(stored, limits.reshape(2, 2)).reshape(4)
-    return crop_image(image, matrix, size, limits)
+            content = None if limits is None else limits[[row]]
+            to_crop, content = as_stored(faces, np.array([row]), matrices[[row]], content)
+            crop = crop_image(image, to_crop[0], size, None if content is None else content[0])
+            yield row, crop, matrices[row]
 
 
 def predict_faces(model: CropModel, faces: Annotations, data: DataConfig) -> Measured:

@@ -1,17 +1,23 @@
-"""Reading images strictly: a file that is cut short is an error, not a half-grey image."""
+"""Reading images strictly: a damaged file is an error, not an image that is half grey."""
 
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from sesame_hpc.data.decoding import held_back_errors, image_size
+from sesame_hpc.data.image_header import is_cut_short
+
 __all__ = ["IMAGE_SUFFIXES", "decode_image", "read_image"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
-_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+_SPARE_BYTES = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+_HARMLESS_SPARE_BYTES = 8
+"""Some cameras write a few bytes before a JPEG's end; damage inside leaves far more of them."""
+
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "libpng error")
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -21,20 +27,34 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is empty, cut short, or does not decode.
+        ValueError: the file is empty, cut short, damaged or too large, or does not decode.
     """
     try:
         content = path.read_bytes()
     except IsADirectoryError:
-        raise ValueError(f"{path}: is a folder, not an image") from None
-    return decode_image(content, path)
+        raise ValueError(f"{path}: is a directory, not an image") from None
+    with held_back_errors() as errors:
+        try:
+            image = decode_image(content, path)
+        except ValueError as error:
+            raise ValueError(str(error) + _reason(errors.lines())) from None
+        if damage := _damage(errors.lines()):
+            raise ValueError(
+                f"{path}: the image is damaged and may be shown wrong ({damage}); if it looks "
+                "right, save it anew"
+            )
+    return image
 
 
 def decode_image(content: bytes, place: Path | str) -> np.ndarray:
-    """The same of a file's bytes; a ValueError names `place`."""
+    """The same of a file's bytes, but damage within is not seen; a ValueError names `place`."""
     if not content:
         raise ValueError(f"{place}: the file is empty")
-    if _is_cut_short(content):
+    try:
+        image_size(content)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    if is_cut_short(content):
         raise ValueError(f"{place}: the file is cut short; its end is missing")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -42,30 +62,20 @@ def decode_image(content: bytes, place: Path | str) -> np.ndarray:
         raise ValueError(f"{place}: cannot be decoded ({error.err})") from None
     if image is None:
         raise ValueError(f"{place}: is no image that can be decoded")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def _is_cut_short(content: bytes) -> bool:
-    if content.startswith(_PNG):
-        return b"IEND" not in content[-4096:]
-    if content.startswith(b"\xff\xd8"):
-        return content.find(_END_OF_IMAGE, _scan_start(content)) < 0
-    return False
+def _damage(lines: list[str]) -> str | None:
+    """What a decoder says is wrong inside an image that it gave nevertheless."""
+    for line in lines:
+        spare = _SPARE_BYTES.fullmatch(line)
+        if spare and int(spare[1]) <= _HARMLESS_SPARE_BYTES:
+            continue
+        if line.startswith(_DAMAGE):
+            return line
+    return None
 
 
-def _scan_start(content: bytes) -> int:
-    """Where a JPEG's own pixels begin, behind a thumbnail that may have an end of its own."""
-    place = 2
-    while place + 4 <= len(content):
-        if content[place] != 0xFF:
-            return place
-        marker = content[place + 1]
-        if marker == _START_OF_SCAN:
-            return place
-        if marker == 0xFF:
-            place += 1
-        elif marker in _WITHOUT_LENGTH:
-            place += 2
-        else:
-            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return len(content)
+def _reason(lines: list[str]) -> str:
+    damage = _damage(lines)
+    return f" ({damage})" if damage else ""

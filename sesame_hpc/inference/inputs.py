@@ -1,13 +1,16 @@
 """What `sesame predict` was given: images, folders of images, videos."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sesame_hpc.inference.images import IMAGE_SUFFIXES
+from sesame_hpc.data.image_files import IMAGE_SUFFIXES, files_below, is_hidden
+from sesame_hpc.inference.record import RECORD_NAME, read_record
 
-__all__ = ["VIDEO_SUFFIXES", "Input", "find_inputs"]
+__all__ = ["VIDEO_SUFFIXES", "Found", "Input", "find_inputs"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
+_SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -22,37 +25,58 @@ class Input:
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_inputs(paths: list[Path]) -> tuple[list[Input], list[str]]:
-    """The files meant by `paths`, folders with all below them; and a message for each bad path."""
-    found: list[Input] = []
-    faults: list[str] = []
-    taken: set[str] = set()
+@dataclass
+class Found:
+    """The files meant by some paths, a message for each path that is no good, and how many files
+    were left out, since `sesame predict` wrote them."""
+
+    inputs: list[Input] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    own_outputs: int = 0
+
+
+def find_inputs(paths: list[Path]) -> Found:
+    """The files meant by `paths`, folders with all below them, each file once.
+
+    Of folders, hidden files are left out, and images and videos that `sesame predict` drew.
+    """
+    found = Found()
+    names: set[str] = set()
+    seen: set[str] = set()
     for given in paths:
-        files = _files(given)
-        if isinstance(files, str):
-            faults.append(files)
-            continue
-        for file in files:
+        for file in _files(given, found):
+            if (place := os.path.abspath(file)) in seen:
+                continue
+            seen.add(place)
             name = file.relative_to(given).as_posix() if given.is_dir() else file.name
-            found.append(Input(file, _unique(name, taken)))
-    return found, faults
+            found.inputs.append(Input(file, _unique(name, names)))
+    return found
 
 
-def _files(given: Path) -> list[Path] | str:
-    suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
+def _files(given: Path, found: Found) -> list[Path]:
     if given.is_dir():
+        below = list(files_below(given))
         files = [
-            path
-            for path in sorted(given.rglob("*"))
-            if path.suffix.lower() in suffixes
-            and not any(part.startswith(".") for part in path.relative_to(given).parts)
+            given / path
+            for path in below
+            if path.suffix.lower() in _SUFFIXES and not is_hidden(path)
         ]
-        return files or f"{given}: holds no image or video ({', '.join(suffixes)})"
+        written: set[Path] = set()
+        for path in below:
+            if path.name == RECORD_NAME:
+                written |= read_record((given / path).parent)
+        kept = [file for file in files if file not in written]
+        found.own_outputs += len(files) - len(kept)
+        if not files:
+            found.faults.append(f"{given}: holds no image or video ({', '.join(_SUFFIXES)})")
+        return kept
     if not given.exists():
-        return f"{given}: does not exist"
-    if given.suffix.lower() not in suffixes:
-        return f"{given}: is neither image nor video ({', '.join(suffixes)})"
-    return [given]
+        found.faults.append(f"{given}: does not exist")
+    elif given.suffix.lower() not in _SUFFIXES:
+        found.faults.append(f"{given}: is neither image nor video ({', '.join(_SUFFIXES)})")
+    else:
+        return [given]
+    return []
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -11,8 +11,11 @@ from sesame_hpc.checksums import read_verified
 from sesame_hpc.choices import DEVICES, Device, Weights, one_of
 from sesame_hpc.data import geometry
 from sesame_hpc.inference.backends import OnnxBackend
+from sesame_hpc.inference.box_problem import box_problem
 from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.cropping import crop_faces
+from sesame_hpc.inference.exported import find_exported
+from sesame_hpc.inference.image_input import AnyImage, as_images, is_one_image
 from sesame_hpc.inference.landmarks import Landmarks
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.variant import Variant
@@ -50,8 +53,9 @@ class Landmarker:
     ) -> "Landmarker":
         """The model at `path`: nothing in its files is ever executed.
 
-        `path` is a run folder, a folder of `sesame export --to safetensors`, or a `.onnx` file of
-        `sesame export --to onnx` (which imports no torch). Of a run folder, `weights` takes the
+        `path` is a run folder, a folder of `sesame export`, or one of the files in it. Of a folder
+        that holds several forms, safetensors comes first, then ONNX (which imports no torch), then
+        TorchScript, of which the weights alone are taken. Of a run folder, `weights` takes the
         last ones of `stage` or their moving average (ema), and `flip` averages with the mirrored
         crop; an export is what it was exported as. The first load of such a network calibrates its
         confidence on the held-out faces and keeps the result in the run folder; where their
@@ -66,6 +70,7 @@ class Landmarker:
         if device not in DEVICES:
             raise ValueError(f"device is {device!r}; takes {one_of(DEVICES)}")
         variant = Variant(stage, weights, flip)
+        path = find_exported(path)
         if path.suffix.lower() == ".onnx":
             if path.is_file():
                 read_verified(path)
@@ -86,12 +91,13 @@ class Landmarker:
         return self.manifest.scheme
 
     def __call__(
-        self, images: Image | Sequence[Image], boxes: ArrayLike | Sequence[ArrayLike] | None = None
+        self, images: AnyImage | Sequence[AnyImage], boxes: Any | Sequence[Any] | None = None
     ) -> Landmarks:
         """Landmarks of all faces of one image or of a sequence of images.
 
         Args:
-            images: uint8 [H, W, 3] RGB, or a sequence of them.
+            images: uint8 arrays [H, W, 3] RGB or [H, W] grey, PIL images (as they are: not turned
+                by their EXIF tag), or paths of files (turned by it); one, or a sequence of them.
             boxes: for one image [F, 4] (or [4]), for a sequence one such array each: x_min, y_min,
                 x_max, y_max in corner-based pixels. None takes each image for one face.
 
@@ -99,12 +105,14 @@ class Landmarker:
             The faces in the order of images and boxes; `Landmarks.images` says whose they are.
 
         Raises:
-            ValueError: an image or box of another form, naming it.
+            FileNotFoundError: a path where no file is.
+            ValueError: an image or box of another form, or a box outside its image, naming it.
         """
         sequence: Any = images
         wanted: Any = boxes
-        if isinstance(images, np.ndarray) and images.ndim == 3:
+        if is_one_image(images):
             sequence, wanted = [images], None if boxes is None else [boxes]
+        sequence = as_images(sequence)
         asked = _checked_boxes(sequence, wanted)
         matrices: list[Float] = []
         points, spread = self.model.run(self._crops(sequence, asked, matrices))
@@ -144,24 +152,26 @@ class Landmarker:
 
 
 def _checked_boxes(images: Sequence[Image], boxes: Sequence[ArrayLike] | None) -> list[Float]:
-    """Float64 [F, 4] for each image, once images and boxes are of the right form."""
+    """Float64 [F, 4] for each image, once they are of the right form and on their image."""
     if boxes is not None and len(boxes) != len(images):
         raise ValueError(f"boxes: are for {len(boxes)} images, but there are {len(images)}")
     checked = []
     for index, image in enumerate(images):
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-            raise ValueError(f"image {index}: is {kind}; takes a uint8 array [H, W, 3], RGB")
-        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise ValueError(f"image {index}: is {list(image.shape)}; takes [H, W, 3], RGB")
         height, width = image.shape[:2]
         asked = [0, 0, width, height] if boxes is None else boxes[index]
-        box = np.asarray(asked, dtype=np.float64)
+        try:
+            box = np.asarray(asked, dtype=np.float64)
+        except (TypeError, ValueError):
+            kind = type(asked).__name__
+            raise ValueError(f"boxes of image {index}: are {kind}; take numbers [F, 4]") from None
         if box.ndim == 1 and box.size == 4:
             box = box[None]
         if box.size == 0:
             box = box.reshape(0, 4)
         if box.ndim != 2 or box.shape[1] != 4:
             raise ValueError(f"boxes of image {index}: are {list(box.shape)}; take [F, 4]")
+        for number, each in enumerate(box):
+            if problem := box_problem(each, width, height):
+                raise ValueError(f"image {index}: box {number}: {problem}")
         checked.append(box)
     return checked

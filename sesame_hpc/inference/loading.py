@@ -12,18 +12,17 @@ from sesame_hpc.config import BoxConfig
 from sesame_hpc.files import as_json, parse_json
 from sesame_hpc.inference.calibration import check_calibration, fit_calibration
 from sesame_hpc.inference.crop_model import CropModel
+from sesame_hpc.inference.exported import CONFIG_FILE, WEIGHTS_FILE
 from sesame_hpc.inference.heldout import Measured, measure
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
+from sesame_hpc.inference.torchscript import is_torchscript, read_torchscript
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "calibrated", "load_folder", "load_run"]
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
+__all__ = ["calibrated", "load_folder", "load_run"]
 
 
 def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -> CropModel:
@@ -35,13 +34,18 @@ def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -
         return CropModel(TorchBackend(network, device), manifest, batch_size)
     if (path / "config.yaml").is_file():
         return load_run(RunFolder(path), device, variant, batch_size)
+    if is_torchscript(path):
+        network, manifest = read_torchscript(path)
+        variant.check_export(manifest, path)
+        return CropModel(TorchBackend(network, device), manifest, batch_size)
     if path.is_file():
         raise ValueError(
             f"{path} is no model that can be loaded; valid are a run folder, a folder of "
-            "sesame export --to safetensors, and a .onnx file"
+            "sesame export, and the files in it"
         )
     raise FileNotFoundError(
-        f"no model at {path}: a run folder has a config.yaml, an exported one a {CONFIG_FILE}"
+        f"no model at {path}: a run folder has a config.yaml, a folder of sesame export a "
+        "model.safetensors with its config.json, a model.onnx or a model.torchscript.pt"
     )
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sesame_hpc.choices import Device
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.models.prediction import PredictionNet
 from sesame_hpc.models.weights import load_weights
 
-__all__ = ["TorchBackend", "load_network"]
+__all__ = ["TorchBackend", "load_network", "network_of"]
 
 Float = NDArray[np.float32]
 
@@ -21,17 +22,21 @@ def load_network(weights: Path, manifest: Manifest) -> PredictionNet:
 
     Raises FileNotFoundError for a missing file, ValueError for one of another kind or network.
     """
+    return network_of(load_weights(weights), manifest, weights)
+
+
+def network_of(state: dict[str, Tensor], manifest: Manifest, source: Path) -> PredictionNet:
+    """The same of weights that were read; a ValueError names their `source`."""
     mirror = manifest.scheme.mirror if manifest.flip else None
     network = PredictionNet(
         manifest.model, manifest.head.beta, manifest.scheme.num_landmarks, mirror
     )
-    state = load_weights(weights)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()[1:2]
         raise ValueError(
-            f"{weights} does not fit the network of {manifest.title}: {' '.join(first).strip()}"
+            f"{source} does not fit the network of {manifest.title}: {' '.join(first).strip()}"
         ) from None
     return network.eval().requires_grad_(False)
 

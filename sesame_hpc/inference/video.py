@@ -1,87 +1,117 @@
-"""Videos, frame by frame, by OpenCV."""
+"""Videos, frame by frame, by FFmpeg through PyAV."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import cv2
+import av
 import numpy as np
 
-from sesame_hpc.files import replacing
+__all__ = ["Frame", "Video"]
 
-__all__ = ["Video", "VideoSink"]
-
-_USUAL_RATE = 25.0
+_USUAL_RATE = Fraction(25)
+_MOST_RATE = 1000
 _MISSING_SHARE = 0.02
 
 
-class Video:
-    """An opened video. `rate` is in frames a second (25 where the file does not say).
+@dataclass(frozen=True)
+class Frame:
+    """uint8 RGB [H, W, 3], upright, and when it is shown, in seconds of the video's clock."""
 
-    Raises ValueError where OpenCV cannot open it.
+    image: np.ndarray
+    time: Fraction
+
+
+class Video:
+    """A video that can be read. `rate` is in frames per second (25 where the file does not say).
+
+    `promised` is how many frames the file says that it has, None where it does not.
+    Raises ValueError where FFmpeg finds no video in the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._capture = cv2.VideoCapture(str(path))
-        if not self._capture.isOpened():
-            raise ValueError(f"{path}: is no video that OpenCV can open")
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate < 1000 else _USUAL_RATE
+        with self._opened() as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+            self.rate = Fraction(rate) if rate and 0 < rate < _MOST_RATE else _USUAL_RATE
+            self.promised = stream.frames or None
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Frames as uint8 RGB [H, W, 3].
+    def _opened(self) -> av.container.InputContainer:
+        try:
+            container = av.open(str(self.path))
+        except av.FFmpegError as error:
+            raise ValueError(
+                f"{self.path}: is no video that can be read ({error.strerror})"
+            ) from None
+        if not container.streams.video:
+            container.close()
+            raise ValueError(f"{self.path}: is no video that can be read (it has no images)")
+        return container
 
-        Raises ValueError at the end where there was none, or clearly fewer than the file says.
+    def frames(self) -> Iterator[Frame]:
+        """The frames in the order in which they are shown.
+
+        Raises ValueError at the end where some could not be decoded, where there was none, or
+        clearly fewer than the file says.
         """
-        promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        count = 0
-        while True:
-            there, frame = self._capture.read()
-            if not there:
-                break
-            count += 1
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        self._capture.release()
+        count = damaged = 0
+        last: Fraction | None = None
+        with self._opened() as container:
+            container.streams.video[0].thread_type = "AUTO"
+            for frame in _decoded(container):
+                if frame is None or frame.is_corrupt:
+                    damaged += 1
+                if frame is None:
+                    continue
+                time = _time(frame, last, self.rate)
+                last = time
+                count += 1
+                yield Frame(_upright(frame), time)
         if count == 0:
             raise ValueError(f"{self.path}: no frame can be read")
-        if count < (1 - _MISSING_SHARE) * promised - 1:
+        if self.promised and count < (1 - _MISSING_SHARE) * self.promised - 1:
             raise ValueError(
-                f"{self.path}: ends after {count} of {promised:.0f} frames; those before are done"
+                f"{self.path}: ends after {count} of {self.promised} frames; those before are done"
+            )
+        if damaged:
+            raise ValueError(
+                f"{self.path}: is damaged in {damaged} place{'s' * (damaged > 1)}; "
+                f"the {count} frames that could be decoded are done"
             )
 
 
-class VideoSink:
-    """Writes an MP4 that is there once it is whole: at the end of the `with` block."""
+def _decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
+    """Frames, and None for each packet that does not decode; ends where the file breaks off."""
+    stream = container.streams.video[0]
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            yield None
+            return
+        if packet is None:
+            return
+        try:
+            yield from stream.codec_context.decode(packet)
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            yield None
 
-    def __init__(self, path: Path, rate: float) -> None:
-        self.path = path
-        self._file = ExitStack()
-        self._rate = rate
-        self._writer: cv2.VideoWriter | None = None
 
-    def add(self, frame: np.ndarray) -> None:
-        """A uint8 RGB [H, W, 3] frame. Raises ValueError where OpenCV cannot write MP4."""
-        if self._writer is None:
-            partial = self._file.enter_context(replacing(self.path))
-            size = frame.shape[1], frame.shape[0]
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(partial), code, self._rate, size)
-            if not self._writer.isOpened():
-                raise ValueError(f"{self.path}: this OpenCV cannot write MP4 videos")
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+def _time(frame: av.VideoFrame, last: Fraction | None, rate: Fraction) -> Fraction:
+    """Strictly increasing, also where the file's own stamps lack or go back."""
+    if frame.pts is not None and frame.time_base:
+        time = frame.pts * frame.time_base
+        if last is None or time > last:
+            return time
+    return Fraction(0) if last is None else last + 1 / rate
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        self._file.__exit__(kind, error, trace)
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """The pixels, turned as the file says (phones store upright videos lying)."""
+    image = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))

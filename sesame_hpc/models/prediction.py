@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sesame_hpc.config import ModelConfig
 from sesame_hpc.models.hourglass import StackedHourglass
 
-__all__ = ["PredictionNet", "mean_and_spread", "of_mirrored"]
+__all__ = ["PredictionNet", "flip_average", "mean_and_spread"]
 
 
 class PredictionNet(nn.Module):
@@ -40,18 +40,18 @@ class PredictionNet(nn.Module):
         both = torch.cat((images, images.flip(-1)))
         points, spread = mean_and_spread(self.backbone(both)[-1], self.beta)
         straight, mirrored = points.unflatten(0, (2, -1)).unbind(0)
-        points = (straight + of_mirrored(mirrored, self._mirror)) / 2
+        points = flip_average(straight, mirrored, self._mirror)
         straight, mirrored = spread.unflatten(0, (2, -1)).unbind(0)
         return points, (straight + mirrored[:, self._mirror]) / 2
 
 
-def of_mirrored(points: Tensor, mirror: Tensor) -> Tensor:
-    """Landmarks in mirrored crops -> the same landmarks in the original crops.
+def flip_average(points: Tensor, mirrored: Tensor, mirror: Tensor) -> Tensor:
+    """The mean of landmarks found in crops and of those found in the mirrored crops (flip test).
 
-    [B, K, 2] in fractions of the crop side; `mirror` int64 [K] is the scheme's permutation.
+    Both [B, K, 2] in fractions of the crop side; `mirror` int64 [K] is the scheme's permutation.
     """
-    found = points[:, mirror]
-    return torch.stack((1.0 - found[..., 0], found[..., 1]), -1)
+    found = mirrored[:, mirror]
+    return (points + torch.stack((1.0 - found[..., 0], found[..., 1]), -1)) / 2
 
 
 def mean_and_spread(maps: Tensor, beta: float) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Figures of a run's network (`evaluate_run`) or of a file of predictions (`evaluate_file`)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,17 @@ from sesame_hpc.training.checkpoint import load_weights
 
 __all__ = ["Source", "evaluate_file", "evaluate_run", "protocol"]
 
+Progress = Callable[[str, int, int], None]
+
 _PARTS = {
     "train": "train, all of it, including the faces of training",
     "heldout": "held-out faces of train",
     "test": "test",
 }
+
+
+def _no_progress(what: str, done: int, total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,16 @@ class _Network:
     averaged: bool = False
 
     @property
+    def title(self) -> str:
+        return f"{self.folder.path.name}/{self.stage}" + ", EMA weights" * self.averaged
+
+    @property
     def has_average(self) -> bool:
         return not self.averaged and self.folder.weights(self.stage, averaged=True).exists()
 
-    def predict(self, faces: Annotations, *, flip: bool = False) -> tuple[np.ndarray, Annotations]:
+    def predict(
+        self, faces: Annotations, progress: Progress, *, flip: bool = False
+    ) -> tuple[np.ndarray, Annotations]:
         """[N, K, 2] in original pixels and the faces that could be read. Collective."""
         config = self.folder.config()
         scheme = run_scheme(config, self.folder)
@@ -101,7 +115,14 @@ class _Network:
             world_size=world.size,
         )
         with world.detecting_failures():
-            return predict(network.to(world.device), loader, faces, world.gather, flip=flip)
+            return predict(
+                network.to(world.device),
+                loader,
+                faces,
+                world.gather,
+                flip=flip,
+                progress=partial(progress, self.title + ", flip test" * flip),
+            )
 
 
 def protocol(part: Part, box: BoxConfig | None) -> dict[str, str]:
@@ -126,6 +147,7 @@ def evaluate_run(
     *,
     flip: bool = False,
     other: Path | None = None,
+    progress: Progress = _no_progress,
 ) -> dict[str, Any]:
     """Figures (`Figures.to_json`) of a stage's network on the faces of `source`. Collective.
 
@@ -133,8 +155,8 @@ def evaluate_run(
     `weights-ema.safetensors` in one, which then determines the stage. With `flip`, "flip_test" has
     the figures of predictions averaged with those of the mirrored crop; if the stage has averaged
     weights, "ema" has theirs, and "ema_flip_test" those with the flip. With `other`, a second run,
-    "compared" has the paired
-    differences, other minus this.
+    "compared" has the paired differences, other minus this. `progress` is called with what is being
+    evaluated, and how many batches are done and there are.
 
     Raises FileNotFoundError for a folder without a run or without the finished stage, ValueError
     for a stage without coordinates or faces of another scheme.
@@ -143,21 +165,21 @@ def evaluate_run(
     config = network.folder.config()
     scheme = run_scheme(config, network.folder)
     faces, part = source.read(config.data.format, scheme, network.folder)
-    predicted, faces = network.predict(faces)
+    predicted, faces = network.predict(faces, progress)
 
     def score(points: np.ndarray) -> dict[str, Any]:
         return figures(points, faces, protocol(part, config.data.box)).to_json()
 
     result = score(predicted)
     if flip:
-        result["flip_test"] = score(network.predict(faces, flip=True)[0])
+        result["flip_test"] = score(network.predict(faces, progress, flip=True)[0])
     if network.has_average:
         average = replace(network, averaged=True)
-        result["ema"] = score(average.predict(faces)[0])
+        result["ema"] = score(average.predict(faces, progress)[0])
         if flip:
-            result["ema_flip_test"] = score(average.predict(faces, flip=True)[0])
+            result["ema_flip_test"] = score(average.predict(faces, progress, flip=True)[0])
     if other is not None:
-        theirs, _ = _locate(other, stage).predict(faces)
+        theirs, _ = _locate(other, stage).predict(faces, progress)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
 

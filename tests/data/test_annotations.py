@@ -114,9 +114,7 @@ def test_heldout_leaves_images_to_train_on():
 
 
 def test_unknown_formats_splits_and_roots_are_named(tmp_path):
-    with pytest.raises(
-        ValueError, match="format is 'voc'; takes pack, wflw, coco, hrnet, csv, yolo"
-    ):
+    with pytest.raises(ValueError, match="format is 'voc'; takes pack, wflw, coco, hrnet"):
         read_annotations(tmp_path, "voc")
     with pytest.raises(ValueError, match="split is 'val'; takes train or test"):
         has_split(tmp_path, "pts", "val")  # type: ignore[arg-type]

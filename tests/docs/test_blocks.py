@@ -8,6 +8,7 @@ from pathlib import Path
 
 import doc_workspace
 import pytest
+import warm_process
 from doc_blocks import ROOT, Block, blocks, documents
 from training_process import clean_environment
 
@@ -32,7 +33,7 @@ def environment() -> dict[str, str]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where commands run: a process that has imported torch."""
     place = tmp_path_factory.mktemp("warm") / "socket"
-    command = [sys.executable, str(Path(__file__).with_name("warm_process.py")), "serve"]
+    command = [sys.executable, warm_process.__file__, "serve"]
     with subprocess.Popen(
         [*command, str(place)], env=environment(), stdout=subprocess.PIPE, text=True
     ) as server:

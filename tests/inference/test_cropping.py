@@ -1,5 +1,7 @@
 """Crops without DALI: DALI's pixels, and exact places."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import apply
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.data.windows import face_boxes
-from sesame_hpc.inference.cropping import crop_faces
+from sesame_hpc.inference.cropping import _block_averages, _large_block_averages, crop_faces
 from sesame_hpc.inference.heldout import face_crops
 from sesame_hpc.inference.images import read_image
 from sesame_hpc.run.faces import read_faces
@@ -89,3 +91,25 @@ def test_no_boxes_no_crops_and_a_bad_box_is_named():
     assert crop_faces(image, np.empty((0, 4)), 8, TIGHT)[0].shape == (0, 3, 8, 8)
     with pytest.raises(ValueError, match="box 1 is"):
         crop_faces(image, np.array([[0, 0, 1, 1], [3, 3, 3, 3.0]]), 8, TIGHT)
+
+
+@pytest.mark.parametrize("side", [1e5, 1e7, 1e12])
+def test_a_vast_box_takes_no_memory_for_what_is_beyond_the_image(side):
+    image = np.full((60, 80, 3), 255, np.uint8)
+    tracemalloc.start()
+    crops, _ = crop_faces(image, np.array([[0, 0, side, side]]), 8, TIGHT)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert crops.shape == (1, 3, 8, 8)
+
+
+def test_blocks_larger_than_the_image_are_averaged_alike():
+    region = np.random.default_rng(1).integers(0, 256, (37, 150, 3), dtype=np.uint8)
+    for block in (8, 32):
+        difference = _block_averages(region, block).astype(int) - _large_block_averages(
+            region, block
+        )
+        assert np.abs(difference).max() <= 1
+    grown = np.pad(region, ((0, 27), (0, 42), (0, 0)), mode="edge")
+    expected = grown.reshape(1, 64, 3, 64, 3).mean(axis=(1, 3))
+    assert np.abs(_block_averages(region, 64) - expected).max() <= 0.5 + 1e-9

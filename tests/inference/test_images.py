@@ -1,11 +1,14 @@
 """Images of every sort, whole and broken."""
 
+import os
 import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 
+from sesame_hpc.data.decoding import held_back_errors
 from sesame_hpc.inference.images import read_image
 
 RNG = np.random.default_rng(0)
@@ -78,3 +81,65 @@ def test_other_content_is_named(tmp_path):
             read_image(write(tmp_path, name, content))
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "none.jpg")
+
+
+def damaged(content: bytes, at: float = 0.5, count: int = 24) -> bytes:
+    """The file with `count` other bytes within."""
+    start = int(at * len(content))
+    other = np.random.default_rng(6).integers(0, 255, count, dtype=np.uint8).tobytes()
+    return content[:start] + other + content[start + count :]
+
+
+def test_damage_within_a_file_is_named(tmp_path, capfd):
+    photo = cv2.resize(RNG.integers(0, 256, (60, 90, 3)).astype(np.uint8), (360, 240))
+    jpeg, png = encode(".jpg", photo), encode(".png", photo)
+    with pytest.raises(ValueError, match=r"a\.jpg: the image is damaged.*\d+ extraneous bytes"):
+        read_image(write(tmp_path, "a.jpg", damaged(jpeg)))
+    with pytest.raises(ValueError, match=r"a\.png: is no image .*\(libpng error: "):
+        read_image(write(tmp_path, "a.png", damaged(png)))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_few_spare_bytes_before_the_end_of_a_jpeg_are_no_damage(tmp_path):
+    content = encode(".jpg", RGB)
+    path = write(tmp_path, "a.jpg", content[:-2] + b"\0\0\0" + content[-2:])
+    assert read_image(path).shape == RGB.shape
+
+
+@pytest.mark.parametrize("trailing", [b"\0" * 6000, b"IEND" * 3, b"\x89PNG\r\n\x1a\n" * 999])
+def test_what_follows_the_end_of_a_png_does_no_harm(tmp_path, trailing):
+    content = encode(".png", RGB[..., ::-1])
+    np.testing.assert_array_equal(read_image(write(tmp_path, "a.png", content + trailing)), RGB)
+
+
+def one_bit_png(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    rows = zlib.compressobj()
+    data = b"".join(rows.compress(b"\0" * (1 + -(-width // 8))) for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", data + rows.flush()) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(tmp_path, suffix, monkeypatch):
+    if suffix == ".png":
+        content = one_bit_png(30000, 30000)
+    else:
+        content = encode(suffix, RGB)
+        monkeypatch.setattr("sesame_hpc.data.decoding.MOST_PIXELS", 1000)
+    path = write(tmp_path, f"large{suffix}", content)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match=rf"large\{suffix}: has .* pixels.*make it smaller"):
+        read_image(path)
+
+
+def test_what_others_write_to_standard_error_meanwhile_stays(tmp_path, capfd):
+    with held_back_errors() as errors:
+        os.write(2, b"of somebody else\nlibpng warning: iCCP\n")
+        assert errors.lines() == ["of somebody else", "libpng warning: iCCP"]
+    assert capfd.readouterr().err == "of somebody else\n"

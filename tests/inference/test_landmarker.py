@@ -89,9 +89,9 @@ def test_a_shifted_image_shifts_the_points(landmarker):
     ("image", "boxes", "message"),
     [
         (np.zeros((5, 5, 3)), None, "image 0: is float64"),
-        (np.zeros((5, 5, 4), np.uint8), None, r"image 0: is \[5, 5, 4\]"),
+        (np.zeros((5, 5, 4), np.uint8), None, r"image 0: is uint8 \[5, 5, 4\]"),
         (np.zeros((5, 5, 3), np.uint8), [[1, 2, 3]], r"boxes of image 0: are \[1, 3\]"),
-        (np.zeros((5, 5, 3), np.uint8), [[3, 3, 1, 1]], "image 0: box 0 is"),
+        (np.zeros((5, 5, 3), np.uint8), [[3, 3, 1, 1]], "image 0: box 0: box .* is not finite"),
         ([np.zeros((5, 5, 3), np.uint8)], [], "boxes: are for 0 images"),
     ],
 )

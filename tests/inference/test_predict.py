@@ -15,6 +15,7 @@ from sesame_hpc.data.formats.pts_file import parse_pts
 from sesame_hpc.inference.boxes import read_boxes
 from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.predict import predict
+from sesame_hpc.inference.record import RECORD_NAME
 
 RGB = cv2.resize(np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8), (80, 60))
 
@@ -70,8 +71,8 @@ def test_a_folder_with_broken_files_gives_all_the_others(landmarker, folder, tmp
     assert record["failed"] == outcome.faults
     assert len(record["landmarks"]) == 98
     assert 0 <= min(record["faces"][0]["confidence"]) <= max(record["faces"][0]["confidence"]) <= 1
-    leftovers = [path for path in out.rglob("*") if path.name.startswith(".")]
-    assert not leftovers
+    hidden = [path.name for path in out.rglob("*") if path.name.startswith(".")]
+    assert hidden == [RECORD_NAME]
 
 
 def test_bad_paths_are_named_and_the_rest_is_done(landmarker, folder, tmp_path):
@@ -197,7 +198,7 @@ def test_boxes_of_single_frames(landmarker, video, tmp_path):
     outcome = predict(landmarker, [video], tmp_path / "o", boxes=boxes, draw=False)
     assert [(face.frame, face.box[2]) for face in outcome.faces] == [(3, 40), (7, 50)]
     assert outcome.faults == []
-    assert str(outcome) == "2 faces in 20 frames, 18 of them without a face"
+    assert str(outcome).startswith("2 faces in 20 frames, 18 of them without a face, mean conf")
 
 
 def test_a_broken_video_is_named_and_what_was_read_stays(landmarker, video, tmp_path):
@@ -236,3 +237,57 @@ def test_wrong_options_are_one_message(run, folder, tmp_path):
     lost = cli("predict", run, folder, "--detector", "yunet", "--detector-weights", "x.onnx")
     assert lost.returncode == 2
     assert "no YuNet weights at x.onnx" in lost.stderr
+
+
+def test_whole_images_taken_for_faces_are_said_and_given_boxes_are_not(
+    landmarker, folder, tmp_path
+):
+    image = folder / "plain.png"
+    outcome = predict(landmarker, [image], tmp_path / "whole", draw=False)
+    (note,) = outcome.notes
+    sure = landmarker(RGB).confidence.mean()
+    assert f"each whole image was taken for one face (mean confidence {sure:.2f})" in note
+    assert str(outcome) == f"1 face in 1 image, mean confidence {sure:.2f}"
+    record = json.loads((tmp_path / "whole" / "landmarks.json").read_text())
+    assert record["boxes_from"] == "whole image"
+    write_boxes(
+        tmp_path / "b.csv", [("plain.png", 9, 9, 50, 50, ""), ("other.png", 1, 1, 9, 9, "")]
+    )
+    boxes = read_boxes(tmp_path / "b.csv")
+    outcome = predict(landmarker, [image], tmp_path / "boxed", boxes=boxes, draw=False)
+    assert outcome.faults == []
+    (note,) = outcome.notes
+    assert "1 of its images are not among those given, the first is 'other.png'" in note
+
+
+def test_one_bad_box_costs_no_other(landmarker, folder, tmp_path):
+    rows = [
+        ("plain.png", 9, 9, 50, 50, ""),
+        ("plain.png", 0, 0, 1e7, 1e7, ""),
+        ("plain.png", 90, 90, 120, 120, ""),
+        ("plain.png", "x", 0, 9, 9, ""),
+        ("deep/plain.jpg", 0, 0, 40, 40, ""),
+    ]
+    write_boxes(tmp_path / "b.csv", rows)
+    boxes = read_boxes(tmp_path / "b.csv")
+    outcome = predict(landmarker, [folder], tmp_path / "out", boxes=boxes)
+    assert [(f.source.name, f.box[2]) for f in outcome.faces] == [
+        ("plain.png", 50),
+        ("deep/plain.jpg", 40),
+    ]
+    bad = [fault for fault in outcome.faults if "b.csv:" in fault]
+    assert sorted(fault.partition("b.csv:")[2][0] for fault in bad) == ["3", "4", "5"]
+
+
+def test_progress_tells_how_much_is_done(landmarker, folder, video, tmp_path):
+    seen = []
+    predict(
+        landmarker,
+        [folder, video],
+        tmp_path / "out",
+        draw=False,
+        progress=lambda what, done, total: seen.append((what, done, total)),
+    )
+    images = [(done, total) for what, done, total in seen if what == "images"]
+    assert images == [(done, 7) for done in range(8)]
+    assert seen[-1] == ("clip.avi", 20, 20)

@@ -1,12 +1,8 @@
 """Looks at every image file once: is it whole, what is in it, and how do its faces look."""
 
 import hashlib
-import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
+from sesame_hpc.data.decoding import MOST_PIXELS, DecoderErrors, held_back_errors, too_large
 from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
-from sesame_hpc.data.image_header import MOST_PIXELS, Header, image_kind, read_header
+from sesame_hpc.data.image_header import Header, image_kind, read_header
 
 __all__ = ["Encoded", "ProbedImage", "probe_images"]
 
@@ -82,14 +79,13 @@ def probe_images(
     decoders write to the process's standard error is held back.
     """
     probes: list[ProbedImage] = []
-    with _held_back_errors() as written, ThreadPoolExecutor(threads) as pool:
+    with held_back_errors() as errors, ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(images), _AT_ONCE):
-            some, before = images[start : start + _AT_ONCE], written()
+            some, before = images[start : start + _AT_ONCE], errors.size()
             probed = list(pool.map(_probe, some))
-            if written() > before:
+            if errors.size() > before:
                 probed = [
-                    _marked(probe, image, written)
-                    for probe, image in zip(probed, some, strict=True)
+                    _marked(probe, image, errors) for probe, image in zip(probed, some, strict=True)
                 ]
             probes += probed
             if progress is not None:
@@ -97,9 +93,9 @@ def probe_images(
     return probes
 
 
-def _marked(probe: ProbedImage, image: Encoded, written: Callable[[], int]) -> ProbedImage:
+def _marked(probe: ProbedImage, image: Encoded, errors: DecoderErrors) -> ProbedImage:
     """The probe, marked as damaged if a decoder complains about this one."""
-    if probe.problem is not None or not _complains(image.read(), written):
+    if probe.problem is not None or not _complains(image.read(), errors):
         return probe
     return replace(probe, damaged=True)
 
@@ -138,8 +134,10 @@ def _header_problem(content: bytes, header: Header | None) -> str | None:
         return f"is a {kind} whose header breaks off"
     if not header.whole:
         return f"is a {kind} that is cut off (its end is missing)"
-    if header.width * header.height > MOST_PIXELS or not header.width * header.height:
+    if not header.width * header.height:
         return f"is a {kind} of {header.width} x {header.height} pixels"
+    if header.width * header.height > MOST_PIXELS:
+        return too_large((header.width, header.height))
     return None
 
 
@@ -158,21 +156,7 @@ def _decode(content: bytes, divisor: int) -> NDArray[np.uint8] | None:
     return None if grey is None else np.asarray(grey, np.uint8)
 
 
-def _complains(content: bytes, written: Callable[[], int]) -> bool:
-    before = written()
+def _complains(content: bytes, errors: DecoderErrors) -> bool:
+    before = errors.size()
     _decode(content, 1)
-    return written() > before
-
-
-@contextmanager
-def _held_back_errors() -> Iterator[Callable[[], int]]:
-    """Sends file descriptor 2 to a file; yields a function that says how many bytes went there."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lambda: os.fstat(file.fileno()).st_size
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    return errors.size() > before

@@ -16,15 +16,14 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import (
     DecodeWindow,
     apply,
-    compose,
     crop_matrix,
     decode_window,
-    invert,
 )
 from sesame_hpc.data.loading.augment import Appearance, appearance_config, draw_augmentation
 from sesame_hpc.data.loading.crops import Batch, CropRunner, PreparedBatch
 from sesame_hpc.data.loading.image_source import ImageSource
 from sesame_hpc.data.loading.pipeline import AugmentOps, Feed
+from sesame_hpc.data.loading.stored import as_stored
 from sesame_hpc.data.pack.read import check_stored
 from sesame_hpc.data.rng import epoch_permutation, keyed_generator
 from sesame_hpc.data.windows import content_limits, face_boxes
@@ -197,6 +196,10 @@ class EvalLoader:
             ops=AugmentOps(),
         )
 
+    def __len__(self) -> int:
+        """The number of this rank's batches."""
+        return len(self._batches)
+
     def __iter__(self) -> Iterator[Batch]:
         return self._crops.start(self._batches, self._prepare)
 
@@ -225,12 +228,8 @@ def decode_plan(
     limits: NDArray[np.float64] | None,
 ) -> DecodeWindow:
     """What to decode of the stored images; a pack may hold shrunk parts of the originals."""
-    if faces.pack is None:
-        return decode_window(matrices, size, limits)
-    to_stored = faces.pack.matrices(faces.sample_ids[rows])
-    if limits is not None:
-        limits = apply(to_stored, limits.reshape(-1, 2, 2)).reshape(-1, 4)
-    return decode_window(compose(matrices, invert(to_stored)), size, limits)
+    to_crops, content = as_stored(faces, rows, matrices, limits)
+    return decode_window(to_crops, size, content)
 
 
 def _check_shares(batch_size: int, rank: int, world_size: int) -> None:

@@ -23,11 +23,14 @@ def region_colours(scheme: Scheme) -> dict[str, tuple[int, int, int]]:
     return {name: _bright(index / len(scheme.regions)) for index, name in enumerate(scheme.regions)}
 
 
-def draw_face(image: np.ndarray, landmarks: np.ndarray, scheme: Scheme) -> np.ndarray:
+def draw_face(
+    image: np.ndarray, landmarks: np.ndarray, scheme: Scheme, side: float | None = None
+) -> np.ndarray:
     """A copy of `image` (uint8 RGB [H, W, 3]) with `landmarks` ([K, 2], pixels) drawn over it.
 
-    Points and edges have the colour of their region; their widths scale with the shorter side.
-    Points that are NaN, not labelled, are left out with their edges.
+    Points and edges have the colour of their region; their widths scale with `side` in pixels, by
+    default the image's shorter side. Points that are NaN, not labelled,
+    are left out with their edges.
 
     Raises:
         ValueError: another dtype or shape, or a coordinate is infinite.
@@ -35,7 +38,7 @@ def draw_face(image: np.ndarray, landmarks: np.ndarray, scheme: Scheme) -> np.nd
     _check_image(image)
     _check_landmarks(landmarks, scheme)
     drawn = np.ascontiguousarray(image).copy()
-    side = min(image.shape[:2])
+    side = min(image.shape[:2]) if side is None else side
     colours = _point_colours(scheme)
     labelled = ~np.isnan(landmarks).any(axis=1)
     points = [_to_fixed(point) for point in np.where(labelled[:, None], landmarks, 0)]
@@ -50,13 +53,19 @@ def draw_face(image: np.ndarray, landmarks: np.ndarray, scheme: Scheme) -> np.nd
 
 
 def draw_box(
-    image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int] = (255, 255, 255)
+    image: np.ndarray,
+    box: np.ndarray,
+    colour: tuple[int, int, int] = (255, 255, 255),
+    width: int | None = None,
 ) -> np.ndarray:
-    """A copy of `image` (uint8 RGB [H, W, 3]) with `box` (x_min, y_min, x_max, y_max, pixels)."""
+    """A copy of `image` (uint8 RGB [H, W, 3]) with `box` (x_min, y_min, x_max, y_max, pixels).
+
+    `width` of the line in pixels; None follows the image's shorter side.
+    """
     _check_image(image)
     drawn = np.ascontiguousarray(image).copy()
     low, high = _to_fixed(box[:2]), _to_fixed(box[2:])
-    width = max(1, round(min(image.shape[:2]) / 256))
+    width = width or max(1, round(min(image.shape[:2]) / 256))
     cv2.rectangle(drawn, low, high, colour, width, cv2.LINE_AA, _FRACTION_BITS)
     return drawn
 
@@ -95,7 +104,7 @@ def _reduce(image: np.ndarray, divisor: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw_point(
-    image: np.ndarray, point: tuple[int, int], colour: tuple[int, int, int], side: int
+    image: np.ndarray, point: tuple[int, int], colour: tuple[int, int, int], side: float
 ) -> None:
     radius = max(1.0, side / 160)
     for extra, fill in ((max(0.5, side / 800), _DARK), (0.0, colour)):

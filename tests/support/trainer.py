@@ -49,7 +49,7 @@ def run(order: dict) -> None:
     try:
         main()
     except SystemExit as end:
-        code = end.code or 0
+        code = int(end.code or 0)
     except BaseException:
         import traceback
 

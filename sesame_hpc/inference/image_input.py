@@ -1,0 +1,80 @@
+"""The forms of image that a `Landmarker` takes: arrays, PIL images and files."""
+
+import sys
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sesame_hpc.inference.images import read_image
+
+if TYPE_CHECKING:
+    from PIL import Image as PilImage
+
+__all__ = ["AnyImage", "as_images", "is_one_image"]
+
+AnyImage: TypeAlias = Union[NDArray[np.uint8], "PilImage.Image", str, "PathLike[str]"]
+
+_TAKES = "takes uint8 [H, W, 3] RGB or [H, W] grey, a PIL image or a path"
+_GREY_OF_16_BITS = ("I", "F")
+
+
+def is_one_image(images: Any) -> bool:
+    """Whether this is a single image rather than a sequence of images."""
+    if isinstance(images, np.ndarray):
+        return images.ndim <= 3
+    return isinstance(images, str | PathLike) or _is_pil(images) or not _is_sequence(images)
+
+
+def as_images(images: Sequence[Any]) -> list[NDArray[np.uint8]]:
+    """uint8 RGB [H, W, 3] of each.
+
+    Raises:
+        FileNotFoundError: a path where no file is.
+        ValueError: says which image is what, and what would be valid.
+    """
+    return [_as_image(index, image) for index, image in enumerate(images)]
+
+
+def _as_image(index: int, image: Any) -> NDArray[np.uint8]:
+    if isinstance(image, str | PathLike):
+        return read_image(Path(image))
+    if _is_pil(image):
+        if image.mode.startswith(_GREY_OF_16_BITS):
+            raise ValueError(
+                f"image {index}: is a PIL image of mode {image.mode}; {_TAKES} of 8 bits"
+            )
+        return np.asarray(image.convert("RGB"))
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"image {index}: is {_kind(image)}; {_TAKES}")
+    if image.dtype != np.uint8:
+        raise ValueError(
+            f"image {index}: is {image.dtype} {list(image.shape)}; {_TAKES}, from 0 to 255"
+        )
+    grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    if 0 in image.shape or not (grey or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ValueError(f"image {index}: is uint8 {list(image.shape)}; {_TAKES}")
+    return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2) if grey else image
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None (cv2.imread returns that for a file that it cannot read)"
+    shape = getattr(value, "shape", None)
+    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    return name if shape is None else f"{name} {list(shape)}"
+
+
+def _is_sequence(value: Any) -> bool:
+    return (
+        hasattr(value, "__len__") and hasattr(value, "__getitem__") and not hasattr(value, "dtype")
+    )
+
+
+def _is_pil(value: Any) -> bool:
+    """Without importing PIL: where nobody did, there is no image of it."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(value, module.Image)

@@ -1,0 +1,177 @@
+"""Outputs of `sesame predict`: none over another or a user's file, none read as an input."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from sesame_hpc import Landmarker
+from sesame_hpc.inference.boxes import read_boxes
+from sesame_hpc.inference.images import read_image
+from sesame_hpc.inference.inputs import find_inputs
+from sesame_hpc.inference.predict import predict
+
+IMAGE = cv2.resize(np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8), (64, 48))
+
+
+@pytest.fixture(scope="module")
+def landmarker(run):
+    return Landmarker.load(run, "cpu")
+
+
+def write_images(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grown = cv2.copyMakeBorder(IMAGE, 0, 0, 0, number, cv2.BORDER_REPLICATE)
+        path.write_bytes(cv2.imencode(path.suffix, grown)[1].tobytes())
+    return folder
+
+
+def write_boxes(path: Path, *names: str):
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "x_min", "y_min", "x_max", "y_max"])
+        table.writerows([name, 2, 2, 40 + number, 40] for number, name in enumerate(names))
+    return read_boxes(path)
+
+
+HARD = ("a.png", "a-2.jpg", "b.bmp", "b.bmp.png", "c.jpg", "c.png", "c_png.jpg", "C.webp")
+
+
+@pytest.mark.parametrize("names", [HARD, HARD[::-1]])
+@pytest.mark.parametrize("format", ["pts", "json"])
+def test_every_face_has_an_output_of_its_own(landmarker, tmp_path, names, format):
+    folder = write_images(tmp_path / "in", *names)
+    boxes = write_boxes(tmp_path / "b.csv", *names, "a.png", "a.png", "c.jpg", "b.bmp")
+    out = tmp_path / "out"
+    paths = [folder / name for name in names]
+    outcome = predict(landmarker, paths, out, format=format, boxes=boxes)
+    assert outcome.faults == []
+    assert len(outcome.faces) == len(names) + 4
+    assert len(list(out.rglob("*.pts"))) == (len(names) + 4 if format == "pts" else 0)
+    drawn = [path for path in (out / "drawn").rglob("*") if path.is_file()]
+    assert len(drawn) == len(names) == len({path.name.casefold() for path in drawn})
+    widths = sorted(read_image(path).shape[1] for path in drawn)
+    assert widths == list(range(64, 64 + len(names)))
+    assert sorted(outcome.files) == sorted(path for path in out.rglob("[!.]*") if path.is_file())
+
+
+def test_running_it_again_where_its_outputs_lie_gives_the_same_faces(
+    landmarker, tmp_path, monkeypatch
+):
+    write_images(tmp_path, "1.jpg", "deep/2.png")
+    monkeypatch.chdir(tmp_path)
+    for out in ("predictions", "predictions", "other", "."):
+        for format in ("json", "pts"):
+            outcome = predict(landmarker, [Path()], Path(out), format=format)
+            assert sorted(face.source.name for face in outcome.faces) == ["1.jpg", "deep/2.png"]
+            assert outcome.faults == []
+    assert "left out 6 files that sesame predict drew before" in outcome.notes
+    drawn = find_inputs([Path("other/drawn")])
+    assert sorted(source.name for source in drawn.inputs) == ["1.jpg", "deep/2.png"]
+
+
+def test_a_file_given_twice_is_one_input(landmarker, tmp_path):
+    folder = write_images(tmp_path / "in", "1.jpg", "2.jpg")
+    found = find_inputs([folder, folder / "1.jpg", folder / ".." / "in"])
+    assert [source.name for source in found.inputs] == ["1.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        ("pts", "1.pts"),
+        ("json", "landmarks.json"),
+        ("csv", "confidence.csv"),
+        ("json", "drawn/1.jpg"),
+    ],
+)
+def test_a_file_of_the_user_s_is_never_overwritten(landmarker, tmp_path, format, name):
+    folder = write_images(tmp_path, "1.jpg")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match=f"{name} would be overwritten.*give another --out"):
+        predict(landmarker, [folder / "1.jpg"], folder, format=format)
+    assert (folder / name).read_text() == "mine"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_second_face_s_file_gives_way_to_the_user_s(landmarker, tmp_path):
+    folder = write_images(tmp_path, "1.jpg")
+    (folder / "1-2.pts").write_text("mine")
+    boxes = write_boxes(tmp_path / "b.csv", "1.jpg", "1.jpg")
+    for _ in range(2):
+        predict(landmarker, [folder / "1.jpg"], folder, format="pts", boxes=boxes, draw=False)
+        assert (folder / "1-2.pts").read_text() == "mine"
+        assert sorted(path.name for path in folder.glob("*.pts")) == [
+            "1-2.pts",
+            "1.pts",
+            "1_jpg-2.pts",
+        ]
+
+
+def test_an_output_that_cannot_be_is_found_out_before_the_work(tmp_path):
+    folder = write_images(tmp_path, "1.jpg")
+
+    def never(*_) -> Any:
+        pytest.fail("the work began")
+
+    never_reached: Any = never
+
+    with pytest.raises(NotADirectoryError, match=r"1\.jpg"):
+        predict(never_reached, [folder], folder / "1.jpg" / "out")
+    with pytest.raises(OSError, match="File name too long"):
+        predict(never_reached, [folder], folder / ("x" * 300))
+    assert sorted(path.name for path in folder.iterdir()) == ["1.jpg"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_while_drawing_leaves_the_landmarks(landmarker, tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "in", "1.jpg", "2.jpg", "3.jpg")
+
+    def full(path: Path, content: bytes) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            file.write(content)
+
+    monkeypatch.setattr("sesame_hpc.inference.predictor.write_bytes_atomic", full)
+    outcome = predict(landmarker, [folder], tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "landmarks.json").read_text())
+    assert len(record["faces"]) == 3
+    assert [fault for fault in outcome.faults if "No space left" in fault]
+    assert outcome.faults[-1] == "no more images are drawn, since they find no room"
+    assert len(outcome.faults) == 2
+
+
+NAMES = ["a,b.jpg", 'q"x.jpg', "two\nlines.jpg", "cr\rx.jpg", " blank .jpg", "semi;colon.jpg"]
+NAMES += ["tab\tx.jpg", "#x.jpg", "\u00e9e\u0301.jpg", os.fsdecode(b"latin\xe9.jpg"), "100%25.jpg"]
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "pts"])
+def test_any_name_survives_every_format(landmarker, tmp_path, format):
+    folder = write_images(tmp_path / "in", *NAMES)
+    out = tmp_path / "out"
+    outcome = predict(
+        landmarker, [folder], out, format=format, boxes=write_boxes(tmp_path / "b.csv", *NAMES)
+    )
+    assert outcome.faults == []
+    assert sorted(path.name for path in (out / "drawn").iterdir()) == sorted(NAMES)
+    if format == "json":
+        faces = json.loads((out / "landmarks.json").read_text())["faces"]
+        assert [face["image"] for face in faces] == NAMES
+        assert all(Path(face["file"]).is_file() for face in faces)
+    elif format == "csv":
+        again = read_boxes(out / "confidence.csv")
+        assert [image for image, _, _ in again.rows] == NAMES
+        outcome = predict(landmarker, [folder], tmp_path / "again", boxes=again, draw=False)
+        assert (outcome.faults, len(outcome.faces)) == ([], len(NAMES))
+    else:
+        assert sorted(path.stem for path in out.glob("*.pts")) == sorted(
+            Path(n).stem for n in NAMES
+        )
