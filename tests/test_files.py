@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_json_that_is_none_is_named(tmp_path):
             read_json(path)
 
 
-def test_a_link_is_one_file_and_takes_the_place_of_another(tmp_path):
+def test_a_link_is_one_file_and_takes_the_place_of_another(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "folder/target"
     source.write_text("content")
     for _ in range(2):
@@ -146,7 +147,9 @@ def test_a_link_is_one_file_and_takes_the_place_of_another(tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["target"]
 
 
-def test_where_links_are_not_possible_the_file_is_copied(tmp_path, monkeypatch):
+def test_where_links_are_not_possible_the_file_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 

@@ -23,30 +23,30 @@ def half_width(found: Estimate) -> float:
     ("degrees", "quantile"),
     [(1, 12.70620), (2, 4.30265), (3, 3.18245), (4, 2.77645), (30, 2.04227), (1e9, 1.95996)],
 )
-def test_students_quantile_is_that_of_the_tables(degrees, quantile):
+def test_students_quantile_is_that_of_the_tables(degrees: float, quantile: float) -> None:
     assert student_quantile(degrees) == pytest.approx(quantile, rel=2e-4)
 
 
-def test_one_seed_has_a_mean_and_no_interval():
+def test_one_seed_has_a_mean_and_no_interval() -> None:
     found = estimate(np.array([[1.0, 2.0, 6.0]]))
     assert (found.mean, found.interval, found.side) == (3.0, None, "one seed")
 
 
-def test_seeds_that_differ_alone_give_the_t_interval_of_their_means():
+def test_seeds_that_differ_alone_give_the_t_interval_of_their_means() -> None:
     seeds = np.array([1.0, 1.4, 0.9, 1.6, 1.3])
     found = estimate(np.tile(seeds[:, None], (1, 40)))
     assert found.mean == pytest.approx(seeds.mean())
     assert half_width(found) == pytest.approx(2.77645 * seeds.std(ddof=1) / np.sqrt(5), rel=0.05)
 
 
-def test_faces_that_differ_alone_give_the_interval_of_the_faces():
+def test_faces_that_differ_alone_give_the_interval_of_the_faces() -> None:
     faces = np.random.default_rng(1).normal(0.5, 1.0, 200)
     found = estimate(np.tile(faces, (4, 1)))
     assert half_width(found) == pytest.approx(1.97 * faces.std() / np.sqrt(200), rel=0.05)
     assert found.side == "higher"
 
 
-def test_the_variance_is_that_of_all_resamples():
+def test_the_variance_is_that_of_all_resamples() -> None:
     """Every draw of 2 of 3 seeds with every draw of 4 of 4 faces."""
     values = np.random.default_rng(5).normal(size=(3, 4))
     draws = list(itertools.product(range(4), repeat=4))
@@ -59,7 +59,7 @@ def test_the_variance_is_that_of_all_resamples():
     assert half_width(estimate(values)) == pytest.approx(expected, rel=0.08)
 
 
-def test_a_face_that_seeds_share_is_resampled_in_both_at_once():
+def test_a_face_that_seeds_share_is_resampled_in_both_at_once() -> None:
     """The same numbers on other faces are more evidence than on the same ones."""
     values = np.tile(np.random.default_rng(2).normal(size=60), (8, 1))
     same = estimate(values)
@@ -67,7 +67,7 @@ def test_a_face_that_seeds_share_is_resampled_in_both_at_once():
     assert half_width(apart) < 0.7 * half_width(same)
 
 
-def test_faces_are_found_by_their_ids_in_any_order():
+def test_faces_are_found_by_their_ids_in_any_order() -> None:
     values = np.random.default_rng(3).normal(size=(2, 30))
     order = np.random.default_rng(4).permutation(30)
     one = estimate(values)
@@ -77,7 +77,7 @@ def test_faces_are_found_by_their_ids_in_any_order():
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_intervals_hold_the_truth_as_often_as_they_say(seeds):
+def test_intervals_hold_the_truth_as_often_as_they_say(seeds: int) -> None:
     """Differences of which the seed decides most: percentiles of resamples would hold it half."""
     generator = np.random.default_rng(seeds)
     held = 0
@@ -88,7 +88,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds):
     assert held / 150 >= 0.9
 
 
-def test_columns_are_judged_each_for_itself():
+def test_columns_are_judged_each_for_itself() -> None:
     generator = np.random.default_rng(6)
     values = [generator.normal([-1.0, 0.0, 1.0], 0.2, (50, 3)) for _ in range(4)]
     found = seed_estimates(values, [np.arange(50)] * 4)
@@ -104,6 +104,8 @@ def test_columns_are_judged_each_for_itself():
         ([np.zeros((2, 1))] * 2, [np.array([3, 3])] * 2, "seed number 1: a face stands twice"),
     ],
 )
-def test_what_cannot_be_estimated_is_refused(values, faces, message):
+def test_what_cannot_be_estimated_is_refused(
+    values: list[np.ndarray], faces: list[np.ndarray], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         seed_estimates(values, faces)

@@ -44,7 +44,7 @@ def test_nothing_is_left_of_a_finished_run(tmp_path):
     assert make_plan(str(config), ()).jobs == ("report",)
 
 
-def test_stages_that_a_run_does_not_have_are_no_jobs(tmp_path):
+def test_stages_that_a_run_does_not_have_are_no_jobs(tmp_path: Path) -> None:
     run = ["stages.run=[preliminary]"]
     plan = make_plan(str(tiny_config(tmp_path)), run)
     assert plan.jobs == ("preliminary", "report")

@@ -44,7 +44,9 @@ def config_of(folder: Path, *overrides: str) -> Config:
         ("stages={run: [preliminary, finetune], finetune: {start_from: scratch}}", ["preliminary"]),
     ],
 )
-def test_stages_are_shared_where_all_that_they_depend_on_is_equal(tmp_path, override, shared):
+def test_stages_are_shared_where_all_that_they_depend_on_is_equal(
+    tmp_path: Path, override: str, shared: list[str]
+) -> None:
     one, other = config_of(tmp_path), config_of(tmp_path, override)
     found = [
         stage
@@ -69,7 +71,9 @@ def source(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_a_stage_is_taken_with_a_note_of_where_it_is_from(source, tmp_path):
+def test_a_stage_is_taken_with_a_note_of_where_it_is_from(
+    source: RunFolder, tmp_path: Path
+) -> None:
     own = RunFolder(tmp_path / "runs/b/seed-0")
     note_source(own, {"preliminary": source})
     assert taken_from(own) == {}
@@ -85,7 +89,9 @@ def test_a_stage_is_taken_with_a_note_of_where_it_is_from(source, tmp_path):
     assert taken_from(own) == {"preliminary": source.path}
 
 
-def test_a_stage_that_differs_or_is_unfinished_or_damaged_is_not_taken(source, tmp_path):
+def test_a_stage_that_differs_or_is_unfinished_or_damaged_is_not_taken(
+    source: RunFolder, tmp_path: Path
+) -> None:
     own = RunFolder(tmp_path / "runs/b/seed-0")
     same = config_of(tmp_path)
     assert source_of(own, "preliminary", same, IDENTITY) is None
@@ -98,7 +104,7 @@ def test_a_stage_that_differs_or_is_unfinished_or_damaged_is_not_taken(source, t
     assert source_of(own, "preliminary", same, IDENTITY) is None
 
 
-def test_the_note_of_a_stage_that_was_taken_stays(source, tmp_path):
+def test_the_note_of_a_stage_that_was_taken_stays(source: RunFolder, tmp_path: Path) -> None:
     own = RunFolder(tmp_path / "runs/b/seed-0")
     note_source(own, {"preliminary": source})
     finish_taking(source, own, "preliminary")

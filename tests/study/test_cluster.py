@@ -5,10 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from launched_runs import fake_command, squeue_line
+
+Sesame = Callable[..., subprocess.CompletedProcess[str]]
 
 TEXT = """
 output: {output}
@@ -22,11 +25,11 @@ arms:
 
 
 @pytest.fixture
-def sesame(tmp_path: Path):
+def sesame(tmp_path: Path) -> Sesame:
     """Runs the command line where SLURM has only the commands in tmp_path/bin."""
     (tmp_path / "bin").mkdir()
 
-    def run(*arguments: object) -> subprocess.CompletedProcess:
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("S")}
         return subprocess.run(
             [sys.executable, "-m", "sesame_hpc", *map(str, arguments)],
@@ -64,7 +67,9 @@ def dependency(folder: Path, job: int) -> str | None:
     return found[1] if found else None
 
 
-def test_runs_that_take_a_stage_wait_for_those_that_train_it(sesame, write_study, tmp_path):
+def test_runs_that_take_a_stage_wait_for_those_that_train_it(
+    sesame: Sesame, write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     slurm(tmp_path)
     done = sesame("study", write_study(TEXT), "--profile", "local")
     assert done.returncode == 0, done.stderr
@@ -110,7 +115,9 @@ def test_runs_that_take_a_stage_wait_for_those_that_train_it(sesame, write_study
     assert "has jobs that are queued or running: 11_0 (preliminary)" in again.stderr
 
 
-def test_a_refusal_takes_all_chains_back(sesame, write_study, tmp_path):
+def test_a_refusal_takes_all_chains_back(
+    sesame: Sesame, write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     slurm(tmp_path, refused="14")
     failed = sesame("study", write_study(TEXT), "--profile", "local")
     assert failed.returncode == 2
@@ -119,7 +126,9 @@ def test_a_refusal_takes_all_chains_back(sesame, write_study, tmp_path):
     assert set(asked) >= {"11", "12", "13"}
 
 
-def test_the_scripts_can_be_looked_at(sesame, write_study, tmp_path):
+def test_the_scripts_can_be_looked_at(
+    sesame: Sesame, write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     shown = sesame("study", write_study(TEXT), "--profile", "local", "--dry-run")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("#!/bin/bash") == 10
@@ -134,7 +143,9 @@ def test_the_scripts_can_be_looked_at(sesame, write_study, tmp_path):
         (["--collect", "--profile", "local"], "--profile and --collect exclude each other"),
     ],
 )
-def test_options_that_do_not_go_together(sesame, write_study, options, message):
+def test_options_that_do_not_go_together(
+    sesame: Sesame, write_study: Callable[..., Path], options: list[str], message: str
+) -> None:
     failed = sesame("study", write_study(TEXT), *options)
     assert failed.returncode == 2
     assert message in failed.stderr

@@ -72,7 +72,7 @@ def page_of(study: dict[str, Any]) -> Page:
     return read_page(render(study, "seeds: [0, 1]\n"))
 
 
-def test_the_tables_are_the_json():
+def test_the_tables_are_the_json() -> None:
     page = page_of(a_study())
     arms = page.tables["NME on held-out faces, and what an arm took"]
     assert arms[2] == ["clear", "2", "5.000", "[4.900, 5.100]", "4,000", "61", "preliminary"]
@@ -90,14 +90,14 @@ def test_the_tables_are_the_json():
     )
 
 
-def test_the_lead_says_what_was_found_and_what_was_not():
+def test_the_lead_says_what_was_found_and_what_was_not() -> None:
     text = page_of(a_study()).text
     assert "clear has a lower NME than <b>&': −0.500 percentage points" in text
     assert "open and <b>&' are not told apart" in text
     assert "clear was trained on 3.00 times as many samples." in text
 
 
-def test_one_seed_gets_no_interval_and_no_verdict():
+def test_one_seed_gets_no_interval_and_no_verdict() -> None:
     page = page_of(a_study(half=None))
     assert "One seed: no statement about the method." in page.text
     assert page.tables["Paired differences in NME, percentage points"][1][3:5] == ["–", "one seed"]
@@ -105,14 +105,14 @@ def test_one_seed_gets_no_interval_and_no_verdict():
     assert sum(found.get("class") == "range" for _, found in page.tags) == 0
 
 
-def test_the_forest_has_a_bar_and_dots_for_each_comparison():
+def test_the_forest_has_a_bar_and_dots_for_each_comparison() -> None:
     page = page_of(a_study())
     kinds = [found["class"] for tag, found in page.tags if tag == "path" and "class" in found]
     assert (kinds.count("range"), kinds.count("range open")) == (1, 1)
     assert (kinds.count("dot seed"), kinds.count("dot all")) == (4, 2)
 
 
-def test_a_study_that_is_not_finished_says_so():
+def test_a_study_that_is_not_finished_says_so() -> None:
     study = a_study()
     study["missing"] = [{"arm": "open", "seed": 1, "why": "the loss is not finite"}]
     study["arms"]["open"] |= {"nme": None, "samples": None, "seconds": None, "runs": {}}
@@ -127,7 +127,7 @@ def test_a_study_that_is_not_finished_says_so():
     assert "There is nothing to compare yet." in page_of(study).text
 
 
-def test_nothing_refers_outside_and_drawings_are_named():
+def test_nothing_refers_outside_and_drawings_are_named() -> None:
     html = render(a_study(), "x: 1\n")
     page = read_page(html)
     for marker in ("http:", "https:", "url(", "@import", "<script"):
@@ -139,7 +139,7 @@ def test_nothing_refers_outside_and_drawings_are_named():
 
 
 @pytest.mark.parametrize("count", [1, 9])
-def test_every_arm_has_a_style(count):
+def test_every_arm_has_a_style(count: int) -> None:
     study = a_study()
     study["arms"] = {f"a{number}": study["arms"]["clear"] for number in range(count)}
     study["comparisons"] = []

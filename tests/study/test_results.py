@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,9 @@ def study(write_study, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[st
     return collected
 
 
-def test_arms_and_comparisons_are_the_estimates_of_their_faces(study, tmp_path):
+def test_arms_and_comparisons_are_the_estimates_of_their_faces(
+    study: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     found = study()
     plan = plan_study(tmp_path / "two.yaml")
     runs = {arm: [outcome(run) for run in plan.of_arm(arm)] for arm in ("control", "better")}
@@ -81,7 +84,9 @@ def test_arms_and_comparisons_are_the_estimates_of_their_faces(study, tmp_path):
     assert pair["faces"] == len(np.unique([run.faces for run in runs["better"]]))
 
 
-def test_samples_are_those_of_all_stages_and_are_compared(study):
+def test_samples_are_those_of_all_stages_and_are_compared(
+    study: Callable[..., dict[str, Any]],
+) -> None:
     found = study()
     assert found["arms"]["control"]["samples"] == 9 * 40
     assert found["arms"]["control"]["seconds"] == 7.5
@@ -92,7 +97,7 @@ def test_samples_are_those_of_all_stages_and_are_compared(study):
     assert statement(same).endswith("same was trained on 1.33 times as many samples.")
 
 
-def test_what_is_said_follows_the_interval(study):
+def test_what_is_said_follows_the_interval(study: Callable[..., dict[str, Any]]) -> None:
     better, same = study()["comparisons"]
     assert statement(better).startswith("better has a lower NME than control: −0.39")
     assert "3 seeds, " in statement(better)
@@ -100,7 +105,7 @@ def test_what_is_said_follows_the_interval(study):
     assert "which holds 0" in statement(same)
 
 
-def test_one_seed_never_gets_a_verdict(study):
+def test_one_seed_never_gets_a_verdict(study: Callable[..., dict[str, Any]]) -> None:
     found = study(seeds=1)
     for comparison in found["comparisons"]:
         assert comparison["nme"]["interval"] is None
@@ -113,7 +118,7 @@ def test_one_seed_never_gets_a_verdict(study):
     assert "One seed: no statement about the method." in printed(found)
 
 
-def test_runs_that_are_missing_are_named_and_left_out(study):
+def test_runs_that_are_missing_are_named_and_left_out(study: Callable[..., dict[str, Any]]) -> None:
     lost = ("runs/better/seed-1", "runs/better/seed-2", "runs/same/seed-0")
     found = study(3, lost, **{"runs/same/seed-0": "the loss is not finite"})
     assert [(each["arm"], each["seed"]) for each in found["missing"]] == [
@@ -128,14 +133,18 @@ def test_runs_that_are_missing_are_named_and_left_out(study):
     assert "This study is not finished" in printed(found)
 
 
-def test_a_study_of_which_nothing_is_finished_can_be_shown(study):
+def test_a_study_of_which_nothing_is_finished_can_be_shown(
+    study: Callable[..., dict[str, Any]],
+) -> None:
     every = tuple(f"runs/{arm}/seed-0" for arm in SHIFTS)
     found = study(1, every)
     assert found["comparisons"] == []
     assert "0 of 3 runs finished" in printed(found)
 
 
-def test_other_faces_are_no_pair(study, monkeypatch):
+def test_other_faces_are_no_pair(
+    study: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = outcome
 
     def renamed(run: StudyRun) -> Outcome:
@@ -154,7 +163,7 @@ def printed(found: dict[str, Any]) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_the_tables_fit_into_80_columns(study):
+def test_the_tables_fit_into_80_columns(study: Callable[..., dict[str, Any]]) -> None:
     found = study()
     long = "an-arm-whose-name-is-as-long-as-it-may-be-in-a-study-of-ours"
     found["arms"][long] = found["arms"].pop("better")

@@ -1,5 +1,6 @@
 """The file of a study, and what is said when it is wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ def error_of(path: Path, *overrides: str) -> str:
     return str(caught.value)
 
 
-def test_each_arm_is_trained_with_each_seed_in_a_folder_of_its_own(write_study, tmp_path):
+def test_each_arm_is_trained_with_each_seed_in_a_folder_of_its_own(
+    write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     plan = plan_study(write_study())
     assert [run.name for run in plan.runs] == [
         "runs/baseline/seed-0",
@@ -30,7 +33,9 @@ def test_each_arm_is_trained_with_each_seed_in_a_folder_of_its_own(write_study, 
     assert plan.runs[0].last_stage == "preliminary"
 
 
-def test_an_arm_wins_over_the_overrides_and_they_over_the_base(write_study):
+def test_an_arm_wins_over_the_overrides_and_they_over_the_base(
+    write_study: Callable[..., Path],
+) -> None:
     text = HEAD + "seeds: [3]\noverrides: {{model.width: 16, masking.alpha: 5}}\narms:\n  a:\n"
     text += "  b: {{model: {{width: 32}}}}\n"
     plan = plan_study(write_study(text), ["masking.alpha=6", "model.levels=3"])
@@ -39,7 +44,9 @@ def test_an_arm_wins_over_the_overrides_and_they_over_the_base(write_study):
     assert (a.masking.alpha, b.masking.alpha) == (6.0, 6.0)
 
 
-def test_overrides_change_the_study_or_every_arm(write_study, tmp_path):
+def test_overrides_change_the_study_or_every_arm(
+    write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     plan = plan_study(
         write_study(), [f"output={tmp_path / 'x'}", "seeds=[7]", "arms.adaptive.masking.alpha=3"]
     )
@@ -48,7 +55,9 @@ def test_overrides_change_the_study_or_every_arm(write_study, tmp_path):
     assert plan.runs[1].config.output.is_relative_to(tmp_path / "x")
 
 
-def test_each_arm_is_compared_with_the_first_unless_it_says_otherwise(write_study):
+def test_each_arm_is_compared_with_the_first_unless_it_says_otherwise(
+    write_study: Callable[..., Path],
+) -> None:
     text = HEAD + "seeds: [0]\narms: {{a: , b: {{seed-free: 1}}, c: }}\n"
     text = text.replace("seed-free: 1", "masking.alpha: 2").replace(
         "c: ", "c: {{masking.alpha: 3}}"
@@ -118,22 +127,26 @@ def test_each_arm_is_compared_with_the_first_unless_it_says_otherwise(write_stud
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(write_study, text, problem):
+def test_what_is_wrong_is_said_with_its_place(
+    write_study: Callable[..., Path], text: str, problem: str
+) -> None:
     assert problem in error_of(write_study(HEAD + text))
 
 
-def test_a_place_in_an_arm_is_the_studys_line(write_study):
+def test_a_place_in_an_arm_is_the_studys_line(write_study: Callable[..., Path]) -> None:
     text = HEAD + "seeds: [0]\narms:\n  a:\n    stages:\n      pretrain.epochs: 0\n"
     path = write_study(text)
     assert f"stages.pretrain.epochs: must be greater than 0, got 0 ({path}:7)" in error_of(path)
 
 
-def test_a_wrong_override_is_named(write_study):
+def test_a_wrong_override_is_named(write_study: Callable[..., Path]) -> None:
     assert "(override modl.width=3)" in error_of(write_study(), "modl.width=3")
     assert "seed cannot be given: give the study's seeds" in error_of(write_study(), "seed=3")
 
 
-def test_a_missing_study_and_base_are_named(write_study, tmp_path):
+def test_a_missing_study_and_base_are_named(
+    write_study: Callable[..., Path], tmp_path: Path
+) -> None:
     with pytest.raises(FileNotFoundError, match=r"no study .*nowhere.*\(ablation, claim, demo"):
         plan_study(tmp_path / "nowhere.yaml")
     text = HEAD.replace("tiny", "nowhere") + "seeds: [0]\narms: {{a: }}\n"
@@ -142,13 +155,13 @@ def test_a_missing_study_and_base_are_named(write_study, tmp_path):
 
 
 @pytest.mark.parametrize("name", study_names())
-def test_every_shipped_study_makes_sense(name):
+def test_every_shipped_study_makes_sense(name: str) -> None:
     plan = plan_study(find_study(name), ["data.root=faces"])
     assert plan.study.output == Path("runs/studies") / name
     assert plan.study.comparisons
 
 
-def test_the_claims_arms_see_as_many_samples_but_for_the_baseline():
+def test_the_claims_arms_see_as_many_samples_but_for_the_baseline() -> None:
     plan = plan_study("claim", ["data.root=faces"])
     batches = {
         run.arm: sum(

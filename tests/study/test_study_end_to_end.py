@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from training_process import clean_environment, train
 
@@ -48,7 +51,7 @@ def kill_study_when(path: Path, run: Path, stage: str, step: int) -> None:
     assert not (run / "checkpoints" / stage / "result.json").exists()
 
 
-def weights(run: Path, stages: list[str]) -> dict:
+def weights(run: Path, stages: list[str]) -> dict[str, torch.Tensor]:
     return {
         f"{stage}/{key}": value
         for stage in stages
@@ -62,12 +65,14 @@ def assert_same_weights(first: Path, second: Path, stages: list[str]) -> None:
     assert not [key for key in one if not one[key].equal(other[key])]
 
 
-def figures(run: Path, stage: str) -> dict:
+def figures(run: Path, stage: str) -> dict[str, Any]:
     result = json.loads((run / "checkpoints" / stage / "result.json").read_text())
     return {key: value for key, value in result.items() if key != "seconds"}
 
 
-def test_a_killed_study_ends_with_the_bits_of_runs_trained_alone(write_study, faces, tmp_path):
+def test_a_killed_study_ends_with_the_bits_of_runs_trained_alone(
+    write_study: Callable[..., Path], faces: Path, tmp_path: Path
+) -> None:
     path, out = write_study(root=faces), tmp_path / "out"
     second = out / "runs/adaptive/seed-1"
     kill_study_when(path, second, "pretrain", 8)
@@ -144,7 +149,9 @@ def check_results(out: Path, text: str) -> None:
     assert "One seed: no statement about the method." in text
 
 
-def test_a_warm_restart_begins_with_the_whole_network(write_config, tmp_path):
+def test_a_warm_restart_begins_with_the_whole_network(
+    write_config: Callable[..., Path], tmp_path: Path
+) -> None:
     """With a rate near zero, the weights of preliminary, heads and all, are those of the end."""
     stages = "{run: [preliminary, finetune], finetune: {start_from: preliminary, epochs: 1}}"
     rates = ("stages.finetune.lr=1e-12", "stages.finetune.final_lr=1e-12")
