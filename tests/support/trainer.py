@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 FUNCTIONS = ("replace", "rename", "link", "mkdir", "unlink", "rmdir", "fsync")
 
@@ -18,8 +19,8 @@ def die_at(count: int) -> None:
     """SIGKILL for this process before the `count`-th call of FUNCTIONS from now on."""
     left = [count]
 
-    def counting(original):
-        def function(*arguments, **options):
+    def counting(original: Any) -> Any:
+        def function(*arguments: Any, **options: Any) -> Any:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
