@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import trainer
+import crash_trainer
 from safetensors.torch import load_file
 from training_process import clean_environment
 
@@ -39,17 +39,20 @@ class Bench:
         self.folder, self.config, self.reference = folder, config, reference
         self._number = 0
         self._trainer = subprocess.Popen(
-            [sys.executable, trainer.__file__],
+            [sys.executable, crash_trainer.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=clean_environment() | {"OMP_NUM_THREADS": "1"},
             text=True,
         )
+        assert self._trainer.stdin
+        assert self._trainer.stdout
+        self._orders, self._answers = self._trainer.stdin, self._trainer.stdout
         self.seconds = 0.0
         self.operations = 0
 
     def close(self) -> None:
-        self._trainer.stdin.close()
+        self._orders.close()
         self._trainer.wait(60)
 
     def new_run(self) -> Path:
@@ -63,12 +66,12 @@ class Bench:
             "output": str(self.said(run)),
             "die_at": die_at,
         }
-        self._trainer.stdin.write(json.dumps(order) + "\n")
-        self._trainer.stdin.flush()
-        return int(self._trainer.stdout.readline())
+        self._orders.write(json.dumps(order) + "\n")
+        self._orders.flush()
+        return int(self._answers.readline())
 
     def end(self) -> int:
-        return int(self._trainer.stdout.readline())
+        return int(self._answers.readline())
 
     def said(self, run: Path) -> Path:
         return run.with_suffix(".txt")
