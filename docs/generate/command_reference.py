@@ -14,8 +14,8 @@ _HEAD = """# Commands
 
 Generated from the command line; `sesame COMMAND --help` (or `-h`) prints the same. Exit codes are
 0 for success, 1 where a command reports findings or failures of some of its inputs, 2 for wrong
-usage or input or where the machine refused something, 75 for a run that was interrupted and has saved
-its state, and 130 where Ctrl-C ended a command before it could save.
+usage or input or where the machine refused something, 75 for a run that was interrupted and has
+saved its state, and 130 where Ctrl-C ended a command before it could save.
 
 To complete commands and options by the Tab key, run `sesame --install-completion` once.
 """
