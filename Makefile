@@ -2,6 +2,7 @@
 # Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
+MINUTES ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -9,11 +10,12 @@ RUN ?= runs/demo
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-loader bench-training lint docs images clean
+.PHONY: help demo test test-crash bench bench-loader bench-training lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
 	@echo "make test    the test suite"
+	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation, strictly: site/index.html"
 	@echo "make images  the README's images, from the run RUN ($(RUN))"
@@ -28,6 +30,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+test-crash: $(STAMP)
+	$(BIN)/python -m pytest tests/crash -o timeout=0 --crash-minutes $(MINUTES) --crash-table crash.md
+	@cat crash.md
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'

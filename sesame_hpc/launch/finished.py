@@ -15,7 +15,7 @@ def is_finished(folder: RunFolder, job: str) -> bool:
     """
     if job == "report":
         return _is_evaluated(folder)
-    return folder.result(job) is not None or job not in folder.stages
+    return folder.is_finished(job) or job not in folder.stages
 
 
 def _is_evaluated(folder: RunFolder) -> bool:

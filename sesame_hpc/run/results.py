@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.checksums import add_sums, damage, digest_of, file_digest, read_sums
+from sesame_hpc.checksums import add_sums, damage, digest_of, file_digest, forget_sums, read_sums
 from sesame_hpc.files import as_json, sync_folder, write_bytes_atomic
 from sesame_hpc.run.folder import RunFolder
 
@@ -23,6 +23,7 @@ def finish_stage(folder: RunFolder, stage: str, result: dict[str, Any]) -> None:
 
 def unfinish_stage(folder: RunFolder, stage: str) -> None:
     """What `stage` left is to be made again: from now on it counts as unfinished."""
+    forget_sums(folder.stage(stage), [_RESULT])
     for path in (folder.summary_file, folder.stage(stage) / _RESULT):
         if path.exists():
             path.unlink()
@@ -33,7 +34,8 @@ def stage_damage(folder: RunFolder, stage: str) -> list[str]:
     """What is wrong with the files of a finished stage, a sentence each; [] of an unfinished."""
     own = folder.stage(stage)
     if not (own / _RESULT).exists():
-        return []
+        listed = _RESULT in _sums(own)
+        return [f"{own / _RESULT}: is missing"] if listed else []
     wanted = {own: {_RESULT, folder.weights(stage).name}}
     if stage == "preliminary":
         wanted[folder.path] = {folder.masking_file.name}
@@ -64,10 +66,15 @@ def _listed(folder: RunFolder, stage: str) -> dict[Path, set[str]]:
         (predictions, lambda name: name.startswith(f"{stage}-")),
         (averaged.parent, lambda name: name == averaged.name),
     ):
-        try:
-            names = {name for name in read_sums(place) if is_of_stage(name)}
-        except ValueError:
-            names = set()
+        names = {name for name in _sums(place) if is_of_stage(name)}
         if names:
             found[place] = names
     return found
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """{} where the checksums themselves are damaged."""
+    try:
+        return read_sums(folder)
+    except ValueError:
+        return {}

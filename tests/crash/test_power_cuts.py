@@ -37,6 +37,10 @@ def make(world: World) -> Engine:
     return Engine(nn.Linear(6, 4), STAGE, RuntimeConfig(device="cpu"), world, total_steps=10)
 
 
+def weight_of(engine: Engine) -> torch.Tensor:
+    return next(engine.module.parameters())
+
+
 def test_the_harness_drops_what_was_not_synced(tmp_path: Path) -> None:
     """Written the wrong way, a file is empty or absent in some state; ours never is."""
     root = tmp_path / "root"
@@ -73,7 +77,7 @@ def test_a_checkpoint_is_the_one_before_or_this_one(world: World, tmp_path: Path
     seen: list[tuple[dict, int]] = []
     for step in (1, 2, 3, 4):
         engine.step(engine.forward(torch.ones(8, 6)).square().mean())
-        weights[step] = engine.module.state_dict()["weight"].clone()
+        weights[step] = weight_of(engine).detach().clone()
         with recorded(root) as disk:
             checkpoints.save(engine, step, {"step": step})
         seen += [(state, returned[-1]) for state in disk.states]
@@ -86,7 +90,7 @@ def test_a_checkpoint_is_the_one_before_or_this_one(world: World, tmp_path: Path
         step = found["step"] if found else 0
         assert least <= step <= least + 1, (number, sorted(state))
         if step:
-            assert other.module.state_dict()["weight"].equal(weights[step])
+            assert weight_of(other).equal(weights[step])
     assert (step, found) == (4, {"step": 4})
 
 

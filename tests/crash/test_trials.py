@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import crash_trainer
 import pytest
-import trainer
-from trials import KINDS, Bench, Outcome, table
+from crash_trials import KINDS, Bench, Outcome, table
 
 from sesame_hpc.config import dump_config, load_config
 
@@ -42,20 +42,9 @@ def bench(faces: Path, tmp_path_factory):
     bench = Bench(folder, base, reference)
     code, said = bench.train(reference)
     assert code == 0, said
-    # As many operations as an undisturbed run has: the highest at which one can still be killed.
-    bench.operations = _operations(bench)
+    bench.operations = int(said.rpartition("file operations: ")[2])
     yield bench
     bench.close()
-
-
-def _operations(bench: Bench) -> int:
-    """By halving; a run that ends by itself had fewer."""
-    low, high = 1, 1024
-    while high - low > 32:
-        middle = (low + high) // 2
-        bench.start(bench.new_run(), die_at=middle)
-        low, high = (middle, high) if bench.end() < 0 else (low, middle)
-    return low
 
 
 def trial(bench: Bench, kind: str, generator: random.Random, outcomes: dict[str, Outcome]) -> None:
@@ -88,13 +77,13 @@ def test_as_many_as_there_are_minutes(bench: Bench, pytestconfig) -> None:
 
 def test_the_trainer_dies_where_it_is_told(tmp_path: Path) -> None:
     program = (
-        "import os, trainer; trainer.die_at(3)\n"
+        "import os, crash_trainer; crash_trainer.die_at(3)\n"
         "for number in range(5): os.mkdir(str(number)); print(number, flush=True)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(trainer.__file__).parent)},
+        env={"PYTHONPATH": str(Path(crash_trainer.__file__).parent)},
         capture_output=True,
         text=True,
     )

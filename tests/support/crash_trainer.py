@@ -1,8 +1,9 @@
-"""Trainings as processes that start at once: `python trainer.py` imports all, then forks for each.
+"""Trainings that start at once: `python crash_trainer.py` imports everything, then forks for each.
 
 It reads one JSON object per line, {"arguments": [...], "output": FILE, "die_at": N or null}, forks
 a process that runs `sesame` with those arguments, and answers with its number; when that process
-has ended, a line with its exit code follows, negative for a signal. With `die_at`, the process
+has ended, a line with its exit code follows, negative for a signal. The output ends with how many
+functions there were that change names or sync. With `die_at`, the process
 kills itself before its N-th function that changes names or syncs.
 """
 
@@ -10,19 +11,23 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 FUNCTIONS = ("replace", "rename", "link", "mkdir", "unlink", "rmdir", "fsync")
 
 
-def die_at(count: int) -> None:
-    """SIGKILL for this process before the `count`-th call of FUNCTIONS from now on."""
-    left = [count]
+def die_at(count: int) -> Callable[[], int]:
+    """SIGKILL for this process before the `count`-th call of FUNCTIONS from now on.
 
-    def counting(original: Any) -> Any:
+    Returns a function that says how many there were.
+    """
+    done = [0]
+
+    def counting(original: Callable[..., Any]) -> Callable[..., Any]:
         def function(*arguments: Any, **options: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
+            done[0] += 1
+            if done[0] == count:
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(*arguments, **options)
 
@@ -30,6 +35,7 @@ def die_at(count: int) -> None:
 
     for name in FUNCTIONS:
         setattr(os, name, counting(getattr(os, name)))
+    return lambda: done[0]
 
 
 def run(order: dict) -> None:
@@ -44,8 +50,7 @@ def run(order: dict) -> None:
         os.dup2(handle, number)
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, m) for n, m in ((0, "r"), (1, "w"), (2, "w")))
     sys.argv = ["sesame", *order["arguments"]]
-    if order["die_at"]:
-        die_at(order["die_at"])
+    operations = die_at(order["die_at"] or 0)
     code = 0
     try:
         main()
@@ -56,7 +61,7 @@ def run(order: dict) -> None:
 
         traceback.print_exc()
         code = 1
-    sys.stdout.flush()
+    print(f"file operations: {operations()}", flush=True)
     sys.stderr.flush()
     os._exit(code)
 

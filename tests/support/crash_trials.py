@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import trainer
+import crash_trainer
 from safetensors.torch import load_file
 from training_process import clean_environment
 
@@ -39,14 +39,14 @@ class Bench:
         self.folder, self.config, self.reference = folder, config, reference
         self._number = 0
         self._trainer = subprocess.Popen(
-            [sys.executable, trainer.__file__],
+            [sys.executable, crash_trainer.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=clean_environment() | {"OMP_NUM_THREADS": "1"},
             text=True,
         )
-        assert self._trainer.stdin is not None
-        assert self._trainer.stdout is not None
+        assert self._trainer.stdin
+        assert self._trainer.stdout
         self._orders, self._answers = self._trainer.stdin, self._trainer.stdout
         self.seconds = 0.0
         self.operations = 0
