@@ -118,7 +118,11 @@ def check_box_conventions(inventory: Inventory) -> Iterator[Finding]:
         if given > _OFF_CENTRE and _off_centre(corners, tight) < _NEARER * given:
             if _holding(corners, tight) >= _MOST:
                 words = "x_min, y_min, x_max, y_max stand where x, y, width, height are meant"
-        elif _holding(boxes, tight) < 1 - _MOST and _holding(extents, tight) >= _MOST:
+        elif (
+            _holding(boxes, tight) < 1 - _MOST
+            and _holding(extents, tight) >= _MOST
+            and _overlap(extents, tight) > _overlap(boxes, tight)
+        ):
             words = "x, y, width, height stand where x_min, y_min, x_max, y_max are meant"
         if words:
             message = f"{split}: the boxes of {len(table)} faces fit their landmarks far better if "
@@ -130,6 +134,15 @@ def _holding(boxes: Float, tight: Float) -> float:
     """The share of boxes that hold all landmarks."""
     held = (boxes[:, :2] <= tight[:, :2] + 1).all(axis=1)
     return float((held & (boxes[:, 2:] >= tight[:, 2:] - 1).all(axis=1)).mean())
+
+
+def _overlap(boxes: Float, tight: Float) -> float:
+    """The usual intersection over union of boxes and landmarks' tight boxes."""
+    low, high = np.maximum(boxes[:, :2], tight[:, :2]), np.minimum(boxes[:, 2:], tight[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    areas += np.prod(tight[:, 2:] - tight[:, :2], axis=1)
+    return float(np.median(shared / np.maximum(areas - shared, 1e-9)))
 
 
 def _off_centre(boxes: Float, tight: Float) -> float:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 __all__ = ["ShapeStatistics", "fit_shapes", "residuals_of"]
 
-_ROUNDS = 3
+_ROUNDS = 4
+_CANDIDATES = 15
 _MOST_FACES = 1500
 _FACES_PER_COMPONENT = 25
 _MOST_COMPONENTS = 12
@@ -45,9 +46,7 @@ def fit_shapes(landmarks: Float) -> tuple[ShapeStatistics, Float]:
 
 def _fit(landmarks: Float) -> ShapeStatistics:
     faces = _normalised(landmarks)
-    complete = np.asarray(np.isfinite(faces).all(axis=(1, 2)))
-    shape = _median(faces[complete] if complete.sum() >= 3 else faces, 0)
-    shape = _unit(np.where(np.isfinite(shape), shape, 0.0))
+    shape = _typical_face(faces)
     for _ in range(_ROUNDS):
         aligned = _aligned(faces, shape)
         shape = _unit(np.nan_to_num(_median(aligned, axis=0)))
@@ -63,6 +62,17 @@ def residuals_of(statistics: ShapeStatistics, landmarks: Float) -> Float:
     """The residuals [N, K] of other faces [N, K, 2] under a set's statistics."""
     aligned = _aligned(_normalised(landmarks), statistics.shape)
     return _distances(aligned, statistics.shape, statistics.components) / statistics.scales
+
+
+def _typical_face(faces: Float) -> Float:
+    """Of some complete faces the one that most others resemble."""
+    whole = faces[np.asarray(np.isfinite(faces).all(axis=(1, 2)))]
+    if not len(whole):
+        return _unit(np.nan_to_num(_median(faces, 0)))
+    some = whole[:: -(-len(whole) // _CANDIDATES)]
+    shapes = [_unit(face) for face in some]
+    distances = [np.abs(_aligned(some, shape) - shape).mean(axis=(1, 2)) for shape in shapes]
+    return shapes[int(np.argmin([np.median(each) for each in distances]))]
 
 
 def _median(values: Float, axis: int | None = None, keepdims: bool = False) -> Float:

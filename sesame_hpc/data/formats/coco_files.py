@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sesame_hpc.data.formats.split_files import require_split_file, split_file
+from sesame_hpc.data.formats.split_files import part_of, require_split_file, split_file
 
 __all__ = ["coco_path", "image_folders", "require_coco_path"]
 
@@ -33,10 +33,15 @@ def require_coco_path(root: Path, split: str) -> Path:
 
 def image_folders(root: Path, path: Path, split: str) -> list[Path]:
     """Where the images of an annotation file may lie, likely places first."""
-    parts = list(dict.fromkeys((split, path.parent.name)))
-    below = [root / "images", *(root / part for part in parts)]
-    below += [root / "images" / part for part in parts]
+    below = [root / "images", root / split, root / path.parent.name]
+    below += [folder for folder in _folders(root) if part_of(folder.name) == split]
+    below += [root / "images" / split, root / "images" / path.parent.name]
+    below += [folder for folder in _folders(root / "images") if part_of(folder.name) == split]
     return [*below, path.parent, root]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [each for each in sorted(folder.iterdir()) if each.is_dir()] if folder.is_dir() else []
 
 
 def _named(root: Path, split: str) -> Path | None:
