@@ -1,7 +1,7 @@
 """Accuracy against peers on the same faces and CPU minutes.
 
     python -m benchmarks.accuracy.peers dlib resnet18 hrnet --data DIR --cpu-minutes 30
-    python -m benchmarks.accuracy.peers RUN --data DIR
+    python -m benchmarks.accuracy.peers RUN RUN@preliminary --data DIR
 
 Each method is trained on the training faces of `--preset` (or, for a run folder, has been) and
 judged on its held-out faces, by the annotated boxes and by jittered ones (centre moved by up to
@@ -27,6 +27,7 @@ from benchmarks.common.machine import Machine, machine
 from benchmarks.common.paths import RESULTS
 from benchmarks.common.script import script_parser
 from benchmarks.common.table import Table
+from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.inference.landmarker import Landmarker
@@ -83,17 +84,19 @@ def _network(name: str, config: Config, faces: Annotations, minutes: float) -> M
     return Method(finder(network, config), minutes, samples, size / 1e6)
 
 
-def _run(folder: Path) -> Method:
-    """A finished run of ours. Its seconds are of all stages, on as many threads as it had."""
-    run, landmarker = RunFolder(folder), Landmarker.load(folder, "cpu")
-    results = [run.result(stage) or {} for stage in ("preliminary", "pretrain", "finetune")]
+def _run(name: str) -> Method:
+    """A stage of a run of ours. The seconds are of all stages up to it, on the run's threads."""
+    folder, _, stage = name.partition("@")
+    stage = stage or "finetune"
+    run, landmarker = RunFolder(Path(folder)), Landmarker.load(folder, "cpu", stage=stage)
+    results = [run.result(each) or {} for each in STAGES[: STAGES.index(stage) + 1]]
     threads = run.config().runtime.threads or os.cpu_count() or 1
-    minutes = sum(result["seconds"] for result in results) * threads / 60
+    minutes = sum(result.get("seconds", 0.0) for result in results) * threads / 60
 
     def find(image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
         return landmarker(image, box).points[0]
 
-    return Method(find, minutes, None, run.weights("finetune").stat().st_size / 1e6)
+    return Method(find, minutes, None, run.weights(stage).stat().st_size / 1e6)
 
 
 def _rate(find: Find, faces: Annotations) -> float:
@@ -171,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             elif name in PEERS:
                 method = _network(name, config, divided.train, options.cpu_minutes)
             else:
-                method = _run(Path(name))
+                method = _run(name)
             label = name if name in ("dlib", *PEERS) else f"sesame {Path(name).name}"
             for row in rows(label, method, options.data, faces, config, about):
                 table.append(row)
