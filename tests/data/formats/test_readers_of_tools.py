@@ -191,3 +191,9 @@ def test_yolo_in_pixels_and_of_another_number_of_points_is_named(tmp_path):
     (tmp_path / "labels" / "train" / "face_1.txt").write_text("0 .5 .5 .2 .2 .4 .4")
     faults = parse_annotations(tmp_path, "yolo", scheme=FIVE).faults
     assert ["fractions" in str(faults[0]), "has 7 fields" in str(faults[1])] == [True, True]
+
+
+def test_a_first_line_that_is_no_csv_is_not_one_of_hrnet(tmp_path):
+    (tmp_path / "train.csv").write_bytes(b"image_\rname,scale,center_w\n")
+    with pytest.raises(FileNotFoundError, match="tables with scale and center_w"):
+        read_annotations(tmp_path, "hrnet", scheme=FIVE)
