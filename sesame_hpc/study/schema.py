@@ -37,7 +37,7 @@ class Comparison(Strict):
 
 
 class Study(Strict):
-    """Arms that differ in named settings, each trained with several seeds, and their comparisons."""
+    """Arms that differ in named settings, each trained with several seeds."""
 
     output: UserPath
     """The folder of the study. Runs are in `output`/runs/ARM/seed-N."""
