@@ -43,7 +43,7 @@ class Landmarker:
         path: str | Path,
         device: Device = "auto",
         *,
-        stage: str = "finetune",
+        stage: str | None = None,
         weights: Weights = "last",
         flip: bool = False,
         batch_size: int = 32,
@@ -52,10 +52,10 @@ class Landmarker:
 
         `path` is a run folder, a folder of `sesame export --to safetensors`, or a `.onnx` file of
         `sesame export --to onnx` (which imports no torch). Of a run folder, `weights` takes the
-        last ones of `stage` or their moving average (ema), and `flip` averages with the mirrored
-        crop; an export is what it was exported as. The first load of such a network calibrates its
-        confidence on the held-out faces and keeps the result in the run folder; where their
-        images are gone it says so in a warning, and confidences are NaN.
+        last ones of `stage` (None: the run's last stage) or their moving average (ema), and `flip`
+        averages with the mirrored crop; an export is what it was exported as. The first load of
+        such a network calibrates its confidence on the held-out faces and keeps the result in the
+        run folder; where their images are gone it says so in a warning, and confidences are NaN.
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.

@@ -1,7 +1,8 @@
 """A study on a cluster: job arrays, in which runs that take a stage wait for those that train it.
 
 Runs have levels. Those of level 0 take nothing from others; those of level n take stages from runs
-of lower levels. Each level is a chain of arrays with a job per stage, as of `sesame submit --array`.
+of lower levels. Each level is a chain of arrays with a job per stage, as `sesame submit --array`
+makes it.
 A stage that runs of a level may take waits until the arrays that train it have ended; a task that
 does not find it finished there trains it itself.
 """
