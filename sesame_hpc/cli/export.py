@@ -20,9 +20,10 @@ def export(
         Path | None,
         typer.Option(help="The folder to write to. Default: export, export-ema, ... in RUN."),
     ] = None,
-    stage: Annotated[CoordinateStage, typer.Option(help="The stage whose weights to use.")] = (
-        "finetune"
-    ),
+    stage: Annotated[
+        CoordinateStage | None,
+        typer.Option(help="The stage whose weights to use. Default: the last one of the run."),
+    ] = None,
     weights: Annotated[
         Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")
     ] = "last",

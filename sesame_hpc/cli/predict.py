@@ -44,8 +44,11 @@ def predict(
         bool, typer.Option(help="Smooth the landmarks over the frames of a video.")
     ] = False,
     stage: Annotated[
-        CoordinateStage, typer.Option(help="For a run folder: the stage whose weights to use.")
-    ] = "finetune",
+        CoordinateStage | None,
+        typer.Option(
+            help="For a run folder: the stage whose weights to use. Default: its last one."
+        ),
+    ] = None,
     weights: Annotated[
         Weights, typer.Option(help="The stage's last weights, or their moving average (ema).")
     ] = "last",

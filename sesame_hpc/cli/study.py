@@ -81,11 +81,11 @@ def _submit(plan: "StudyPlan", profile: str, dry_run: bool, parallel: int | None
     if not runs:
         typer.echo("Nothing to submit: all runs are finished.")
     typer.echo(f"follow it: sesame status {plan.study.output}")
-    typer.echo("show what is finished: the same command without --profile")
+    typer.echo("to show the finished runs: the same command without --profile")
 
 
 def _train(plan: "StudyPlan") -> Mapping[str, str]:
-    """Train here what is not finished, unless the cluster does; {run: why it failed}."""
+    """Train the unfinished runs here, unless they were submitted; {run: why it failed}."""
     from sesame_hpc.study.cluster import active_runs, was_submitted
     from sesame_hpc.study.here import train_here
 

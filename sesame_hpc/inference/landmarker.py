@@ -46,7 +46,7 @@ class Landmarker:
         path: str | Path,
         device: Device = "auto",
         *,
-        stage: str = "finetune",
+        stage: str | None = None,
         weights: Weights = "last",
         flip: bool = False,
         batch_size: int = 32,
@@ -56,8 +56,8 @@ class Landmarker:
         `path` is a run folder, a folder of `sesame export`, or one of the files in it. Of a folder
         that holds several forms, safetensors comes first, then ONNX (which imports no torch), then
         TorchScript, of which the weights alone are taken. Of a run folder, `weights` takes the
-        last ones of `stage` or their moving average (ema), and `flip` averages with the mirrored
-        crop; an export is what it was exported as. The first load of such a network calibrates its
+        last ones of `stage` (None: the run's last stage) or their moving average (ema), and `flip`
+        averages with the mirrored crop; an export is what it was exported as. The first load of such a network calibrates its
         confidence on the held-out faces and keeps the result in the run folder; where their
         images are gone it says so in a warning, and confidences are NaN.
 

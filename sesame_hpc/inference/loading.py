@@ -53,7 +53,7 @@ def _manifest(folder: RunFolder, variant: Variant) -> Manifest:
     """What the run's config says of one of its networks; uncalibrated."""
     config = folder.config()
     return Manifest(
-        name=f"{folder.path.resolve().name}/{variant.stage}",
+        name=f"{folder.path.resolve().name}/{variant.stage_of(folder)}",
         weights=variant.weights,
         flip=variant.flip,
         scheme=run_scheme(config, folder),

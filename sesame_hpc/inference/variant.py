@@ -15,20 +15,24 @@ __all__ = ["Variant"]
 class Variant:
     """A stage's weights as its last step left them or their moving average (ema), flip test or not.
 
-    Raises ValueError for a stage without coordinates or weights of another name.
+    `stage` None is the last one of the run. Raises ValueError for a stage without coordinates or
+    weights of another name.
     """
 
-    stage: str = "finetune"
+    stage: str | None = None
     weights: Weights = "last"
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.stage not in COORDINATE_STAGES:
+        if self.stage is not None and self.stage not in COORDINATE_STAGES:
             raise ValueError(
                 f"stage {self.stage!r} predicts no landmarks; takes {one_of(COORDINATE_STAGES)}"
             )
         if self.weights not in WEIGHTS:
             raise ValueError(f"weights are {self.weights!r}; takes {one_of(WEIGHTS)}")
+
+    def stage_of(self, folder: RunFolder) -> str:
+        return self.stage or folder.last_stage
 
     @property
     def suffix(self) -> str:
@@ -37,11 +41,12 @@ class Variant:
 
     def weights_file(self, folder: RunFolder) -> Path:
         """Raises ValueError where the finished stage kept no average."""
-        path = folder.weights(self.stage, averaged=self.weights == "ema")
-        if not path.exists() and folder.weights(self.stage).exists():
+        stage = self.stage_of(folder)
+        path = folder.weights(stage, averaged=self.weights == "ema")
+        if not path.exists() and folder.weights(stage).exists():
             raise ValueError(
-                f"{folder.path} has no EMA weights of {self.stage}, since its config does not set "
-                f"stages.{self.stage}.ema; take weights last"
+                f"{folder.path} has no EMA weights of {stage}, since its config does not set "
+                f"stages.{stage}.ema; take weights last"
             )
         return path
 
@@ -51,7 +56,7 @@ class Variant:
         The defaults stand for whatever it is.
         """
         asked = {
-            f"stage {self.stage}": self.stage in ("finetune", manifest.name.rsplit("/", 1)[-1]),
+            f"stage {self.stage}": self.stage in (None, manifest.name.rsplit("/", 1)[-1]),
             f"weights {self.weights}": self.weights in ("last", manifest.weights),
             "flip": manifest.flip or not self.flip,
         }
@@ -62,16 +67,16 @@ class Variant:
             )
 
     def calibration_file(self, folder: RunFolder) -> Path:
-        return folder.stage(self.stage) / f"calibration{self.suffix}.json"
+        return folder.stage(self.stage_of(folder)) / f"calibration{self.suffix}.json"
 
     def export_folder(self, folder: RunFolder) -> Path:
         """Where `sesame export` writes: a folder for each variant, since each has its own card."""
-        stage = "" if self.stage == "finetune" else f"-{self.stage}"
+        stage = "" if self.stage_of(folder) == folder.last_stage else f"-{self.stage}"
         return folder.path / f"export{stage}{self.suffix}"
 
     def figures(self, folder: RunFolder) -> dict[str, dict[str, Any]]:
         """The run's own figures of these weights by part; none with the flip test."""
-        result = {} if self.flip else folder.result(self.stage) or {}
+        result = {} if self.flip else folder.result(self.stage_of(folder)) or {}
         tables = {part: result[part] for part in ("heldout", "test") if result.get(part)}
         if self.weights == "last":
             return tables

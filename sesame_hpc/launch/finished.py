@@ -1,6 +1,5 @@
 """Which jobs of a run are finished, by the results in its folder."""
 
-from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["EVALUATION", "is_finished"]
@@ -19,8 +18,7 @@ def is_finished(folder: RunFolder, job: str) -> bool:
 
 
 def _is_evaluated(folder: RunFolder) -> bool:
-    last = [stage for stage in folder.stages if stage in COORDINATE_STAGES][-1]
-    evaluation, weights = folder.path / EVALUATION, folder.weights(last)
+    evaluation, weights = folder.path / EVALUATION, folder.weights(folder.last_stage)
     if not (evaluation.exists() and weights.exists()):
         return False
     return evaluation.stat().st_mtime >= weights.stat().st_mtime

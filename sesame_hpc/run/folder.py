@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sesame_hpc.checksums import read_verified
-from sesame_hpc.choices import STAGES
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.config import Config, load_config
 from sesame_hpc.files import parse_json, read_json
 from sesame_hpc.lease import Lease
@@ -112,6 +112,11 @@ class RunFolder:
         """The stages that the run has; all of them if its config is missing or damaged."""
         config = self.config_or_none()
         return STAGES if config is None else config.stages.run
+
+    @property
+    def last_stage(self) -> str:
+        """The last stage with landmarks, whose network is the result of the run."""
+        return [stage for stage in self.stages if stage in COORDINATE_STAGES][-1]
 
     def is_complete(self) -> bool:
         """Whether all stages of the run are finished, and its summary is written."""

@@ -195,7 +195,7 @@ def _locate(path: Path, stage: str | None) -> _Network:
     averaged = False
     if path.is_file():
         path, stage, averaged = _of_file(path)
-    stage = stage or RunFolder(path).config().stages.coordinate[-1]
+    stage = stage or RunFolder(path).last_stage
     if stage not in COORDINATE_STAGES:
         valid = one_of(COORDINATE_STAGES)
         raise ValueError(f"stage {stage!r} predicts no landmarks; takes {valid}")

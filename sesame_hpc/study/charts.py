@@ -1,4 +1,4 @@
-"""A study's drawings: the forest of its comparisons, and the learning curves of its arms."""
+"""The charts of a study: the forest plot of its comparisons, the learning curves of its arms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,21 +10,21 @@ from sesame_hpc.report.svg import Chart, Margins, bounds
 __all__ = ["STYLES", "arm_style", "forest", "learning_curves"]
 
 STYLES = 8
-"""How many arms the style sheet tells apart, by colour and dashes; further ones repeat."""
+"""The number of arms with a colour and dashes of their own in the style sheet; others repeat."""
 
 _WIDTH, _ROW, _HEAD, _FOOT = 460, 46, 14, 44
 _NAME, _EDGE = 10, 14
 
 
 def arm_style(arms: Sequence[str], arm: str) -> str:
-    """The style class of an arm, by its place among them."""
+    """The style class of an arm, by its position among `arms`."""
     return f"arm{list(arms).index(arm) % STYLES}"
 
 
 def forest(comparisons: Sequence[dict[str, Any]], title: str) -> Markup:
-    """A row a comparison: its name, small dots for seeds, a large one and a bar for all of them.
+    """One row per comparison: its name, a bar and a dot for all seeds, and below a dot per seed.
 
-    Differences in percentage points. Without an interval (one seed) there is the small dot alone.
+    Differences are in percentage points. One seed has its own dot alone.
     """
     low, high = _range(comparisons)
     height = _HEAD + _ROW * len(comparisons) + _FOOT
@@ -36,7 +36,7 @@ def forest(comparisons: Sequence[dict[str, Any]], title: str) -> Markup:
         (0.0, 1.0),
         margins=Margins(left=_NAME, right=_EDGE, top=_HEAD, bottom=_FOOT),
     )
-    chart.x_axis("difference in NME, percentage points (left of 0: the arm errs less)")
+    chart.x_axis("difference in NME, percentage points (left of 0: lower with the arm)")
     chart.line_at(0.0, "mark")
     for row, each in enumerate(comparisons):
         y = _HEAD + _ROW * row
@@ -47,14 +47,13 @@ def forest(comparisons: Sequence[dict[str, Any]], title: str) -> Markup:
 
 def _row(chart: Chart, comparison: dict[str, Any], y: float) -> None:
     nme = comparison["nme"]
+    if nme["interval"] is not None:
+        css = "range open" if nme["side"] == "open" else "range"
+        low, high = nme["interval"]
+        chart.bar(low, high, y, css)
+        chart.dot(nme["mean"], y, "all")
     for own in comparison["by_seed"].values():
-        chart.dot(own["difference"], y, "seed")
-    if nme["interval"] is None:
-        return
-    css = "range open" if nme["side"] == "open" else "range"
-    low, high = nme["interval"]
-    chart.bar(low, high, y, css)
-    chart.dot(nme["mean"], y, "all")
+        chart.dot(own["difference"], y + 8, "seed")
 
 
 def _range(comparisons: Sequence[dict[str, Any]]) -> tuple[float, float]:
@@ -69,9 +68,9 @@ def _range(comparisons: Sequence[dict[str, Any]]) -> tuple[float, float]:
 
 
 def learning_curves(arms: dict[str, dict[str, Any]], title: str) -> Markup | None:
-    """Held-out NME over training samples: a line an arm, the mean over its seeds.
+    """Held-out NME over training samples: one line per arm, the mean over its seeds.
 
-    A stage that trains for no landmarks leaves a straight piece. None where nothing was recorded.
+    Pretrain, which has no NME, is a straight piece. None if nothing was recorded.
     """
     curves = {name: _mean_curve(arm) for name, arm in arms.items()}
     drawn = {name: curve for name, curve in curves.items() if curve}
@@ -97,7 +96,7 @@ def learning_curves(arms: dict[str, dict[str, Any]], title: str) -> Markup | Non
 
 
 def _mean_curve(arm: dict[str, Any]) -> list[tuple[float, float]]:
-    """The mean NME where all of the arm's finished runs have been measured."""
+    """The mean NME at the numbers of samples at which all of the arm's runs were validated."""
     runs = [dict(map(tuple, run["curve"])) for run in arm["runs"].values()]
     if not runs:
         return []

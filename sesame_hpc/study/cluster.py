@@ -1,9 +1,10 @@
-"""A study on a cluster: its runs as job arrays, those that share a stage after those that train it.
+"""A study on a cluster: job arrays, in which runs that take a stage wait for those that train it.
 
-Runs go in ranks. Those of rank 0 take nothing from others; one of rank n takes stages from runs of
-lower ranks. Each rank is a chain of arrays, a job for each stage as `sesame submit --array` makes
-it; a stage that runs of a rank may take waits until the arrays that train it have ended. A task
-that finds the stage unfinished there trains it itself.
+Runs have levels. Those of level 0 take nothing from others; those of level n take stages from runs
+of lower levels. Each level is a chain of arrays with a job per stage, as `sesame submit --array`
+makes it.
+A stage that runs of a level may take waits until the arrays that train it have ended; a task that
+does not find it finished there trains it itself.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ __all__ = ["active_runs", "study_scripts", "submit_study", "was_submitted"]
 
 @dataclass(frozen=True)
 class _Chain:
-    """The runs of one rank; `awaits` {stage: ranks whose jobs of that stage must have ended}."""
+    """The runs of one level; `awaits` {stage: levels whose jobs of that stage must have ended}."""
 
     plan: Plan
     awaits: dict[str, set[int]]
@@ -37,9 +38,9 @@ def submit_study(
     parallel: int | None,
     tell: Callable[[str, str], None],
 ) -> int:
-    """Submit what is not finished, and return how many runs that is; `tell(stage, id)` a job.
+    """Submit the unfinished runs and return their number; `tell(stage, id)` after each job.
 
-    Where sbatch refuses a job, all of the study's are cancelled again. Raises ValueError as
+    If sbatch refuses a job, those submitted before it are cancelled. Raises ValueError as
     `sesame submit` does.
     """
     chains = _chains(plan)
@@ -51,8 +52,8 @@ def submit_study(
     try:
         for chain in chains:
             after = {
-                stage: [ids[rank][stage] for rank in sorted(ranks) if stage in ids[rank]]
-                for stage, ranks in chain.awaits.items()
+                stage: [ids[level][stage] for level in sorted(levels) if stage in ids[level]]
+                for stage, levels in chain.awaits.items()
             }
             ids.append(submit_plan(chain.plan, name, profile, parallel, tell, after))
     except BaseException:
@@ -65,13 +66,13 @@ def submit_study(
 def study_scripts(
     plan: StudyPlan, profile: Profile, parallel: int | None
 ) -> Iterator[tuple[str, str]]:
-    """(stage, sbatch script) of each job, without what chains await of each other."""
+    """(stage, sbatch script) of each job, without the dependencies between chains."""
     for chain in _chains(plan):
         yield from scripts(chain.plan, profile, parallel)
 
 
 def was_submitted(plan: StudyPlan) -> bool:
-    """Whether runs of the study were given to SLURM before."""
+    """Whether runs of the study were submitted to SLURM before."""
     return any(
         submission.executor == "slurm"
         for run in plan.runs
@@ -89,18 +90,18 @@ def active_runs(plan: StudyPlan) -> int:
 
 
 def _chains(plan: StudyPlan) -> list[_Chain]:
-    ranks: dict[str, int] = {}
+    levels: dict[str, int] = {}
     for run in plan.runs:
         sources = plan.sources[run.name].values()
-        ranks[run.name] = max((ranks[source.name] + 1 for source in sources), default=0)
+        levels[run.name] = max((levels[source.name] + 1 for source in sources), default=0)
     output = absolute(plan.runs[0].config).output.parents[2]
     chains = []
-    for rank in range(max(ranks.values()) + 1):
-        own = [run for run in plan.runs if ranks[run.name] == rank]
+    for level in range(max(levels.values()) + 1):
+        own = [run for run in plan.runs if levels[run.name] == level]
         awaits: dict[str, set[int]] = {}
         for run in own:
             for stage, source in plan.sources[run.name].items():
-                awaits.setdefault(stage, set()).add(ranks[source.name])
+                awaits.setdefault(stage, set()).add(levels[source.name])
         chains.append(_Chain(plan_runs(output, [_submitted(run) for run in own]), awaits))
     return chains
 

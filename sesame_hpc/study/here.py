@@ -13,17 +13,17 @@ __all__ = ["train_here"]
 
 
 def train_here(plan: StudyPlan, tell: Callable[[str], None]) -> dict[str, str]:
-    """Train what is not finished; `tell` before each run. {run's name: why it failed}.
+    """Train the unfinished runs, with `tell` before each; {run's name: why it failed}.
 
-    A stage that an earlier run of the study has trained alike is taken from it. A run whose loss is
-    not finite does not keep the others from being trained. A signal saves and ends with code 75;
-    the same command goes on.
+    A stage that an earlier run of the study has trained with the same settings is taken from it. A
+    run whose loss is not finite does not stop the others. A signal saves and exits with code 75;
+    the same command resumes.
 
-    Raises ValueError where a run's folder holds a run with another config, or for several ranks.
+    Raises ValueError if the folder of a run has a run with another config, or for several ranks.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError(
-            "sesame study trains its runs in one process, on one device; for several ranks a run "
+            "sesame study trains its runs in one process on one device; for several ranks per run, "
             "submit it with --profile"
         )
     for run in plan.runs:

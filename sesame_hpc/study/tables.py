@@ -67,14 +67,15 @@ def _comparisons(study: dict[str, Any]) -> Table:
     table = Table(title="Paired differences in NME, percentage points")
     table.add_column("#", justify="right")
     table.add_column("arm − control", overflow="fold")
-    for heading in ("difference", "95 % interval", "result"):
+    for heading in ("diff.", "95 % interval", "samples", "result"):
         table.add_column(heading, justify="left" if heading == "result" else "right", no_wrap=True)
     for number, each in enumerate(study["comparisons"], start=1):
         table.add_row(
             str(number),
-            f"{each['arm']} − {each['control']}",
+            f"{each['arm']}\n− {each['control']}",
             signed(each["nme"]["mean"]),
             signed_interval(each["nme"]["interval"]).replace("[", r"\["),
+            f"× {each['samples']:.2f}",
             meaning(each),
         )
     return table
@@ -82,7 +83,7 @@ def _comparisons(study: dict[str, Any]) -> Table:
 
 def _regions(study: dict[str, Any], first: int) -> Table:
     shown = study["comparisons"][first : first + _COLUMNS]
-    table = Table(title="Differences per region (numbers as above; * interval without 0)")
+    table = Table(title="Differences per region (* interval excludes 0)")
     table.add_column("region", overflow="fold")
     for number in range(first + 1, first + len(shown) + 1):
         table.add_column(f"#{number}", justify="right", no_wrap=True)
@@ -103,6 +104,6 @@ def _legend(study: dict[str, Any]) -> str:
         return f"{ONE_SEED}. Give the study more seeds."
     seeds = counted(len(study["seeds"]), "seed")
     return (
-        f"Negative: the arm errs less. Intervals resample {seeds} and the faces; of several that "
-        "are looked at, about one in twenty leaves 0 out by chance."
+        f"Negative: lower with the arm. Intervals resample {seeds} and the faces; about one in "
+        "twenty excludes 0 by chance."
     )

@@ -1,4 +1,4 @@
-"""The sentences of a study: what each comparison says, and what it does not."""
+"""The sentences of a study: what each comparison shows, and what it does not."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def meaning(comparison: dict[str, Any]) -> str:
     return {
         "lower": "lower",
         "higher": "higher",
-        "open": "not told apart",
+        "open": "undecided",
         "one seed": "one seed",
     }[comparison["nme"]["side"]]
 
@@ -50,14 +50,14 @@ def statement(comparison: dict[str, Any]) -> str:
         return f"{arm} minus {control}: {by}. {ONE_SEED}.{_unequal(comparison)}"
     bounds = f"95 % interval {signed_interval(nme['interval'])}; {where}"
     if side == "open":
-        text = f"{arm} and {control} are not told apart: {by} ({bounds}, which holds 0)."
+        text = f"{arm} and {control} are not distinguishable: {by} ({bounds}, which includes 0)."
     else:
         text = f"{arm} has a {side} NME than {control}: {by} ({bounds})."
     return text + _unequal(comparison)
 
 
 def _unequal(comparison: dict[str, Any]) -> str:
-    """What arms that saw different numbers of samples do not tell."""
+    """A sentence if the two arms were trained on different numbers of samples."""
     ratio = comparison["samples"]
     if abs(ratio - 1.0) <= _EQUAL:
         return ""
@@ -65,7 +65,7 @@ def _unequal(comparison: dict[str, Any]) -> str:
 
 
 def completeness(study: dict[str, Any]) -> str | None:
-    """What is missing of a study that is not finished; None of a finished one."""
+    """What is missing from an unfinished study; None for a finished one."""
     missing = study["missing"]
     if not missing:
         return None

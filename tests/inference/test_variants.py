@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sesame_hpc import Landmarker
+from sesame_hpc.config import load_config
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.inference.backends import OnnxBackend
@@ -21,6 +22,7 @@ from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import load_weights
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.settings import write_settings
 
 IMAGE = np.random.default_rng(4).integers(0, 256, (64, 80, 3), dtype=np.uint8)
 BOX = np.array([10.0, 5, 60, 55])
@@ -141,6 +143,17 @@ def test_one_folder_holds_one_network(run, variant) -> None:
     assert Variant().export_folder(RunFolder(run)) == run / "export"
     flipped = Variant("preliminary", "ema", True)
     assert flipped.export_folder(RunFolder(run)) == run / "export-preliminary-ema-flip"
+
+
+def test_the_network_of_a_run_without_finetune_is_that_of_preliminary(run, tmp_path) -> None:
+    folder = RunFolder(tmp_path / "short")
+    write_settings(folder, load_config(run / "config.yaml", ["stages.run=[preliminary]"]))
+    (folder.stage("preliminary")).mkdir(parents=True)
+    shutil.copy(RunFolder(run).weights("preliminary"), folder.weights("preliminary"))
+    assert Variant().weights_file(folder) == folder.weights("preliminary")
+    assert Variant().export_folder(folder) == folder.path / "export"
+    with pytest.raises(FileNotFoundError, match=r"finetune/weights\.safetensors"):
+        Landmarker.load(folder.path, "cpu", stage="finetune")
 
 
 def test_weights_that_were_not_kept_are_named(run, tmp_path) -> None:

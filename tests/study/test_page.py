@@ -74,18 +74,18 @@ def page_of(study: dict[str, Any]) -> Page:
 
 def test_the_tables_are_the_json() -> None:
     page = page_of(a_study())
-    arms = page.tables["NME on held-out faces, and what an arm took"]
+    arms = page.tables["NME on held-out faces, samples and time"]
     assert arms[2] == ["clear", "2", "5.000", "[4.900, 5.100]", "4,000", "61", "preliminary"]
     pairs = page.tables["Paired differences in NME, percentage points"]
     expected = ["−0.500", "[−0.600, −0.400]", "lower", "2", "1,234", "3.00"]
     assert pairs[1][2:] == expected
-    assert pairs[2][4] == "not told apart"
+    assert pairs[2][4] == "undecided"
     regions = page.tables["clear and <b>&'"]
     assert [row[0] for row in regions[1:]] == ["outline", "nose base", "all points"]
     assert regions[3][1:] == ["5.000", "5.500", "−0.500", "[−0.600, −0.400]"]
-    runs = page.tables["Every run by itself"]
+    runs = page.tables["Runs"]
     assert runs[1][-1] == "preliminary (runs/b/seed-0)"
-    assert page.tables["Settings of the arms over those of the base"][1][1] == (
+    assert page.tables["Settings of the arms, on top of the base"][1][1] == (
         "masking: {alpha: 2}, stages.run: [preliminary]"
     )
 
@@ -93,7 +93,7 @@ def test_the_tables_are_the_json() -> None:
 def test_the_lead_says_what_was_found_and_what_was_not() -> None:
     text = page_of(a_study()).text
     assert "clear has a lower NME than <b>&': −0.500 percentage points" in text
-    assert "open and <b>&' are not told apart" in text
+    assert "open and <b>&' are not distinguishable" in text
     assert "clear was trained on 3.00 times as many samples." in text
 
 
@@ -121,7 +121,7 @@ def test_a_study_that_is_not_finished_says_so() -> None:
     assert (
         "This study is not finished: 4 of 5 runs finished; arm open, seed 1: the loss" in page.text
     )
-    assert page.tables["NME on held-out faces, and what an arm took"][3][1:4] == ["0", "–", "–"]
+    assert page.tables["NME on held-out faces, samples and time"][3][1:4] == ["0", "–", "–"]
     study["arms"] = dict.fromkeys(study["arms"], study["arms"]["open"])
     study["comparisons"] = []
     assert "There is nothing to compare yet." in page_of(study).text
