@@ -57,9 +57,9 @@ class Landmarker:
         that holds several forms, safetensors comes first, then ONNX (which imports no torch), then
         TorchScript, of which the weights alone are taken. Of a run folder, `weights` takes the
         last ones of `stage` (None: the run's last stage) or their moving average (ema), and `flip`
-        averages with the mirrored crop; an export is what it was exported as. The first load of such a network calibrates its
-        confidence on the held-out faces and keeps the result in the run folder; where their
-        images are gone it says so in a warning, and confidences are NaN.
+        averages with the mirrored crop; an export is what it was exported as. The first load of
+        such a network calibrates its confidence on the held-out faces and keeps the result in the
+        run folder; where their images are gone it says so in a warning, and confidences are NaN.
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.
