@@ -1,6 +1,7 @@
 """Images that show one photograph under several names, and the names that they share."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 
 import numpy as np
 
@@ -24,8 +25,37 @@ def look_alikes(faces: Annotations, threads: int) -> dict[str, str]:
     """Of each image that looks like another, the name of the first of these in the alphabet.
 
     As `sesame data check` finds them, by any face on them; likeness is taken to be transitive. An
-    image that cannot be read looks like none.
+    image that cannot be read looks like none. The last result is kept in memory: all runs of a
+    study ask for the same faces, and images that have not changed are not read again.
     """
+    key = _fingerprint(faces)
+    if key is None or key not in _latest:
+        found = _look_alikes(faces, threads)
+        _latest.clear()
+        _latest[key] = found
+    return dict(_latest[key])
+
+
+_latest: dict[str | None, dict[str, str]] = {}
+
+
+def _fingerprint(faces: Annotations) -> str | None:
+    """The same for faces whose images and labels have not changed; None for those of a pack."""
+    if faces.pack is not None:
+        return None
+    digest = blake2b(faces.landmarks.tobytes())
+    digest.update(faces.boxes.tobytes())
+    for row in range(len(faces)):
+        path = faces.image_path(row)
+        try:
+            state = path.stat()
+            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+        except OSError:
+            digest.update(f"{path}\0".encode())
+    return digest.hexdigest()
+
+
+def _look_alikes(faces: Annotations, threads: int) -> dict[str, str]:
     images, seen = probe_tables([faces], threads), dict.fromkeys(faces.images, 0)
     names, thumbnails = [], []
     for row, image in enumerate(faces.images):

@@ -53,6 +53,21 @@ def test_copies_are_found_in_files_and_packs(faces, tmp_path):
     assert look_alikes(read_pack(tmp_path / "pack", "train"), 1) == COPIES
 
 
+def test_images_that_have_not_changed_are_not_read_again(faces, tmp_path, monkeypatch):
+    assert look_alikes(faces, 2) == COPIES
+    monkeypatch.setattr("sesame_hpc.data.check.look_alikes.probe_tables", refuse)
+    assert look_alikes(faces, 2) == COPIES
+    with pytest.raises(AssertionError, match="read again"):
+        look_alikes(faces.select(np.arange(8)), 2)
+    add_image(tmp_path, "5.png", seed=99)
+    with pytest.raises(AssertionError, match="read again"):
+        look_alikes(faces, 2)
+
+
+def refuse(*_: object) -> None:
+    raise AssertionError("read again")
+
+
 def test_two_faces_on_one_image_are_told_apart_by_their_place(faces):
     twice = faces.select(np.arange(3))
     images = (twice.images[0], twice.images[0], twice.images[2])
