@@ -42,6 +42,8 @@ def test_a_pickle_named_safetensors_is_refused_unread(trap, run, exported, tmp_p
         shutil.copytree(exported, in_export)
         shutil.copy(file, in_run / "checkpoints" / "finetune" / "weights.safetensors")
         shutil.copy(file, in_export / "model.safetensors")
+        (in_run / "checkpoints" / "finetune" / "SHA256SUMS").unlink()
+        (in_export / "SHA256SUMS").unlink()
         for folder in (in_run, in_export):
             with pytest.raises(ValueError, match="is not a safetensors file"):
                 Landmarker.load(folder)

@@ -149,7 +149,7 @@ def test_the_network_of_a_run_without_finetune_is_that_of_preliminary(run, tmp_p
     folder = RunFolder(tmp_path / "short")
     write_settings(folder, load_config(run / "config.yaml", ["stages.run=[preliminary]"]))
     (folder.stage("preliminary")).mkdir(parents=True)
-    shutil.copy(RunFolder(run).weights("preliminary"), folder.weights("preliminary"))
+    shutil.copy(RunFolder(run).weights("finetune"), folder.weights("preliminary"))
     assert Variant().weights_file(folder) == folder.weights("preliminary")
     assert Variant().export_folder(folder) == folder.path / "export"
     with pytest.raises(FileNotFoundError, match=r"finetune/weights\.safetensors"):
