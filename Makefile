@@ -58,8 +58,8 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict
-	@echo "site/index.html"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html; to search in it as well, run $(BIN)/mkdocs serve"
 
 images: $(STAMP)
 	$(BIN)/python docs/generate/make_images.py "$(RUN)"

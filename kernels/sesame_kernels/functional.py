@@ -204,8 +204,7 @@ def noise_mask(
 
     Raises:
         ValueError: for shapes, dtypes or a seed that are not valid, or anchors or sigma that
-        require
-            a gradient.
+            require a gradient.
     """
     require_images("images", images)
     if anchors.ndim != 3:
