@@ -157,7 +157,7 @@ def _unlink(partial: Path) -> None:
 
 def temporary_name(name: str, suffix: str = "") -> str:
     """A hidden name for a file or folder that this process is writing and will call `name`."""
-    stem = name.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    stem = os.fsencode(name)[:_LONGEST_STEM].decode(errors="ignore")
     return f".{stem}.{node_name()}-{os.getpid()}-{secrets.token_hex(4)}.tmp{suffix}"
 
 

@@ -194,3 +194,9 @@ def test_no_file_is_long():
         for path in sources("sesame_hpc", "kernels", "slurm", "benchmarks", "tests")
     }
     assert not {name: count for name, count in lengths.items() if count > 400}
+
+
+def test_test_modules_have_names_of_their_own():
+    """pytest imports them by their bare names."""
+    names = [path.name for path in sources("tests") if path.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))

@@ -160,3 +160,10 @@ def test_where_links_are_not_possible_the_file_is_copied(
     assert target.read_text() == "content"
     assert not target.samefile(source)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+def test_a_name_that_is_not_utf_8_can_be_written(tmp_path):
+    path = tmp_path / os.fsdecode(b"latin\xe9.txt")
+    write_text_atomic(path, "1")
+    assert path.read_text() == "1"
+    assert list(tmp_path.iterdir()) == [path]

@@ -43,6 +43,10 @@ def show(
             min=1,
         ),
     ] = None,
+    findings: Annotated[
+        bool,
+        typer.Option("--findings", help="Draw faces with errors or warnings, the gravest first."),
+    ] = False,
     augment: Annotated[
         bool, typer.Option("--augment", help="Draw one row per face: each augmentation on its own.")
     ] = False,
@@ -79,7 +83,18 @@ def show(
     wanted = count or (_FACES_IN_ROWS if augment or masked else _FACES)
     if os.path.realpath(out) in {os.path.realpath(faces.image_path(k)) for k in range(len(faces))}:
         raise ValueError(f"--out: {out} is an image of the data set; give another file")
-    shown = faces.select(np.arange(min(wanted, len(faces))))
+    rows = np.arange(len(faces))
+    if findings:
+        from sesame_hpc.data.check import check_data
+        from sesame_hpc.data.check.shapes import odd_rows
+
+        report = check_data(root, source, loaded, missing=parse_missing(missing), threads=None)
+        grave = tuple(each for each in report.findings if each.level != "note")
+        rows = np.array(odd_rows(faces, grave), dtype=np.int64)
+        if not len(rows):
+            typer.echo(f"no error or warning about any of {len(faces)} faces: nothing drawn")
+            return
+    shown = faces.select(rows[:wanted])
     if augment or masked:
         _draw_rows(shown, root, source, out, masked, masking, seed)
     else:

@@ -16,6 +16,7 @@ Checkpoints have their own order. So whatever a file declares is there: after a 
 Imports no torch, so that a finished run is reported at once.
 """
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,14 @@ class RunFolder:
         starts = self.starts()
         return Path(starts[-1]["directory"]) if starts else None
 
-    def check_earlier(self, stage: str) -> None:
-        """Raise ValueError if a stage that `stage` depends on is unfinished."""
+    def check_earlier(self, stage: str, mended: Container[str] = ()) -> None:
+        """Raise ValueError if a stage that `stage` depends on is unfinished.
+
+        Those in `mended` are going to be finished first.
+        """
         later = STAGES[STAGES.index(stage) :] if stage in STAGES else ()
         for name in self.stages:
-            if name not in later and not self.is_finished(name):
+            if name not in later and name not in mended and not self.is_finished(name):
                 raise ValueError(f"stage {stage} needs {name}, which {self.path} has not finished")
 
 

@@ -71,7 +71,7 @@ def _unfinished(
 
     Raises ValueError where an earlier one was never finished.
     """
-    folder.check_earlier(wanted[0])
+    folder.check_earlier(wanted[0], [stage for stage in run if damaged[stage]])
     up_to = run[: run.index(wanted[-1]) + 1]
     return [
         stage

@@ -37,23 +37,25 @@ class Comparison(Strict):
 
 
 class Study(Strict):
-    """A study. Runs go to `output`/runs/ARM/seed-N.
-
-    `base` is a preset's name or a config file (relative to the study's), `overrides` are settings
-    of every arm, and `arms` {name: settings of that arm alone}, nested or with dotted keys. Each
-    arm is trained with each of `seeds`. `compare` None compares each arm with the first. Arms are
-    judged on `part` of the faces by the last `weights` of their last coordinate stage or, with ema,
-    by their moving average where that stage keeps one.
-    """
+    """Arms that differ in named settings, trained with several seeds, and their comparisons."""
 
     output: UserPath
+    """The folder of the study. Runs are in `output`/runs/ARM/seed-N."""
     base: str
+    """The name of a preset, or a config file relative to that of the study."""
     overrides: dict[str, Any] = Field(default_factory=dict)
+    """Settings of every arm, on top of the base; nested or with dotted keys."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    """Each arm is trained once with each seed."""
     arms: Annotated[dict[str, dict[str, Any]], BeforeValidator(_filled), Field(min_length=1)]
+    """{name: settings of that arm}, on top of `overrides`."""
     compare: tuple[Comparison, ...] | None = None
+    """Pairs of an arm and its control. null: each arm with the first one."""
     part: Literal["heldout", "test"] = "heldout"
+    """The faces that arms are judged on."""
     weights: Weights = "last"
+    """last: the weights at the end of an arm's last stage. ema: their moving average, for arms
+    whose last stage keeps one."""
 
     @field_validator("seeds")
     @classmethod

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -117,18 +117,17 @@ def test_a_second_face_s_file_gives_way_to_the_user_s(landmarker, tmp_path):
         ]
 
 
-def test_an_output_that_cannot_be_is_found_out_before_the_work(tmp_path):
+def test_an_output_that_cannot_be_is_found_out_before_the_work(landmarker, tmp_path, monkeypatch):
     folder = write_images(tmp_path, "1.jpg")
 
-    def never(*_) -> Any:
+    def never(*_: object) -> NoReturn:
         pytest.fail("the work began")
 
-    never_reached: Any = never
-
-    with pytest.raises(NotADirectoryError, match=r"1\.jpg"):
-        predict(never_reached, [folder], folder / "1.jpg" / "out")
+    monkeypatch.setattr("sesame_hpc.inference.predictor.read_image", never)
+    with pytest.raises(OSError, match=r"1\.jpg"):
+        predict(landmarker, [folder], folder / "1.jpg" / "out")
     with pytest.raises(OSError, match="File name too long"):
-        predict(never_reached, [folder], folder / ("x" * 300))
+        predict(landmarker, [folder], folder / ("x" * 300))
     assert sorted(path.name for path in folder.iterdir()) == ["1.jpg"]
 
 

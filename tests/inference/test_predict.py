@@ -233,7 +233,7 @@ def test_the_command_ends_with_1_after_doing_the_others(exported, folder, tmp_pa
 def test_wrong_options_are_one_message(run, folder, tmp_path):
     both = cli("predict", run, folder, "--boxes", "b.csv", "--detector", "yunet")
     assert (both.returncode, both.stderr.count("\n")) == (2, 1)
-    assert "take one of them" in both.stderr
+    assert "give one of them" in both.stderr
     lost = cli("predict", run, folder, "--detector", "yunet", "--detector-weights", "x.onnx")
     assert lost.returncode == 2
     assert "no YuNet weights at x.onnx" in lost.stderr

@@ -24,7 +24,7 @@ def identity(table, test=None, box=None, format="wflw"):
 
 
 def moved(table, landmarks):
-    return replace(table, landmarks=landmarks)
+    return replace(table, landmarks=landmarks, visibility=None)
 
 
 def test_the_place_and_the_sign_of_zero_do_not_matter(table, tmp_path):

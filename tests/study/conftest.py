@@ -10,6 +10,7 @@ from training_process import TINY
 TWO_ARMS = """
 output: {output}
 base: tiny.yaml
+overrides: {{log.images_epochs: 0}}
 seeds: [0, 1]
 arms:
   baseline:

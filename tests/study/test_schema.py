@@ -90,8 +90,7 @@ def test_each_arm_is_compared_with_the_first_unless_it_says_otherwise(
         ("seeds: [0]\narms: {{a: 3}}\n", "arms.a: must be a valid dictionary, got 3"),
         (
             "seeds: [0]\narms:\n  a:\n    model.widht: 8\n",
-            "arm a: model.widht: unknown key; did you mean model.width? (model has stacks, width, "
-            "levels, image_size, map_size) (",
+            "arm a: model.widht: unknown key; did you mean model.width? (model has stacks, width",
         ),
         (
             "seeds: [0]\narms:\n  a:\n    model.width: 8\n    model: {{width: 16}}\n",

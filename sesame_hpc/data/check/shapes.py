@@ -11,7 +11,7 @@ from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.check.shape_statistics import ShapeStatistics, fit_shapes, residuals_of
 from sesame_hpc.data.findings import Finding
 
-__all__ = ["ODD_POINT", "check_shapes"]
+__all__ = ["ODD_POINT", "check_shapes", "odd_rows"]
 
 ODD_POINT = 10.2
 """Residual, in units of the point's usual one, from which on a face is named.

@@ -166,3 +166,25 @@ def test_statistics_do_not_depend_on_place_and_size():
     rng = np.random.default_rng(0)
     moved = points * rng.uniform(0.2, 5, (60, 1, 1)) + rng.uniform(-500, 500, (60, 1, 2))
     np.testing.assert_allclose(fit_shapes(moved)[1], fit_shapes(points)[1], rtol=1e-6)
+
+
+def test_findings_are_drawn_the_gravest_first(tmp_path):
+    from typer.testing import CliRunner
+
+    from sesame_hpc.cli.main import app
+
+    points = points_of()
+    points[7, [0, 3]] = points[7, [3, 0]]
+    write_coco(tmp_path, coco_of(add_images(tmp_path / "images"), points))
+    scheme = tmp_path / "five.yaml"
+    scheme.write_text(
+        "name: five\npoints: [eye_l, eye_r, nose, mouth_l, mouth_r]\n"
+        "regions: {eyes: '0-1', nose: 2, mouth: '3-4'}\nmirror: [1, 0, 2, 4, 3]\n"
+        "normaliser: [0, 1]\nedges: {open: ['3-4']}\n"
+    )
+    sheet = tmp_path.with_name(f"{tmp_path.name}.png")
+    options = ["--findings", "--scheme", str(scheme), "--out", str(sheet)]
+    result = CliRunner().invoke(app, ["data", "show", str(tmp_path), *options])
+    assert result.exit_code == 0, result.output
+    assert "1 of 16 faces drawn" in result.output.replace("\n", " ")
+    assert sheet.is_file()
