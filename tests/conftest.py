@@ -18,6 +18,7 @@ def pytest_addoption(parser) -> None:
     group.addoption("--crash-seed", type=int, default=0, help="seed of the crash trials")
     group.addoption("--crash-table", help="file for the figures of the crash trials")
 
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background so, and the tests' own processes inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -65,6 +65,10 @@ def test_another_config_does_not_continue_a_run(tmp_path):
     config, run = tiny_config(tmp_path), tmp_path / "runs/tiny"
     write_settings(make_plan(str(config), ()).runs[0].folder, load_config(config))
     assert make_plan(str(config), ["log.every_steps=3"]).runs
+    assert make_plan(str(config), ["seed=1"]).runs, "there is nothing yet to go on from"
+    marker = run / "checkpoints" / "preliminary" / "latest.json"
+    marker.parent.mkdir(parents=True)
+    marker.write_text('{"tag": "step-00000001"}')
     with pytest.raises(ValueError, match=r"another config: seed: 0 -> 1"):
         make_plan(str(config), ["seed=1"])
     assert load_config(run / "config.yaml").seed == 0

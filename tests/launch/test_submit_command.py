@@ -168,7 +168,7 @@ def test_a_submission_from_within_a_job_is_as_from_outside(sesame, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--parallel", "2"], "--parallel is for --array"),
+        (["--parallel", "2"], "--parallel needs --array"),
         (["--local", "--dry-run"], "--local sends it nothing"),
         (["--stage", "pretrain", "--from-stage", "pretrain"], "give --stage for one"),
     ],

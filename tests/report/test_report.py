@@ -178,7 +178,7 @@ def test_a_stage_under_way_shows_its_step(make_run) -> None:
 def test_data_that_moved_is_said_and_can_be_named(run: RunFolder, data: Path) -> None:
     moved = data.rename(data.parent / "elsewhere")
     page = page_of(run)
-    assert f"data root {data} is no folder" in page.text
+    assert f"data.root: {data} is not a directory" in page.text
     assert len(page.tables[TEST_REGIONS][0]) == 7
     assert "Not everything is shown" not in page_of(run, data=moved).text
 
@@ -258,10 +258,10 @@ def test_throughput_is_that_of_the_records(run: RunFolder) -> None:
 
 
 def test_a_report_that_fails_says_why_and_raises_nothing(run: RunFolder) -> None:
-    run.metrics_file.write_text("nonsense\n")
+    run.config_file.write_text("nonsense\n")
     line = report_line(run)
     assert line.startswith("The report could not be made (ValueError")
-    assert "metrics.jsonl:1" in line
+    assert "config.yaml" in line
     assert not (run.path / "report.html").exists()
 
 
