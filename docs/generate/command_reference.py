@@ -12,15 +12,14 @@ __all__ = ["command_reference"]
 
 _HEAD = """# Commands
 
-Generated from the command line; `sesame COMMAND --help` (or `-h`) prints the same. Exit codes are
-0 for success, 1 where a command reports findings or failures of some of its inputs, 2 for wrong
-usage or input or where the machine refused something, 75 for a run that was interrupted and has
-saved its state, and 130 where Ctrl-C ended a command before it could save.
+Generated from the command line; `sesame COMMAND --help` (or `-h`) prints the same.
 
-To complete commands and options by the Tab key, run `sesame --install-completion` once.
+Exit code 0 is success; [Reliability](../reliability.md#guarantees) lists the others.
+
+To complete commands and options with the Tab key, run `sesame --install-completion` once.
 """
 _SECTION = "\n## {title} {{ #{anchor} }}\n\n{help}\n\n```text\n{usage}\n```\n"
-_TABLE = "\n| | |\n| --- | --- |\n"
+_TABLE = "\n| | takes | meaning |\n| --- | --- | --- |\n"
 
 
 def command_reference() -> str:
@@ -54,5 +53,17 @@ def _is_own(parameter: Any) -> bool:
 
 
 def _row(names: str, help: str) -> str:
-    words = " ".join(names.split()).replace("|", "\\|")
-    return f"| `{words}` | {escape(help, quote=False).replace('|', '&#124;')} |\n"
+    """A row of what `get_help_record` gives: "--out <path>", "The folder to write to."."""
+    words = names.split()
+    flags = [word for word in words if word.startswith("-") or word == "/"]
+    takes = " ".join(word for word in words if word not in flags).replace("|", " | ")
+    named, value = (" ".join(flags), takes) if flags else (takes.partition(" ")[0], "")
+    return f"| {_code(named)} | {_code(value)} | {_cell(help)} |\n"
+
+
+def _code(text: str) -> str:
+    return f"<code>{_cell(text)}</code>" if text else ""
+
+
+def _cell(text: str) -> str:
+    return escape(text, quote=False).replace("|", "&#124;")
