@@ -14,6 +14,7 @@ _PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "kernels/README.md": "kernels/package.md",
     "slurm/README.md": "cluster/files.md",
+    "benchmarks/README.md": "benchmarks/index.md",
 }
 _FILES = {"CITATION.cff": "project/CITATION.cff"}
 _MIRRORED = "benchmarks/"
@@ -46,7 +47,8 @@ def _sources(*suffixes: str) -> dict[str, Path]:
 
 def pages() -> dict[str, str]:
     """{uri in the site: Markdown} of the repository's documents."""
-    paths = {uri: ROOT / path for path, uri in _PAGES.items()} | _sources(".md")
+    others = {path: file for path, file in _sources(".md").items() if path not in _PAGES}
+    paths = {uri: ROOT / path for path, uri in _PAGES.items()} | others
     return {uri: path.read_text(encoding="utf-8") for uri, path in paths.items()}
 
 
