@@ -35,16 +35,17 @@ from benchmarks.loader.peers import (
     train_plan,
 )
 from benchmarks.loader.rows import Row
+from benchmarks.training.steps import Steps
 from sesame_hpc.config import DataConfig, find_config, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.data.loading.loader import Batch, EvalLoader, TrainLoader
 from sesame_hpc.data.pack import PackSettings, read_pack, write_pack
-from sesame_hpc.models.heads import LandmarkNet
-from sesame_hpc.stages.coordinates import l1_coord
+from sesame_hpc.distributed.world import connect
+from sesame_hpc.schemes import load_scheme
 from sesame_hpc.synth import synthesise
 from sesame_hpc.training.allocator import keep_freed_memory
-from sesame_hpc.training.precision import autocast_dtype
+from sesame_hpc.training.precision import resolve_precision
 
 __all__ = ["main"]
 
@@ -90,28 +91,20 @@ def _images(batch: Batch | Sequence[torch.Tensor]) -> int:
 
 
 def measure_step(meter: Meter, preset: str) -> None:
-    """Forward, backward and Adam of a preset's coordinate stage, in the preset's precision."""
-    config = load_config(find_config(preset), ["data.root=."])
-    size, device = config.model.image_size, torch.device(meter.device)
-    network = LandmarkNet(config.model, config.head, 98).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters())
-    images = torch.rand(BATCH, 3, size, size, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    landmarks = torch.rand(BATCH, 98, 2, device=device)
-    bf16 = autocast_dtype(config.runtime, device) == torch.bfloat16
+    """A hand-written step of a preset's preliminary stage, in the preset's precision."""
+    config = load_config(find_config(preset), ["data.root=.", f"runtime.device={meter.device}"])
+    world = connect(config.runtime)
+    runtime = resolve_precision(config, None, world.device).runtime
+    maker = Steps(config, BATCH, runtime, world, load_scheme("wflw98"))
+    step, batch = maker.plain(), maker.fixed_batch()
 
-    def step() -> int:
-        optimiser.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = l1_coord(network(images), landmarks, config.head)
-        loss.backward()
-        optimiser.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+    def run() -> int:
+        step(batch)
+        if world.device.type == "cuda":
+            torch.cuda.synchronize(world.device)
         return BATCH
 
-    meter("step", "memory", size, {preset: step})
+    meter("step", "memory", config.model.image_size, {preset: run})
 
 
 def measure(meter: Meter, folder: Annotations, sizes: Iterable[int], scratch: Path) -> None:
@@ -146,14 +139,15 @@ def loader_over_step(rows: list[Row]) -> Iterator[str]:
 
 def _faces(options: argparse.Namespace, scratch: Path) -> Annotations:
     if options.data is None:
-        synthesise(scratch / "faces", train=512, test=0, seed=0, size=384)
+        synthesise(scratch / "faces", train=options.faces, test=0, seed=0, size=384)
         return read_annotations(scratch / "faces", "wflw")
     return read_annotations(options.data, options.format)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = script_parser("benchmarks.loader.run", __doc__)
-    parser.add_argument("--data", type=Path, help="a data set; default: 512 synthetic faces")
+    parser.add_argument("--data", type=Path, help="a data set; default: synthetic faces")
+    parser.add_argument("--faces", type=int, default=512, help="synthetic faces; default: 512")
     parser.add_argument("--format", default="wflw", help="the data set's format; default: wflw")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="sides of the crops")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))

@@ -26,10 +26,11 @@ from benchmarks.common.script import script_parser
 from benchmarks.common.table import Table
 from benchmarks.training.steps import TINY, Steps
 from benchmarks.training.workload import Workload
-from sesame_hpc.config import RuntimeConfig, find_config, load_config
+from sesame_hpc.config import Config, RuntimeConfig, find_config, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.data.pack import PackSettings, read_pack, write_pack
+from sesame_hpc.data.pack.memory import cached_in_memory
 from sesame_hpc.distributed.world import World, connect
 from sesame_hpc.synth import synthesise
 from sesame_hpc.training.precision import resolve_precision
@@ -59,7 +60,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row(Machine, Timing, Measured):
-    """One provider; `source` is where faces are read from: a folder, or a pack of crops."""
+    """One provider; `source` is where faces are read from: a folder, memory, a pack of crops."""
 
 
 def providers(load: Workload, faces: Annotations) -> dict[str, Run]:
@@ -132,9 +133,10 @@ def workloads(options: argparse.Namespace, world: World) -> Iterator[Workload]:
 
 
 def sources(
-    options: argparse.Namespace, scratch: Path, size: int
+    options: argparse.Namespace, scratch: Path, config: Config
 ) -> Iterator[tuple[str, Annotations]]:
-    """The data set as it is, and packed as crops of the network's size."""
+    """The data set as it is, in memory if the preset has it there, and packed as crops."""
+    size = config.model.image_size
     if options.data is None:
         folder = scratch / "faces"
         if not folder.exists():
@@ -143,6 +145,8 @@ def sources(
     else:
         faces = read_annotations(options.data, options.format)
     yield "folder", faces
+    if config.data.cache == "memory":
+        yield "memory", cached_in_memory(faces, config.data, size)
     out = scratch / f"pack{size}"
     if not out.exists():
         write_pack({"train": faces}, out, PackSettings(size=size))
@@ -176,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     world = connect(RuntimeConfig(device=options.device, threads=options.threads))
     with tempfile.TemporaryDirectory() as scratch:
         for load in workloads(options, world):
-            for source, faces in sources(options, Path(scratch), load.config.model.image_size):
+            for source, faces in sources(options, Path(scratch), load.config):
                 rows = []
                 for row in measure(load, source, faces, options.seconds, options.calls):
                     table.append(row)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from sesame_hpc.config import Config, RuntimeConfig, StageConfig
 from sesame_hpc.data.loading.loader import Batch
@@ -13,7 +14,7 @@ from sesame_hpc.distributed.world import World
 from sesame_hpc.models.compiling import compile_training
 from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.schemes import Scheme
-from sesame_hpc.stages.coordinates import CoordinateTask, l1_coord
+from sesame_hpc.stages.coordinates import CoordinateTask
 from sesame_hpc.stages.reconstruction import Masker, ReconstructionTask
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
@@ -24,19 +25,29 @@ from sesame_hpc.training.task import Task
 
 __all__ = ["TINY", "Step", "Steps"]
 
-TINY = ["model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"]
+TINY = [
+    "model.width=8",
+    "model.widths=null",
+    "model.levels=2",
+    "model.image_size=32",
+    "model.map_size=8",
+]
 """Settings of the smallest network, for trying out a script."""
 
 RECORD_EVERY = 20
 _SCHEDULE_STEPS = 100_000
-_ADAM: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-7}
+_EPS = 1e-7
 
-Step = Callable[[Batch], object]
+Step = Callable[[Batch], Tensor | float]
+"""Trains on a batch and returns its loss."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Makes steps of one network at one batch size; each starts from the same weights."""
+    """Makes steps of one network at one batch size; each starts from the same weights.
+
+    Loss and optimizer are those of the preset's preliminary stage.
+    """
 
     config: Config
     batch: int
@@ -59,14 +70,17 @@ class Steps:
 
     def network(self) -> LandmarkNet:
         torch.manual_seed(0)
-        return LandmarkNet(self.config.model, self.config.head, self.scheme.num_landmarks)
+        return LandmarkNet(
+            self.config.model,
+            self.config.head,
+            self.scheme.num_landmarks,
+            with_marginals=self.config.loss.heatmap > 0,
+        )
 
     def trainer(self, ema: float | None = None) -> Step:
         """A step of the preliminary and finetune stages, as the training loop takes it."""
         engine = self._engine(self.network())
-        config = self.config
-        task = CoordinateTask(engine.module, config.head, config.loss, None, None, self.world)  # type: ignore[arg-type]
-        return self._in_loop(engine, task, ema)
+        return self._in_loop(engine, self._task(engine.module), ema)
 
     def pretrain(self) -> Step:
         """A step of the pretrain stage with its masking, all regions equally probable."""
@@ -77,50 +91,65 @@ class Steps:
         return self._in_loop(engine, task, None)
 
     def plain(self) -> Step:
-        """The coordinate step by hand: channels-last, autocast, fused Adam, its schedule."""
+        """The coordinate step by hand: channels-last, autocast, a fused optimizer, its schedule."""
         network = self.network().to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         unit = compiled_unit(self.runtime, self.world.device)
         if unit is not None:
             compile_training(network, unit)
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True, **_ADAM)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.9999**step)
+        task, optimizer = self._task(network), self._optimizer(network, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.9999**step)
 
-        def step(given: Batch) -> None:
+        def forward(images: Tensor) -> Any:
             with self._autocast():
-                output = network(given.images)
-            l1_coord(output, given.landmarks, self.config.head).backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+                return network(images)
+
+        def step(given: Batch) -> Tensor:
+            loss = task.loss(forward, given, 0)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             schedule.step()
+            return loss.detach()
 
         return step
 
     def reference(self) -> Step:
         """A step as in torchvision's reference scripts: fp32, default layout, loss.item()."""
         network = self.network().to(self.world.device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, **_ADAM)
+        task, optimizer = self._task(network), self._optimizer(network)
 
         def step(given: Batch) -> float:
-            output = network(given.images.contiguous())
-            loss = l1_coord(output, given.landmarks, self.config.head)
-            optimiser.zero_grad()
+            loss = task.loss(lambda images: network(images.contiguous()), given, 0)
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             return loss.item()
 
         return step
 
-    def _engine(self, network: torch.nn.Module) -> Engine:
+    def _engine(self, network: nn.Module) -> Engine:
         prepare_network(network, self.runtime, self.world.device)
-        stage = StageConfig(batch_size=self.batch)
-        return Engine(network, stage, self.runtime, self.world, _SCHEDULE_STEPS)
+        return Engine(network, self._stage(), self.runtime, self.world, _SCHEDULE_STEPS)
+
+    def _stage(self) -> StageConfig:
+        return self.config.stages.preliminary.model_copy(update={"batch_size": self.batch})
+
+    def _task(self, network: nn.Module) -> CoordinateTask:
+        config = self.config
+        return CoordinateTask(network, config.head, config.loss, None, None, self.world)  # type: ignore[arg-type]
+
+    def _optimizer(self, network: nn.Module, fused: bool = False) -> torch.optim.Optimizer:
+        stage = self._stage()
+        kind = torch.optim.AdamW if stage.weight_decay else torch.optim.Adam
+        settings: dict[str, Any] = {"betas": stage.betas, "weight_decay": stage.weight_decay}
+        return kind(network.parameters(), lr=stage.lr, eps=_EPS, fused=fused, **settings)
 
     def _in_loop(self, engine: Engine, task: Task, ema: float | None) -> Step:
         """Engine, loss, a record every `RECORD_EVERY` steps, EMA where `ema` is its decay."""
         average = ModelEMA(engine.module, ema) if ema else None
         window, taken = MetricsWindow(self.world, 1.0), 0
 
-        def step(given: Batch) -> None:
+        def step(given: Batch) -> Tensor:
             nonlocal taken
             loss = task.loss(engine.forward, given, 0)
             window.add(loss, given.sample_ids)
@@ -130,6 +159,7 @@ class Steps:
             taken += 1
             if taken % RECORD_EVERY == 0:
                 window.flush("a benchmark")
+            return loss.detach()
 
         return step
 
