@@ -8,6 +8,7 @@ checkpoints that are read with `weights_only=True`. With ZeRO 0, no step waits f
 import logging
 import os
 from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ class Engine:
         with open(path, "wb") as file:
             writer = HashingWriter(file)
             try:
-                torch.save(state_dict, writer)  # type: ignore[arg-type]
+                torch.save(_without_enums(state_dict), writer)  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
             except (RuntimeError, OSError) as error:
@@ -185,6 +186,19 @@ class Engine:
         if path is None:
             raise ValueError(f"{folder / tag} is not a checkpoint of this engine")
         return state[_STATE]
+
+
+def _without_enums(state: Any) -> Any:
+    """The state with integer enumerations as integers.
+
+    Python before 3.11.4 pickles a member as a call of `getattr`, which loading weights only
+    refuses.
+    """
+    if isinstance(state, Enum) and isinstance(state, int):
+        return int(state)
+    if isinstance(state, dict):
+        return {key: _without_enums(value) for key, value in state.items()}
+    return state
 
 
 def _load_weights_only(path: str, map_location: Any = None) -> Any:
