@@ -196,9 +196,12 @@ def _without_enums(state: Any) -> Any:
     """
     if isinstance(state, Enum) and isinstance(state, int):
         return int(state)
-    if isinstance(state, dict):
-        return {key: _without_enums(value) for key, value in state.items()}
-    return state
+    if not isinstance(state, dict):
+        return state
+    changed = {
+        key: plain for key, value in state.items() if (plain := _without_enums(value)) is not value
+    }
+    return {**state, **changed} if changed else state
 
 
 def _load_weights_only(path: str, map_location: Any = None) -> Any:
