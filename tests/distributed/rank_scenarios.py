@@ -125,7 +125,7 @@ def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
             action(world, culprit)
         print("done")
     except Exception as error:
-        print(f"{type(error).__name__}: {error}")
+        print(f"{type(error).__name__}: {error}", flush=True)
         traceback.print_exc()
         code = 2
     sys.stdout.flush()
