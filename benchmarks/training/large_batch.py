@@ -16,14 +16,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.common.paths import RESULTS
 from benchmarks.common.script import script_parser
 from benchmarks.common.table import Table
-from sesame_hpc.config import find_config, load_config
-from sesame_hpc.data.formats.readers import read_annotations
+from sesame_hpc.config import Config, find_config, load_config
+from sesame_hpc.run.faces import read_faces
+from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["Row", "main"]
 
@@ -54,59 +55,72 @@ class Row:
         return *task, self.lr, self.beta1, self.beta2
 
 
-def plan(options: argparse.Namespace, batch: int, seed: int) -> Row:
-    """The row of a run that has not been measured yet: its NME and seconds are NaN."""
-    config = load_config(find_config(options.preset), [f"data.root={options.data}"])
-    stage = config.stages.preliminary
-    faces = len(read_annotations(options.data, config.data.format)) - config.data.heldout
+@dataclass(frozen=True)
+class Plan:
+    """A run that is to be measured: its row, whose NME and seconds are NaN, and its settings."""
+
+    row: Row
+    settings: list[str]
+
+
+def plan(options: argparse.Namespace, batch: int, seed: int) -> Plan:
+    given = [f"data.root={options.data}", f"seed={seed}", *options.settings]
+    config = load_config(find_config(options.preset), given)
+    stage, faces = config.stages.preliminary, _train_faces(config)
     own = stage.batch_size
     per_epoch = faces // batch
+    if per_epoch == 0:
+        raise ValueError(f"--batches {batch}: there are only {faces} faces to train on")
     samples = stage.epochs * (faces // own) * own * options.samples
-    epochs = round(samples / (per_epoch * batch))
+    epochs = max(1, round(samples / (per_epoch * batch)))
     steps = epochs * per_epoch
+    warmup = max(stage.warmup_steps, math.floor(stage.warmup * steps))
+    if batch != own:
+        warmup = max(warmup, round(WARM_UP_SHARE * steps))
     beta1, beta2 = stage.betas if batch == own else options.betas or stage.betas
-    return Row(
+    lr = round(stage.lr * (batch / own) ** options.power, 6)
+    row = Row(
         preset=options.preset,
         settings=" ".join(options.settings),
         batch=batch,
         samples=options.samples,
         seed=seed,
         steps=steps,
-        lr=round(stage.lr * (batch / own) ** options.power, 6),
-        warmup_steps=0 if batch == own else round(WARM_UP_SHARE * steps),
+        lr=lr,
+        warmup_steps=warmup,
         beta1=beta1,
         beta2=beta2,
         heldout_nme=math.nan,
         seconds=math.nan,
     )
+    of_stage = {
+        "epochs": epochs,
+        "batch_size": batch,
+        "lr": lr,
+        "final_lr": lr * stage.final_lr / stage.lr,
+        "warmup_steps": warmup,
+        "betas": [beta1, beta2],
+    }
+    settings = [f"stages.preliminary.{key}={value}" for key, value in of_stage.items()]
+    return Plan(row, [*given, *settings, "log.eval_epochs=0", "log.tensorboard=false"])
 
 
-def run(options: argparse.Namespace, row: Row, folder: Path) -> Row:
-    config = load_config(find_config(options.preset), [f"data.root={options.data}"])
-    stage = config.stages.preliminary
-    per_epoch = (
-        len(read_annotations(options.data, config.data.format)) - config.data.heldout
-    ) // row.batch
-    decay = stage.final_lr / stage.lr
-    settings = [
-        f"data.root={options.data}",
-        f"output={folder}",
-        f"seed={row.seed}",
-        f"stages.preliminary.epochs={row.steps // per_epoch}",
-        f"stages.preliminary.batch_size={row.batch}",
-        f"stages.preliminary.lr={row.lr}",
-        f"stages.preliminary.final_lr={row.lr * decay}",
-        f"stages.preliminary.warmup_steps={row.warmup_steps}",
-        f"stages.preliminary.betas=[{row.beta1}, {row.beta2}]",
-        "log.eval_epochs=0",
-        "log.tensorboard=false",
-        *options.settings,
-    ]
-    command = [sys.executable, "-m", "sesame_hpc", "train", options.preset, *settings]
-    subprocess.run([*command, "--stage", "preliminary"], check=True, stdout=subprocess.DEVNULL)
+def _train_faces(config: Config) -> int:
+    """How many faces a run of this config trains on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return len(read_faces(config, RunFolder(Path(scratch))).train)
+
+
+def run(plan: Plan, folder: Path) -> Row:
+    command = [sys.executable, "-m", "sesame_hpc", "train", plan.row.preset, *plan.settings]
+    command += [f"output={folder}", "--stage", "preliminary"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     result = json.loads((folder / "checkpoints/preliminary/result.json").read_text())
-    measured = {"heldout_nme": round(result["heldout"]["nme"], 4)}
-    return Row(**asdict(row) | measured | {"seconds": round(result["seconds"], 1)})
+    return replace(
+        plan.row,
+        heldout_nme=round(result["heldout"]["nme"], 4),
+        seconds=round(result["seconds"], 1),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -126,11 +140,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = Table(options.csv, Row)
     for seed in options.seeds:
         for batch in options.batches:
-            row = plan(options, batch, seed)
-            if row.key in {done.key for done in table.read()}:
+            planned = plan(options, batch, seed)
+            if planned.row.key in {done.key for done in table.read()}:
                 continue
             with tempfile.TemporaryDirectory() as scratch:
-                row = run(options, row, Path(scratch) / "run")
+                row = run(planned, Path(scratch) / "run")
             table.append(row)
             print(row, flush=True)
 
