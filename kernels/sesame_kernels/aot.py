@@ -29,6 +29,7 @@ __all__ = ["Launch", "Report", "compile_launch", "fault_of", "main", "recorded_l
 _DEFAULT = ("sm_80", "sm_90", "sm_100")
 _MODULES = (
     "soft_argmax",
+    "strided_soft_argmax",
     "soft_argmax_l1",
     "linear_soft_argmax",
     "linear_soft_argmax_backward",

@@ -18,11 +18,3 @@ def test_mean_of_partial_sums(device, sums, count):
     partials = randn((count,), device) + 3.0
     expected = partials.double().sum() / 7
     torch.testing.assert_close(sums.mean(partials, 7).double(), expected, rtol=1e-6, atol=0)
-
-
-@pytest.mark.parametrize("parts", [1, 7])
-def test_sum_of_parts(device, sums, parts):
-    values = randn((parts, 5, 67), device)
-    result = torch.full((5, 67), torch.nan, dtype=torch.bfloat16, device=device)
-    sums.sum_of_parts(values, result)
-    torch.testing.assert_close(result, values.sum(0).bfloat16(), rtol=1e-2, atol=1e-2)

@@ -10,8 +10,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles
-from sesame_kernels.fused.tiles import cell_centres, rescaled, running_softmax, store_pairs
+from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles, quotient_up
+from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
+from sesame_kernels.fused.tiles import cell_centres, store_pairs
 from sesame_kernels.layout import accumulation_dtype, flat_pixels
 
 __all__ = ["linear_soft_argmax", "logits_tile", "weight_tile"]
@@ -75,13 +76,13 @@ def linear_soft_argmax_kernel(
     num_maps,
     num_channels,
     num_pixels,
-    width,
     num_parts,
     part_pixels,
     stride_b,
     stride_c,
     stride_p,
     beta: tl.float64,
+    WIDTH: tl.constexpr,
     ACC: tl.constexpr,
     DOT: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -96,7 +97,7 @@ def linear_soft_argmax_kernel(
     rows = features + (part // num_parts).to(tl.int64) * stride_b
     first = part % num_parts * part_pixels
     last = tl.minimum(first + part_pixels, num_pixels)
-    scale = tl.cast(beta, ACC)
+    scale = tl.cast(beta * LOG2_E, ACC)
     whole_weight = weight_tile(weight, maps, tl.arange(0, CHANNELS), num_maps, num_channels, DOT)
     shape = (num_maps, num_channels, num_pixels)
     strides = (stride_c, stride_p)
@@ -121,12 +122,16 @@ def linear_soft_argmax_kernel(
             CHANNELS,
             WHOLE,
         )
-        z = tl.where((pixels < last)[None, :], z * scale, float("-inf"))
-        peak, e, decay = running_softmax(peak, z)
-        column, row = cell_centres(pixels, width, ACC)
+        z = tl.where((pixels < last)[None, :], z, float("-inf"))
+        new_peak = tl.maximum(peak, tl.max(z, axis=1))
+        shift = safe_shift(new_peak)
+        decay = exponentials(peak, shift, scale)
+        e = exponentials(z, shift[:, None], scale)
+        column, row = cell_centres(pixels, WIDTH, ACC)
         total = total * decay + tl.sum(e, axis=1)
         total_x = total_x * decay + tl.sum(e * column[None, :], axis=1)
         total_y = total_y * decay + tl.sum(e * row[None, :], axis=1)
+        peak = new_peak
 
     pairs = 2 * (part.to(tl.int64) * num_maps + maps)
     store_pairs(partials, pairs, peak, total, maps < num_maps)
@@ -143,12 +148,14 @@ def merge_parts_kernel(
     num_parts,
     height,
     width,
+    beta: tl.float64,
     ACC: tl.constexpr,
     ROWS: tl.constexpr,
 ):
     """ROWS (sample, landmark) pairs per program; the parts in order."""
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     valid = rows < num_rows
+    scale = tl.cast(beta * LOG2_E, ACC)
     source = partials + (rows // num_maps * num_parts * num_maps + rows % num_maps) * 4
     peak = tl.full([ROWS], float("-inf"), ACC)
     total = tl.zeros([ROWS], ACC)
@@ -156,9 +163,10 @@ def merge_parts_kernel(
     total_y = tl.zeros([ROWS], ACC)
     for _part in range(num_parts):
         part_peak = tl.load(source, mask=valid, other=0.0)
-        new_peak, shift = rescaled(peak, part_peak)
-        decay = tl.exp(peak - shift)
-        share = tl.exp(part_peak - shift)
+        new_peak = tl.maximum(peak, part_peak)
+        shift = safe_shift(new_peak)
+        decay = exponentials(peak, shift, scale)
+        share = exponentials(part_peak, shift, scale)
         total = total * decay + tl.load(source + 1, mask=valid, other=1.0) * share
         total_x = total_x * decay + tl.load(source + 2, mask=valid, other=0.0) * share
         total_y = total_y * decay + tl.load(source + 3, mask=valid, other=0.0) * share
@@ -171,7 +179,7 @@ def merge_parts_kernel(
 def linear_soft_argmax(
     features: Tensor, weight: Tensor, beta: float, reuse: bool
 ) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
+    """(coordinates [B, K, 2], statistics [B, K, 2]), as of `soft_argmax`."""
     batch, num_channels, height, width = features.shape
     num_maps, dtype = weight.shape[0], accumulation_dtype(features.dtype)
     coordinates = features.new_empty((batch, num_maps, 2), dtype=dtype)
@@ -180,24 +188,24 @@ def linear_soft_argmax(
         return coordinates, statistics
     rows = flat_pixels(features)
     tiles = matmul_tiles(features.dtype, num_maps, num_channels, height * width)
-    parts = triton.cdiv(height * width, tiles.part_pixels)
+    parts = quotient_up(height * width, tiles.part_pixels)
     partials = features.new_empty((batch * parts, num_maps, 4), dtype=dtype)
-    linear_soft_argmax_kernel[(batch * parts * triton.cdiv(num_maps, tiles.maps),)](
+    linear_soft_argmax_kernel[(batch * parts * quotient_up(num_maps, tiles.maps),)](
         rows,
         weight.contiguous(),
         partials,
         num_maps,
         num_channels,
         height * width,
-        width,
         parts,
         tiles.part_pixels,
         *rows.stride(),
         beta,
+        WIDTH=width,
         WHOLE=tiles.channels >= num_channels,
         **tiles.constants(dtype),
     )
-    merge_parts_kernel[(triton.cdiv(batch * num_maps, 128),)](
+    merge_parts_kernel[(quotient_up(batch * num_maps, 128),)](
         partials,
         coordinates,
         statistics,
@@ -206,6 +214,7 @@ def linear_soft_argmax(
         parts,
         height,
         width,
+        beta,
         ACC=TRITON_DTYPE[dtype],
         ROWS=128,
         num_warps=4,

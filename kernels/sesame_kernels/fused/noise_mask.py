@@ -24,7 +24,7 @@ def _coverage(anchors, sigma, count, num_anchors, sample, x, y, ACC: tl.constexp
         dx = x - tl.load(anchors + 2 * index).to(ACC)
         dy = y - tl.load(anchors + 2 * index + 1).to(ACC)
         spread = tl.load(sigma + index).to(ACC)
-        distance = (dx * dx + dy * dy) / (2.0 * spread * spread)
+        distance = (dx * dx + dy * dy) * (0.5 / (spread * spread))
         distance = tl.where(spread <= 0.0, float("inf"), distance)
         least = tl.minimum(least, distance, propagate_nan=tl.PropagateNan.ALL)
     return tl.where(least > _CUTOFF, 0.0, tl.exp(-least))
@@ -58,10 +58,6 @@ def noise_mask_kernel(
     sample_ids,
     masked,
     coverage,
-    channels,
-    num_pixels,
-    height,
-    width,
     num_anchors,
     images_stride_b,
     images_stride_c,
@@ -72,13 +68,17 @@ def noise_mask_kernel(
     seed: tl.int64,
     noise_mean: tl.float64,
     noise_std: tl.float64,
+    CHANNELS: tl.constexpr,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
 ):
+    num_pixels: tl.constexpr = HEIGHT * WIDTH
     sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
-    column, row = cell_centres(pixels, width, ACC)
+    column, row = cell_centres(pixels, WIDTH, ACC)
     count = tl.minimum(tl.load(counts + sample).to(tl.int32), num_anchors)
-    lam = _coverage(anchors, sigma, count, num_anchors, sample, column / width, row / height, ACC)
+    lam = _coverage(anchors, sigma, count, num_anchors, sample, column / WIDTH, row / HEIGHT, ACC)
     tl.store(coverage + sample * num_pixels + pixels, lam, mask=valid)
 
     sample_id = tl.load(sample_ids + sample).to(tl.int64)
@@ -90,7 +90,7 @@ def noise_mask_kernel(
     result = pixel_addresses(masked, sample, pixels, masked_stride_b, masked_stride_p)
     zero = pixels.to(tl.uint32) * 0
     is_covered = tl.max((lam != 0.0).to(tl.int32), axis=0) > 0
-    for group in range(0, tl.cdiv(channels, 4)):
+    for group in range(0, (CHANNELS + 3) // 4):
         n0 = tl.zeros([PIXELS], tl.float32)
         n1, n2, n3 = n0, n0, n0
         if is_covered:
@@ -101,10 +101,12 @@ def noise_mask_kernel(
             u2, u3 = tl.uint_to_uniform_float(w2), tl.uint_to_uniform_float(w3)
             n0, n1 = _box_muller(u0, u1)
             n2, n3 = _box_muller(u2, u3)
-        for lane in tl.static_range(4):
+        for lane in tl.static_range(4 if CHANNELS > 3 else CHANNELS):
             normal = n0 if lane == 0 else (n1 if lane == 1 else (n2 if lane == 2 else n3))
-            # A comparison of scalars would not be a tensor in the interpreter of Triton 3.9.
-            active = valid & (tl.full([PIXELS], lane, tl.int32) + group * 4 < channels)
+            active = valid
+            if CHANNELS % 4 != 0 and CHANNELS > 4:
+                # A comparison of scalars would not be a tensor in the interpreter of Triton 3.9.
+                active = valid & (tl.full([PIXELS], lane, tl.int32) + group * 4 < CHANNELS)
             value = tl.load(source, mask=active, other=0.0).to(ACC)
             blend = (1.0 - lam) * value + lam * (mean + std * normal.to(ACC))
             tl.store(result, blend, mask=active)
@@ -166,16 +168,15 @@ def noise_mask(
         sample_ids.contiguous(),
         result,
         coverage,
-        channels,
-        height * width,
-        height,
-        width,
         sigma.shape[1],
         *source.stride(),
         *result.stride(),
         seed,
         noise_mean,
         noise_std,
+        CHANNELS=channels,
+        HEIGHT=height,
+        WIDTH=width,
         ACC=TRITON_DTYPE[dtype],
         PIXELS=pixels,
         num_warps=4,

@@ -1,8 +1,11 @@
 """Soft-argmax in Triton: one read of the logits forward, one read and one write backward.
 
-Second moments come from the same pass: moments about the mean of each tile, merged as Chan, Golub
+Second moments come from the same read: moments about the mean of each tile, merged as Chan, Golub
 and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample variances", 1979),
 so that a sharp peak far from the corner does not lose precision.
+
+The kernels here are for maps with contiguous pixels, one program per map; others are in
+`strided_soft_argmax`.
 """
 
 import torch
@@ -10,15 +13,25 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, map_tile
-from sesame_kernels.fused.tiles import (
-    cell_centres,
-    load_pairs,
-    maps_of_program,
-    running_softmax,
-    softmax_and_offsets,
-    store_pairs,
+from sesame_kernels.fused.launch import (
+    TRITON_DTYPE,
+    has_contiguous_pixels,
+    quotient_up,
+    run_tiles,
 )
+from sesame_kernels.fused.runs import (
+    LOG2_E,
+    cells_of_runs,
+    exponentials,
+    load_runs,
+    nonzero,
+    row_addresses,
+    runs_of_tile,
+    safe_shift,
+    store_runs,
+    sum_triple,
+)
+from sesame_kernels.fused.strided_soft_argmax import strided_backward, strided_forward
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = [
@@ -31,63 +44,71 @@ __all__ = [
 
 
 @triton.jit
-def _nonzero(total):
-    """A divisor: 1 instead of the sum of a tile that adds nothing; NaN is kept."""
-    return tl.where(total == 0.0, 1.0, total)
+def tile_sums(e, columns, rows, RUN: tl.constexpr, ACC: tl.constexpr):
+    """(sum, x, y) of exponentials e [RUNS, RUN], x and y in cells from the first cell's corner."""
+    within = (tl.arange(0, RUN).to(ACC) + 0.5)[None, :]
+    runs = tl.sum(e, axis=1)
+    runs_x = tl.sum(e * within, axis=1) + runs * columns
+    return sum_triple(runs, runs_x, runs * (rows + 0.5))
+
+
+@triton.jit
+def central_sums(e, columns, rows, mean_x, mean_y, RUN: tl.constexpr, ACC: tl.constexpr):
+    """(xx, yy, xy) of exponentials e [RUNS, RUN] about the mean, in cells."""
+    within = (tl.arange(0, RUN).to(ACC) + 0.5)[None, :]
+    away_x = (columns - mean_x)[:, None] + within
+    away_y = rows + 0.5 - mean_y
+    weighted = e * away_x
+    runs_xx = tl.sum(weighted * away_x, axis=1)
+    runs_xy = tl.sum(weighted, axis=1) * away_y
+    return sum_triple(runs_xx, tl.sum(e, axis=1) * away_y * away_y, runs_xy)
 
 
 @triton.jit
 def expectation(
-    rows,
-    is_map,
-    num_pixels,
-    width,
-    stride_p,
+    map_start,
     scale,
+    WIDTH: tl.constexpr,
+    NUM_RUNS: tl.constexpr,
     ACC: tl.constexpr,
-    MAPS: tl.constexpr,
-    PIXELS: tl.constexpr,
+    RUNS: tl.constexpr,
+    RUN: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
-    """(max, sum, x, y, xx, yy, xy) of exp(scale * logits - max) for MAPS maps, in cells.
+    """(peak, sum, x, y, xx, yy, xy) of e = 2^(scale (z - peak)) for one map, in cells.
 
-    x and y are weighted by the exponentials, not yet divided by their sum. xx, yy and xy are taken
-    about the mean, and 0 without MOMENTS.
+    x and y are weighted by e, not yet divided by their sum; xx, yy and xy are taken about the mean,
+    and 0 without MOMENTS.
     """
-    peak = tl.full([MAPS], float("-inf"), ACC)
-    total = tl.zeros([MAPS], ACC)
-    total_x = tl.zeros([MAPS], ACC)
-    total_y = tl.zeros([MAPS], ACC)
-    total_xx = tl.zeros([MAPS], ACC)
-    total_yy = tl.zeros([MAPS], ACC)
-    total_xy = tl.zeros([MAPS], ACC)
-    for start in range(0, num_pixels, PIXELS):
-        pixels = start + tl.arange(0, PIXELS)
-        valid = is_map[:, None] & (pixels < num_pixels)[None, :]
-        addresses = rows[:, None] + pixels.to(tl.int64)[None, :] * stride_p
-        z = tl.load(addresses, mask=valid, other=float("-inf")).to(ACC) * scale
-        peak, e, decay = running_softmax(peak, z)
-        column, row = cell_centres(pixels, width, ACC)
-        tile = tl.sum(e, axis=1)
-        tile_x = tl.sum(e * column[None, :], axis=1)
-        tile_y = tl.sum(e * row[None, :], axis=1)
+    peak = tl.full([], float("-inf"), ACC)
+    total = tl.zeros([], ACC)
+    total_x = tl.zeros([], ACC)
+    total_y = tl.zeros([], ACC)
+    total_xx = tl.zeros([], ACC)
+    total_yy = tl.zeros([], ACC)
+    total_xy = tl.zeros([], ACC)
+    for start in range(0, NUM_RUNS, RUNS):
+        runs, offsets = runs_of_tile(start, RUNS, RUN)
+        z = load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC)
+        columns, rows = cells_of_runs(runs, WIDTH, RUN, ACC)
+        new_peak = tl.maximum(peak, tl.max(z))
+        shift = safe_shift(new_peak)
+        decay = exponentials(peak, shift, scale)
+        e = exponentials(z, shift, scale)
+        tile, tile_x, tile_y = tile_sums(e, columns, rows, RUN, ACC)
         if MOMENTS:
-            mean_x = tile_x / _nonzero(tile)
-            mean_y = tile_y / _nonzero(tile)
-            away_x = column[None, :] - mean_x[:, None]
-            away_y = row[None, :] - mean_y[:, None]
-            gap_x = mean_x - total_x / _nonzero(total)
-            gap_y = mean_y - total_y / _nonzero(total)
-            joint = total * decay * tile / _nonzero(total * decay + tile)
-            tile_xx = tl.sum(e * away_x * away_x, axis=1)
-            tile_yy = tl.sum(e * away_y * away_y, axis=1)
-            tile_xy = tl.sum(e * away_x * away_y, axis=1)
-            total_xx = total_xx * decay + tile_xx + joint * gap_x * gap_x
-            total_yy = total_yy * decay + tile_yy + joint * gap_y * gap_y
-            total_xy = total_xy * decay + tile_xy + joint * gap_x * gap_y
+            mean_x, mean_y = tile_x / nonzero(tile), tile_y / nonzero(tile)
+            gap_x = mean_x - total_x / nonzero(total)
+            gap_y = mean_y - total_y / nonzero(total)
+            joint = total * decay * tile / nonzero(total * decay + tile)
+            xx, yy, xy = central_sums(e, columns, rows, mean_x, mean_y, RUN, ACC)
+            total_xx = total_xx * decay + xx + joint * gap_x * gap_x
+            total_yy = total_yy * decay + yy + joint * gap_y * gap_y
+            total_xy = total_xy * decay + xy + joint * gap_x * gap_y
         total = total * decay + tile
         total_x = total_x * decay + tile_x
         total_y = total_y * decay + tile_y
+        peak = new_peak
     return peak, total, total_x, total_y, total_xx, total_yy, total_xy
 
 
@@ -98,38 +119,29 @@ def soft_argmax_kernel(
     moments,
     statistics,
     num_maps,
-    num_pixels,
-    height,
-    width,
     stride_b,
     stride_k,
-    stride_p,
     beta: tl.float64,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
     ACC: tl.constexpr,
-    MAPS: tl.constexpr,
-    PIXELS: tl.constexpr,
+    RUNS: tl.constexpr,
+    RUN: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
-    sample, maps, is_map = maps_of_program(num_maps, MAPS)
-    rows = logits + sample * stride_b + maps.to(tl.int64) * stride_k
+    index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
+    scale = tl.cast(beta * LOG2_E, ACC)
     peak, total, total_x, total_y, total_xx, total_yy, total_xy = expectation(
-        rows, is_map, num_pixels, width, stride_p, tl.cast(beta, ACC), ACC, MAPS, PIXELS, MOMENTS
+        map_start, scale, WIDTH, HEIGHT * WIDTH // RUN, ACC, RUNS, RUN, MOMENTS
     )
-    index = sample * num_maps + maps
-    x, y = total_x / (total * width), total_y / (total * height)
-    store_pairs(coordinates, index, x, y, is_map)
-    store_pairs(statistics, index, peak, total, is_map)
+    tl.store(coordinates + 2 * index, total_x / (total * WIDTH))
+    tl.store(coordinates + 2 * index + 1, total_y / (total * HEIGHT))
+    tl.store(statistics + 2 * index, peak)
+    tl.store(statistics + 2 * index + 1, total)
     if MOMENTS:
-        tl.store(moments + 3 * index, total_xx / (total * width) / width, mask=is_map)
-        tl.store(moments + 3 * index + 1, total_yy / (total * height) / height, mask=is_map)
-        tl.store(moments + 3 * index + 2, total_xy / (total * width) / height, mask=is_map)
-
-
-@triton.jit
-def _load_triples(triples, index, valid):
-    first = tl.load(triples + 3 * index, mask=valid, other=0.0)
-    second = tl.load(triples + 3 * index + 1, mask=valid, other=0.0)
-    return first, second, tl.load(triples + 3 * index + 2, mask=valid, other=0.0)
+        tl.store(moments + 3 * index, total_xx / (total * WIDTH) / WIDTH)
+        tl.store(moments + 3 * index + 1, total_yy / (total * HEIGHT) / HEIGHT)
+        tl.store(moments + 3 * index + 2, total_xy / (total * WIDTH) / HEIGHT)
 
 
 @triton.jit
@@ -142,52 +154,57 @@ def soft_argmax_backward_kernel(
     statistics,
     grad_logits,
     num_maps,
-    num_pixels,
-    height,
-    width,
     stride_b,
     stride_k,
-    stride_p,
     grad_stride_b,
     grad_stride_k,
-    grad_stride_p,
     beta: tl.float64,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
     ACC: tl.constexpr,
-    MAPS: tl.constexpr,
-    PIXELS: tl.constexpr,
+    RUNS: tl.constexpr,
+    RUN: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
-    sample, maps, is_map = maps_of_program(num_maps, MAPS)
-    pixels = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
-    valid = is_map[:, None] & (pixels < num_pixels)[None, :]
-    scale = tl.cast(beta, ACC)
+    """beta p (g . (c - mean)), a polynomial of the position in a run times the exponential."""
+    NUM_RUNS: tl.constexpr = HEIGHT * WIDTH // RUN
+    index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
+    _, grad_start = row_addresses(grad_logits, num_maps, grad_stride_b, grad_stride_k)
+    runs, offsets = runs_of_tile(tl.program_id(1) * RUNS, RUNS, RUN)
+    x = tl.load(coordinates + 2 * index)
+    y = tl.load(coordinates + 2 * index + 1)
+    peak = tl.load(statistics + 2 * index)
+    factor = tl.cast(beta, ACC) / tl.load(statistics + 2 * index + 1)
+    grad_x = tl.load(grad_coordinates + 2 * index).to(ACC) * factor
+    grad_y = tl.load(grad_coordinates + 2 * index + 1).to(ACC) * factor
 
-    index = sample * num_maps + maps
-    x, y = load_pairs(coordinates, index, is_map, ACC)
-    peak, total = load_pairs(statistics, index, is_map, ACC)
-    grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
-
-    addresses = sample * stride_b + maps.to(tl.int64)[:, None] * stride_k
-    addresses += pixels.to(tl.int64)[None, :] * stride_p
-    z = tl.load(logits + addresses, mask=valid, other=0.0).to(ACC) * scale
-    probability, away_x, away_y = softmax_and_offsets(
-        z, peak, total, x, y, pixels, height, width, ACC
+    e = exponentials(
+        load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC), peak, tl.cast(beta * LOG2_E, ACC)
     )
-    slope = grad_x[:, None] * away_x + grad_y[:, None] * away_y
+    columns, rows = cells_of_runs(runs, WIDTH, RUN, ACC)
+    away_x = (columns + 0.5) / WIDTH - x
+    away_y = (rows + 0.5) / HEIGHT - y
+    step = tl.arange(0, RUN).to(ACC)[None, :] / WIDTH
     if MOMENTS:
-        grad_xx, grad_yy, grad_xy = _load_triples(grad_moments, index, is_map)
-        variance_x, variance_y, covariance = _load_triples(moments, index, is_map)
-        slope += grad_xx[:, None] * (away_x * away_x - variance_x[:, None])
-        slope += grad_yy[:, None] * (away_y * away_y - variance_y[:, None])
-        slope += grad_xy[:, None] * (away_x * away_y - covariance[:, None])
-
-    addresses = sample * grad_stride_b + maps.to(tl.int64)[:, None] * grad_stride_k
-    addresses += pixels.to(tl.int64)[None, :] * grad_stride_p
-    tl.store(grad_logits + addresses, probability * (scale * slope), mask=valid)
+        grad_xx = tl.load(grad_moments + 3 * index) * factor
+        grad_yy = tl.load(grad_moments + 3 * index + 1) * factor
+        grad_xy = tl.load(grad_moments + 3 * index + 2) * factor
+        constant = grad_y * away_y - grad_xx * tl.load(moments + 3 * index)
+        constant += grad_yy * (away_y * away_y - tl.load(moments + 3 * index + 1))
+        constant -= grad_xy * tl.load(moments + 3 * index + 2)
+        linear = grad_x + grad_xy * away_y
+        away = away_x[:, None] + step
+        slope = constant[:, None] + away * (linear[:, None] + away * grad_xx)
+    else:
+        slope = (grad_x * away_x + grad_y * away_y)[:, None] + grad_x * step
+    store_runs(grad_start + offsets, e * slope, runs, NUM_RUNS, RUNS)
 
 
 def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], statistics [B, K, 2] = maximum and sum of exp(beta * logits))."""
+    """(coordinates [B, K, 2], statistics [B, K, 2]).
+
+    The statistics are the largest logit and the sum of exp(beta * (logits - it)).
+    """
     coordinates, statistics, _ = _forward(logits, beta, with_moments=False)
     return coordinates, statistics
 
@@ -207,26 +224,30 @@ def _forward(
     coordinates = logits.new_empty((batch, num_maps, 2), dtype=dtype)
     statistics = torch.empty_like(coordinates)
     moments = logits.new_empty((batch, num_maps, 3), dtype=dtype) if with_moments else None
-    if coordinates.numel() > 0:
-        rows = flat_pixels(logits)
-        maps, pixels, warps = map_tile(rows)
-        soft_argmax_kernel[(batch * triton.cdiv(num_maps, maps),)](
-            rows,
-            coordinates,
-            moments,
-            statistics,
-            num_maps,
-            height * width,
-            height,
-            width,
-            *rows.stride(),
-            beta,
-            ACC=TRITON_DTYPE[dtype],
-            MAPS=maps,
-            PIXELS=pixels,
-            MOMENTS=with_moments,
-            num_warps=warps,
-        )
+    if coordinates.numel() == 0:
+        return coordinates, statistics, moments
+    rows = flat_pixels(logits)
+    if not has_contiguous_pixels(rows):
+        strided_forward(rows, (height, width), coordinates, moments, statistics, beta)
+        return coordinates, statistics, moments
+    tiles = run_tiles(height, width, logits.dtype)
+    soft_argmax_kernel[(batch * num_maps,)](
+        rows,
+        coordinates,
+        moments,
+        statistics,
+        num_maps,
+        rows.stride(0),
+        rows.stride(1),
+        beta,
+        HEIGHT=height,
+        WIDTH=width,
+        ACC=TRITON_DTYPE[dtype],
+        RUNS=tiles.runs,
+        RUN=tiles.run,
+        MOMENTS=with_moments,
+        num_warps=tiles.warps,
+    )
     return coordinates, statistics, moments
 
 
@@ -265,27 +286,33 @@ def _backward(
     if grad_logits.numel() == 0:
         return grad_logits
     rows, grad_rows = flat_pixels(logits), flat_pixels(grad_logits)
-    maps, pixels, warps = map_tile(rows)
-    grid = (batch * triton.cdiv(num_maps, maps), triton.cdiv(height * width, pixels))
+    saved = (coordinates.contiguous(), moments, statistics.contiguous())
+    grad_coordinates = grad_coordinates.contiguous()
+    if not (has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows)):
+        strided_backward(
+            grad_coordinates, grad_moments, rows, saved, grad_rows, (height, width), beta
+        )
+        return grad_logits
+    tiles = run_tiles(height, width, logits.dtype)
+    grid = (batch * num_maps, quotient_up(height * width, tiles.runs * tiles.run))
     soft_argmax_backward_kernel[grid](
-        grad_coordinates.contiguous(),
+        grad_coordinates,
         grad_moments,
         rows,
-        coordinates.contiguous(),
-        moments,
-        statistics.contiguous(),
+        *saved,
         grad_rows,
         num_maps,
-        height * width,
-        height,
-        width,
-        *rows.stride(),
-        *grad_rows.stride(),
+        rows.stride(0),
+        rows.stride(1),
+        grad_rows.stride(0),
+        grad_rows.stride(1),
         beta,
+        HEIGHT=height,
+        WIDTH=width,
         ACC=TRITON_DTYPE[coordinates.dtype],
-        MAPS=maps,
-        PIXELS=pixels,
+        RUNS=tiles.runs,
+        RUN=tiles.run,
         MOMENTS=moments is not None,
-        num_warps=warps,
+        num_warps=tiles.warps,
     )
     return grad_logits

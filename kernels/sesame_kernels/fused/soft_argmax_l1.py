@@ -1,7 +1,7 @@
 """Soft-argmax, its L1 loss and the loss's gradient in Triton: one read and one write of the maps.
 
-A program reads its map twice, the second time from the cache, to write the gradient once the
-coordinates are known.
+Where a program has its whole map in one tile, the gradient is made of the exponentials at hand;
+otherwise it reads the map again, from the cache, once the coordinates are known.
 """
 
 import torch
@@ -9,15 +9,32 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, map_tile
-from sesame_kernels.fused.soft_argmax import expectation
-from sesame_kernels.fused.sums import mean
-from sesame_kernels.fused.tiles import (
-    load_pairs,
-    maps_of_program,
-    softmax_and_offsets,
-    store_pairs,
+from sesame_kernels.fused.launch import (
+    TRITON_DTYPE,
+    has_contiguous_pixels,
+    quotient_up,
+    run_tiles,
 )
+from sesame_kernels.fused.runs import (
+    LOG2_E,
+    cells_of_runs,
+    exponentials,
+    load_runs,
+    row_addresses,
+    runs_of_tile,
+    safe_shift,
+    store_runs,
+)
+from sesame_kernels.fused.soft_argmax import expectation, tile_sums
+from sesame_kernels.fused.strided_soft_argmax import (
+    cells_of_pixels,
+    group_of_program,
+    load_pixels,
+    strided_expectation,
+    strided_tiles,
+)
+from sesame_kernels.fused.sums import mean
+from sesame_kernels.fused.tiles import load_pairs, store_pairs
 from sesame_kernels.layout import (
     accumulation_dtype,
     empty_gradient,
@@ -44,31 +61,107 @@ def soft_argmax_l1_kernel(
     errors,
     gradient,
     num_maps,
-    num_pixels,
-    height,
-    width,
     stride_b,
     stride_k,
-    stride_p,
     grad_stride_b,
     grad_stride_k,
-    grad_stride_p,
     beta: tl.float64,
     unit: tl.float64,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ACC: tl.constexpr,
+    RUNS: tl.constexpr,
+    RUN: tl.constexpr,
+):
+    NUM_RUNS: tl.constexpr = HEIGHT * WIDTH // RUN
+    index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
+    scale = tl.cast(beta * LOG2_E, ACC)
+    if RUNS >= NUM_RUNS:
+        runs, offsets = runs_of_tile(0, RUNS, RUN)
+        z = load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC)
+        columns, rows = cells_of_runs(runs, WIDTH, RUN, ACC)
+        peak = tl.max(z)
+        e = exponentials(z, safe_shift(peak), scale)
+        total, total_x, total_y = tile_sums(e, columns, rows, RUN, ACC)
+    else:
+        peak, total, total_x, total_y, _xx, _yy, _xy = expectation(
+            map_start, scale, WIDTH, NUM_RUNS, ACC, RUNS, RUN, False
+        )
+    x, y = total_x / (total * WIDTH), total_y / (total * HEIGHT)
+    tl.store(coordinates + 2 * index, x)
+    tl.store(coordinates + 2 * index + 1, y)
+    error_x = x - tl.load(target + 2 * index).to(ACC)
+    error_y = y - tl.load(target + 2 * index + 1).to(ACC)
+    importance = tl.full([], 1.0, ACC)
+    if weight is not None:
+        importance = tl.load(weight + index).to(ACC)
+    tl.store(errors + index, importance * (tl.abs(error_x) + tl.abs(error_y)))
+
+    if gradient is not None:
+        factor = importance * tl.cast(beta * unit, ACC) / total
+        grad_x, grad_y = factor * _sign(error_x), factor * _sign(error_y)
+        _, grad_start = row_addresses(gradient, num_maps, grad_stride_b, grad_stride_k)
+        step = (grad_x * (tl.arange(0, RUN).to(ACC) / WIDTH))[None, :]
+        if RUNS >= NUM_RUNS:
+            slope = grad_x * ((columns + 0.5) / WIDTH - x) + grad_y * ((rows + 0.5) / HEIGHT - y)
+            store_runs(grad_start + offsets, e * (slope[:, None] + step), runs, NUM_RUNS, RUNS)
+        else:
+            for start in range(0, NUM_RUNS, RUNS):
+                runs, offsets = runs_of_tile(start, RUNS, RUN)
+                e = exponentials(
+                    load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC), peak, scale
+                )
+                columns, rows = cells_of_runs(runs, WIDTH, RUN, ACC)
+                slope = grad_x * ((columns + 0.5) / WIDTH - x)
+                slope += grad_y * ((rows + 0.5) / HEIGHT - y)
+                store_runs(grad_start + offsets, e * (slope[:, None] + step), runs, NUM_RUNS, RUNS)
+
+
+@triton.jit
+def strided_l1_kernel(
+    logits,
+    target,
+    weight,
+    coordinates,
+    errors,
+    gradient,
+    map_units,
+    stride_b,
+    stride_k,
+    pixel_units,
+    grad_stride_b,
+    grad_stride_k,
+    grad_pixel_units,
+    beta: tl.float64,
+    unit: tl.float64,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
     ACC: tl.constexpr,
     MAPS: tl.constexpr,
     PIXELS: tl.constexpr,
+    UNIT: tl.constexpr,
 ):
-    sample, maps, is_map = maps_of_program(num_maps, MAPS)
-    rows = logits + sample * stride_b + maps.to(tl.int64) * stride_k
-    scale = tl.cast(beta, ACC)
-    peak, total, total_x, total_y, _xx, _yy, _xy = expectation(
-        rows, is_map, num_pixels, width, stride_p, scale, ACC, MAPS, PIXELS, False
+    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
+    sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
+    start = logits + sample * stride_b
+    scale = tl.cast(beta * LOG2_E, ACC)
+    peak, total, total_x, total_y = strided_expectation(
+        start,
+        maps,
+        is_map,
+        stride_k,
+        pixel_units,
+        scale,
+        NUM_PIXELS,
+        WIDTH,
+        ACC,
+        MAPS,
+        PIXELS,
+        UNIT,
     )
-    x, y = total_x / (total * width), total_y / (total * height)
-    index = sample * num_maps + maps
+    x, y = total_x / (total * WIDTH), total_y / (total * HEIGHT)
+    index = sample * (map_units * UNIT) + maps
     store_pairs(coordinates, index, x, y, is_map)
-
     target_x, target_y = load_pairs(target, index, is_map, ACC)
     error_x, error_y = x - target_x, y - target_y
     importance = tl.full([MAPS], 1.0, ACC)
@@ -77,20 +170,21 @@ def soft_argmax_l1_kernel(
     tl.store(errors + index, importance * (tl.abs(error_x) + tl.abs(error_y)), mask=is_map)
 
     if gradient is not None:
-        factor = importance * scale * tl.cast(unit, ACC)
-        grad_x = factor * _sign(error_x)
-        grad_y = factor * _sign(error_y)
-        grad_rows = gradient + sample * grad_stride_b + maps.to(tl.int64) * grad_stride_k
-        for start in range(0, num_pixels, PIXELS):
-            pixels = start + tl.arange(0, PIXELS)
-            valid = is_map[:, None] & (pixels < num_pixels)[None, :]
-            offsets = pixels.to(tl.int64)[None, :]
-            z = tl.load(rows[:, None] + offsets * stride_p, mask=valid, other=0.0).to(ACC) * scale
-            probability, away_x, away_y = softmax_and_offsets(
-                z, peak, total, x, y, pixels, height, width, ACC
+        factor = importance * tl.cast(beta * unit, ACC) / total
+        grad_x, grad_y = (factor * _sign(error_x))[None, :], (factor * _sign(error_y))[None, :]
+        grad_start = gradient + sample * grad_stride_b
+        for first in range(0, NUM_PIXELS, 4 * PIXELS):
+            pixels = first + tl.arange(0, 4 * PIXELS)
+            z = load_pixels(
+                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC
             )
-            slope = grad_x[:, None] * away_x + grad_y[:, None] * away_y
-            tl.store(grad_rows[:, None] + offsets * grad_stride_p, probability * slope, mask=valid)
+            e = exponentials(z, peak[None, :], scale)
+            cell_x, cell_y = cells_of_pixels(pixels, WIDTH, ACC)
+            slope = grad_x * (cell_x / WIDTH - x[None, :]) + grad_y * (cell_y / HEIGHT - y[None, :])
+            offsets = pixels.to(tl.int64)[:, None] * (grad_pixel_units * UNIT)
+            offsets += maps[None, :] * grad_stride_k
+            valid = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
+            tl.store(grad_start + offsets, e * slope, mask=valid)
 
 
 @triton.jit
@@ -121,37 +215,69 @@ def soft_argmax_l1(
     reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(loss, coordinates [B, K, 2], the logits' gradient for an upstream gradient of 1)."""
-    batch, num_maps, height, width = logits.shape
+    batch, num_maps = logits.shape[:2]
     dtype = accumulation_dtype(logits.dtype)
     coordinates = logits.new_empty((batch, num_maps, 2), dtype=dtype)
     errors = logits.new_empty((batch, num_maps), dtype=dtype)
     gradient = empty_unit_gradient(logits) if with_gradient else None
     if errors.numel() > 0:
-        rows = flat_pixels(logits)
-        grad_rows = rows if gradient is None else flat_pixels(gradient)
-        maps, pixels, warps = map_tile(rows)
-        soft_argmax_l1_kernel[(batch * triton.cdiv(num_maps, maps),)](
-            rows,
-            target.contiguous(),
-            None if weight is None else weight.contiguous(),
-            coordinates,
-            errors,
-            None if gradient is None else grad_rows,
-            num_maps,
-            height * width,
-            height,
-            width,
-            *rows.stride(),
-            *grad_rows.stride(),
-            beta,
-            1.0 / (2 * errors.numel()),
-            ACC=TRITON_DTYPE[dtype],
-            MAPS=maps,
-            PIXELS=pixels,
-            num_warps=warps,
-        )
+        _launch(logits, target, weight, beta, coordinates, errors, gradient)
     loss = mean(errors, 2 * errors.numel()) if errors.numel() else errors.new_full((), torch.nan)
     return loss, coordinates, logits.new_empty(0) if gradient is None else gradient
+
+
+def _launch(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    beta: float,
+    coordinates: Tensor,
+    errors: Tensor,
+    gradient: Tensor | None,
+) -> None:
+    batch, num_maps, height, width = logits.shape
+    rows = flat_pixels(logits)
+    grad_rows = rows if gradient is None else flat_pixels(gradient)
+    weight = None if weight is None else weight.contiguous()
+    results = (coordinates, errors, None if gradient is None else grad_rows)
+    inputs = (rows, target.contiguous(), weight, *results)
+    options = {"HEIGHT": height, "WIDTH": width, "ACC": TRITON_DTYPE[errors.dtype]}
+    unit = 1.0 / (2 * errors.numel())
+    if has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows):
+        tiles = run_tiles(height, width, logits.dtype)
+        soft_argmax_l1_kernel[(batch * num_maps,)](
+            *inputs,
+            num_maps,
+            rows.stride(0),
+            rows.stride(1),
+            grad_rows.stride(0),
+            grad_rows.stride(1),
+            beta,
+            unit,
+            RUNS=tiles.runs,
+            RUN=tiles.run,
+            num_warps=tiles.warps,
+            **options,
+        )
+        return
+    strided = strided_tiles(rows, grad_rows)
+    strided_l1_kernel[(batch * quotient_up(num_maps, strided.maps),)](
+        *inputs,
+        num_maps // strided.unit,
+        rows.stride(0),
+        rows.stride(1),
+        rows.stride(2) // strided.unit,
+        grad_rows.stride(0),
+        grad_rows.stride(1),
+        grad_rows.stride(2) // strided.unit,
+        beta,
+        unit,
+        MAPS=strided.maps,
+        PIXELS=strided.pixels,
+        UNIT=strided.unit,
+        num_warps=strided.warps,
+        **options,
+    )
 
 
 def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:
@@ -169,7 +295,7 @@ def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
 def _rescale(factor: Tensor, source: Tensor, result: Tensor) -> None:
     if source.numel() == 0:
         return
-    rescale_kernel[(triton.cdiv(source.numel(), _ELEMENTS),)](
+    rescale_kernel[(quotient_up(source.numel(), _ELEMENTS),)](
         source,
         result,
         factor,

@@ -1,4 +1,4 @@
-"""Shared by the kernels: the elements of a program, the softmax of a tile, and its derivative."""
+"""Shared by the kernels: the pixels of a program, their positions, and pairs of numbers."""
 
 import triton
 import triton.language as tl
@@ -6,22 +6,10 @@ import triton.language as tl
 __all__ = [
     "cell_centres",
     "load_pairs",
-    "maps_of_program",
     "pixel_addresses",
     "pixels_of_program",
-    "rescaled",
-    "running_softmax",
-    "softmax_and_offsets",
     "store_pairs",
 ]
-
-
-@triton.jit
-def maps_of_program(num_maps, MAPS: tl.constexpr):
-    """(sample, maps [MAPS], whether they exist) of a program on one group of a sample's maps."""
-    groups = tl.cdiv(num_maps, MAPS)
-    maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
-    return (tl.program_id(0) // groups).to(tl.int64), maps, maps < num_maps
 
 
 @triton.jit
@@ -55,25 +43,3 @@ def load_pairs(pairs, index, valid, ACC: tl.constexpr):
 def store_pairs(pairs, index, first, second, valid):
     tl.store(pairs + 2 * index, first, mask=valid)
     tl.store(pairs + 2 * index + 1, second, mask=valid)
-
-
-@triton.jit
-def rescaled(peak, other_peak):
-    """(the larger maximum, what to subtract in exponents): 0 for -inf, since -inf - -inf is NaN."""
-    new_peak = tl.maximum(peak, other_peak)
-    return new_peak, tl.where(new_peak == float("-inf"), 0.0, new_peak)
-
-
-@triton.jit
-def running_softmax(peak, z):
-    """(new maximum [MAPS], exp(z - it) [MAPS, PIXELS], the factor of earlier sums [MAPS])."""
-    new_peak, shift = rescaled(peak, tl.max(z, axis=1))
-    return new_peak, tl.exp(z - shift[:, None]), tl.exp(peak - shift)
-
-
-@triton.jit
-def softmax_and_offsets(z, peak, total, x, y, pixels, height, width, ACC: tl.constexpr):
-    """(softmax of z, cell centres minus x, minus y), each [MAPS, PIXELS]."""
-    probability = tl.exp(z - peak[:, None]) / total[:, None]
-    column, row = cell_centres(pixels, width, ACC)
-    return probability, column[None, :] / width - x[:, None], row[None, :] / height - y[:, None]

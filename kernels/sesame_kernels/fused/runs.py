@@ -1,0 +1,95 @@
+"""Shared by the kernels on maps whose pixels are contiguous: a map as runs of pixels of one row.
+
+A run is as many pixels as a thread loads at once. Within a run the column is a constant plus the
+position in the run, and the row is constant, so that the sums of an element need no index
+arithmetic: an element adds to its run, and a run adds to its map.
+"""
+
+import os
+
+import triton
+import triton.language as tl
+
+__all__ = [
+    "LOG2_E",
+    "cells_of_runs",
+    "exponentials",
+    "load_runs",
+    "nonzero",
+    "row_addresses",
+    "runs_of_tile",
+    "safe_shift",
+    "store_runs",
+    "sum_triple",
+]
+
+LOG2_E = tl.constexpr(1.4426950408889634)
+_INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+
+
+@triton.jit
+def row_addresses(maps, num_maps, stride_b, stride_k):
+    """(index of the program's map, its first element) of maps [B, K, P], one map per program."""
+    index = tl.program_id(0)
+    sample = (index // num_maps).to(tl.int64)
+    return index, maps + sample * stride_b + (index % num_maps).to(tl.int64) * stride_k
+
+
+@triton.jit
+def runs_of_tile(start, RUNS: tl.constexpr, RUN: tl.constexpr):
+    """(runs [RUNS] from `start` on, offsets of their pixels [RUNS, RUN])."""
+    runs = start + tl.arange(0, RUNS)
+    return runs, runs[:, None] * RUN + tl.arange(0, RUN)[None, :]
+
+
+@triton.jit
+def load_runs(addresses, runs, NUM_RUNS: tl.constexpr, RUNS: tl.constexpr, ACC: tl.constexpr):
+    """Elements of runs as ACC, -inf outside of the map; no mask where all tiles are whole."""
+    if NUM_RUNS % RUNS == 0:
+        return tl.load(addresses).to(ACC)
+    return tl.load(addresses, mask=(runs < NUM_RUNS)[:, None], other=float("-inf")).to(ACC)
+
+
+@triton.jit
+def store_runs(addresses, values, runs, NUM_RUNS: tl.constexpr, RUNS: tl.constexpr):
+    if NUM_RUNS % RUNS == 0:
+        tl.store(addresses, values)
+    else:
+        tl.store(addresses, values, mask=(runs < NUM_RUNS)[:, None])
+
+
+@triton.jit
+def cells_of_runs(runs, WIDTH: tl.constexpr, RUN: tl.constexpr, ACC: tl.constexpr):
+    """(column of the first pixel, row) of the runs, as ACC."""
+    return (runs % (WIDTH // RUN) * RUN).to(ACC), (runs // (WIDTH // RUN)).to(ACC)
+
+
+@triton.jit
+def safe_shift(peak):
+    """What exponents subtract: 0 for -inf, since -inf - -inf is NaN."""
+    return tl.where(peak == float("-inf"), 0.0, peak)
+
+
+@triton.jit
+def exponentials(z, shift, scale):
+    """2^(scale (z - shift)): 1 at z = shift exactly, whatever the size of the logits."""
+    return tl.exp2((z - shift) * scale)
+
+
+@triton.jit
+def nonzero(total):
+    """A divisor: 1 instead of the sum of a tile that adds nothing; NaN is kept."""
+    return tl.where(total == 0.0, 1.0, total)
+
+
+@triton.jit
+def _add_triples(a0, a1, a2, b0, b1, b2):
+    return a0 + b0, a1 + b1, a2 + b2
+
+
+@triton.jit
+def sum_triple(first, second, third):
+    """The sums of three vectors; compiled, threads meet once for all three."""
+    if _INTERPRETED:
+        return tl.sum(first, axis=0), tl.sum(second, axis=0), tl.sum(third, axis=0)
+    return tl.reduce((first, second, third), 0, _add_triples)

@@ -1,0 +1,317 @@
+"""Soft-argmax of maps whose pixels are apart in memory: channels-last, and any other strides.
+
+A program processes a group of maps of one sample. Every element of a tile keeps a softmax of its
+own over the tiles, so that threads meet once, at the end. What needs the coordinates first (second
+moments, the gradient of the L1 loss) reads the maps again, from the cache.
+"""
+
+import math
+from dataclasses import dataclass
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from sesame_kernels.fused.launch import TRITON_DTYPE, quotient_up
+from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
+from sesame_kernels.fused.tiles import load_pairs, store_pairs
+
+__all__ = [
+    "StridedTiles",
+    "cells_of_pixels",
+    "group_of_program",
+    "load_pixels",
+    "strided_backward",
+    "strided_expectation",
+    "strided_forward",
+    "strided_tiles",
+]
+
+
+@dataclass(frozen=True)
+class StridedTiles:
+    """A program's maps and the pixels of a tile; strides and K are multiples of `unit`."""
+
+    maps: int
+    pixels: int
+    unit: int
+    warps: int
+
+
+def strided_tiles(*tensors: Tensor) -> StridedTiles:
+    """Tiles for [B, K, P] tensors that are read or written together."""
+    num_maps = tensors[0].shape[1]
+    unit = 8 if all(tensor.stride(1) == 1 for tensor in tensors) else 1
+    unit = math.gcd(unit, num_maps, *(tensor.stride(2) for tensor in tensors))
+    return StridedTiles(maps=32, pixels=16, unit=unit, warps=4)
+
+
+@triton.jit
+def group_of_program(map_units, UNIT: tl.constexpr, MAPS: tl.constexpr):
+    """(sample, maps [MAPS], whether they exist) of a program on a group of maps of a sample."""
+    groups = tl.cdiv(map_units * UNIT, MAPS)
+    maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
+    return (tl.program_id(0) // groups).to(tl.int64), maps, maps < map_units * UNIT
+
+
+@triton.jit
+def load_pixels(
+    start,
+    maps,
+    is_map,
+    pixels,
+    stride_k,
+    pixel_units,
+    NUM_PIXELS: tl.constexpr,
+    UNIT: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    """Elements [PIXELS, MAPS] as ACC; -inf outside of the maps."""
+    offsets = pixels.to(tl.int64)[:, None] * (pixel_units * UNIT) + maps[None, :] * stride_k
+    mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
+    return tl.load(start + offsets, mask=mask, other=float("-inf")).to(ACC)
+
+
+@triton.jit
+def cells_of_pixels(pixels, WIDTH: tl.constexpr, ACC: tl.constexpr):
+    """(x, y) of the cells' centres [PIXELS, 1], in cells."""
+    return ((pixels % WIDTH).to(ACC) + 0.5)[:, None], ((pixels // WIDTH).to(ACC) + 0.5)[:, None]
+
+
+@triton.jit
+def strided_expectation(
+    start,
+    maps,
+    is_map,
+    stride_k,
+    pixel_units,
+    scale,
+    NUM_PIXELS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ACC: tl.constexpr,
+    MAPS: tl.constexpr,
+    PIXELS: tl.constexpr,
+    UNIT: tl.constexpr,
+):
+    """(peak, sum, x, y) of e = 2^(scale (z - peak)), each [MAPS]; x and y weighted, in cells."""
+    slots = tl.arange(0, PIXELS)
+    peak = tl.full([PIXELS, MAPS], float("-inf"), ACC)
+    total = tl.zeros([PIXELS, MAPS], ACC)
+    total_x = tl.zeros([PIXELS, MAPS], ACC)
+    total_y = tl.zeros([PIXELS, MAPS], ACC)
+    for first in range(0, NUM_PIXELS, 4 * PIXELS):
+        p0 = first + slots
+        p1 = p0 + PIXELS
+        p2 = p1 + PIXELS
+        p3 = p2 + PIXELS
+        z0 = load_pixels(start, maps, is_map, p0, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+        z1 = load_pixels(start, maps, is_map, p1, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+        z2 = load_pixels(start, maps, is_map, p2, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+        z3 = load_pixels(start, maps, is_map, p3, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+        new_peak = tl.maximum(tl.maximum(peak, tl.maximum(z0, z1)), tl.maximum(z2, z3))
+        shift = safe_shift(new_peak)
+        decay = exponentials(peak, shift, scale)
+        e0, e1 = exponentials(z0, shift, scale), exponentials(z1, shift, scale)
+        e2, e3 = exponentials(z2, shift, scale), exponentials(z3, shift, scale)
+        x0, y0 = cells_of_pixels(p0, WIDTH, ACC)
+        x1, y1 = cells_of_pixels(p1, WIDTH, ACC)
+        x2, y2 = cells_of_pixels(p2, WIDTH, ACC)
+        x3, y3 = cells_of_pixels(p3, WIDTH, ACC)
+        total = total * decay + e0 + e1 + e2 + e3
+        total_x = total_x * decay + e0 * x0 + e1 * x1 + e2 * x2 + e3 * x3
+        total_y = total_y * decay + e0 * y0 + e1 * y1 + e2 * y2 + e3 * y3
+        peak = new_peak
+    highest = tl.max(peak, axis=0)
+    share = exponentials(peak, safe_shift(highest)[None, :], scale)
+    sums = tl.sum(total * share, axis=0)
+    return highest, sums, tl.sum(total_x * share, axis=0), tl.sum(total_y * share, axis=0)
+
+
+@triton.jit
+def strided_kernel(
+    logits,
+    coordinates,
+    moments,
+    statistics,
+    map_units,
+    stride_b,
+    stride_k,
+    pixel_units,
+    beta: tl.float64,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ACC: tl.constexpr,
+    MAPS: tl.constexpr,
+    PIXELS: tl.constexpr,
+    UNIT: tl.constexpr,
+):
+    sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
+    start = logits + sample * stride_b
+    scale = tl.cast(beta * LOG2_E, ACC)
+    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
+    peak, total, total_x, total_y = strided_expectation(
+        start,
+        maps,
+        is_map,
+        stride_k,
+        pixel_units,
+        scale,
+        NUM_PIXELS,
+        WIDTH,
+        ACC,
+        MAPS,
+        PIXELS,
+        UNIT,
+    )
+    index = sample * (map_units * UNIT) + maps
+    store_pairs(coordinates, index, total_x / (total * WIDTH), total_y / (total * HEIGHT), is_map)
+    store_pairs(statistics, index, peak, total, is_map)
+    if moments is not None:
+        mean_x, mean_y, shift = total_x / total, total_y / total, safe_shift(peak)
+        xx = tl.zeros([PIXELS, MAPS], ACC)
+        yy = tl.zeros([PIXELS, MAPS], ACC)
+        xy = tl.zeros([PIXELS, MAPS], ACC)
+        for first in range(0, NUM_PIXELS, PIXELS):
+            pixels = first + tl.arange(0, PIXELS)
+            z = load_pixels(
+                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC
+            )
+            e = exponentials(z, shift[None, :], scale)
+            x, y = cells_of_pixels(pixels, WIDTH, ACC)
+            away_x, away_y = x - mean_x[None, :], y - mean_y[None, :]
+            xx += e * away_x * away_x
+            yy += e * away_y * away_y
+            xy += e * away_x * away_y
+        result = moments + 3 * index
+        tl.store(result, tl.sum(xx, axis=0) / (total * WIDTH) / WIDTH, mask=is_map)
+        tl.store(result + 1, tl.sum(yy, axis=0) / (total * HEIGHT) / HEIGHT, mask=is_map)
+        tl.store(result + 2, tl.sum(xy, axis=0) / (total * WIDTH) / HEIGHT, mask=is_map)
+
+
+@triton.jit
+def _triples(triples, index, is_map, factor):
+    first = tl.load(triples + 3 * index, mask=is_map, other=0.0) * factor
+    second = tl.load(triples + 3 * index + 1, mask=is_map, other=0.0) * factor
+    third = tl.load(triples + 3 * index + 2, mask=is_map, other=0.0) * factor
+    return first[None, :], second[None, :], third[None, :]
+
+
+@triton.jit
+def strided_backward_kernel(
+    grad_coordinates,
+    grad_moments,
+    logits,
+    coordinates,
+    moments,
+    statistics,
+    grad_logits,
+    map_units,
+    stride_b,
+    stride_k,
+    pixel_units,
+    grad_stride_b,
+    grad_stride_k,
+    grad_pixel_units,
+    beta: tl.float64,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ACC: tl.constexpr,
+    MAPS: tl.constexpr,
+    PIXELS: tl.constexpr,
+    UNIT: tl.constexpr,
+):
+    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
+    sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
+    pixels = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
+    index = sample * (map_units * UNIT) + maps
+    mean_x, mean_y = load_pairs(coordinates, index, is_map, ACC)
+    peak, total = load_pairs(statistics, index, is_map, ACC)
+    grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
+    factor = tl.cast(beta, ACC) / total
+    grad_x, grad_y = grad_x * factor, grad_y * factor
+
+    start = logits + sample * stride_b
+    z = load_pixels(start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+    e = exponentials(z, peak[None, :], tl.cast(beta * LOG2_E, ACC))
+    x, y = cells_of_pixels(pixels, WIDTH, ACC)
+    away_x, away_y = x / WIDTH - mean_x[None, :], y / HEIGHT - mean_y[None, :]
+    slope = grad_x[None, :] * away_x + grad_y[None, :] * away_y
+    if moments is not None:
+        grad_xx, grad_yy, grad_xy = _triples(grad_moments, index, is_map, factor)
+        variance_x, variance_y, covariance = _triples(moments, index, is_map, 1.0)
+        slope += grad_xx * (away_x * away_x - variance_x)
+        slope += grad_yy * (away_y * away_y - variance_y)
+        slope += grad_xy * (away_x * away_y - covariance)
+    mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
+    offsets = pixels.to(tl.int64)[:, None] * (grad_pixel_units * UNIT)
+    offsets += maps[None, :] * grad_stride_k
+    tl.store(grad_logits + sample * grad_stride_b + offsets, e * slope, mask=mask)
+
+
+def strided_forward(
+    rows: Tensor,
+    size: tuple[int, int],
+    coordinates: Tensor,
+    moments: Tensor | None,
+    statistics: Tensor,
+    beta: float,
+) -> None:
+    """Fill the results for maps [B, K, P] of `size` (H, W)."""
+    batch, num_maps, _ = rows.shape
+    tiles = strided_tiles(rows)
+    strided_kernel[(batch * quotient_up(num_maps, tiles.maps),)](
+        rows,
+        coordinates,
+        moments,
+        statistics,
+        num_maps // tiles.unit,
+        rows.stride(0),
+        rows.stride(1),
+        rows.stride(2) // tiles.unit,
+        beta,
+        HEIGHT=size[0],
+        WIDTH=size[1],
+        ACC=TRITON_DTYPE[coordinates.dtype],
+        MAPS=tiles.maps,
+        PIXELS=tiles.pixels,
+        UNIT=tiles.unit,
+        num_warps=tiles.warps,
+    )
+
+
+def strided_backward(
+    grad_coordinates: Tensor,
+    grad_moments: Tensor | None,
+    rows: Tensor,
+    saved: tuple[Tensor, Tensor | None, Tensor],
+    grad_rows: Tensor,
+    size: tuple[int, int],
+    beta: float,
+) -> None:
+    """Fill the gradient of maps [B, K, P]; `saved` is (coordinates, moments, statistics)."""
+    batch, num_maps, num_pixels = rows.shape
+    tiles = strided_tiles(rows, grad_rows)
+    pixels = 4 * tiles.pixels
+    grid = (batch * quotient_up(num_maps, tiles.maps), quotient_up(num_pixels, pixels))
+    strided_backward_kernel[grid](
+        grad_coordinates,
+        grad_moments,
+        rows,
+        *saved,
+        grad_rows,
+        num_maps // tiles.unit,
+        rows.stride(0),
+        rows.stride(1),
+        rows.stride(2) // tiles.unit,
+        grad_rows.stride(0),
+        grad_rows.stride(1),
+        grad_rows.stride(2) // tiles.unit,
+        beta,
+        HEIGHT=size[0],
+        WIDTH=size[1],
+        ACC=TRITON_DTYPE[saved[0].dtype],
+        MAPS=tiles.maps,
+        PIXELS=pixels,
+        UNIT=tiles.unit,
+        num_warps=tiles.warps,
+    )
