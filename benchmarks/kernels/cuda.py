@@ -17,13 +17,16 @@ def cuda_quantiles(run: Callable[[], object]) -> tuple[float, float, float]:
     return median, low, high
 
 
-def graph_ms(run: Callable[[], object]) -> float | None:
-    """Median milliseconds of a replay; None where `run` cannot be captured."""
+def graph_ms(make: Callable[[], Callable[[], object]]) -> float | None:
+    """Median milliseconds of a replay of what `make` returns; None where it cannot be captured.
+
+    It is made on the stream that captures: autograd runs backward on the stream of forward.
+    """
     from triton.testing import do_bench_cudagraph
 
     try:
         with torch.cuda.stream(torch.cuda.Stream()):
-            return round(do_bench_cudagraph(run, return_mode="median"), 4)
+            return round(do_bench_cudagraph(make(), return_mode="median"), 4)
     except RuntimeError:
         torch.cuda.synchronize()
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, product
 
 import torch
@@ -48,8 +49,8 @@ def measure(op: str, index: int, case: Case, device: torch.device, seconds: floa
     if device.type == "cuda":
         copied = copy_bandwidth()
         for direction, name in product(DIRECTIONS, case.providers):
-            run = runner(case, name, direction)
-            yield _row(case, name, direction, cuda_quantiles(run), run, copied)
+            make = partial(runner, case, name, direction)
+            yield _row(case, name, direction, cuda_quantiles(make()), make, copied)
         return
     for names in _groups(case):
         with isolated({name: _Maker(op, index, name) for name in names}) as providers:
@@ -95,7 +96,7 @@ def _row(
     provider: str,
     direction: str,
     quantiles_ms: tuple[float, float, float],
-    cuda_run: Callable[[], object] | None,
+    cuda_make: Callable[[], Callable[[], object]] | None,
     copied: float | None,
 ) -> Row:
     moved = {"forward": case.forward_bytes, "backward": case.backward_bytes}.get(
@@ -112,8 +113,8 @@ def _row(
         median_ms=median,
         p20_ms=low,
         p80_ms=high,
-        graph_ms=None if cuda_run is None else graph_ms(cuda_run),
-        peak_mb=None if cuda_run is None else peak_mb(cuda_run),
+        graph_ms=None if cuda_make is None else graph_ms(cuda_make),
+        peak_mb=None if cuda_make is None else peak_mb(cuda_make()),
         bytes=moved,
         copy_fraction=None if copied is None else round(moved / (median * 1e-3) / copied, 3),
         device=device_name(first.device),

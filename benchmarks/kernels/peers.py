@@ -24,9 +24,9 @@ def compiled(function: Function, device: torch.device) -> dict[str, Function]:
     # Timing backward alone repeats it on one graph, which donated buffers forbid.
     torch._functorch.config.donated_buffer = False
     if device.type == "cuda":
-        return {COMPILED: torch.compile(function, mode="max-autotune-no-cudagraphs")}
+        return {COMPILED: torch.compile(function, mode="max-autotune-no-cudagraphs", dynamic=False)}
     if shutil.which("c++"):
-        return {COMPILED: torch.compile(function)}
+        return {COMPILED: torch.compile(function, dynamic=False)}
     print("no C++ compiler: torch.compile is left out", file=sys.stderr)
     return {}
 

@@ -107,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False  # float32 convolutions of all providers are of float32
     ops = options.ops or OPS
     rows: list[Row] = []
     passed: set[str] = set()

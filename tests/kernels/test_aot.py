@@ -9,11 +9,7 @@ from sesame_kernels.machine_code import Resources
 
 pytest.importorskip("triton")
 
-PRODUCTS = {
-    "linear_soft_argmax_kernel",
-    "features_gradient_kernel",
-    "weight_gradient_kernel",
-}
+PRODUCTS = {"linear_soft_argmax_kernel", "logits_gradient_kernel"}
 STREAMS = {"soft_argmax_kernel", "soft_argmax_backward_kernel", "soft_argmax_l1_kernel"}
 
 

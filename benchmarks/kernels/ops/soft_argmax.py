@@ -1,6 +1,7 @@
 """Soft-argmax of a map per landmark."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import torch
 from sesame_kernels import soft_argmax
@@ -30,15 +31,21 @@ def matmul(logits: Tensor) -> Tensor:
 def cases(device: torch.device) -> Iterator[Case]:
     on_cpu = device.type == "cpu"
     sizes = [(32, 68, 24, 24), (16 if on_cpu else 256, 98, 64, 64)]
-    for size in sizes:
-        for dtype in [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]:
+    formats = (
+        [torch.contiguous_format] if on_cpu else [torch.contiguous_format, torch.channels_last]
+    )
+    dtypes = [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]
+    for size, memory_format in product(sizes, formats):
+        layout = " nhwc" if memory_format == torch.channels_last else ""
+        for dtype in dtypes:
             logits = torch.randn(size, device=device).to(dtype)
+            logits = logits.contiguous(memory_format=memory_format)
             peers = soft_argmax_peers()
             providers: dict[str, Provider] = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
             floors = {"copy alone": copy_alone, "softmax alone": softmax_alone}
             yield Case(
                 "soft_argmax",
-                "x".join(map(str, size)),
+                "x".join(map(str, size)) + layout,
                 (logits,),
                 providers | compiled(eager, device) | peers | floors,
                 forward_bytes=logits.nbytes,

@@ -1,6 +1,7 @@
 """Soft-argmax and its L1 loss. Backward alone keeps its graph, so ours cannot reuse its buffer."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import torch
 from sesame_kernels import soft_argmax, soft_argmax_l1
@@ -28,12 +29,18 @@ def eager(logits: Tensor, target: Tensor) -> Tensor:
 def cases(device: torch.device) -> Iterator[Case]:
     on_cpu = device.type == "cpu"
     size = (16 if on_cpu else 256, 98, 64, 64)
-    for dtype in [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]:
+    formats = (
+        [torch.contiguous_format] if on_cpu else [torch.contiguous_format, torch.channels_last]
+    )
+    dtypes = [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]
+    for memory_format, dtype in product(formats, dtypes):
+        layout = " nhwc" if memory_format == torch.channels_last else ""
         logits = torch.randn(size, device=device).to(dtype)
+        logits = logits.contiguous(memory_format=memory_format)
         providers = {"ours": ours, "our soft_argmax + L1": composed, "eager": eager}
         yield Case(
             "soft_argmax_l1",
-            "x".join(map(str, size)),
+            "x".join(map(str, size)) + layout,
             (logits, torch.rand(*size[:2], 2, device=device)),
             providers | compiled(eager, device),
             forward_bytes=logits.nbytes,

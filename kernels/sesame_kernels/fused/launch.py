@@ -20,6 +20,7 @@ __all__ = [
     "power_of_2_from",
     "quotient_up",
     "run_tiles",
+    "strides",
 ]
 
 TRITON_DTYPE = {
@@ -78,6 +79,16 @@ class MatmulTiles:
 def has_contiguous_pixels(rows: Tensor) -> bool:
     """Whether the pixels of maps [B, K, P] lie side by side."""
     return rows.stride(2) == 1 or rows.shape[2] == 1
+
+
+def strides(rows: Tensor) -> tuple[int, int, int]:
+    """Those of [B, C, P]. That of a batch of 1, which nothing reads, as if the tensor were dense.
+
+    PyTorch leaves it as it happens to be, and another value could compile the kernels again.
+    """
+    batch, channels, pixels = rows.shape
+    across = rows.stride(0) if batch > 1 else channels * pixels
+    return across, rows.stride(1), rows.stride(2)
 
 
 def run_tiles(height: int, width: int, dtype: torch.dtype) -> RunTiles:

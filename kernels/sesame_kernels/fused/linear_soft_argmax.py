@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles, quotient_up
+from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles, quotient_up, strides
 from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
 from sesame_kernels.fused.tiles import cell_centres, store_pairs
 from sesame_kernels.layout import accumulation_dtype, flat_pixels
@@ -138,7 +138,7 @@ def linear_soft_argmax_kernel(
     store_pairs(partials, pairs + 1, total_x, total_y, maps < num_maps)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_rows"])
 def merge_parts_kernel(
     partials,
     coordinates,
@@ -199,7 +199,7 @@ def linear_soft_argmax(
         height * width,
         parts,
         tiles.part_pixels,
-        *rows.stride(),
+        *strides(rows),
         beta,
         WIDTH=width,
         WHOLE=tiles.channels >= num_channels,

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import matmul_tiles, quotient_up
+from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides
 from sesame_kernels.fused.linear_soft_argmax import logits_tile, weight_tile
 from sesame_kernels.fused.runs import LOG2_E, exponentials
 from sesame_kernels.fused.tiles import cell_centres, load_pairs
@@ -142,8 +142,8 @@ def _logits_gradient(
         num_pixels,
         parts,
         tiles.part_pixels,
-        *rows.stride(),
-        *grad_logits.stride(),
+        *strides(rows),
+        *strides(grad_logits),
         beta,
         HEIGHT=height,
         WIDTH=width,

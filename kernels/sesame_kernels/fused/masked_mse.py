@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles
+from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles, strides
 from sesame_kernels.fused.sums import mean
 from sesame_kernels.fused.tiles import pixel_addresses, pixels_of_program
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
@@ -65,7 +65,7 @@ def partial_sums_kernel(
     tl.store(partials + tl.program_id(0), tl.sum(tl.where(valid, total * weight, 0.0)))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["numel"])
 def masked_mse_backward_kernel(
     grad_loss,
     prediction,
@@ -74,7 +74,7 @@ def masked_mse_backward_kernel(
     grad_prediction,
     channels,
     num_pixels,
-    numel,
+    numel: tl.int64,
     prediction_stride_b,
     prediction_stride_c,
     prediction_stride_p,
@@ -121,10 +121,9 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
         partials,
         channels,
         height * width,
-        *predictions.stride(),
-        *targets.stride(),
-        masks.stride(0),
-        masks.stride(2),
+        *strides(predictions),
+        *strides(targets),
+        *strides(masks)[::2],
         outside_weight,
         ACC=TRITON_DTYPE[dtype],
         PIXELS=pixels,
@@ -154,11 +153,10 @@ def masked_mse_backward(
         channels,
         height * width,
         prediction.numel(),
-        *predictions.stride(),
-        *targets.stride(),
-        masks.stride(0),
-        masks.stride(2),
-        *grads.stride(),
+        *strides(predictions),
+        *strides(targets),
+        *strides(masks)[::2],
+        *strides(grads),
         outside_weight,
         ACC=TRITON_DTYPE[accumulation_dtype(prediction.dtype)],
         PIXELS=pixels,

@@ -5,7 +5,7 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
-from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles
+from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles, strides
 from sesame_kernels.fused.tiles import cell_centres, pixel_addresses, pixels_of_program
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
@@ -49,7 +49,7 @@ def _box_muller(first, second):
     return x, y
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_anchors", "seed"])
 def noise_mask_kernel(
     images,
     anchors,
@@ -169,8 +169,8 @@ def noise_mask(
         result,
         coverage,
         sigma.shape[1],
-        *source.stride(),
-        *result.stride(),
+        *strides(source),
+        *strides(result),
         seed,
         noise_mean,
         noise_std,
@@ -198,8 +198,8 @@ def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
         result,
         channels,
         height * width,
-        *source.stride(),
-        *result.stride(),
+        *strides(source),
+        *strides(result),
         ACC=TRITON_DTYPE[coverage.dtype],
         PIXELS=pixels,
         num_warps=4,

@@ -4,6 +4,8 @@ Where a program has its whole map in one tile, the gradient is made of the expon
 otherwise it reads the map again, from the cache, once the coordinates are known.
 """
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -14,6 +16,7 @@ from sesame_kernels.fused.launch import (
     has_contiguous_pixels,
     quotient_up,
     run_tiles,
+    strides,
 )
 from sesame_kernels.fused.runs import (
     LOG2_E,
@@ -30,6 +33,7 @@ from sesame_kernels.fused.strided_soft_argmax import (
     cells_of_pixels,
     group_of_program,
     load_pixels,
+    strided_by,
     strided_expectation,
     strided_tiles,
 )
@@ -140,6 +144,7 @@ def strided_l1_kernel(
     MAPS: tl.constexpr,
     PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
+    OFFSET: tl.constexpr,
 ):
     NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
@@ -158,6 +163,7 @@ def strided_l1_kernel(
         MAPS,
         PIXELS,
         UNIT,
+        OFFSET,
     )
     x, y = total_x / (total * WIDTH), total_y / (total * HEIGHT)
     index = sample * (map_units * UNIT) + maps
@@ -176,32 +182,33 @@ def strided_l1_kernel(
         for first in range(0, NUM_PIXELS, 4 * PIXELS):
             pixels = first + tl.arange(0, 4 * PIXELS)
             z = load_pixels(
-                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC
+                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
             )
             e = exponentials(z, peak[None, :], scale)
             cell_x, cell_y = cells_of_pixels(pixels, WIDTH, ACC)
             slope = grad_x * (cell_x / WIDTH - x[None, :]) + grad_y * (cell_y / HEIGHT - y[None, :])
-            offsets = pixels.to(tl.int64)[:, None] * (grad_pixel_units * UNIT)
-            offsets += maps[None, :] * grad_stride_k
+            offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
+            offsets += maps.to(OFFSET)[None, :] * grad_stride_k
             valid = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
             tl.store(grad_start + offsets, e * slope, mask=valid)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["numel"])
 def rescale_kernel(
     source,
     result,
     factor,
-    numel,
+    numel: tl.int64,
     ACC: tl.constexpr,
     ELEMENTS: tl.constexpr,
+    VECTOR: tl.constexpr,
     IN_PLACE: tl.constexpr,
 ):
     """result = factor * source; in place, a factor of 1 does nothing."""
     scale = tl.load(factor).to(ACC)
     if (scale != 1.0) | (not IN_PLACE):
         index = tl.program_id(0).to(tl.int64) * ELEMENTS + tl.arange(0, ELEMENTS)
-        valid = index < numel
+        valid = index < numel // VECTOR * VECTOR
         value = tl.load(source + index, mask=valid, other=0.0).to(ACC)
         tl.store(result + index, value * scale, mask=valid)
 
@@ -248,10 +255,8 @@ def _launch(
         soft_argmax_l1_kernel[(batch * num_maps,)](
             *inputs,
             num_maps,
-            rows.stride(0),
-            rows.stride(1),
-            grad_rows.stride(0),
-            grad_rows.stride(1),
+            *strides(rows)[:2],
+            *strides(grad_rows)[:2],
             beta,
             unit,
             RUNS=tiles.runs,
@@ -264,17 +269,14 @@ def _launch(
     strided_l1_kernel[(batch * quotient_up(num_maps, strided.maps),)](
         *inputs,
         num_maps // strided.unit,
-        rows.stride(0),
-        rows.stride(1),
-        rows.stride(2) // strided.unit,
-        grad_rows.stride(0),
-        grad_rows.stride(1),
-        grad_rows.stride(2) // strided.unit,
+        *strided_by(rows, strided.unit),
+        *strided_by(grad_rows, strided.unit),
         beta,
         unit,
         MAPS=strided.maps,
         PIXELS=strided.pixels,
         UNIT=strided.unit,
+        OFFSET=strided.offset,
         num_warps=strided.warps,
         **options,
     )
@@ -302,6 +304,7 @@ def _rescale(factor: Tensor, source: Tensor, result: Tensor) -> None:
         source.numel(),
         ACC=TRITON_DTYPE[accumulation_dtype(source.dtype)],
         ELEMENTS=_ELEMENTS,
+        VECTOR=math.gcd(math.prod(source.shape[1:]), 8),
         IN_PLACE=source is result,
         num_warps=8,
     )

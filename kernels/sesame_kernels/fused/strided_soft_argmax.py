@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, quotient_up
+from sesame_kernels.fused.launch import TRITON_DTYPE, quotient_up, strides
 from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
@@ -22,6 +22,7 @@ __all__ = [
     "group_of_program",
     "load_pixels",
     "strided_backward",
+    "strided_by",
     "strided_expectation",
     "strided_forward",
     "strided_tiles",
@@ -30,12 +31,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StridedTiles:
-    """A program's maps and the pixels of a tile; strides and K are multiples of `unit`."""
+    """A program's maps and the pixels of a tile; strides and K are multiples of `unit`.
+
+    `offset` is the integer type that holds the offsets within a sample.
+    """
 
     maps: int
     pixels: int
     unit: int
     warps: int
+    offset: tl.dtype
 
 
 def strided_tiles(*tensors: Tensor) -> StridedTiles:
@@ -43,7 +48,21 @@ def strided_tiles(*tensors: Tensor) -> StridedTiles:
     num_maps = tensors[0].shape[1]
     unit = 8 if all(tensor.stride(1) == 1 for tensor in tensors) else 1
     unit = math.gcd(unit, num_maps, *(tensor.stride(2) for tensor in tensors))
-    return StridedTiles(maps=32, pixels=16, unit=unit, warps=4)
+    most = max(
+        sum(
+            (size - 1) * stride
+            for size, stride in zip(rows.shape[1:], rows.stride()[1:], strict=True)
+        )
+        for rows in tensors
+    )
+    offset = tl.int32 if most < 2**31 else tl.int64
+    return StridedTiles(maps=32, pixels=16, unit=unit, warps=4, offset=offset)
+
+
+def strided_by(rows: Tensor, unit: int) -> tuple[int, int, int]:
+    """Strides of [B, K, P], that of pixels in units."""
+    batch, maps, pixels = strides(rows)
+    return batch, maps, pixels // unit
 
 
 @triton.jit
@@ -65,9 +84,11 @@ def load_pixels(
     NUM_PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
     ACC: tl.constexpr,
+    OFFSET: tl.constexpr,
 ):
     """Elements [PIXELS, MAPS] as ACC; -inf outside of the maps."""
-    offsets = pixels.to(tl.int64)[:, None] * (pixel_units * UNIT) + maps[None, :] * stride_k
+    offsets = pixels.to(OFFSET)[:, None] * (pixel_units * UNIT)
+    offsets += maps.to(OFFSET)[None, :] * stride_k
     mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
     return tl.load(start + offsets, mask=mask, other=float("-inf")).to(ACC)
 
@@ -92,6 +113,7 @@ def strided_expectation(
     MAPS: tl.constexpr,
     PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
+    OFFSET: tl.constexpr,
 ):
     """(peak, sum, x, y) of e = 2^(scale (z - peak)), each [MAPS]; x and y weighted, in cells."""
     slots = tl.arange(0, PIXELS)
@@ -104,10 +126,18 @@ def strided_expectation(
         p1 = p0 + PIXELS
         p2 = p1 + PIXELS
         p3 = p2 + PIXELS
-        z0 = load_pixels(start, maps, is_map, p0, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
-        z1 = load_pixels(start, maps, is_map, p1, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
-        z2 = load_pixels(start, maps, is_map, p2, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
-        z3 = load_pixels(start, maps, is_map, p3, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+        z0 = load_pixels(
+            start, maps, is_map, p0, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
+        )
+        z1 = load_pixels(
+            start, maps, is_map, p1, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
+        )
+        z2 = load_pixels(
+            start, maps, is_map, p2, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
+        )
+        z3 = load_pixels(
+            start, maps, is_map, p3, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
+        )
         new_peak = tl.maximum(tl.maximum(peak, tl.maximum(z0, z1)), tl.maximum(z2, z3))
         shift = safe_shift(new_peak)
         decay = exponentials(peak, shift, scale)
@@ -144,6 +174,7 @@ def strided_kernel(
     MAPS: tl.constexpr,
     PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
+    OFFSET: tl.constexpr,
 ):
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
     start = logits + sample * stride_b
@@ -162,6 +193,7 @@ def strided_kernel(
         MAPS,
         PIXELS,
         UNIT,
+        OFFSET,
     )
     index = sample * (map_units * UNIT) + maps
     store_pairs(coordinates, index, total_x / (total * WIDTH), total_y / (total * HEIGHT), is_map)
@@ -174,7 +206,7 @@ def strided_kernel(
         for first in range(0, NUM_PIXELS, PIXELS):
             pixels = first + tl.arange(0, PIXELS)
             z = load_pixels(
-                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC
+                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
             )
             e = exponentials(z, shift[None, :], scale)
             x, y = cells_of_pixels(pixels, WIDTH, ACC)
@@ -219,6 +251,7 @@ def strided_backward_kernel(
     MAPS: tl.constexpr,
     PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
+    OFFSET: tl.constexpr,
 ):
     NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
@@ -231,7 +264,9 @@ def strided_backward_kernel(
     grad_x, grad_y = grad_x * factor, grad_y * factor
 
     start = logits + sample * stride_b
-    z = load_pixels(start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC)
+    z = load_pixels(
+        start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
+    )
     e = exponentials(z, peak[None, :], tl.cast(beta * LOG2_E, ACC))
     x, y = cells_of_pixels(pixels, WIDTH, ACC)
     away_x, away_y = x / WIDTH - mean_x[None, :], y / HEIGHT - mean_y[None, :]
@@ -243,8 +278,8 @@ def strided_backward_kernel(
         slope += grad_yy * (away_y * away_y - variance_y)
         slope += grad_xy * (away_x * away_y - covariance)
     mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
-    offsets = pixels.to(tl.int64)[:, None] * (grad_pixel_units * UNIT)
-    offsets += maps[None, :] * grad_stride_k
+    offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
+    offsets += maps.to(OFFSET)[None, :] * grad_stride_k
     tl.store(grad_logits + sample * grad_stride_b + offsets, e * slope, mask=mask)
 
 
@@ -265,9 +300,7 @@ def strided_forward(
         moments,
         statistics,
         num_maps // tiles.unit,
-        rows.stride(0),
-        rows.stride(1),
-        rows.stride(2) // tiles.unit,
+        *strided_by(rows, tiles.unit),
         beta,
         HEIGHT=size[0],
         WIDTH=size[1],
@@ -275,6 +308,7 @@ def strided_forward(
         MAPS=tiles.maps,
         PIXELS=tiles.pixels,
         UNIT=tiles.unit,
+        OFFSET=tiles.offset,
         num_warps=tiles.warps,
     )
 
@@ -300,12 +334,8 @@ def strided_backward(
         *saved,
         grad_rows,
         num_maps // tiles.unit,
-        rows.stride(0),
-        rows.stride(1),
-        rows.stride(2) // tiles.unit,
-        grad_rows.stride(0),
-        grad_rows.stride(1),
-        grad_rows.stride(2) // tiles.unit,
+        *strided_by(rows, tiles.unit),
+        *strided_by(grad_rows, tiles.unit),
         beta,
         HEIGHT=size[0],
         WIDTH=size[1],
@@ -313,5 +343,6 @@ def strided_backward(
         MAPS=tiles.maps,
         PIXELS=pixels,
         UNIT=tiles.unit,
+        OFFSET=tiles.offset,
         num_warps=tiles.warps,
     )

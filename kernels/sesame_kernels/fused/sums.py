@@ -9,8 +9,10 @@ from sesame_kernels.fused.launch import TRITON_DTYPE
 __all__ = ["mean"]
 
 
-@triton.jit
-def mean_kernel(partials, result, num_partials, count, ACC: tl.constexpr, SIZE: tl.constexpr):
+@triton.jit(do_not_specialize=["num_partials", "count"])
+def mean_kernel(
+    partials, result, num_partials, count: tl.int64, ACC: tl.constexpr, SIZE: tl.constexpr
+):
     total = tl.zeros([SIZE], ACC)
     for start in range(0, num_partials, SIZE):
         index = start + tl.arange(0, SIZE)
