@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
 from sesame_kernels.aot.architectures import ARCHITECTURES, architecture_name
-from sesame_kernels.aot.reports import Report, reports_of, table_line
+from sesame_kernels.aot.launches import step_inputs
+from sesame_kernels.aot.reports import Report, reports_of, table_line, without_repeats
 
 _DEFAULT = ("sm_80", "sm_90", "sm_100")
 
@@ -25,6 +27,10 @@ def _arch(text: str) -> str:
         return architecture_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _order(report: Report) -> tuple[str, str]:
+    return report.op, report.kernel
 
 
 def _write_json(path: Path, reports: Sequence[Report]) -> None:
@@ -44,13 +50,11 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if os.environ.get("TRITON_INTERPRET", "0") == "1":
         parser.error("TRITON_INTERPRET is set: interpreted kernels have no machine code; unset it")
-    reports = []
+    reports: list[Report] = []
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         for arch in options.arch:
-            share = partial(reports_of, arch, shares=options.jobs, ops=options.op)
-            for part in pool.map(share, range(options.jobs)):
-                reports += part
-    reports.sort(key=lambda report: (options.arch.index(report.arch), report.op, report.kernel))
+            parts = pool.map(partial(reports_of, arch, only=options.op), step_inputs())
+            reports += sorted(without_repeats(chain.from_iterable(parts)), key=_order)
     for report in reports:
         print(table_line(report))
     if options.json:

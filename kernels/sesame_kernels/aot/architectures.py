@@ -14,8 +14,8 @@ class Architecture:
     """Limits of a multiprocessor (on AMD a compute unit) and of one block on it.
 
     `block_shared` and `shared` are bytes of shared memory, of a block and of a multiprocessor;
-    `reserved` bytes of each block are the system's. The `registers` of a multiprocessor, of 32 bits,
-    belong to 4 partitions, which give them to warps of `lanes` threads in units of 8 per thread.
+    `reserved` bytes of each block are the system's. The `registers` of a multiprocessor belong to
+    4 partitions, which give them to warps of `lanes` threads in units of 8 per thread.
     """
 
     block_shared: int

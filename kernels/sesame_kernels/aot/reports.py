@@ -1,17 +1,20 @@
-"""One line per launch and architecture."""
+"""One line per kernel and architecture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sesame_kernels.aot.launches import recorded_launches
+from sesame_kernels.aot.launches import Inputs, compiled_launches
 from sesame_kernels.aot.resources import Resources, fault_of, resources_of
 
-__all__ = ["Report", "reports_of", "table_line"]
+__all__ = ["Report", "reports_of", "table_line", "without_repeats"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """One kernel on one architecture; `fault` is empty if it can run as intended."""
+    """One kernel of an op on one architecture; `fault` is empty if it can run as intended.
+
+    `binary` identifies the machine code.
+    """
 
     arch: str
     op: str
@@ -20,20 +23,35 @@ class Report:
     layout: str
     resources: Resources
     fault: str
+    binary: str
 
 
-def reports_of(
-    arch: str, share: int = 0, shares: int = 1, ops: Sequence[str] | None = None
-) -> list[Report]:
-    """Of one share of the launches, compiled in this process."""
-    launches = [launch for launch in recorded_launches(arch) if not ops or launch.op in ops]
+def reports_of(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Report]:
+    """Of all ops, or only of some, compiled in this process."""
     reports = []
-    for launch in launches[share::shares]:
+    for launch in compiled_launches(arch, inputs, only):
         used = resources_of(launch, arch)
-        fault = fault_of(used, arch)
-        name = launch.kernel.__name__
-        reports.append(Report(arch, launch.op, name, launch.dtype, launch.layout, used, fault))
+        reports.append(
+            Report(
+                arch,
+                launch.op,
+                launch.binary.name,
+                inputs.dtype,
+                inputs.layout,
+                used,
+                fault_of(used, arch),
+                launch.binary.metadata.hash,
+            )
+        )
     return reports
+
+
+def without_repeats(reports: Iterable[Report]) -> list[Report]:
+    """Kernels that only process sums are the same for all inputs: the first of each is kept."""
+    kept: dict[str, Report] = {}
+    for report in reports:
+        kept.setdefault(report.binary, report)
+    return list(kept.values())
 
 
 def table_line(report: Report) -> str:

@@ -1,15 +1,17 @@
 """What a launch uses of a multiprocessor, from its assembly and its binary."""
 
+import math
 import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from sesame_kernels.aot.accesses import Widths, amd_widths, nvidia_widths
 from sesame_kernels.aot.architectures import ARCHITECTURES, is_amd
 from sesame_kernels.aot.assembly import amd_code, nvidia_code, weights
-from sesame_kernels.aot.compiling import compile_launch, parameters
 from sesame_kernels.aot.launches import Launch
 
 __all__ = ["Resources", "fault_of", "resources_of"]
@@ -45,28 +47,27 @@ class Resources:
 
 
 def resources_of(launch: Launch, arch: str) -> Resources:
-    """Compiles the launch and reads its machine code."""
-    compiled = compile_launch(launch, arch)
-    names = parameters(launch)
-    data = launch.data()
-    pointers = {i for i, name in enumerate(names) if hasattr(launch.arguments[name], "data_ptr")}
+    """Reads the machine code of a launch that is compiled for `arch`."""
+    binary, data = launch.binary, launch.data()
+    names = binary.parameters()
+    pointers = {i for i, name in enumerate(names) if isinstance(launch.arguments[name], Tensor)}
     if is_amd(arch):
-        text = compiled.asm["amdgcn"]
+        text = binary.text("amdgcn")
         registers, spilled = _amd_registers(text)
-        code, widths = amd_code(text), amd_widths(compiled.asm["llir"], pointers)
+        code, widths = amd_code(text), amd_widths(binary.text("llir"), pointers)
     else:
-        text = compiled.asm["ptx"]
-        registers, spilled = _nvidia_registers(compiled.asm["cubin"])
-        code = nvidia_code(_nvidia_tool("nvdisasm", compiled.asm["cubin"], "-c"))
+        text, cubin = binary.text("ptx"), binary.machine_code()
+        registers, spilled = _nvidia_registers(cubin)
+        code = nvidia_code(_nvidia_tool("nvdisasm", cubin, "-c"))
         widths = nvidia_widths(text, pointers)
     matrix_unit = next((name for key, name in _MATRIX_UNITS.items() if key in text), "")
 
-    warps, shared = compiled.metadata.num_warps, compiled.metadata.shared
-    threads = warps * ARCHITECTURES[arch].lanes
-    elements = next(iter(data.values())).numel() / (launch.programs * threads)
+    warps, shared = binary.metadata.num_warps, binary.metadata.shared
+    threads = math.prod(launch.grid) * warps * ARCHITECTURES[arch].lanes
+    elements = next(iter(data.values())).numel() / threads
     loads = _of_data(widths, "loads", launch, names)
     stores = _of_data(widths, "stores", launch, names)
-    other = launch.arguments.get(_OTHER_LOOPS.get(launch.kernel.__name__, ""), 1)
+    other = launch.arguments.get(_OTHER_LOOPS.get(binary.name, ""), 1)
     weight = weights(code, elements, loads, stores, other)
     return Resources(
         registers,
