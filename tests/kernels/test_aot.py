@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from sesame_kernels.aot import fault_of
-from sesame_kernels.machine_code import Resources
+from sesame_kernels.aot.resources import Resources, fault_of
 
 pytest.importorskip("triton")
 
