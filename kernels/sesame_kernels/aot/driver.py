@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sesame_kernels.aot.architectures import is_amd
+from sesame_kernels.aot.architectures import ARCHITECTURES, is_amd
 
 __all__ = ["Binary", "target_of", "without_device"]
 
@@ -86,14 +86,15 @@ def without_device(
             on_launch(self.binary, (x, y, z), dict(zip(self.names, arguments, strict=True)))
 
     launch: Any = import_module("sesame_kernels.fused.launch")
-    was_amd, launch.is_amd = launch.is_amd, is_amd(arch)
+    was = launch.is_amd, launch.block_shared
+    launch.is_amd, launch.block_shared = is_amd(arch), ARCHITECTURES[arch].block_shared
     previous = driver._active
     driver.set_active(_Driver(arch, Launcher))
     try:
         yield
     finally:
         driver.set_active(previous)
-        launch.is_amd = was_amd
+        launch.is_amd, launch.block_shared = was
 
 
 class _Utilities:

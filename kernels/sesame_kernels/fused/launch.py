@@ -3,6 +3,7 @@
 import math
 import os
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,10 +33,16 @@ TRITON_DTYPE = {
 is_amd = torch.version.hip is not None
 """Whether tiles are chosen for AMD; `sesame_kernels.aot` sets it to compile for one."""
 
+block_shared: int | None = None
+"""Bytes of shared memory per block; None for those of the tensors' device. Set like `is_amd`."""
+
 _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
-_MAP_TILE = 4096
+_MAP_TILE_BYTES = 16_384  # of the accumulation's dtype
+_PART_PIXELS = 2048
+_SCRATCH = 16_384
+_MOST_SHARED = 232_448
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class MatmulTiles:
     channels: int
     pixels: int
     part_pixels: int
+    stages: int
 
     def constants(self, accumulation: torch.dtype) -> dict[str, Any]:
         """Keyword arguments of every kernel with products."""
@@ -72,7 +80,7 @@ class MatmulTiles:
             "CHANNELS": self.channels,
             "PIXELS": self.pixels,
             "num_warps": 8,
-            "num_stages": 2,
+            "num_stages": self.stages,
         }
 
 
@@ -94,8 +102,9 @@ def strides(rows: Tensor) -> tuple[int, int, int]:
 def run_tiles(height: int, width: int, dtype: torch.dtype) -> RunTiles:
     """Tiles of a map of which one program has all: runs of up to 16 bytes of a row."""
     run = math.gcd(width, 16 // dtype.itemsize)
-    runs = min(power_of_2_from(height * width // run), _MAP_TILE // run)
-    return RunTiles(run, runs, warps=min(4, max(1, runs * run // 1024)))
+    elements = _MAP_TILE_BYTES // max(4, dtype.itemsize)
+    runs = min(power_of_2_from(height * width // run), elements // run)
+    return RunTiles(run, runs, warps=min(2, max(1, runs * run // 1024)))
 
 
 def power_of_2_from(size: int) -> int:
@@ -115,7 +124,7 @@ def pixel_tiles(batch: int, num_pixels: int, most: int) -> tuple[int, int]:
 
 
 def matmul_tiles(
-    dtype: torch.dtype, num_maps: int, num_channels: int, num_pixels: int
+    device: torch.device, dtype: torch.dtype, num_maps: int, num_channels: int, num_pixels: int
 ) -> MatmulTiles:
     """Tiles of products [K, C] x [C, P]; a matrix unit needs at least 16 along every side."""
 
@@ -123,15 +132,39 @@ def matmul_tiles(
         return min(most, max(16, power_of_2_from(size)))
 
     is_half = dtype.itemsize == 2
-    # Of the sizes tried, those that spill no register on sm_80, sm_90 and sm_100, or on gfx942.
-    pixels = side(num_pixels, 64 if is_amd else 32)
+    maps, channels = side(num_maps, 128), side(num_channels, 256 if is_half else 32)
+    most, stages = (64 if is_amd else 32), 2
+    if is_half:
+        most, stages = _pixels_and_stages(_block_shared(device), 2 * maps * channels, 2 * channels)
     # The interpreter has no bfloat16 products.
     dot = tl.float32 if _INTERPRETED and is_half else TRITON_DTYPE[dtype]
     return MatmulTiles(
         dot=dot,
         precision="tf32x3" if dtype == torch.float32 and not is_amd else "ieee",
-        maps=side(num_maps, 128),
-        channels=side(num_channels, 256 if is_half else 32),
-        pixels=pixels,
-        part_pixels=max(pixels, 512),
+        maps=maps,
+        channels=channels,
+        pixels=side(num_pixels, most),
+        part_pixels=max(side(num_pixels, most), _PART_PIXELS if is_half else 512),
+        stages=stages,
     )
+
+
+def _pixels_and_stages(shared: int, weight_bytes: int, pixel_bytes: int) -> tuple[int, int]:
+    """The first choice, fastest first as measured on an H200, that fits into shared memory."""
+    for pixels, stages in ((64, 3), (64, 2), (32, 2)):
+        if weight_bytes + pixels * stages * pixel_bytes + _SCRATCH <= shared:
+            return pixels, stages
+    return 32, 1
+
+
+def _block_shared(device: torch.device) -> int:
+    """Bytes of shared memory that a block can have."""
+    if block_shared is not None:
+        return block_shared
+    return _shared_of_device(device.index) if device.type == "cuda" else _MOST_SHARED
+
+
+@cache
+def _shared_of_device(index: int | None) -> int:
+    properties = torch.cuda.get_device_properties(index)
+    return properties.shared_memory_per_block_optin

@@ -187,7 +187,7 @@ def linear_soft_argmax(
     if coordinates.numel() == 0:
         return coordinates, statistics
     rows = flat_pixels(features)
-    tiles = matmul_tiles(features.dtype, num_maps, num_channels, height * width)
+    tiles = matmul_tiles(features.device, features.dtype, num_maps, num_channels, height * width)
     parts = quotient_up(height * width, tiles.part_pixels)
     partials = features.new_empty((batch * parts, num_maps, 4), dtype=dtype)
     linear_soft_argmax_kernel[(batch * parts * quotient_up(num_maps, tiles.maps),)](

@@ -1,11 +1,15 @@
 """Gradients of `linear_soft_argmax`: Triton recomputes the logits and writes their gradient, in
 the features' dtype; two products of it, with the weight and with the features, are cuBLAS's.
+
+The gradient has landmarks of zeros up to a multiple of 8: cuBLAS's fast kernels need rows of whole
+16 bytes.
 """
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.nn import functional
 
 from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides
 from sesame_kernels.fused.linear_soft_argmax import logits_tile, weight_tile
@@ -14,6 +18,8 @@ from sesame_kernels.fused.tiles import cell_centres, load_pairs
 from sesame_kernels.layout import empty_gradient, empty_maps, flat_pixels
 
 __all__ = ["linear_soft_argmax_backward"]
+
+_ROWS = 8
 
 
 @triton.jit
@@ -25,6 +31,7 @@ def logits_gradient_kernel(
     statistics,
     grad_logits,
     num_maps,
+    num_rows,
     num_channels,
     num_pixels,
     num_parts,
@@ -85,8 +92,9 @@ def logits_gradient_kernel(
         grad = exponentials(z, peak[:, None], scale) * (slope + constant[:, None])
         offsets = maps.to(tl.int64)[:, None] * grad_stride_k
         offsets += pixels.to(tl.int64)[None, :] * grad_stride_p
-        mask = is_map[:, None] & (pixels < last)[None, :]
-        tl.store(grad_logits + sample * grad_stride_b + offsets, grad, mask=mask)
+        mask = (maps < num_rows)[:, None] & (pixels < last)[None, :]
+        result = tl.where(is_map[:, None], grad, 0.0)
+        tl.store(grad_logits + sample * grad_stride_b + offsets, result, mask=mask)
 
 
 def linear_soft_argmax_backward(
@@ -105,13 +113,13 @@ def linear_soft_argmax_backward(
     )
     grad_features = empty_gradient(features)
     rows, grad_rows = flat_pixels(features), flat_pixels(grad_features)
-    batch = len(rows)
-    if grad_rows.stride(1) == 1:  # channels-last: one product over all pixels of the batch
-        grads = grad_logits.transpose(1, 2)
-        torch.bmm(grads, weight.expand(batch, -1, -1), out=grad_rows.transpose(1, 2))
+    padded = functional.pad(weight, (0, 0, 0, grad_logits.shape[1] - len(weight)))
+    weights = padded.expand(len(rows), -1, -1)
+    if grad_rows.stride(1) == 1:
+        torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
     else:
-        torch.bmm(weight.t().expand(batch, -1, -1), grad_logits, out=grad_rows)
-    products = torch.bmm(grad_logits, rows.transpose(1, 2))
+        torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
+    products = torch.bmm(grad_logits, rows.transpose(1, 2))[:, : len(weight)]
     return grad_features, products.sum(0, dtype=coordinates.dtype).to(weight.dtype)
 
 
@@ -123,12 +131,14 @@ def _logits_gradient(
     statistics: Tensor,
     beta: float,
 ) -> Tensor:
-    """[B, K, P], in the features' dtype and memory format."""
+    """[B, K rounded up, P], in the features' dtype and memory format."""
     batch, num_channels, height, width = features.shape
     num_maps, num_pixels = weight.shape[0], height * width
     rows = flat_pixels(features)
-    grad_logits = flat_pixels(empty_maps(features, num_maps, features.dtype))
-    tiles = matmul_tiles(features.dtype, num_maps, num_channels, num_pixels)
+    grad_logits = flat_pixels(
+        empty_maps(features, quotient_up(num_maps, _ROWS) * _ROWS, features.dtype)
+    )
+    tiles = matmul_tiles(features.device, features.dtype, num_maps, num_channels, num_pixels)
     parts = quotient_up(num_pixels, tiles.part_pixels)
     logits_gradient_kernel[(batch * parts * quotient_up(num_maps, tiles.maps),)](
         grad_coordinates.contiguous(),
@@ -138,6 +148,7 @@ def _logits_gradient(
         statistics.contiguous(),
         grad_logits,
         num_maps,
+        grad_logits.shape[1],
         num_channels,
         num_pixels,
         parts,

@@ -11,7 +11,7 @@ from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixel
 
 __all__ = ["masked_mse", "masked_mse_backward"]
 
-_PIXELS = 1024
+_PIXELS = 2048
 
 
 @triton.jit

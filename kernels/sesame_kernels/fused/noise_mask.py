@@ -11,7 +11,7 @@ from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixel
 
 __all__ = ["noise_mask", "noise_mask_backward"]
 
-_PIXELS = 512
+_PIXELS = 1024
 _CUTOFF = tl.constexpr(CUTOFF)
 
 

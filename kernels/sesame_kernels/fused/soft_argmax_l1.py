@@ -265,7 +265,7 @@ def _launch(
             **options,
         )
         return
-    strided = strided_tiles(rows, grad_rows)
+    strided = strided_tiles(rows, grad_rows, writes=gradient is not None)
     strided_l1_kernel[(batch * quotient_up(num_maps, strided.maps),)](
         *inputs,
         num_maps // strided.unit,

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, quotient_up, strides
+from sesame_kernels.fused.launch import TRITON_DTYPE, power_of_2_from, quotient_up, strides
 from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
@@ -43,8 +43,11 @@ class StridedTiles:
     offset: tl.dtype
 
 
-def strided_tiles(*tensors: Tensor) -> StridedTiles:
-    """Tiles for [B, K, P] tensors that are read or written together."""
+def strided_tiles(*tensors: Tensor, writes: bool) -> StridedTiles:
+    """Tiles for [B, K, P] tensors that are read or written together.
+
+    As measured on an H200: whole rows of maps pay where a gradient is written.
+    """
     num_maps = tensors[0].shape[1]
     unit = 8 if all(tensor.stride(1) == 1 for tensor in tensors) else 1
     unit = math.gcd(unit, num_maps, *(tensor.stride(2) for tensor in tensors))
@@ -56,7 +59,10 @@ def strided_tiles(*tensors: Tensor) -> StridedTiles:
         for rows in tensors
     )
     offset = tl.int32 if most < 2**31 else tl.int64
-    return StridedTiles(maps=32, pixels=16, unit=unit, warps=4, offset=offset)
+    if not writes:
+        return StridedTiles(maps=16, pixels=32, unit=unit, warps=4, offset=offset)
+    maps = min(128, max(16, power_of_2_from(num_maps)))
+    return StridedTiles(maps=maps, pixels=1024 // maps, unit=unit, warps=4, offset=offset)
 
 
 def strided_by(rows: Tensor, unit: int) -> tuple[int, int, int]:
@@ -293,7 +299,7 @@ def strided_forward(
 ) -> None:
     """Fill the results for maps [B, K, P] of `size` (H, W)."""
     batch, num_maps, _ = rows.shape
-    tiles = strided_tiles(rows)
+    tiles = strided_tiles(rows, writes=False)
     strided_kernel[(batch * quotient_up(num_maps, tiles.maps),)](
         rows,
         coordinates,
@@ -324,7 +330,7 @@ def strided_backward(
 ) -> None:
     """Fill the gradient of maps [B, K, P]; `saved` is (coordinates, moments, statistics)."""
     batch, num_maps, num_pixels = rows.shape
-    tiles = strided_tiles(rows, grad_rows)
+    tiles = strided_tiles(rows, grad_rows, writes=True)
     pixels = 4 * tiles.pixels
     grid = (batch * quotient_up(num_maps, tiles.maps), quotient_up(num_pixels, pixels))
     strided_backward_kernel[grid](
