@@ -69,7 +69,7 @@ def _count_or_fraction(value: int | float) -> int | float:
 
 def _number_or_share(value: Any) -> Any:
     """1.0 is all faces, 1 is one face."""
-    if value is None or isinstance(value, str):
+    if value is None:
         return value
     is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     is_share = isinstance(value, float) and 0 < value <= 1

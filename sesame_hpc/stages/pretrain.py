@@ -25,7 +25,7 @@ def pretrain(session: Session) -> None:
     if config.stages.pretrain.start_from == "preliminary":
         report = transfer_backbone(load_weights(folder.weights("preliminary")), network)
         session.monitor.message(f"pretrain starts from preliminary: {report}")
-    loader = pretrain_loader(session)
+    loader, faces = pretrain_loader(session)
     engine = session.engine("pretrain", network, loader)
     task = ReconstructionTask(
         engine.module,
@@ -35,4 +35,4 @@ def pretrain(session: Session) -> None:
         session.world,
     )
     result = session.loop("pretrain", task, engine, loader).run()
-    session.finish("pretrain", engine.module, result | task.validate())
+    session.finish("pretrain", engine.module, result | faces | task.validate())

@@ -16,14 +16,19 @@ __all__ = ["pretrain_loader"]
 _STAGE = "pretrain"
 
 
-def pretrain_loader(session: Session) -> TrainLoader:
-    """The loader of pretrain, of labelled and unlabelled faces. Collective."""
+def pretrain_loader(session: Session) -> tuple[TrainLoader, dict[str, int]]:
+    """The loader of pretrain, and how many `labelled` and `unlabelled` faces it has. Collective."""
     parts = _unlabelled_parts(session)
     if not parts:
-        return session.train_loader(_STAGE, "mild")
+        counts = {"labelled": len(session.faces.train), "unlabelled": 0}
+        return session.train_loader(_STAGE, "mild"), counts
     stage = session.stage_config(_STAGE)
     predicted = PredictedLandmarks(session, pool_tables(parts))
     labelled, unlabelled = session.train_faces, predicted.faces
+    if lost := sum(map(len, parts)) - len(unlabelled):
+        session.monitor.message(
+            f"pretrain: {counted(lost, 'unlabelled face')} left out, whose images cannot be read"
+        )
     session.monitor.message(
         f"pretrain: {counted(len(labelled), 'labelled face')} and {len(unlabelled)} unlabelled, "
         "whose landmarks preliminary predicts"
@@ -41,7 +46,8 @@ def pretrain_loader(session: Session) -> TrainLoader:
         first_unlabelled=len(labelled),
         share=session.config.stages.pretrain.unlabelled_share,
     )
-    return session.train_loader(_STAGE, "mild", pool, order, landmarks)
+    counts = {"labelled": len(labelled), "unlabelled": len(unlabelled)}
+    return session.train_loader(_STAGE, "mild", pool, order, landmarks), counts
 
 
 def _unlabelled_parts(session: Session) -> list[Annotations]:

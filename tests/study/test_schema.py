@@ -178,9 +178,7 @@ def test_arms_see_as_many_samples_but_for_the_baselines(name: str) -> None:
 
 def test_arms_without_pretrain_need_no_unlabelled_faces_to_share_their_stages() -> None:
     plan = plan_study("unlabelled", ["data.root=faces", "data.unlabelled=images", "seeds=[0]"])
-    trained_by = {
-        run.arm: plan.sources[run.name].get("preliminary", run).arm for run in plan.runs
-    }
+    trained_by = {run.arm: plan.sources[run.name].get("preliminary", run).arm for run in plan.runs}
     assert trained_by.pop("longer-all") == "longer-all"
     assert trained_by.pop("longer-100") == "longer-100"
     assert {arm.rpartition("-")[2]: source for arm, source in trained_by.items()} == {
