@@ -138,6 +138,12 @@ class DataConfig(Strict):
         """The folders of all data sets."""
         return (self.root, *self.more_roots)
 
+    @property
+    def box_file(self) -> Path | None:
+        """The file of boxes that `unlabelled_boxes` names; None where it names none."""
+        named = self.unlabelled_boxes
+        return None if named in (None, "yunet", "whole") else Path(named).expanduser()
+
     _missing = field_validator("missing", mode="before")(_point)
     _heldout = field_validator("heldout")(_count_or_fraction)
     _labels = field_validator("labels", mode="before")(_number_or_share)

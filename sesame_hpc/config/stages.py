@@ -59,8 +59,8 @@ class PretrainConfig(StageConfig):
     ema: None = None
     """There is no average, since finetune starts from the last weights."""
     unlabelled_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """The share of unlabelled faces in the samples, of any batch as of the whole stage. null: all
-    faces, labelled and not, are drawn equally often."""
+    """The share of unlabelled faces, if there are any, in the samples of any batch as of the whole
+    stage. null: all faces, labelled and not, are drawn equally often."""
     refresh_epochs: PositiveInt | None = None
     """After every so many epochs, preliminary predicts the landmarks of unlabelled faces again,
     which place the masks, each time from another crop of the face (scale, rotation and translation

@@ -115,6 +115,9 @@ def _train(
     console = Console()
     with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
         session = Session(config, folder, world, faces, monitor, StopConsensus(world))
+        if faces.rest is not None:
+            every = len(faces.train) + len(faces.rest)
+            monitor.message(f"{len(faces.train)} of {every} training faces keep their labels")
         todo = world.share(todo)
         monitor.expect({name: session.stage_config(name).epochs for name in todo})
         for name in todo:

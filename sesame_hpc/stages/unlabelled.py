@@ -68,19 +68,13 @@ def read_unlabelled(
     if not images:
         raise ValueError(f"data.unlabelled: {root} holds no image ({VALID_IMAGES})")
     faults: list[Fault] = []
-    source = _source(data)
-    if source == "whole":
-        rows = _whole(root, images, faults)
-    elif source == "yunet":
+    path = _box_file(data, root)
+    if path is not None:
+        rows = _listed(root, images, path, faults)
+    elif data.unlabelled_boxes == "yunet":
         rows = _detected(root, images, folder, faults, tell)
     else:
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"data.unlabelled_boxes: {path} is not a file; takes a CSV or JSON file of boxes, "
-                "yunet or whole"
-            )
-        rows = _listed(root, images, path, faults)
+        rows = _whole(root, images, faults)
     faces = _table(root, rows, scheme)
     if not len(faces) and not faults:
         raise ValueError(f"data.unlabelled: no face in {counted(len(images), 'image')} of {root}")
@@ -91,13 +85,16 @@ def read_unlabelled(
     return kept
 
 
-def _source(data: DataConfig) -> str:
-    """yunet, whole, or the file of boxes."""
-    assert data.unlabelled is not None
-    if data.unlabelled_boxes is not None:
-        return data.unlabelled_boxes
-    usual = [data.unlabelled / name for name in _BOX_FILES]
-    return next((str(path) for path in usual if path.is_file()), "whole")
+def _box_file(data: DataConfig, root: Path) -> Path | None:
+    """The file of boxes, if any."""
+    if data.unlabelled_boxes is None:
+        return next((root / name for name in _BOX_FILES if (root / name).is_file()), None)
+    if data.box_file is not None and not data.box_file.is_file():
+        raise FileNotFoundError(
+            f"data.unlabelled_boxes: {data.box_file} is not a file; takes a CSV or JSON file of "
+            "boxes, yunet or whole"
+        )
+    return data.box_file
 
 
 def _table(root: Path, rows: list[Row], scheme: Scheme) -> Annotations:

@@ -91,8 +91,8 @@ class TrainLoader:
             what = "training faces" if self._order.samples is None else "samples of an epoch"
             raise ValueError(
                 f"{self._order.per_epoch} {what} do not fill one step of {self._per_step} "
-                f"({batch_size} samples x {world_size} ranks): lower the batch size, or raise "
-                f"stages.{stage}.epoch_samples"
+                f"({batch_size} samples x {world_size} ranks): lower the batch size, or set "
+                f"stages.{stage}.epoch_samples to at least {self._per_step}"
             )
         self._annotations = annotations
         self._landmarks, self._landmarks_of = annotations.landmarks, landmarks
