@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.copies import are_copies
 from sesame_hpc.data.loading.loader import TrainLoader
 from sesame_hpc.data.loading.order import EpochOrder
 from sesame_hpc.data.merge import pool_tables
@@ -57,5 +58,17 @@ def _unlabelled_parts(session: Session) -> list[Annotations]:
     if session.config.data.unlabelled_rest and faces.rest is not None:
         parts.append(session.cached(faces.rest, "unlabelled"))
     if faces.unlabelled is not None:
-        parts.append(session.cached(faces.unlabelled, "unlabelled"))
-    return parts
+        parts.append(session.cached(_not_judged(session, faces.unlabelled), "unlabelled"))
+    return [part for part in parts if len(part)]
+
+
+def _not_judged(session: Session, unlabelled: Annotations) -> Annotations:
+    """Without the images that the run is judged on, which it must not learn from."""
+    judged = [each for each in (session.faces.heldout, session.faces.test) if each is not None]
+    copies = are_copies(unlabelled, judged)
+    if copies.any():
+        session.monitor.message(
+            f"pretrain: {counted(int(copies.sum()), 'unlabelled face')} left out, whose image is "
+            "that of a held-out or test face"
+        )
+    return unlabelled.select(~copies)
