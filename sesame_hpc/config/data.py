@@ -67,6 +67,17 @@ def _count_or_fraction(value: int | float) -> int | float:
     return int(value) if value >= 1 else value
 
 
+def _number_or_share(value: Any) -> Any:
+    """1.0 is all faces, 1 is one face."""
+    if value is None:
+        return value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    is_share = isinstance(value, float) and 0 < value <= 1
+    if not is_number and not is_share:
+        raise ValueError("must be a number of faces, such as 100, or a share of them, such as 0.1")
+    return value
+
+
 class DataConfig(Strict):
     """Where the faces are and how they are read."""
 
@@ -88,6 +99,18 @@ class DataConfig(Strict):
     heldout_group: HeldoutGroup = "image"
     """What stays on one side of that split: image, the faces of one image; look_alike, the faces
     of all images that show one photograph."""
+    labels: int | float | None = None
+    """How many training faces keep their labels: a number, or a share of them such as 0.1. They
+    are drawn by `seed`, in groups as by `heldout_group`, until there are that many; the 50 of a
+    seed are among its 100. Held-out and test faces keep theirs. null: all."""
+    unlabelled_rest: bool = False
+    """Whether pretrain also takes the training faces whose labels are not kept."""
+    unlabelled: UserPath | None = None
+    """A folder of images without labels that pretrain takes as well. null: none."""
+    unlabelled_boxes: str | None = None
+    """Where the faces in these images are: a CSV or JSON file of boxes as `sesame predict --boxes`
+    takes; yunet, to detect them; or whole, where each image is a face. null: boxes.csv or
+    boxes.json of that folder, or whole if it has neither."""
     threads: PositiveInt = 2
     """CPU threads of DALI per rank; as many more read files and, without a GPU, as many more make
     crops."""
@@ -115,5 +138,21 @@ class DataConfig(Strict):
         """The folders of all data sets."""
         return (self.root, *self.more_roots)
 
+    @property
+    def box_file(self) -> Path | None:
+        """The file of boxes that `unlabelled_boxes` names; None where it names none."""
+        named = self.unlabelled_boxes
+        return None if named in (None, "yunet", "whole") else Path(named).expanduser()
+
     _missing = field_validator("missing", mode="before")(_point)
     _heldout = field_validator("heldout")(_count_or_fraction)
+    _labels = field_validator("labels", mode="before")(_number_or_share)
+
+    @model_validator(mode="after")
+    def _boxes_without_labels(self) -> "DataConfig":
+        if self.box.protocol == "landmarks" and (self.unlabelled or self.unlabelled_rest):
+            raise ValueError(
+                "box.protocol is landmarks, which unlabelled faces do not have: use square or "
+                "letterbox, or neither unlabelled nor unlabelled_rest"
+            )
+        return self

@@ -18,7 +18,12 @@ class StageConfig(Strict):
     """
 
     epochs: PositiveInt = 300
-    """How often each training face is seen."""
+    """Epochs of the stage. In one, each of its training faces is seen once, unless `epoch_samples`
+    is given."""
+    epoch_samples: PositiveInt | None = None
+    """Samples (crops) in an epoch: where there are fewer faces they come again, and where there
+    are more the next epoch goes on with the others. With it, runs with few labels or many
+    unlabelled faces see as many samples as others. null: as many as faces."""
     batch_size: PositiveInt = 32
     """Faces per optimizer step, over all ranks and accumulation steps."""
     lr: Positive = 1e-3
@@ -53,6 +58,13 @@ class PretrainConfig(StageConfig):
     """scratch: fresh weights, as in the paper. preliminary: the backbone of that stage."""
     ema: None = None
     """There is no average, since finetune starts from the last weights."""
+    unlabelled_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """The share of unlabelled faces, if there are any, in the samples of any batch as of the whole
+    stage. null: all faces, labelled and not, are drawn equally often."""
+    refresh_epochs: PositiveInt | None = None
+    """After every so many epochs, preliminary predicts the landmarks of unlabelled faces again,
+    which place the masks, each time from another crop of the face (scale, rotation and translation
+    as in training). null: once, from the crop of evaluation."""
 
 
 class FinetuneConfig(StageConfig):

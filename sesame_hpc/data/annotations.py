@@ -1,6 +1,5 @@
-"""`Annotations`: a validated table of faces, and its division into training and held-out faces."""
+"""`Annotations`: a validated table of faces."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +11,7 @@ from sesame_hpc.schemes import Scheme
 if TYPE_CHECKING:
     from sesame_hpc.data.pack.images import StoredImages
 
-__all__ = ["Annotations", "heldout_count", "split_heldout"]
-
-_MOST_HELD_OUT = 500
+__all__ = ["Annotations"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +105,10 @@ class Annotations:
             datasets=tuple(self.datasets[row] for row in positions) if self.datasets else (),
         )
 
+    def without_labels(self) -> "Annotations":
+        """The same faces, none of their points labelled."""
+        return replace(self, landmarks=np.full_like(self.landmarks, np.nan), visibility=None)
+
     def image_path(self, row: int) -> Path:
         """The image file of the face at `row`."""
         return self.root / self.images[row]
@@ -124,42 +125,3 @@ class Annotations:
         frozen = value.copy()
         frozen.flags.writeable = False
         object.__setattr__(self, field, frozen)
-
-
-def heldout_count(heldout: int | float, faces: int) -> int:
-    """The number of held-out faces that `data.heldout` means: a count, or a fraction of `faces`.
-
-    A fraction is at least one face and at most 500.
-    """
-    if heldout >= 1:
-        return int(heldout)
-    return max(1, min(round(heldout * faces), _MOST_HELD_OUT))
-
-
-def split_heldout(
-    annotations: Annotations, count: int, seed: int, groups: Sequence[str] | None = None
-) -> tuple[Annotations, Annotations]:
-    """Training faces and at least `count` held-out faces; all faces of a group stay together.
-
-    `groups` has the name of each face's group; None takes its image. Groups are held out in an
-    order drawn from `seed` until `count` faces are reached. The draw depends only on the set of
-    names; both parts keep the order of the rows.
-
-    Raises:
-        ValueError: `count` is not positive, or would leave no group to train on.
-    """
-    if count < 1:
-        raise ValueError(f"heldout: {count} faces; takes at least 1")
-    named = np.array(annotations.images if groups is None else groups)
-    names, group_of_row = np.unique(named, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    reached = np.cumsum(np.bincount(group_of_row, minlength=len(names))[order])
-    needed = int(np.searchsorted(reached, count)) + 1
-    if needed >= len(names):
-        most = int(reached[-2]) if len(names) > 1 else 0
-        raise ValueError(
-            f"heldout: {count} of {len(annotations)} faces on {len(names)} images leaves none to "
-            f"train on; at most {most} can be held out"
-        )
-    is_heldout = np.isin(group_of_row, order[:needed])
-    return annotations.select(~is_heldout), annotations.select(is_heldout)

@@ -1,14 +1,15 @@
-"""Several data sets of one scheme as one table."""
+"""Several tables of one scheme as one: data sets read together, or faces with other labels."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.pack.images import JoinedImages
 
-__all__ = ["dataset_names", "merge_tables"]
+__all__ = ["dataset_names", "merge_tables", "pool_tables"]
 
 
 def dataset_names(roots: tuple[Path, ...]) -> list[str]:
@@ -59,6 +60,39 @@ def merge_tables(tables: Mapping[str, Annotations]) -> Annotations:
         sample_ids=np.arange(count, dtype=np.int64),
         visibility=np.concatenate([part.seen for part in parts]),
         datasets=tuple(name for name, part in tables.items() for _ in range(len(part))),
+    )
+
+
+def pool_tables(tables: Sequence[Annotations]) -> Annotations:
+    """The faces of all tables, in their order, with their sample ids, and without attributes.
+
+    Their images may be files, in packs or in memory.
+
+    Raises:
+        ValueError: tables of several schemes, or with the same sample ids.
+    """
+    first = tables[0]
+    if any(table.scheme != first.scheme for table in tables):
+        raise ValueError("faces of several schemes cannot be trained on together")
+    images = [
+        image if table.root == first.root else os.path.abspath(table.root / image)
+        for table in tables
+        for image in table.images
+    ]
+    count = len(images)
+    stored = [(table.pack, table.sample_ids) for table in tables]
+    return Annotations(
+        scheme=first.scheme,
+        root=first.root,
+        images=tuple(images),
+        boxes=np.concatenate([table.boxes for table in tables]),
+        landmarks=np.concatenate([table.landmarks for table in tables]),
+        attributes=np.zeros((count, 0), dtype=np.bool_),
+        attribute_names=(),
+        sources=tuple(source for table in tables for source in table.sources),
+        sample_ids=np.concatenate([table.sample_ids for table in tables]),
+        pack=None if all(images is None for images, _ in stored) else JoinedImages(stored),
+        visibility=np.concatenate([table.seen for table in tables]),
     )
 
 

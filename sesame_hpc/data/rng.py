@@ -40,6 +40,8 @@ def keyed_generator(
     )
 
 
-def epoch_permutation(seed: int, stage: str, epoch: int, count: int) -> NDArray[np.int64]:
+def epoch_permutation(
+    seed: int, stage: str, epoch: int, count: int, purpose: str = "order"
+) -> NDArray[np.int64]:
     """The order of `count` rows in an epoch; int64 [count]."""
-    return keyed_generator(seed, stage, epoch, WHOLE_EPOCH, "order").permutation(count)
+    return keyed_generator(seed, stage, epoch, WHOLE_EPOCH, purpose).permutation(count)

@@ -79,12 +79,16 @@ class MatchedBoxes:
             if image in found:
                 self._of_input.setdefault(found[image], []).append(number)
 
+    def has(self, source: Input) -> bool:
+        """Whether some row names the file."""
+        return source.name in self._of_input
+
     def of(self, source: Input, frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Boxes float64 [F, 4], and the place of each in the file, int64 [F].
 
         Raises ValueError where no row names the file.
         """
-        if source.name not in self._of_input:
+        if not self.has(source):
             hint = self._hints.get(source.name)
             near = f"; {clipped(hint)}" if hint else ""
             raise ValueError(f"{source.path}: {self.table.path} has no box for {source.name}{near}")

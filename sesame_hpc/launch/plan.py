@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sesame_hpc.choices import JOBS, STAGES
 from sesame_hpc.config import Config, find_config, load_config
@@ -112,7 +113,12 @@ def _run_of_point(path: Path, overrides: Sequence[str], output: Path, point: Poi
 def absolute(config: Config) -> Config:
     """With absolute paths, since jobs may run in another directory."""
     first, *more = map(_absolute_path, config.data.roots)
-    data = config.data.model_copy(update={"root": first, "more_roots": tuple(more)})
+    update: dict[str, Any] = {"root": first, "more_roots": tuple(more)}
+    if config.data.unlabelled is not None:
+        update["unlabelled"] = _absolute_path(config.data.unlabelled)
+    if config.data.box_file is not None:
+        update["unlabelled_boxes"] = str(_absolute_path(config.data.box_file))
+    data = config.data.model_copy(update=update)
     return config.model_copy(update={"data": data, "output": _absolute_path(config.output)})
 
 
@@ -129,6 +135,9 @@ def _check(run: Run, first: str) -> None:
     for root in run.config.data.roots:
         if not root.is_dir():
             raise FileNotFoundError(f"data.root: {root} is not a directory")
+    unlabelled = run.config.data.unlabelled if "pretrain" in run.config.stages.run else None
+    if unlabelled is not None and not unlabelled.is_dir():
+        raise FileNotFoundError(f"data.unlabelled: {unlabelled} is not a directory")
 
 
 def _refuse_active(folders: Sequence[Path]) -> None:

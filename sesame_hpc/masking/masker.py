@@ -18,7 +18,7 @@ __all__ = ["Masker"]
 
 @dataclass(frozen=True)
 class Masker:
-    """Masks batches, keyed by (seed, stage, epoch, sample id).
+    """Masks batches, keyed by (seed, stage, epoch, sample id and turn).
 
     Regions by `probabilities`, one for each of the scheme's, or in mode patches any places.
     """
@@ -38,14 +38,14 @@ class Masker:
             sigma,
             counts,
             _noise_seed(self.seed, stage, epoch),
-            batch.sample_ids.to(device, non_blocking=True),
+            batch.random_keys.to(device, non_blocking=True),
             self.masking.noise_mean,
             self.masking.noise_std,
         )
 
     def _places(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Centres [B, A, 2], sigma [B, A], counts [B] of the Gaussians, on the batch's device."""
-        device, ids = batch.images.device, batch.sample_ids.tolist()
+        device, ids = batch.images.device, batch.random_keys.tolist()
         if self.masking.mode == "patches":
             places = draw_patches(
                 ids,

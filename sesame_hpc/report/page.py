@@ -35,7 +35,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "made": datetime.now(UTC),
         "scheme": data.scheme,
         "seed": data.config.seed,
-        "train_faces": data.train_faces and counted(data.train_faces, "training face"),
+        "train_faces": _train_faces(data),
         "progress": progress(data),
         "unread": data.unread,
         "masks": "pretrain" in data.stages,
@@ -52,6 +52,16 @@ def _context(data: ReportData) -> dict[str, Any]:
         "config": data.folder.config_file.read_text("utf-8"),
         "starts": data.starts,
     }
+
+
+def _train_faces(data: ReportData) -> str | None:
+    """How many there are, with and without labels; None where that is not known."""
+    if not data.train_faces:
+        return None
+    kind = "training face" if data.config.data.labels is None else "labelled training face"
+    unlabelled = data.results.get("pretrain", {}).get("unlabelled", 0)
+    more = f" · {unlabelled:,} unlabelled in pretrain" if unlabelled else ""
+    return counted(data.train_faces, kind) + more
 
 
 def _part(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:

@@ -14,9 +14,15 @@ import numpy as np
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
 
-__all__ = ["data_identity", "identity_differences"]
+__all__ = ["data_identity", "identity_differences", "without_unlabelled"]
 
-_PARTS = {"train": "training faces", "heldout": "held-out faces", "test": "test faces"}
+_PARTS = {
+    "train": "training faces",
+    "rest": "training faces without labels",
+    "heldout": "held-out faces",
+    "test": "test faces",
+    "unlabelled": "unlabelled faces",
+}
 _ASPECTS = ("images", "landmarks", "boxes", "attributes", "rows")
 _IN_WORDS = {"images": "image names", "rows": "rows in the data set's files"}
 
@@ -26,7 +32,8 @@ def data_identity(
 ) -> dict[str, Any]:
     """{"format", "scheme", "crops", and for each of `parts` its number of faces and digests}.
 
-    A part that the data set has not is None.
+    A part that the data set has not is None. The parts `rest` (training faces whose labels are not
+    kept) and `unlabelled` are there only if there are any.
     """
     scheme = next(table.scheme for table in parts.values() if table is not None)
     crops = {"protocol": box.protocol, "scale": box.scale}
@@ -68,6 +75,11 @@ def _of_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def without_unlabelled(identity: dict[str, Any]) -> dict[str, Any]:
+    """That of the data set alone, which stages that do not pretrain depend on."""
+    return {name: part for name, part in identity.items() if name != "unlabelled"}
+
+
 def identity_differences(
     recorded: dict[str, Any], found: dict[str, Any], parts: Iterable[str] = _PARTS
 ) -> list[str]:
@@ -81,7 +93,7 @@ def identity_differences(
             phrases.append(f"{key} {_brief(recorded[key])} -> {_brief(found[key])}")
     same_format = recorded["format"] == found["format"]
     for part in parts:
-        before, after = recorded[part], found[part]
+        before, after = recorded.get(part), found.get(part)
         if before is None or after is None:
             if before is not after:
                 phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")

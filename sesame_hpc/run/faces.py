@@ -1,4 +1,4 @@
-"""The faces of a run: its scheme, its training, held-out and test parts."""
+"""The faces of a run: its scheme, its training, held-out, test and unlabelled parts."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,10 +6,11 @@ from typing import Any
 
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.config import Config
-from sesame_hpc.data.annotations import Annotations, heldout_count, split_heldout
+from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.look_alikes import image_groups, look_alikes
+from sesame_hpc.data.division import heldout_count, split_heldout, split_labelled
 from sesame_hpc.data.formats.readers import has_part, read_part, scheme_of
-from sesame_hpc.run.data_identity import data_identity, identity_differences
+from sesame_hpc.run.data_identity import data_identity, identity_differences, without_unlabelled
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import own_scheme, recorded_identity
 from sesame_hpc.schemes import Scheme, load_scheme
@@ -19,13 +20,20 @@ __all__ = ["Faces", "read_faces", "run_scheme"]
 
 @dataclass(frozen=True)
 class Faces:
-    """`look_alikes` are the groups that the division was drawn by, None where it was by image."""
+    """The parts of a run.
+
+    `train` are the training faces that keep their labels, `rest` those that do not (`data.labels`),
+    and `unlabelled` those of `data.unlabelled`, if they were read. `look_alikes` are the groups
+    that the division was drawn by, None where it was by image.
+    """
 
     train: Annotations
     heldout: Annotations
     test: Annotations | None
     identity: dict[str, Any] = field(default_factory=dict)
     look_alikes: dict[str, str] | None = None
+    rest: Annotations | None = None
+    unlabelled: Annotations | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -43,10 +51,10 @@ def run_scheme(config: Config, folder: RunFolder) -> Scheme:
     return scheme_of(config.data.root, config.data.format)
 
 
-def read_faces(config: Config, folder: RunFolder) -> Faces:
+def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None = None) -> Faces:
     """Read and split the data set of `config`; the held-out part is drawn by `config.seed`.
 
-    Writes nothing.
+    `unlabelled` are faces beside those of the data set. Writes nothing.
 
     Raises ValueError for faults of the data set, and where it is not the one that the run in
     `folder` began with, naming what differs; FileNotFoundError where there is none.
@@ -68,22 +76,34 @@ def read_faces(config: Config, folder: RunFolder) -> Faces:
         groups = image_groups(everything, alike)
     count = heldout_count(data.heldout, len(everything))
     train, heldout = split_heldout(everything, count, config.seed, groups)
+    rest = None
+    if data.labels is not None:
+        groups = None if alike is None else image_groups(train, alike)
+        train, others = split_labelled(train, data.labels, config.seed, groups)
+        rest = others if len(others) else None
     test = None
     if has_part(data, "test", scheme):
         test = read_part(data, "test", scheme)
         _require_all_points(test)
     parts = {"train": train, "heldout": heldout, "test": test}
+    parts |= {} if rest is None else {"rest": rest}
+    parts |= {} if unlabelled is None else {"unlabelled": unlabelled}
     identity = data_identity(parts, data.box, data.format)
     _check_identity(identity, config, folder)
-    return Faces(train, heldout, test, identity, alike)
+    return Faces(train, heldout, test, identity, alike, rest, unlabelled)
 
 
 def _check_identity(identity: dict[str, Any], config: Config, folder: RunFolder) -> None:
     recorded = recorded_identity(folder, identity)
+    if recorded and "unlabelled" not in identity:  # only training reads these faces
+        recorded = without_unlabelled(recorded)
     changed = identity_differences(recorded, identity) if recorded else []
     if changed:
+        own = all(phrase.startswith("unlabelled") for phrase in changed)
+        data = config.data
+        where = f"data.unlabelled: {data.unlabelled}" if own else f"data.root: {data.root}"
         raise ValueError(
-            f"data.root: {config.data.root} is not the data set that {folder.path} began with: "
+            f"{where} is not the data set that {folder.path} began with: "
             f"{'; '.join(changed)}. Continue it with its own data set, or give another "
             "output=FOLDER."
         )

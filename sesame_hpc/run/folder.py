@@ -4,6 +4,7 @@
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
     data.json (which data set it is, see data_identity.py)
     look_alikes.json (images of the same photograph; with data.heldout_group=look_alike)
+    unlabelled_boxes.csv (boxes that YuNet found; with data.unlabelled_boxes=yunet)
     checkpoints/<stage>/ (see training/checkpoint.py)   images/   predictions/   tensorboard/
     profile/ (with the setting `profile`)   SHA256SUMS (here, and in each folder of results)
 
@@ -42,6 +43,7 @@ class RunFolder:
         self.scheme_file = path / "scheme.yaml"
         self.data_file = path / "data.json"
         self.groups_file = path / "look_alikes.json"
+        self.boxes_file = path / "unlabelled_boxes.csv"
         self.images = path / "images"
         self.profile = path / "profile"
         self.tensorboard = path / "tensorboard"

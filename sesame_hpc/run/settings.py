@@ -24,6 +24,8 @@ _MAY_CHANGE = (
     "data.threads",
     "data.root",
     "data.more_roots",
+    "data.unlabelled:",
+    "data.unlabelled_boxes:",
     "data.on_error",
     "data.max_skipped",
     "output",
@@ -60,6 +62,8 @@ def _changes(folder: RunFolder, config: Config) -> list[str]:
         return changed
     known = load_config(folder.config_file)
     changed += [line for line in differences(known, config) if not line.startswith(_MAY_CHANGE)]
+    if (known.data.unlabelled is None) != (config.data.unlabelled is None):
+        changed.append(f"data.unlabelled: {known.data.unlabelled} -> {config.data.unlabelled}")
     if changed and listed not in (None, file_digest(folder.config_file)):
         changed.append(f"{folder.config_file} is damaged or was changed since it was written")
     return changed
@@ -111,11 +115,12 @@ def open_run(
     environment: dict[str, Any],
     identity: dict[str, Any],
     look_alikes: dict[str, str] | None = None,
+    boxes: bytes | None = None,
 ) -> None:
     """Create the folder or continue in it, and hold its lease until `folder.lease.release()`.
 
     Rank 0 only. `identity` is the data set's (`data_identity`), `look_alikes` what its division
-    was drawn by.
+    was drawn by, and `boxes` the file of those that were detected on unlabelled images.
 
     Raises ValueError as `check_config`.
     """
@@ -131,7 +136,7 @@ def open_run(
         make_folder(folder.images)
         starts = [*folder.starts(), environment]
         write_json_atomic(folder.environment_file, {"starts": starts})
-        write_settings(folder, config, identity, look_alikes)
+        write_settings(folder, config, identity, look_alikes, boxes)
     except BaseException:
         folder.lease.release()
         raise
@@ -147,10 +152,12 @@ def _places(folder: RunFolder) -> list[Path]:
 def _forget(folder: RunFolder, keep_scheme: bool) -> None:
     """Remove what starts left that saved nothing."""
     files = [folder.metrics_file, folder.masking_file, folder.summary_file, folder.groups_file]
-    files += [folder.data_file, folder.path / SUMS] + [folder.scheme_file] * (not keep_scheme)
+    files += [folder.data_file, folder.boxes_file, folder.path / SUMS]
+    files += [folder.scheme_file] * (not keep_scheme)
     for path in files:
         path.unlink(missing_ok=True)
-    for place in (folder.tensorboard, folder.images, folder.stage(STAGES[0]).parent):
+    predictions = folder.predictions(STAGES[0], "heldout").parent
+    for place in (folder.tensorboard, folder.images, predictions, folder.stage(STAGES[0]).parent):
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -159,6 +166,7 @@ def write_settings(
     config: Config,
     identity: dict[str, Any] | None = None,
     look_alikes: dict[str, str] | None = None,
+    boxes: bytes | None = None,
 ) -> None:
     """Write down the config, the user's own scheme, and which data set the run is to have.
 
@@ -172,6 +180,8 @@ def write_settings(
         files[folder.data_file] = _as_bytes(identity)
     if look_alikes is not None:
         files[folder.groups_file] = _as_bytes(look_alikes)
+    if boxes is not None:
+        files[folder.boxes_file] = boxes
     files[folder.config_file] = dump_config(config).encode()
     add_sums(folder.path, {path.name: digest_of(content) for path, content in files.items()})
     for path, content in files.items():

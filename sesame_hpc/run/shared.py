@@ -14,6 +14,7 @@ from typing import Any
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.files import link_or_copy, read_json, write_json_atomic
+from sesame_hpc.run.data_identity import without_unlabelled
 from sesame_hpc.run.folder import RunFolder, read_verified_json
 from sesame_hpc.run.results import finish_stage, stage_damage
 
@@ -27,21 +28,30 @@ __all__ = [
 ]
 
 _FILE = "shared.json"
+_OF_PRETRAIN = ("unlabelled", "unlabelled_boxes", "unlabelled_rest")
 
 
 def stage_settings(config: Config, stage: str) -> dict[str, Any]:
     """Everything in `config` that the result of `stage` depends on.
 
-    That is all of it but the output folder, the stages that come later, and the masking if no stage
-    up to this one masks. Two configs with equal settings train the stage to equal bits.
+    That is all of it but the output folder, the stages that come later, and the masking and the
+    unlabelled faces if no stage up to this one masks. Two configs with equal settings train the
+    stage to equal bits.
     """
     settings = config.model_dump(mode="json")
     del settings["output"]
-    own = tuple(name for name in config.stages.run if STAGES.index(name) <= STAGES.index(stage))
+    own = _up_to(config, stage)
     settings["stages"] = {name: settings["stages"][name] for name in own}
     if "pretrain" not in own:
         del settings["masking"]
+        for key in _OF_PRETRAIN:
+            del settings["data"][key]
     return settings
+
+
+def _up_to(config: Config, stage: str) -> tuple[str, ...]:
+    """The run's stages up to `stage`."""
+    return tuple(name for name in config.stages.run if STAGES.index(name) <= STAGES.index(stage))
 
 
 def note_source(folder: RunFolder, sources: dict[str, RunFolder]) -> None:
@@ -74,7 +84,11 @@ def source_of(
         return None
     if stage_settings(theirs, stage) != stage_settings(config, stage):
         return None
-    return source if _identity(source) == identity else None
+    theirs_read = _identity(source)
+    if "pretrain" not in _up_to(config, stage):
+        identity = without_unlabelled(identity)
+        theirs_read = theirs_read and without_unlabelled(theirs_read)
+    return source if theirs_read == identity else None
 
 
 def _identity(folder: RunFolder) -> Any:

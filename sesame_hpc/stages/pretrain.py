@@ -3,6 +3,7 @@
 from sesame_hpc.masking.masker import Masker
 from sesame_hpc.models.heads import ReconstructionNet
 from sesame_hpc.models.transfer import transfer_backbone
+from sesame_hpc.stages.pretrain_faces import pretrain_loader
 from sesame_hpc.stages.reconstruction import ReconstructionTask
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.checkpoint import load_weights
@@ -24,7 +25,7 @@ def pretrain(session: Session) -> None:
     if config.stages.pretrain.start_from == "preliminary":
         report = transfer_backbone(load_weights(folder.weights("preliminary")), network)
         session.monitor.message(f"pretrain starts from preliminary: {report}")
-    loader = session.train_loader("pretrain", "mild")
+    loader, faces = pretrain_loader(session)
     engine = session.engine("pretrain", network, loader)
     task = ReconstructionTask(
         engine.module,
@@ -34,4 +35,4 @@ def pretrain(session: Session) -> None:
         session.world,
     )
     result = session.loop("pretrain", task, engine, loader).run()
-    session.finish("pretrain", engine.module, result | task.validate())
+    session.finish("pretrain", engine.module, result | faces | task.validate())

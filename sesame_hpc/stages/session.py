@@ -1,15 +1,20 @@
 """The state shared by all stages of a run, from which loaders, engines and loops are built."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from sesame_hpc.config import Config, StageConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Appearance, EvalLoader, TrainLoader
+from sesame_hpc.data.loading.order import EpochOrder
+from sesame_hpc.data.loading.views import Views
 from sesame_hpc.data.pack.memory import cached_in_memory
 from sesame_hpc.data.rng import keyed_generator
 from sesame_hpc.distributed.interruption import Interrupted
@@ -47,18 +52,24 @@ class Session:
     stop: StopConsensus
 
     @cached_property
-    def _train_faces(self) -> Annotations:
+    def train_faces(self) -> Annotations:
         """The training faces, their images decoded once for all stages if `data.cache` says so."""
-        config, faces = self.config, self.faces.train
+        return self.cached(self.faces.train, "training")
+
+    def cached(self, faces: Annotations, kind: str) -> Annotations:
+        """`faces`, with their images decoded and in memory if `data.cache` says so."""
+        config = self.config
         if config.data.cache == "none":
             return faces
-        self.monitor.message(f"decoding {len(faces)} training images once (data.cache=memory)")
+        self.monitor.message(f"decoding {len(faces)} {kind} images once (data.cache=memory)")
         return cached_in_memory(faces, config.data, config.model.image_size)
 
     def stage_config(self, name: str) -> StageConfig:
         return getattr(self.config.stages, name)
 
-    def eval_loader(self, annotations: Annotations, batch_size: int) -> EvalLoader:
+    def eval_loader(
+        self, annotations: Annotations, batch_size: int, views: Views | None = None
+    ) -> EvalLoader:
         return EvalLoader(
             annotations,
             self.config.data,
@@ -67,12 +78,22 @@ class Session:
             device=self.world.device,
             rank=self.world.rank,
             world_size=self.world.size,
+            views=views,
         )
 
-    def train_loader(self, name: str, appearance: Appearance) -> TrainLoader:
+    def train_loader(
+        self,
+        name: str,
+        appearance: Appearance,
+        faces: Annotations | None = None,
+        order: EpochOrder | None = None,
+        landmarks: Callable[[int], NDArray[np.float64]] | None = None,
+    ) -> TrainLoader:
+        """The loader of stage `name`; of the training faces unless others are given."""
         stage, runtime = self.stage_config(name), self.config.runtime
+        faces = self.train_faces if faces is None else faces
         return TrainLoader(
-            self._train_faces,
+            faces,
             self.config.data,
             self.config.model.image_size,
             batch_size=micro_batch_size(stage, runtime, self.world.size),
@@ -82,6 +103,8 @@ class Session:
             rank=self.world.rank,
             world_size=self.world.size,
             appearance=appearance,
+            order=order or EpochOrder(self.config.seed, name, len(faces), stage.epoch_samples),
+            landmarks=landmarks,
         )
 
     def engine(self, name: str, network: nn.Module, loader: TrainLoader) -> Engine:

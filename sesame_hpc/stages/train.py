@@ -4,6 +4,7 @@ Checks the run folder first, so that a finished run is reported without importin
 """
 
 import os
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from sesame_hpc.checksums import damage
 from sesame_hpc.config import Config
 from sesame_hpc.report import REPORT_NAME, report_line
+from sesame_hpc.run.faces import read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
 from sesame_hpc.run.settings import check_config, open_run
@@ -88,7 +90,6 @@ def _train(
     damaged: dict[str, list[str]],
 ) -> None:
     from sesame_hpc.distributed.stop_consensus import StopConsensus
-    from sesame_hpc.run.faces import read_faces
     from sesame_hpc.stages.finetune import finetune
     from sesame_hpc.stages.preliminary import preliminary
     from sesame_hpc.stages.pretrain import pretrain
@@ -101,17 +102,22 @@ def _train(
     stages = {"preliminary": preliminary, "pretrain": pretrain, "finetune": finetune}
     if world.is_main:
         folder.lease.refuse_if_busy()
-    faces = read_faces(config, folder)
+    unlabelled = _unlabelled(config, folder, world)
+    faces = read_faces(config, folder, unlabelled)
     _check_agreement(world.gather(faces.identity))
     resolved = None
     if world.is_main:
         earlier = folder.config_or_none()
         resolved = resolve_precision(config, earlier, world.device)
-        open_run(folder, resolved, environment(), faces.identity, faces.look_alikes)
+        boxes = None if unlabelled is None else _boxes_to_keep(config, unlabelled)
+        open_run(folder, resolved, environment(), faces.identity, faces.look_alikes, boxes)
     config = world.share(resolved)
     console = Console()
     with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
         session = Session(config, folder, world, faces, monitor, StopConsensus(world))
+        if faces.rest is not None:
+            every = len(faces.train) + len(faces.rest)
+            monitor.message(f"{len(faces.train)} of {every} training faces keep their labels")
         todo = world.share(todo)
         monitor.expect({name: session.stage_config(name).epochs for name in todo})
         for name in todo:
@@ -129,6 +135,27 @@ def _train(
             write_summary(folder, faces.scheme.name)
             print_summary(folder, console)
         _say(console, report_line(folder))
+
+
+def _unlabelled(config: Config, folder: RunFolder, world: Any) -> Any:
+    """Those of `data.unlabelled`, if the run pretrains. Rank 0 reads them. Collective."""
+    from sesame_hpc.stages.unlabelled import read_unlabelled
+
+    if config.data.unlabelled is None or "pretrain" not in config.stages.run:
+        return None
+    found = None
+    if world.is_main:
+        found = read_unlabelled(
+            config.data, run_scheme(config, folder), folder, partial(_say, Console())
+        )
+    return world.share(found)
+
+
+def _boxes_to_keep(config: Config, unlabelled: Any) -> bytes | None:
+    """The file of the boxes that were detected: another machine may find others."""
+    from sesame_hpc.stages.unlabelled import box_file
+
+    return box_file(unlabelled) if config.data.unlabelled_boxes == "yunet" else None
 
 
 def _check_agreement(identities: list[dict[str, Any]]) -> None:
@@ -149,8 +176,6 @@ def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
     if not all(folder.is_finished(stage) for stage in config.stages.run):
         return
     if damage(folder.path, [folder.summary_file.name]):
-        from sesame_hpc.run.faces import run_scheme
-
         write_summary(folder, run_scheme(config, folder).name)
     print_summary(folder, console)
     if damage(folder.path, [REPORT_NAME]):

@@ -114,6 +114,15 @@ def test_all_problems_come_together_without_pydantic_words(tmp_path):
         ("stages.run=[preliminary, finetunes]", "stages.run: must begin with preliminary"),
         ("stages.run=[preliminary, finetune]", "finetune.start_from is pretrain, which run (prel"),
         ("masking={mode: patches, grid: 2}", "grid (2) gives 4 patches, fewer than the 9"),
+        ("data.labels=0", "data.labels: must be a number of faces, such as 100, or a share"),
+        ("data.labels=0.0", "data.labels: must be a number of faces"),
+        ("data.labels=1.5", "data.labels: must be a number of faces"),
+        ("data.labels=true", "data.labels: must be a number of faces"),
+        ("data.labels=few", "data.labels: must be a number of faces"),
+        ("stages.pretrain.unlabelled_share=0", "unlabelled_share: must be greater than 0"),
+        ("stages.pretrain.refresh_epochs=0", "refresh_epochs: must be greater than 0"),
+        ("stages.finetune.refresh_epochs=2", "refresh_epochs: unknown key"),
+        ("data={unlabelled_rest: true, box: {protocol: landmarks}}", "use square or letterbox"),
         ("model.width", "write it as key.sub=value"),
         ("model..width=3", "write it as key.sub=value"),
         ("seed=[1", "override seed=[1: not valid YAML"),
@@ -164,3 +173,12 @@ def test_differences_name_keys_and_both_values(tmp_path):
     old, new = load_config(path), load_config(path, ["stages.pretrain.lr=0.5", "data.root=b"])
     assert differences(old, new) == ["data.root: faces -> b", "stages.pretrain.lr: 0.001 -> 0.5"]
     assert differences(old, old) == []
+
+
+def test_one_label_is_not_all_of_them(tmp_path):
+    path = write(tmp_path, "a.yaml", MINIMAL)
+    for text, kind in (("1", int), ("1.0", float), ("0.25", float), ("100", int)):
+        labels = load_config(path, [f"data.labels={text}"]).data.labels
+        again = write(tmp_path, "b.yaml", dump_config(load_config(path, [f"data.labels={text}"])))
+        assert type(labels) is type(load_config(again).data.labels) is kind
+        assert labels == load_config(again).data.labels == float(text)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sesame_hpc.data.annotations import Annotations, split_heldout
+from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.division import split_heldout
 from sesame_hpc.data.formats.readers import has_split, read_annotations
 from sesame_hpc.schemes import load_scheme
 

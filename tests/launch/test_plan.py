@@ -22,10 +22,19 @@ def test_relative_paths_are_from_where_it_is_submitted(tmp_path, monkeypatch):
     plan = make_plan(str(config), ["output=out", "data.root=faces"])
     assert plan.runs[0].config.output == tmp_path / "out"
     assert plan.runs[0].config.data.root == tmp_path / "faces"
+    frames = ["data.unlabelled=faces", "data.unlabelled_boxes=boxes.csv"]
+    data = make_plan(str(config), ["output=out", *frames]).runs[0].config.data
+    assert data.unlabelled == tmp_path / "faces"
+    assert data.unlabelled_boxes == str(tmp_path / "boxes.csv")
+    detected = make_plan(str(config), ["output=out", "data.unlabelled_boxes=yunet"])
+    assert detected.runs[0].config.data.unlabelled_boxes == "yunet"
 
 
 def test_a_missing_data_set_is_found_before_the_queue(tmp_path):
     config = tiny_config(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"data\.unlabelled: .*gone is not a directory"):
+        make_plan(str(config), ["data.unlabelled=gone"])
+    assert make_plan(str(config), ["data.unlabelled=gone", "stages.run=[preliminary]"]).jobs
     with pytest.raises(FileNotFoundError, match=r"data\.root: .*nowhere is not a directory"):
         make_plan(str(config), ["data.root=nowhere"])
 

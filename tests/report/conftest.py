@@ -10,7 +10,7 @@ import pytest
 
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import dump_config, load_config
-from sesame_hpc.data.annotations import heldout_count, split_heldout
+from sesame_hpc.data.division import heldout_count, split_heldout
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predictions import write_predictions

@@ -34,6 +34,12 @@ def config_of(folder: Path, *overrides: str) -> Config:
         ("stages.pretrain.epochs=3", ["preliminary"]),
         ("masking.alpha=2", ["preliminary"]),
         ("masking.mode=patches", ["preliminary"]),
+        ("data.unlabelled=images", ["preliminary"]),
+        ("data.unlabelled_boxes=yunet", ["preliminary"]),
+        ("data.unlabelled_rest=true", ["preliminary"]),
+        ("stages.pretrain.unlabelled_share=0.5", ["preliminary"]),
+        ("data.labels=100", []),
+        ("stages.preliminary.epoch_samples=640", []),
         ("stages.preliminary.epochs=3", []),
         ("seed=1", []),
         ("data.augment.flip=0", []),
@@ -102,6 +108,18 @@ def test_a_stage_that_differs_or_is_unfinished_or_damaged_is_not_taken(
     assert source_of(own, "preliminary", same, IDENTITY) is not None
     source.weights("preliminary").write_bytes(b"damaged")
     assert source_of(own, "preliminary", same, IDENTITY) is None
+
+
+def test_unlabelled_faces_count_where_a_stage_pretrains(source: RunFolder, tmp_path: Path) -> None:
+    own = RunFolder(tmp_path / "runs/b/seed-0")
+    note_source(own, {"preliminary": source, "pretrain": source})
+    source.stage("pretrain").mkdir()
+    source.weights("pretrain").write_bytes(b"weights")
+    finish_stage(source, "pretrain", {"seconds": 1.0})
+    same, more = config_of(tmp_path), IDENTITY | {"unlabelled": "these images"}
+    assert source_of(own, "preliminary", same, more) is not None
+    assert source_of(own, "pretrain", same, more) is None
+    assert source_of(own, "pretrain", same, IDENTITY) is not None
 
 
 def test_the_note_of_a_stage_that_was_taken_stays(source: RunFolder, tmp_path: Path) -> None:

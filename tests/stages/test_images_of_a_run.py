@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from training_process import kill_when, start_training, train
 
-from sesame_hpc.data.annotations import split_heldout
+from sesame_hpc.data.division import split_heldout
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.data.pack import PackSettings, write_pack
 from sesame_hpc.training.records import MetricsLog

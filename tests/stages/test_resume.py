@@ -32,12 +32,34 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert not different
 
 
-def test_sigkill_in_every_stage_ends_with_the_same_bits(write_config, tmp_path: Path) -> None:
-    train(write_config("undisturbed", "stages.finetune.ema=0.8"))
-    config, run = write_config("killed", "stages.finetune.ema=0.8"), tmp_path / "runs" / "killed"
-    for stage, step in (("preliminary", 8), ("pretrain", 3), ("finetune", 11)):
+def unlabelled(faces: Path) -> list[str]:
+    """Settings of few labels, and unlabelled faces whose landmarks are predicted each epoch."""
+    pretrain = {"epoch_samples": 40, "unlabelled_share": 0.75, "refresh_epochs": 1}
+    return [
+        "data.labels=12",
+        "data.unlabelled_rest=true",
+        f"data.unlabelled={faces / 'WFLW_images'}",
+        *(f"stages.pretrain.{key}={value}" for key, value in pretrain.items()),
+        "stages.preliminary.epoch_samples=40",
+        "stages.finetune.epoch_samples=40",
+    ]
+
+
+def test_sigkill_in_every_stage_ends_with_the_same_bits(
+    write_config, faces: Path, tmp_path: Path
+) -> None:
+    """Where what was predicted for unlabelled faces is damaged, it is predicted again."""
+    settings = ["stages.finetune.ema=0.8", *unlabelled(faces)]
+    train(write_config("undisturbed", *settings))
+    config, run = write_config("killed", *settings), tmp_path / "runs" / "killed"
+    for stage, step in (("preliminary", 8), ("pretrain", 8), ("finetune", 11)):
         kill_when(config, run, stage, step)
         assert not (run / "checkpoints" / stage / "result.json").exists()
+        if stage == "pretrain":
+            for number in (0, 1):
+                path = run / f"predictions/pretrain-unlabelled-{number:04d}.npz"
+                assert path.exists()
+                path.write_bytes(b"damaged")
     output = train(config)
     assert "from step 10" in output
     assert_same_weights(tmp_path / "runs" / "undisturbed", run)
@@ -97,8 +119,11 @@ def torchrun(config: Path, ranks: int) -> str:
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("zero_stage", [0, 1])
-def test_two_ranks_finish_all_stages(write_config, tmp_path: Path, zero_stage: int) -> None:
-    config = write_config("ranks", f"runtime.zero_stage={zero_stage}")
+def test_two_ranks_finish_all_stages(
+    write_config, faces: Path, tmp_path: Path, zero_stage: int
+) -> None:
+    settings = unlabelled(faces) if zero_stage else []
+    config = write_config("ranks", f"runtime.zero_stage={zero_stage}", *settings)
     output = torchrun(config, 2)
     assert output.count("all points") == 2
     summary = json.loads((tmp_path / "runs" / "ranks" / "summary.json").read_text())

@@ -155,19 +155,36 @@ def test_a_missing_study_and_base_are_named(
 
 @pytest.mark.parametrize("name", study_names())
 def test_every_shipped_study_makes_sense(name: str) -> None:
-    plan = plan_study(find_study(name), ["data.root=faces"])
+    plan = plan_study(find_study(name), ["data.root=faces", "data.unlabelled=images"])
     assert plan.study.output == Path("runs/studies") / name
     assert plan.study.comparisons
 
 
-def test_the_claims_arms_see_as_many_samples_but_for_the_baseline() -> None:
-    plan = plan_study("claim", ["data.root=faces"])
-    batches = {
-        run.arm: sum(
-            getattr(run.config.stages, stage).epochs * getattr(run.config.stages, stage).batch_size
-            for stage in run.config.stages.run
-        )
-        for run in plan.runs
+@pytest.mark.parametrize("name", ["claim", "labels", "unlabelled"])
+def test_arms_see_as_many_samples_but_for_the_baselines(name: str) -> None:
+    plan = plan_study(name, ["data.root=faces", "data.unlabelled=images"])
+    samples = {}
+    for run in plan.runs:
+        stages = [getattr(run.config.stages, stage) for stage in run.config.stages.run]
+        of_epoch = {(stage.epoch_samples, stage.batch_size) for stage in stages}
+        assert len(of_epoch) == 1
+        samples[run.arm] = (sum(stage.epochs for stage in stages), *of_epoch)
+    baselines = {arm: samples.pop(arm) for arm in list(samples) if arm.startswith("baseline")}
+    assert baselines
+    assert len(set(samples.values())) == 1
+    epochs, of_epoch = next(iter(samples.values()))
+    assert set(baselines.values()) == {(epochs // 3, of_epoch)}
+
+
+def test_arms_without_pretrain_need_no_unlabelled_faces_to_share_their_stages() -> None:
+    plan = plan_study("unlabelled", ["data.root=faces", "data.unlabelled=images", "seeds=[0]"])
+    trained_by = {run.arm: plan.sources[run.name].get("preliminary", run).arm for run in plan.runs}
+    assert trained_by.pop("longer-all") == "longer-all"
+    assert trained_by.pop("longer-100") == "longer-100"
+    assert {arm.rpartition("-")[2]: source for arm, source in trained_by.items()} == {
+        "all": "baseline-all",
+        "100": "baseline-100",
     }
-    assert 3 * batches.pop("baseline") == batches["longer"]
-    assert len(set(batches.values())) == 1
+    assert {arm for arm, source in trained_by.items() if source == "baseline-100"} == {
+        arm for arm in trained_by if arm.endswith("-100")
+    }

@@ -33,26 +33,35 @@ class Batch:
             one that has index i in the mirrored face.
         sample_ids: int64 [B] on the CPU.
         matrices: float64 [B, 2, 3] on the CPU, image pixels -> crop pixels, flip included.
+        keys: int64 [B] on the CPU, which random numbers of a sample are keyed by: its id, and from
+            bit `TURN` on its turn where an epoch has it several times. None: the ids.
     """
 
     images: torch.Tensor
     landmarks: torch.Tensor
     sample_ids: torch.Tensor
     matrices: torch.Tensor
+    keys: torch.Tensor | None = None
+
+    @property
+    def random_keys(self) -> torch.Tensor:
+        """`keys`, or the sample ids where there are none."""
+        return self.sample_ids if self.keys is None else self.keys
 
 
 @dataclass(frozen=True)
 class PreparedBatch:
     """A batch without its pixels: the graph's input, and the rest of `Batch`.
 
-    `rows` are the faces' rows, int64 [B]; `matrices` float64 [B, 2, 3] and `landmarks` float64
-    [B, K, 2] as in `Batch`.
+    `rows` are the faces' rows, int64 [B]; `matrices` float64 [B, 2, 3], `landmarks` float64
+    [B, K, 2] and `keys` int64 [B] as in `Batch`.
     """
 
     rows: Rows
     matrices: NDArray[np.float64]
     landmarks: NDArray[np.float64]
     feed: Feed
+    keys: Rows
 
 
 class CropRunner:
@@ -90,7 +99,7 @@ class CropRunner:
         self._running: Generator[Batch, None, None] | None = None
 
     def start(self, batches: Sequence[Rows], prepare: Prepare) -> Iterator[Batch]:
-        """Iterate over `batches` of rows; ends an iteration that is still running.
+        """Iterate over `batches` of what `prepare` takes; ends an iteration that is still running.
 
         A batch for which `prepare` returns None is skipped.
 
@@ -133,6 +142,7 @@ class CropRunner:
             landmarks=landmarks.to(self._device, non_blocking=True),
             sample_ids=torch.from_numpy(self._annotations.sample_ids[prepared.rows]),
             matrices=torch.from_numpy(prepared.matrices),
+            keys=torch.from_numpy(prepared.keys),
         )
 
     def _skip_undecodable(

@@ -118,8 +118,9 @@ class ImageSource:
 
     def _read(self, row: int) -> Encoded:
         faces = self._annotations
-        if faces.pack is not None:
-            return faces.pack.encoded(int(faces.sample_ids[row]))
+        sample_id = int(faces.sample_ids[row])
+        if faces.pack is not None and faces.pack.holds(sample_id):
+            return faces.pack.encoded(sample_id)
         try:
             encoded = np.fromfile(faces.image_path(row), dtype=np.uint8)
         except FileNotFoundError as error:

@@ -1,10 +1,11 @@
 """Batches of crops with their landmarks, for training and for evaluation.
 
 The order of an epoch and every sample's augmentation depend on (seed, stage, epoch, sample id)
-only, so any number of ranks processes the same samples, and an epoch can start at any step.
+only, and on the sample's turn where an epoch has it several times. So any number of ranks processes
+the same samples, and an epoch can start at any step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -22,10 +23,12 @@ from sesame_hpc.data.geometry import (
 from sesame_hpc.data.loading.augment import Appearance, appearance_config, draw_augmentation
 from sesame_hpc.data.loading.crops import Batch, CropRunner, PreparedBatch
 from sesame_hpc.data.loading.image_source import ImageSource
+from sesame_hpc.data.loading.order import TURN, EpochOrder
 from sesame_hpc.data.loading.pipeline import AugmentOps, Feed
 from sesame_hpc.data.loading.stored import as_stored
+from sesame_hpc.data.loading.views import Views, upright_views
 from sesame_hpc.data.pack.read import check_stored
-from sesame_hpc.data.rng import epoch_permutation, keyed_generator
+from sesame_hpc.data.rng import keyed_generator
 from sesame_hpc.data.windows import content_limits, face_boxes
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader", "decode_plan"]
@@ -38,7 +41,7 @@ unreadable while `data.max_skipped` is small."""
 class TrainLoader:
     """Augmented crops of the training faces, in another order each epoch.
 
-    With B samples per rank and W ranks, step g of an epoch is permutation[g W B : (g + 1) W B];
+    With B samples per rank and W ranks, step g of an epoch is order[g W B : (g + 1) W B];
     rank r has its r-th slice of B. An incomplete last step is dropped.
 
     A face whose image cannot be read (`data.on_error` skip) is replaced by another one, also drawn
@@ -55,9 +58,12 @@ class TrainLoader:
         rank: 0 <= rank < world_size.
         world_size: number of ranks.
         appearance: "full" for all of section IV.C, "mild" without JPEG, grayscale, occlusion.
+        order: which faces an epoch has; None: each once.
+        landmarks: those of the faces in an epoch, float64 [N, K, 2] in pixels of the images, where
+            they change; called when an epoch begins. None: those of `annotations`.
 
     Raises:
-        ValueError: the faces do not fill one step, or an argument is out of range.
+        ValueError: an epoch does not fill one step, or an argument is out of range.
     """
 
     def __init__(
@@ -73,17 +79,23 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
         appearance: Appearance = "full",
+        order: EpochOrder | None = None,
+        landmarks: Callable[[int], NDArray[np.float64]] | None = None,
     ) -> None:
         _check_shares(batch_size, rank, world_size)
         check_stored(annotations, data.box, data.augment, size)
+        self._order = order or EpochOrder(seed, stage, len(annotations))
         self._per_step = batch_size * world_size
-        self.steps_per_epoch = len(annotations) // self._per_step
+        self.steps_per_epoch = self._order.per_epoch // self._per_step
         if self.steps_per_epoch == 0:
+            what = "training faces" if self._order.samples is None else "samples of an epoch"
             raise ValueError(
-                f"{len(annotations)} training faces do not fill one step of {self._per_step} "
-                f"({batch_size} samples x {world_size} ranks): lower the batch size"
+                f"{self._order.per_epoch} {what} do not fill one step of {self._per_step} "
+                f"({batch_size} samples x {world_size} ranks): lower the batch size, or set "
+                f"stages.{stage}.epoch_samples to at least {self._per_step}"
             )
         self._annotations = annotations
+        self._landmarks, self._landmarks_of = annotations.landmarks, landmarks
         self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
         self.images = ImageSource(annotations, data)
         self._data = data
@@ -118,8 +130,10 @@ class TrainLoader:
             raise ValueError(
                 f"start_step is {start_step}; an epoch has {self.steps_per_epoch} steps"
             )
-        order = epoch_permutation(self._seed, self._stage, epoch, len(self._annotations))
-        steps = order[: self.steps_per_epoch * self._per_step].reshape(-1, self._per_step)
+        if self._landmarks_of is not None:
+            self._landmarks = self._landmarks_of(epoch)
+        draws = self._order.epoch(epoch)[: self.steps_per_epoch * self._per_step]
+        steps = draws.reshape(-1, self._per_step, 2)
         return self._crops.start(
             list(steps[start_step:, self._slice]), partial(self._prepare, epoch)
         )
@@ -130,12 +144,14 @@ class TrainLoader:
         stream = keyed_generator(self._seed, self._stage, epoch, sample_id, "substitute")
         return stream.integers(len(self._annotations), size=SUBSTITUTES)
 
-    def _prepare(self, epoch: int, rows: NDArray[np.int64]) -> PreparedBatch:
+    def _prepare(self, epoch: int, draws: NDArray[np.int64]) -> PreparedBatch:
+        """`draws` are rows and their turns in the epoch, int64 [B, 2]."""
         faces = self._annotations
-        rows, encoded = self.images.read(rows, partial(self._substitutes, epoch))
+        rows, encoded = self.images.read(draws[:, 0], partial(self._substitutes, epoch))
+        keys = faces.sample_ids[rows] + (draws[:, 1] << TURN)
         drawn = draw_augmentation(
             self._boxes[rows],
-            faces.sample_ids[rows],
+            keys,
             self._size,
             self._augment,
             self._data.box,
@@ -143,7 +159,7 @@ class TrainLoader:
             stage=self._stage,
             epoch=epoch,
         )
-        landmarks = apply(drawn.matrices, faces.landmarks[rows]) / self._size
+        landmarks = apply(drawn.matrices, self._landmarks[rows]) / self._size
         mirrored = landmarks[:, list(faces.scheme.mirror)]
         window = decode_plan(faces, rows, drawn.matrices, self._size, drawn.limits)
         return PreparedBatch(
@@ -151,6 +167,7 @@ class TrainLoader:
             matrices=drawn.matrices,
             landmarks=np.where(drawn.flip[:, None, None], mirrored, landmarks),
             feed=Feed(encoded, window, drawn),
+            keys=keys,
         )
 
 
@@ -162,7 +179,7 @@ class EvalLoader:
 
     Can be iterated repeatedly; a new iteration ends one that is still running. The last batch may
     be smaller, and so may batches with unreadable images (`data.on_error` skip). Arguments and
-    errors as for `TrainLoader`.
+    errors as for `TrainLoader`; `views` are other crops than those of evaluation.
     """
 
     def __init__(
@@ -175,10 +192,12 @@ class EvalLoader:
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        views: Views | None = None,
     ) -> None:
         _check_shares(batch_size, rank, world_size)
         check_stored(annotations, data.box, data.augment, size)
         self._annotations = annotations
+        self._views = views or upright_views(len(annotations), data.box)
         self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
         self.images = ImageSource(annotations, data)
         self._box = data.box
@@ -208,8 +227,14 @@ class EvalLoader:
         rows, encoded = self.images.read(rows, lambda row: ())
         if not len(rows):
             return None
-        boxes, scale = self._boxes[rows], self._box.scale
-        matrices = crop_matrix(boxes, self._size, scale=scale)
+        boxes, scale = self._boxes[rows], self._views.scale[rows]
+        matrices = crop_matrix(
+            boxes,
+            self._size,
+            scale=scale,
+            degrees=self._views.degrees[rows],
+            shift=self._views.shift[rows],
+        )
         limits = content_limits(boxes, scale, self._box.protocol)
         window = decode_plan(faces, rows, matrices, self._size, limits)
         return PreparedBatch(
@@ -217,6 +242,7 @@ class EvalLoader:
             matrices=matrices,
             landmarks=apply(matrices, faces.landmarks[rows]) / self._size,
             feed=Feed(encoded, window),
+            keys=faces.sample_ids[rows],
         )
 
 

@@ -1,4 +1,4 @@
-"""A pack's images by sample id: from memory-mapped shards, or from memory."""
+"""Images of faces by sample id: from memory-mapped shards, from memory, or of several tables."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,6 +25,10 @@ class StoredImages(ABC):
         self._order = np.argsort(records["sample_id"], kind="stable")
         self._records = records[self._order]
         self._position_of = {each: i for i, each in enumerate(self._records["sample_id"].tolist())}
+
+    def holds(self, sample_id: int) -> bool:
+        """Whether `encoded` gives the image of a face; else it is the face's file."""
+        return True
 
     @abstractmethod
     def encoded(self, sample_id: int) -> NDArray[np.uint8]:
@@ -124,3 +128,39 @@ class ImagesInMemory(StoredImages):
         if isinstance(image, ValueError):
             raise image
         return image
+
+
+class JoinedImages(StoredImages):
+    """The images of several tables, whose sample ids differ: of some stored, of others files.
+
+    Args:
+        parts: for each table its images, or None where they are files, and its sample ids.
+    """
+
+    def __init__(self, parts: Sequence[tuple[StoredImages | None, NDArray[np.int64]]]) -> None:
+        sizes = [images.size for images, _ in parts if images is not None and images.size]
+        records = []
+        self._images_of: dict[int, StoredImages] = {}
+        for images, ids in parts:
+            if images is None:
+                files = np.zeros(len(ids), RECORD)
+                files["sample_id"], files["original"] = ids, True
+                records.append(files)
+            else:
+                records.append(images.records(ids))
+                self._images_of |= dict.fromkeys(ids.tolist(), images)
+        super().__init__(np.concatenate(records), min(sizes, default=None))
+
+    def holds(self, sample_id: int) -> bool:
+        images = self._images_of.get(sample_id)
+        return images is not None and images.holds(sample_id)
+
+    def encoded(self, sample_id: int) -> NDArray[np.uint8]:
+        """The encoded image of a face that is held, uint8 [n].
+
+        Raises:
+            ValueError: it cannot be had.
+        """
+        if (images := self._images_of.get(sample_id)) is None:
+            raise ValueError(f"the image of sample {sample_id} is a file")
+        return images.encoded(sample_id)

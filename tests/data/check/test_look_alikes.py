@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from format_files import TRIO, add_image
 
-from sesame_hpc.data.annotations import Annotations, split_heldout
+from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.look_alikes import image_groups, look_alikes
+from sesame_hpc.data.division import split_heldout
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.data.pack import PackSettings, read_pack, write_pack
 

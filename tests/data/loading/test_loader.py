@@ -13,9 +13,12 @@ import torch
 from rendered_faces import textures
 
 from sesame_hpc.config.schema import DataConfig
+from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading import cpu_crops
 from sesame_hpc.data.loading.loader import Batch, EvalLoader, TrainLoader
+from sesame_hpc.data.loading.order import EpochOrder
+from sesame_hpc.data.loading.views import draw_views
 
 SIZE = 48
 FACES = 11
@@ -218,3 +221,66 @@ def test_a_loader_works_again_once_the_image_is_mended(tmp_path):
     textures(tmp_path, 5)
     ids = np.concatenate([batch.sample_ids for batch in loader])
     assert ids.tolist() == faces.sample_ids.tolist()
+
+
+def test_a_face_that_comes_again_in_an_epoch_looks_otherwise(faces):
+    order = EpochOrder(3, "preliminary", FACES, 4 * FACES)
+    samples = list(itertools.chain(*map(contents, train(faces, 4, order=order).epoch(0))))
+    assert len(samples) == 4 * FACES
+    assert set(Counter(sample[0] for sample in samples).values()) == {4}
+    assert len({sample[3] for sample in samples}) == 4 * FACES
+    once = list(itertools.chain(*map(contents, train(faces, 1).epoch(0))))
+    assert samples[:FACES] == once, "the first time as in an epoch of one pass"
+
+
+def test_ranks_and_resuming_see_the_samples_of_a_long_epoch(faces):
+    order = EpochOrder(3, "preliminary", FACES, 32)
+    alone = list(itertools.chain(*map(contents, train(faces, 4, order=order).epoch(1))))
+    ranks = [
+        list(map(contents, train(faces, 2, order=order, rank=r, world_size=2).epoch(1, 3)))
+        for r in (0, 1)
+    ]
+    together = [sample for pair in zip(*ranks, strict=True) for share in pair for sample in share]
+    assert together == alone[12:]
+
+
+def test_random_keys_are_sample_ids_until_a_face_comes_again(faces):
+    order = EpochOrder(3, "preliminary", FACES, 2 * FACES)
+    batches = list(train(faces, 1, order=order).epoch(0))
+    keys = [int(batch.random_keys) for batch in batches]
+    ids = [int(batch.sample_ids) for batch in batches]
+    assert keys[:FACES] == ids[:FACES]
+    assert [key - (1 << 40) for key in keys[FACES:]] == ids[FACES:]
+
+
+def test_landmarks_may_change_from_epoch_to_epoch(faces):
+    def landmarks(epoch: int) -> np.ndarray:
+        return faces.landmarks + epoch
+
+    loader = train(faces, landmarks=landmarks)
+    for epoch in (1, 0, 2):
+        own, plain = (
+            torch.cat([batch.landmarks for batch in each.epoch(epoch)])
+            for each in (loader, train(faces))
+        )
+        assert own.equal(plain) == (epoch == 0)
+
+
+def test_views_are_crops_of_their_own_and_lead_back_to_the_image(faces):
+    data = DataConfig(root=faces.root)
+    views = [
+        draw_views(faces.sample_ids, data.augment, data.box, seed=1, stage="pretrain", number=n)
+        for n in (1, 2)
+    ]
+    low, high = data.box.train_scale
+    assert ((low <= views[0].scale) & (views[0].scale <= high)).all()
+    assert np.abs(views[0].degrees).max() <= data.augment.rotation
+    assert 0 < np.abs(views[0].shift).max() <= data.augment.translation
+    loaders = [evaluate(faces, FACES), *(evaluate(faces, FACES, views=each) for each in views)]
+    batches = [next(iter(loader)) for loader in loaders]
+    for one, other in itertools.combinations(batches, 2):
+        assert not one.images.equal(other.images)
+    for batch in batches:
+        pixels = batch.landmarks.double().numpy() * SIZE
+        back = geometry.apply(geometry.invert(batch.matrices.numpy()), pixels)
+        np.testing.assert_allclose(back, faces.landmarks, atol=1e-3)
