@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,14 +39,17 @@ __all__ = ["Row", "main"]
 
 @dataclass(frozen=True)
 class Row:
-    """One method under one kind of boxes. Figures in percent; `size_mb` is the model's file."""
+    """One method under one kind of boxes. Figures in percent; `size_mb` is the model's file.
+
+    `device` is what the method was trained and is judged on; `cpu_minutes` is None for a GPU.
+    """
 
     method: str
     data: str
     train_faces: int
     heldout_faces: int
     seed: int
-    cpu_minutes: float
+    cpu_minutes: float | None
     samples: int | None
     boxes: str
     flip: int
@@ -55,6 +59,7 @@ class Row:
     fr10: float
     size_mb: float
     faces_per_second: float
+    device: str
     cpu: str
     threads: int
     torch: str
@@ -63,10 +68,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Method:
-    """A trained method: how to use it, what it cost, and how large it is."""
+    """A trained method: how to use it, the seed, what it cost, and how large it is."""
 
     find: Find
-    cpu_minutes: float
+    seed: int
+    cpu_minutes: float | None
     samples: int | None
     size_mb: float
 
@@ -75,28 +81,34 @@ def _dlib(config: Config, faces: Annotations, scratch: Path, cascades: int, thre
     path, start = scratch / "dlib.dat", time.process_time()
     train_dlib(faces, path, cascades=cascades, threads=threads, seed=config.seed)
     minutes = (time.process_time() - start) / 60
-    return Method(dlib_finder(path), minutes, None, path.stat().st_size / 1e6)
+    return Method(dlib_finder(path), config.seed, minutes, None, path.stat().st_size / 1e6)
 
 
 def _network(name: str, config: Config, faces: Annotations, minutes: float) -> Method:
     network, samples = train_peer(name, faces, config, 60 * minutes, config.seed)
     size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
-    return Method(finder(network, config), minutes, samples, size / 1e6)
+    return Method(finder(network, config), config.seed, minutes, samples, size / 1e6)
 
 
-def _run(name: str) -> Method:
-    """A stage of a run of ours. The seconds are of all stages up to it, on the run's threads."""
+def _run(name: str, device: Literal["cpu", "cuda"]) -> Method:
+    """A stage of a run of ours. The minutes are of all stages up to it, on the run's threads."""
     folder, _, stage = name.partition("@")
     stage = stage or "finetune"
-    run, landmarker = RunFolder(Path(folder)), Landmarker.load(folder, "cpu", stage=stage)
+    run, landmarker = RunFolder(Path(folder)), Landmarker.load(folder, device, stage=stage)
     results = [run.result(each) or {} for each in STAGES[: STAGES.index(stage) + 1]]
-    threads = run.config().runtime.threads or os.cpu_count() or 1
-    minutes = sum(result.get("seconds", 0.0) for result in results) * threads / 60
+    config, minutes = run.config(), None
+    if device == "cpu":
+        threads = config.runtime.threads or os.cpu_count() or 1
+        minutes = sum(result.get("seconds", 0.0) for result in results) * threads / 60
 
     def find(image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
         return landmarker(image, box).points[0]
 
-    return Method(find, minutes, None, run.weights(stage).stat().st_size / 1e6)
+    return Method(find, config.seed, minutes, None, run.weights(stage).stat().st_size / 1e6)
+
+
+def _rounded(minutes: float | None) -> float | None:
+    return None if minutes is None else round(minutes, 1)
 
 
 def _rate(find: Find, faces: Annotations) -> float:
@@ -114,7 +126,6 @@ def rows(
     method: Method,
     data: Path,
     faces: dict[str, Annotations],
-    config: Config,
     about: Machine,
 ) -> list[Row]:
     rate = _rate(method.find, faces["heldout"])
@@ -127,14 +138,15 @@ def rows(
                 data=data.parent.name if data.name == "train" else data.name,
                 train_faces=len(faces["train"]),
                 heldout_faces=len(faces["heldout"]),
-                seed=config.seed,
-                cpu_minutes=round(method.cpu_minutes, 1),
+                seed=method.seed,
+                cpu_minutes=_rounded(method.cpu_minutes),
                 samples=method.samples,
                 boxes=boxes,
                 flip=int(flip),
                 **{key: round(value, 4) for key, value in asdict(figures).items()},
                 size_mb=round(method.size_mb, 2),
                 faces_per_second=round(rate, 1),
+                device=about.device,
                 cpu=about.cpu,
                 threads=about.threads,
                 torch=about.torch,
@@ -155,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--preset", default="w300_small", help="whose faces, crops and augmentation"
     )
     parser.add_argument("--cpu-minutes", type=float, default=30.0, help="CPU minutes per network")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of runs of ours")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cascades", type=int, default=15, help="dlib's")
     parser.add_argument("--csv", type=Path, default=RESULTS / "accuracy_cpu.csv")
@@ -164,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     config, divided = benchmark_faces(options.preset, options.data, overrides)
     faces = {"train": divided.train, "heldout": divided.heldout}
-    table, about = Table(options.csv, Row), machine(torch.device("cpu"))
+    table, about = Table(options.csv, Row), machine(torch.device(options.device))
     for name in methods:
         with TemporaryDirectory() as scratch:
             if name == "dlib":
@@ -174,14 +187,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             elif name in PEERS:
                 method = _network(name, config, divided.train, options.cpu_minutes)
             else:
-                method = _run(name)
+                method = _run(name, options.device)
             label = name if name in ("dlib", *PEERS) else f"sesame {Path(name).name}"
-            for row in rows(label, method, options.data, faces, config, about):
+            for row in rows(label, method, options.data, faces, about):
                 table.append(row)
                 print(
                     f"{row.method}: {row.boxes} boxes{', flip test' if row.flip else ''}: "
-                    f"NME {row.nme:.3f} % (outline {row.outline:.2f}, others {row.others:.2f}), "
-                    f"{row.cpu_minutes:g} CPU minutes",
+                    f"NME {row.nme:.3f} % (outline {row.outline:.2f}, others {row.others:.2f})"
+                    + (f", {row.cpu_minutes:g} CPU minutes" if row.cpu_minutes else ""),
                     flush=True,
                 )
 

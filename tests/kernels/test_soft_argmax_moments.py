@@ -33,7 +33,8 @@ def test_agrees_with_float64(device, shape, beta):
     _, expected, expected_grad = with_gradient(textbook_moments, logits.double(), beta)
     assert actual.shape == (*shape[:2], 3)
     assert actual.dtype == torch.float32
-    assert torch.equal(coordinates, soft_argmax(logits, beta))
+    # Not the same bits: the compiler contracts other products and sums where moments are asked for.
+    torch.testing.assert_close(coordinates, soft_argmax(logits, beta), rtol=0, atol=2e-7)
     torch.testing.assert_close(actual.double(), expected, rtol=2e-5, atol=1e-8)
     if shape[2:] == (1, 1):
         assert grad.abs().max() < 1e-6
