@@ -3,9 +3,13 @@
 The graph is stateless and draws no random numbers: everything that varies is an input of the
 batch, so any batch can be computed at any time, by any rank.
 
-On a GPU the graph does everything. On a CPU it only decodes, and `cpu_crops` does the remaining
-operations in the same order, since DALI's are slow there (benchmarks/LOADER.md). The whole graph
-also runs on a CPU, so that it is tested without a GPU.
+On a GPU the graph decodes, shrinks, warps and compresses, and `appearance` does the rest there. On
+a CPU it only decodes, and `cpu_crops` does the remaining operations in the same order, since DALI's
+are slow there (benchmarks/LOADER.md). The whole graph also runs on a CPU, so that it is tested
+without a GPU.
+
+Nothing in the graph is conditional: every sample takes every step, with a scale of 1 where it needs
+none. DALI's `if` divides a batch, and on a GPU a step fails that no sample of a batch takes.
 """
 
 from collections import deque
@@ -21,6 +25,7 @@ from nvidia.dali import Pipeline, fn, math, pipeline_def
 from nvidia.dali.types import DALIDataType, DALIImageType
 
 from sesame_hpc.data.geometry import HALF, DecodeWindow
+from sesame_hpc.data.loading.appearance import recoloured, with_patches, with_some_compressed
 from sesame_hpc.data.loading.augment import Augmentation
 from sesame_hpc.data.loading.cpu_crops import AugmentOps, CpuCropper
 
@@ -45,15 +50,11 @@ class Feed:
         parts: list[Any] = [self.encoded, window.start, window.end]
         if whole:
             halved = window.shrink == HALF
-            scales = np.repeat(window.shrink[:, None], 2, axis=1)
-            parts += [halved, (window.shrink < 1) & ~halved, scales, window.matrix]
+            for shrink in (np.where(halved, HALF, 1.0), np.where(halved, 1.0, window.shrink)):
+                parts.append(np.repeat(shrink[:, None], 2, axis=1).astype(np.float32))
+            parts.append(window.matrix)
         if whole and drawn is not None and ops.jpeg:
-            parts += [drawn.jpeg, drawn.quality]
-        if whole and drawn is not None and ops.occlusion:
-            anchors = np.stack([np.zeros_like(drawn.corners), drawn.corners], axis=1)
-            parts += [drawn.occlude, anchors, drawn.patches]
-        if whole and drawn is not None and ops.colour:
-            parts.append(drawn.colour)
+            parts.append(drawn.quality)
         return tuple(x if isinstance(x, list) else np.ascontiguousarray(x) for x in parts)
 
 
@@ -76,36 +77,23 @@ def _region(encoded: Any, start: Any, end: Any, on_gpu: bool) -> Any:
     )
 
 
-@pipeline_def(enable_conditionals=True)
-def _crops(source: Any, size: int, ops: AugmentOps, on_gpu: bool) -> Any:
-    """The whole graph: uint8 [size, size, 3]. An `if` on an input applies per sample.
+@pipeline_def
+def _crops(source: Any, size: int, compress: bool, on_gpu: bool) -> Any:
+    """The whole graph: crops uint8 [size, size, 3] and, with `compress`, the same as JPEG.
 
     Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
     however the region's size is rounded, so the matrix of the warp stays exact.
     """
-    count = 7 + 2 * ops.jpeg + 3 * ops.occlusion + ops.colour
-    inputs = list(fn.external_source(source, num_outputs=count, batch=True))
-    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
+    inputs = fn.external_source(source, num_outputs=6 + compress, batch=True)
+    encoded, start, end, halves, scales, matrix = inputs[:6]
     image = _region(encoded, start, end, on_gpu)
-    inputs = inputs[7:]
     shape: dict[str, Any] = {"axes": [0, 1], "alignment": 0.0, "size_rounding": "ceil"}
-    if halved:
-        image = fn.tensor_resize(image, scales=[HALF, HALF], antialias=False, **shape)
-    elif shrinks:
-        image = fn.tensor_resize(image, scales=scales, **shape)
+    image = fn.tensor_resize(image, scales=halves, antialias=False, **shape)
+    image = fn.tensor_resize(image, scales=scales, **shape)
     image = fn.warp_affine(image, matrix=matrix, size=(size, size), fill_value=0, inverse_map=False)
-    if ops.jpeg:
-        compressed, quality = inputs.pop(0), inputs.pop(0)
-        if compressed:
-            image = fn.jpeg_compression_distortion(image, quality=quality)
-    if ops.occlusion:
-        occluded, anchors, patch = inputs.pop(0), inputs.pop(0), inputs.pop(0)
-        if occluded:
-            patch = patch.gpu() if on_gpu else patch
-            image = fn.multi_paste(image, patch, out_anchors=anchors, output_size=(size, size))
-    if ops.colour:
-        image = fn.coord_transform(image, MT=inputs.pop(0), dtype=DALIDataType.UINT8)
-    return image
+    if not compress:
+        return image
+    return image, fn.jpeg_compression_distortion(image, quality=inputs[6])
 
 
 class _Inbox:
@@ -152,6 +140,7 @@ class CropGraph:
         on_gpu = device.type == "cuda"
         whole = on_gpu if whole is None else whole
         self._inbox = _Inbox(ops, whole)
+        self._ops = ops
         self._stream = torch.cuda.Stream(device) if on_gpu else None
         self._cpu_cropper = None if whole else CpuCropper(size, threads, ops)
         self._ahead = 0 if whole else 1
@@ -160,7 +149,7 @@ class CropGraph:
         settings |= {"num_threads": threads if whole else threads + 1}
         settings |= {"prefetch_queue_depth": 2 if whole else 4}
         self._pipeline: Pipeline = (
-            _crops(self._inbox, size, ops, on_gpu, **settings)
+            _crops(self._inbox, size, ops.jpeg, on_gpu, **settings)
             if whole
             else _regions(self._inbox, on_gpu, **settings)
         )
@@ -213,32 +202,46 @@ class CropGraph:
             self._pipeline.release_outputs()
             self._pipeline.schedule_run()
 
-    def _take(self) -> Any | None:
+    def _take(self) -> tuple[Any, ...] | None:
         try:
-            (crops,) = self._pipeline.share_outputs()
+            return tuple(self._pipeline.share_outputs())
         except StopIteration:
             return None
-        return crops
 
-    def _finishing(self, outputs: Any, feed: Feed) -> Callable[[], torch.Tensor]:
+    def _finishing(self, outputs: tuple[Any, ...], feed: Feed) -> Callable[[], torch.Tensor]:
         """Start a float copy that the caller may keep; the returned function waits for it."""
         if self._cpu_cropper is None:
-            images = self._floats(outputs)
+            images = self._floats(outputs, feed.augmentation)
             return lambda: images
-        regions = [np.asarray(region) for region in outputs]
+        regions = [np.asarray(region) for region in outputs[0]]
         finished = self._cpu_cropper.start(regions, feed.window, feed.augmentation)
         return lambda: torch.from_numpy(finished())
 
-    def _floats(self, outputs: Any) -> torch.Tensor:
-        """A float copy for the caller's stream, after which DALI may reuse its buffer."""
+    def _floats(self, outputs: tuple[Any, ...], drawn: Augmentation | None) -> torch.Tensor:
+        """A float copy for the caller's stream, after which DALI may reuse its buffers."""
         if self._stream is None:
-            crops = torch.from_numpy(np.asarray(outputs.as_tensor()))
-            return crops.to(torch.float32).div_(255)
+            views = [torch.from_numpy(np.asarray(each.as_tensor())) for each in outputs]
+            return self._finished_crops(views, drawn)
         with torch.cuda.stream(self._stream):
-            images = torch.from_dlpack(outputs.as_tensor()).to(torch.float32).div_(255)
+            views = [torch.from_dlpack(each.as_tensor()) for each in outputs]
+            images = self._finished_crops(views, drawn)
         self._stream.synchronize()
         images.record_stream(torch.cuda.current_stream(images.device))
         return images
+
+    def _finished_crops(
+        self, views: list[torch.Tensor], drawn: Augmentation | None
+    ) -> torch.Tensor:
+        """float32 [B, S, S, 3] in [0, 1], of DALI's uint8 crops and compressed ones."""
+        images = views[0].clone()
+        if drawn is not None:
+            if self._ops.jpeg:
+                images = with_some_compressed(images, views[1], drawn)
+            if self._ops.occlusion:
+                images = with_patches(images, drawn)
+            if self._ops.colour:
+                return recoloured(images, drawn).div_(255)
+        return images.to(torch.float32).div_(255)
 
 
 def _device_id(device: torch.device) -> int | None:
