@@ -25,7 +25,7 @@ from nvidia.dali import Pipeline, fn, math, pipeline_def
 from nvidia.dali.types import DALIDataType, DALIImageType
 
 from sesame_hpc.data.geometry import HALF, DecodeWindow
-from sesame_hpc.data.loading.appearance import recoloured, with_patches, with_some_compressed
+from sesame_hpc.data.loading.appearance import recoloured, with_patches
 from sesame_hpc.data.loading.augment import Augmentation
 from sesame_hpc.data.loading.cpu_crops import AugmentOps, CpuCropper
 
@@ -50,11 +50,10 @@ class Feed:
         parts: list[Any] = [self.encoded, window.start, window.end]
         if whole:
             halved = window.shrink == HALF
-            for shrink in (np.where(halved, HALF, 1.0), np.where(halved, 1.0, window.shrink)):
-                parts.append(np.repeat(shrink[:, None], 2, axis=1).astype(np.float32))
-            parts.append(window.matrix)
+            scales = np.repeat(window.shrink[:, None], 2, axis=1)
+            parts += [halved, (window.shrink < 1) & ~halved, scales, window.matrix]
         if whole and drawn is not None and ops.jpeg:
-            parts.append(drawn.quality)
+            parts += [drawn.jpeg, drawn.quality]
         return tuple(x if isinstance(x, list) else np.ascontiguousarray(x) for x in parts)
 
 
@@ -77,23 +76,27 @@ def _region(encoded: Any, start: Any, end: Any, on_gpu: bool) -> Any:
     )
 
 
-@pipeline_def
+@pipeline_def(enable_conditionals=True)
 def _crops(source: Any, size: int, compress: bool, on_gpu: bool) -> Any:
-    """The whole graph: crops uint8 [size, size, 3] and, with `compress`, the same as JPEG.
+    """The whole graph: uint8 [size, size, 3]. An `if` on an input applies per sample.
 
     Shrinking with alignment 0 keeps the region's first corner in place and the scale as given,
     however the region's size is rounded, so the matrix of the warp stays exact.
     """
-    inputs = fn.external_source(source, num_outputs=6 + compress, batch=True)
-    encoded, start, end, halves, scales, matrix = inputs[:6]
+    inputs = fn.external_source(source, num_outputs=7 + 2 * compress, batch=True)
+    encoded, start, end, halved, shrinks, scales, matrix = inputs[:7]
     image = _region(encoded, start, end, on_gpu)
     shape: dict[str, Any] = {"axes": [0, 1], "alignment": 0.0, "size_rounding": "ceil"}
-    image = fn.tensor_resize(image, scales=halves, antialias=False, **shape)
-    image = fn.tensor_resize(image, scales=scales, **shape)
+    if halved:
+        image = fn.tensor_resize(image, scales=[HALF, HALF], antialias=False, **shape)
+    elif shrinks:
+        image = fn.tensor_resize(image, scales=scales, **shape)
     image = fn.warp_affine(image, matrix=matrix, size=(size, size), fill_value=0, inverse_map=False)
-    if not compress:
-        return image
-    return image, fn.jpeg_compression_distortion(image, quality=inputs[6])
+    if compress:
+        compressed, quality = inputs[7], inputs[8]
+        if compressed:
+            image = fn.jpeg_compression_distortion(image, quality=quality)
+    return image
 
 
 class _Inbox:
@@ -235,8 +238,6 @@ class CropGraph:
         """float32 [B, S, S, 3] in [0, 1], of DALI's uint8 crops and compressed ones."""
         images = views[0].clone()
         if drawn is not None:
-            if self._ops.jpeg:
-                images = with_some_compressed(images, views[1], drawn)
             if self._ops.occlusion:
                 images = with_patches(images, drawn)
             if self._ops.colour:
