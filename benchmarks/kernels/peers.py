@@ -84,7 +84,7 @@ def soft_argmax_peers() -> dict[str, Function]:
         peers["kornia"] = kornia
     if (dsntnn := _module("dsntnn")) is not None:
         flat_softmax, dsnt = dsntnn.flat_softmax, dsntnn.dsnt
-        peers["dsntnn"] = lambda logits: (dsnt(flat_softmax(logits)) + 1) / 2
+        peers["dsntnn"] = lambda logits: (dsnt(flat_softmax(logits.contiguous())) + 1) / 2
     return peers
 
 

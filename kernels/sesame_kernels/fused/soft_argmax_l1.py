@@ -1,7 +1,8 @@
 """Soft-argmax, its L1 loss and the loss's gradient in Triton: one read and one write of the maps.
 
 Where a program has its whole map in one tile, the gradient is made of the exponentials at hand;
-otherwise it reads the map again, from the cache, once the coordinates are known.
+otherwise it reads the map again, from the cache, once the coordinates are known. Maps whose pixels
+are apart in memory go through the two kernels of soft-argmax, which are faster for them.
 """
 
 import math
@@ -29,16 +30,8 @@ from sesame_kernels.fused.runs import (
     store_runs,
 )
 from sesame_kernels.fused.soft_argmax import expectation, tile_sums
-from sesame_kernels.fused.strided_soft_argmax import (
-    cells_of_pixels,
-    group_of_program,
-    load_pixels,
-    strided_by,
-    strided_expectation,
-    strided_tiles,
-)
+from sesame_kernels.fused.strided_soft_argmax import strided_backward, strided_forward
 from sesame_kernels.fused.sums import mean
-from sesame_kernels.fused.tiles import load_pairs, store_pairs
 from sesame_kernels.layout import (
     accumulation_dtype,
     empty_gradient,
@@ -121,78 +114,6 @@ def soft_argmax_l1_kernel(
                 store_runs(grad_start + offsets, e * (slope[:, None] + step), runs, NUM_RUNS, RUNS)
 
 
-@triton.jit
-def strided_l1_kernel(
-    logits,
-    target,
-    weight,
-    coordinates,
-    errors,
-    gradient,
-    map_units,
-    stride_b,
-    stride_k,
-    pixel_units,
-    grad_stride_b,
-    grad_stride_k,
-    grad_pixel_units,
-    beta: tl.float64,
-    unit: tl.float64,
-    HEIGHT: tl.constexpr,
-    WIDTH: tl.constexpr,
-    ACC: tl.constexpr,
-    MAPS: tl.constexpr,
-    PIXELS: tl.constexpr,
-    UNIT: tl.constexpr,
-    OFFSET: tl.constexpr,
-):
-    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
-    sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
-    start = logits + sample * stride_b
-    scale = tl.cast(beta * LOG2_E, ACC)
-    peak, total, total_x, total_y = strided_expectation(
-        start,
-        maps,
-        is_map,
-        stride_k,
-        pixel_units,
-        scale,
-        NUM_PIXELS,
-        WIDTH,
-        ACC,
-        MAPS,
-        PIXELS,
-        UNIT,
-        OFFSET,
-    )
-    x, y = total_x / (total * WIDTH), total_y / (total * HEIGHT)
-    index = sample * (map_units * UNIT) + maps
-    store_pairs(coordinates, index, x, y, is_map)
-    target_x, target_y = load_pairs(target, index, is_map, ACC)
-    error_x, error_y = x - target_x, y - target_y
-    importance = tl.full([MAPS], 1.0, ACC)
-    if weight is not None:
-        importance = tl.load(weight + index, mask=is_map, other=0.0).to(ACC)
-    tl.store(errors + index, importance * (tl.abs(error_x) + tl.abs(error_y)), mask=is_map)
-
-    if gradient is not None:
-        factor = importance * tl.cast(beta * unit, ACC) / total
-        grad_x, grad_y = (factor * _sign(error_x))[None, :], (factor * _sign(error_y))[None, :]
-        grad_start = gradient + sample * grad_stride_b
-        for first in range(0, NUM_PIXELS, 4 * PIXELS):
-            pixels = first + tl.arange(0, 4 * PIXELS)
-            z = load_pixels(
-                start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
-            )
-            e = exponentials(z, peak[None, :], scale)
-            cell_x, cell_y = cells_of_pixels(pixels, WIDTH, ACC)
-            slope = grad_x * (cell_x / WIDTH - x[None, :]) + grad_y * (cell_y / HEIGHT - y[None, :])
-            offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
-            offsets += maps.to(OFFSET)[None, :] * grad_stride_k
-            valid = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
-            tl.store(grad_start + offsets, e * slope, mask=valid)
-
-
 @triton.jit(do_not_specialize=["numel"])
 def rescale_kernel(
     source,
@@ -265,21 +186,15 @@ def _launch(
             **options,
         )
         return
-    strided = strided_tiles(rows, grad_rows, writes=gradient is not None)
-    strided_l1_kernel[(batch * quotient_up(num_maps, strided.maps),)](
-        *inputs,
-        num_maps // strided.unit,
-        *strided_by(rows, strided.unit),
-        *strided_by(grad_rows, strided.unit),
-        beta,
-        unit,
-        MAPS=strided.maps,
-        PIXELS=strided.pixels,
-        UNIT=strided.unit,
-        OFFSET=strided.offset,
-        num_warps=strided.warps,
-        **options,
-    )
+    statistics = torch.empty_like(coordinates)
+    strided_forward(rows, (height, width), coordinates, None, statistics, beta)
+    error = coordinates - target.to(coordinates.dtype)
+    importance = 1.0 if weight is None else weight.to(coordinates.dtype)[:, :, None]
+    torch.sum(error.abs() * importance, dim=2, out=errors)
+    if gradient is not None:
+        slope = torch.where(error.isnan(), error, error.sign()) * (importance * unit)
+        saved = (coordinates, None, statistics)
+        strided_backward(slope, None, rows, saved, grad_rows, (height, width), beta)
 
 
 def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:

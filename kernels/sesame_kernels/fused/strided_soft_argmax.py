@@ -1,8 +1,8 @@
 """Soft-argmax of maps whose pixels are apart in memory: channels-last, and any other strides.
 
 A program processes a group of maps of one sample. Every element of a tile keeps a softmax of its
-own over the tiles, so that threads meet once, at the end. What needs the coordinates first (second
-moments, the gradient of the L1 loss) reads the maps again, from the cache.
+own over the tiles, so that threads meet once, at the end. Second moments need the
+mean first, and read the maps again, from the cache.
 """
 
 import math
@@ -17,15 +17,8 @@ from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
 __all__ = [
-    "StridedTiles",
-    "cells_of_pixels",
-    "group_of_program",
-    "load_pixels",
     "strided_backward",
-    "strided_by",
-    "strided_expectation",
     "strided_forward",
-    "strided_tiles",
 ]
 
 

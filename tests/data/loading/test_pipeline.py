@@ -180,6 +180,31 @@ def test_the_whole_graph_makes_the_crops_that_the_cpu_finishes(tmp_path, side):
     assert difference.amax(dim=(1, 2, 3)).median() < 0.2
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["none", "all"])
+def test_the_whole_graph_takes_batches_of_which_no_or_every_sample_takes_a_step(device, share):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    pixels = np.random.default_rng(5).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+    image = cv2.resize(pixels, (300, 300), interpolation=cv2.INTER_CUBIC)
+    encoded = [cv2.imencode(".jpg", image)[1].ravel()] * 8
+    boxes = np.tile([75.0, 75.0, 225.0, 225.0], (8, 1))
+    seeds: dict[str, Any] = {"seed": 1, "stage": "finetune", "epoch": 0}
+    augment = AugmentConfig(jpeg=share, occlusion=share)
+    drawn = draw_augmentation(boxes, np.arange(8), SIZE, augment, BoxConfig(), **seeds)
+    feed = Feed(encoded, decode_window(drawn.matrices, SIZE), drawn)
+    ops = AugmentOps(colour=True, jpeg=True, occlusion=True)
+    where: dict[str, Any] = {"threads": 2, "device": torch.device(device)}
+    graph = CropGraph(SIZE, batch_size=8, **where, ops=ops, whole=True)
+    finished = CropGraph(
+        SIZE, batch_size=8, threads=2, device=torch.device("cpu"), ops=ops, whole=False
+    )
+    whole = [crops.cpu() for crops in graph.crops([feed] * 3)]
+    assert drawn.jpeg.all() == drawn.occlude.all() == bool(share)
+    for crops in whole:
+        assert (crops - next(finished.crops([feed]))).abs().mean() < 0.03
+
+
 @pytest.mark.gpu
 def test_both_devices_make_the_same_images(faces):
     """But for what their decoders and JPEG encoders round otherwise: 0.0214 on an H200."""
