@@ -1,5 +1,10 @@
-"""One way to judge any method: the same held-out faces, under tight and under jittered boxes."""
+"""One way to judge any method: the same held-out faces, under three kinds of boxes.
 
+Tight boxes are the annotated ones, jittered ones are moved by up to 5 % and resized by up to 10 %,
+and those of YuNet are what a user has; faces that it does not find are left out for all methods.
+"""
+
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +16,14 @@ from numpy.typing import NDArray
 from sesame_hpc.config import Config, find_config, load_config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.nme import point_errors
+from sesame_hpc.inference.detector import YuNet
 from sesame_hpc.run.faces import Faces, read_faces
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["BOXES", "Figures", "Find", "benchmark_faces", "judge", "read_image"]
 
-BOXES = ("tight", "jittered")
+BOXES = ("tight", "jittered", "yunet")
+_LEAST_OVERLAP = 0.3
 SHIFT, RESIZE = 0.05, 0.10
 
 Image = NDArray[np.uint8]
@@ -49,9 +56,16 @@ def read_image(path: Path) -> Image:
 
 
 def boxes_of(faces: Annotations, kind: str, seed: int = 0) -> NDArray[np.float64]:
-    """[N, 4]: the annotated boxes, or these moved by up to 5 % and resized by up to 10 %."""
+    """[N, 4]; NaN where YuNet finds no face that overlaps with the annotated box."""
     if kind == "tight":
         return faces.boxes
+    if kind == "yunet":
+        detector = YuNet(None)
+        images = (read_image(faces.image_path(row)) for row in range(len(faces)))
+        found = [
+            _nearest(detector(image), box) for image, box in zip(images, faces.boxes, strict=True)
+        ]
+        return np.array(found)
     random = np.random.default_rng(seed)
     low, high = faces.boxes[:, :2], faces.boxes[:, 2:]
     longer = (high - low).max(axis=1, keepdims=True)
@@ -60,9 +74,32 @@ def boxes_of(faces: Annotations, kind: str, seed: int = 0) -> NDArray[np.float64
     return np.concatenate([centres - half, centres + half], axis=1)
 
 
+def _nearest(boxes: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The box of the largest intersection over union; NaN where it is small."""
+    low = np.maximum(boxes[:, :2], wanted[:2])
+    common = np.prod(np.clip(np.minimum(boxes[:, 2:], wanted[2:]) - low, 0, None), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(wanted[2:] - wanted[:2])
+    overlaps = common / (areas - common)
+    if not len(boxes) or overlaps.max() < _LEAST_OVERLAP:
+        return np.full(4, np.nan)
+    return np.asarray(boxes[overlaps.argmax()], np.float64)
+
+
 def judge(find: Find, faces: Annotations, flip: bool) -> dict[str, Figures]:
-    """{kind of boxes: figures}; with `flip` averaged with the mirrored image's landmarks."""
-    return {kind: _figures(find, faces, boxes_of(faces, kind), flip) for kind in BOXES}
+    """{kind of boxes: figures}; with `flip` averaged with the mirrored image's landmarks.
+
+    Without YuNet's weights its boxes are left out.
+    """
+    judged = {}
+    for kind in BOXES:
+        try:
+            boxes = boxes_of(faces, kind)
+        except FileNotFoundError as error:
+            print(f"no boxes of YuNet: {error}", file=sys.stderr)
+            continue
+        known = np.isfinite(boxes).all(axis=1)
+        judged[kind] = _figures(find, faces.select(np.flatnonzero(known)), boxes[known], flip)
+    return judged
 
 
 def _figures(find: Find, faces: Annotations, boxes: NDArray[np.float64], flip: bool) -> Figures:

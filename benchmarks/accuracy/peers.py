@@ -4,9 +4,9 @@
     python -m benchmarks.accuracy.peers RUN RUN@preliminary --data DIR
 
 Each method is trained on the training faces of `--preset` (or, for a run folder, has been) and
-judged on its held-out faces, by the annotated boxes and by jittered ones (centre moved by up to
-5 %, size changed by up to 10 %), with and without averaging over the mirrored image. Rows go to
---csv. dlib trains to its end whatever the minutes; `pip install dlib-bin` first.
+judged on its held-out faces, by the annotated boxes, by jittered ones (centre moved by up to 5 %,
+size changed by up to 10 %) and by YuNet's, with and without averaging over the mirrored image. Rows
+go to --csv. dlib trains to its end whatever the minutes; `pip install dlib-bin` first.
 """
 
 import os
@@ -90,7 +90,7 @@ def _network(name: str, config: Config, faces: Annotations, minutes: float) -> M
     return Method(finder(network, config), config.seed, minutes, samples, size / 1e6)
 
 
-def _run(name: str, device: Literal["cpu", "cuda"]) -> Method:
+def _run(name: str, device: Literal["cpu", "cuda"], passes: int) -> Method:
     """A stage of a run of ours. The minutes are of all stages up to it, on the run's threads."""
     folder, _, stage = name.partition("@")
     stage = stage or "finetune"
@@ -102,7 +102,7 @@ def _run(name: str, device: Literal["cpu", "cuda"]) -> Method:
         minutes = sum(result.get("seconds", 0.0) for result in results) * threads / 60
 
     def find(image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
-        return landmarker(image, box).points[0]
+        return landmarker(image, box, passes=passes).points[0]
 
     return Method(find, config.seed, minutes, None, run.weights(stage).stat().st_size / 1e6)
 
@@ -168,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--cpu-minutes", type=float, default=30.0, help="CPU minutes per network")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of runs of ours")
+    parser.add_argument("--passes", type=int, default=1, help="looks at a face, of runs of ours")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cascades", type=int, default=15, help="dlib's")
     parser.add_argument("--csv", type=Path, default=RESULTS / "accuracy_cpu.csv")
@@ -187,8 +188,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             elif name in PEERS:
                 method = _network(name, config, divided.train, options.cpu_minutes)
             else:
-                method = _run(name, options.device)
+                method = _run(name, options.device, options.passes)
             label = name if name in ("dlib", *PEERS) else f"sesame {Path(name).name}"
+            if label != name and options.passes > 1:
+                label += f", {options.passes} passes"
             for row in rows(label, method, options.data, faces, about):
                 table.append(row)
                 print(

@@ -55,6 +55,14 @@ def predict(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirrored crop, at twice the cost.")
     ] = False,
+    passes: Annotated[
+        int | None,
+        typer.Option(
+            help="How often to look at a face: from the second time on, around the landmarks just "
+            "found. Default: 1 with --boxes, else 2.",
+            min=1,
+        ),
+    ] = None,
     device: Annotated[Device, typer.Option(help="The device to run the network on.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Faces per batch.", min=1)] = 32,
 ) -> None:
@@ -88,6 +96,7 @@ def predict(
             detector=finder,
             draw=draw,
             smooth=smooth,
+            passes=passes,
             progress=progress,
         )
     typer.echo(f"{outcome}: {printable(out)}")

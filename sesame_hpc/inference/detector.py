@@ -17,6 +17,10 @@ __all__ = ["YuNet"]
 
 _LFS_POINTER = b"version https://git-lfs"
 
+_BROWS = 0.26
+"""How far below the top of YuNet's boxes the brows are, in heights: the median over 150 training
+faces of 300-W (LFPW, HELEN, AFW); the other three sides are within 0.02 of the landmarks."""
+
 _LONGEST_SIDE = 1024
 _LEAST_SIDE = 16
 
@@ -55,6 +59,7 @@ class YuNet:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Boxes float64 [F, 4] (x_min, y_min, x_max, y_max) of an RGB uint8 [H, W, 3] image.
 
+        From brows to chin, as boxes around landmarks are, where YuNet's begin at the hairline.
         Large images are looked at in a size of at most 1024 pixels.
         """
         height, width = image.shape[:2]
@@ -70,5 +75,7 @@ class YuNet:
         if found is None:
             return np.empty((0, 4))
         low, extent = found[:, :2].astype(np.float64), found[:, 2:4].astype(np.float64)
+        low[:, 1] += _BROWS * extent[:, 1]
+        extent[:, 1] *= 1 - _BROWS
         back = np.array([width / size[0], height / size[1]])
         return np.concatenate([low * back, (low + extent) * back], axis=1)

@@ -18,6 +18,7 @@ from sesame_hpc.inference.exported import find_exported
 from sesame_hpc.inference.image_input import AnyImage, as_images, is_one_image
 from sesame_hpc.inference.landmarks import Landmarks
 from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.inference.refinement import refined_boxes
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.schemes import Scheme
 
@@ -91,7 +92,11 @@ class Landmarker:
         return self.manifest.scheme
 
     def __call__(
-        self, images: AnyImage | Sequence[AnyImage], boxes: Any | Sequence[Any] | None = None
+        self,
+        images: AnyImage | Sequence[AnyImage],
+        boxes: Any | Sequence[Any] | None = None,
+        *,
+        passes: int = 1,
     ) -> Landmarks:
         """Landmarks of all faces of one image or of a sequence of images.
 
@@ -100,22 +105,46 @@ class Landmarker:
                 by their EXIF tag), or paths of files (turned by it); one, or a sequence of them.
             boxes: for one image [F, 4] (or [4]), for a sequence one such array each: x_min, y_min,
                 x_max, y_max in corner-based pixels. None takes each image for one face.
+            passes: how often to look, at least 1. From the second time on, a face is cropped around
+                the landmarks just found, which makes up for boxes of another kind than those of
+                training (a detector's). A model that does not know its boxes (an export of a run
+                whose held-out faces were gone) looks once.
 
         Returns:
             The faces in the order of images and boxes; `Landmarks.images` says whose they are.
 
         Raises:
             FileNotFoundError: a path where no file is.
-            ValueError: an image or box of another form, or a box outside its image, naming it.
+            ValueError: an image or box of another form, or a box outside its image, naming it; or
+                less than one pass.
         """
         sequence: Any = images
         wanted: Any = boxes
         if is_one_image(images):
             sequence, wanted = [images], None if boxes is None else [boxes]
         sequence = as_images(sequence)
+        if passes < 1:
+            raise ValueError(f"passes is {passes}; at least 1")
         asked = _checked_boxes(sequence, wanted)
+        found = self._look(sequence, asked, asked)
+        offsets = self.manifest.box_offsets
+        for _ in range(passes - 1):
+            if offsets is None:
+                break
+            closer = []
+            for index, image in enumerate(sequence):
+                height, width = image.shape[:2]
+                points = found.of_image(index).points
+                closer.append(refined_boxes(points, offsets, asked[index], width, height))
+            found = self._look(sequence, closer, asked)
+        return found
+
+    def _look(
+        self, images: Sequence[Image], boxes: Sequence[Float], asked: Sequence[Float]
+    ) -> Landmarks:
+        """What is found in crops from `boxes`, as found for the boxes `asked` for."""
         matrices: list[Float] = []
-        points, spread = self.model.run(self._crops(sequence, asked, matrices))
+        points, spread = self.model.run(self._crops(images, boxes, matrices))
         return self._landmarks(
             points, spread, np.concatenate([np.empty((0, 2, 3)), *matrices]), asked
         )

@@ -15,6 +15,7 @@ from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.exported import CONFIG_FILE, WEIGHTS_FILE
 from sesame_hpc.inference.heldout import Measured, measure
 from sesame_hpc.inference.manifest import Manifest
+from sesame_hpc.inference.refinement import box_offsets
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.inference.torchscript import is_torchscript, read_torchscript
 from sesame_hpc.inference.variant import Variant
@@ -64,13 +65,13 @@ def _manifest(folder: RunFolder, variant: Variant) -> Manifest:
 
 
 def calibrated(manifest: Manifest, measured: Measured) -> Manifest:
-    """`manifest` with a calibration learnt from what its network was measured at."""
+    """`manifest` with box offsets, and a calibration of what its network was measured at."""
     spread, errors, faces = measured
     groups = {image: number for number, image in enumerate(dict.fromkeys(faces.images))}
     check = check_calibration(spread, errors, np.array([groups[image] for image in faces.images]))
-    return manifest.model_copy(
-        update={"calibration": fit_calibration(spread, errors), "check": check}
-    )
+    learnt = {"calibration": fit_calibration(spread, errors), "check": check}
+    offsets = box_offsets(faces, manifest.box.protocol)
+    return manifest.model_copy(update=learnt | {"box_offsets": offsets})
 
 
 def load_run(
@@ -106,7 +107,7 @@ def load_run(
 
 def _keep(path: Path, manifest: Manifest) -> None:
     """A run folder that cannot be written is calibrated again next time."""
-    parts = manifest.model_dump(mode="json", include={"calibration", "check"})
+    parts = manifest.model_dump(mode="json", include={"box_offsets", "calibration", "check"})
     try:
         write_listed(path, as_json(parts))
     except OSError:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sesame_hpc.choices import Weights
 from sesame_hpc.config import BoxConfig, HeadConfig, ModelConfig
 from sesame_hpc.inference.calibration import Calibration, CalibrationCheck
+from sesame_hpc.inference.refinement import BoxOffsets
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Manifest"]
@@ -16,7 +17,8 @@ __all__ = ["Manifest"]
 class Manifest(BaseModel):
     """The `config.json` beside exported weights, and the metadata `sesame` of an ONNX file.
 
-    `box.scale` is the side of the crop's window over the longer side of the face's box. `name` says
+    `box.scale` is the side of the crop's window over the longer side of the face's box, and
+    `box_offsets` lead from the landmarks' tight box to that box (None: not known). `name` says
     which run and stage the weights are from: as the last step left them, or their moving average
     (ema). With `flip` the network averages over each crop and its mirrored image. The calibration
     is of these weights with this flip.
@@ -32,6 +34,7 @@ class Manifest(BaseModel):
     model: ModelConfig
     head: HeadConfig
     box: BoxConfig
+    box_offsets: BoxOffsets | None = None
     calibration: Calibration | None = None
     check: CalibrationCheck | None = None
 

@@ -31,15 +31,16 @@ def predict(
     detector: Detector | None = None,
     draw: bool = True,
     smooth: bool = False,
+    passes: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Find landmarks in all files of `paths` and write them below `out`, with drawn copies.
 
     Boxes are those of `boxes`, else the detector's, else each whole image. `smooth` steadies the
-    landmarks of videos. An input or a box that cannot be used is a fault of the outcome; the
-    others are done. Also when it is interrupted, what was found till then is written. `progress`
-    is called with what is being done, how much of it is done, and how much there is (None where
-    that is not known).
+    landmarks of videos. `passes` is as of `Landmarker`; None: 1 with `boxes`, else 2. An input or a
+    box that cannot be used is a fault of the outcome; the others are done. Also when it is
+    interrupted, what was found till then is written. `progress` is called with what is being done,
+    how much of it is done, and how much there is (None where that is not known).
 
     Raises before anything is read: ValueError where a file would be overwritten that this function
     did not write; OSError where `out` cannot be written.
@@ -62,7 +63,15 @@ def predict(
                 f"the first is {shortened(name)}" + (f" ({clipped(known)})" if known else "")
             )
     predictor = Predictor(
-        landmarker, folder, outcome, matched, detector, draw, smooth, progress or _no_progress
+        landmarker,
+        folder,
+        outcome,
+        matched,
+        detector,
+        draw,
+        smooth,
+        passes or (2 if boxes is None else 1),
+        progress or _no_progress,
     )
     try:
         predictor.images([source for source in found.inputs if not source.is_video])

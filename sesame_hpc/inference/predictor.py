@@ -46,6 +46,7 @@ class Predictor:
     detector: Callable[[np.ndarray], np.ndarray] | None
     draw: bool
     smooth: bool
+    passes: int
     progress: Progress
 
     def images(self, sources: list[Input]) -> None:
@@ -67,7 +68,11 @@ class Predictor:
             self.progress("images", len(sources), len(sources))
 
     def _some_images(self, read: list[tuple[Input, np.ndarray, Chosen]]) -> None:
-        found = self.landmarker([image for _, image, _ in read], [boxes for *_, (boxes, _) in read])
+        found = self.landmarker(
+            [image for _, image, _ in read],
+            [boxes for *_, (boxes, _) in read],
+            passes=self.passes,
+        )
         for index, (source, image, (_, orders)) in enumerate(read):
             landmarks = found.of_image(index)
             self._collect(source, None, landmarks, landmarks.points, orders)
@@ -102,7 +107,9 @@ class Predictor:
                 for offset, frame in enumerate(frames)
             ]
             found = self.landmarker(
-                [frame.image for frame in frames], [boxes for boxes, _ in chosen]
+                [frame.image for frame in frames],
+                [boxes for boxes, _ in chosen],
+                passes=self.passes,
             )
             for index, (frame, (boxes, orders)) in enumerate(zip(frames, chosen, strict=True)):
                 landmarks = found.of_image(index)

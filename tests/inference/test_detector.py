@@ -17,8 +17,9 @@ FACES = SHARED / "lfpw68" / "train"
 
 def test_boxes_are_corners_in_pixels_of_the_image(tmp_path, monkeypatch):
     write_detector(tmp_path / "yunet.onnx")
-    # Centre (2.25, 0.5) cells, extent 2 x 3 cells of 32 pixels.
-    expected = np.array([[(2.25 - 1) * CELL, (0.5 - 1.5) * CELL, 3.25 * CELL, 2 * CELL]])
+    # Centre (2.25, 0.5) cells, extent 2 x 3 cells of 32 pixels; the hairline's 26 % are left out.
+    top = 0.5 - 1.5 + 0.26 * 3
+    expected = np.array([[(2.25 - 1) * CELL, top * CELL, 3.25 * CELL, 2 * CELL]])
     found = YuNet(tmp_path / "yunet.onnx")(np.zeros((SIDE, SIDE, 3), np.uint8))
     np.testing.assert_allclose(found, expected, atol=0.1)
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "yunet.onnx"))
@@ -76,7 +77,7 @@ def test_real_weights_find_the_faces_of_photographs(name, capfd):
         overlaps.append(max((overlap(box, tight) for box in found), default=0.0))
         spare += len(found) - 1
     assert np.mean(np.array(overlaps) > 0.5) >= 0.95
-    assert np.median(overlaps) > 0.6
+    assert np.median(overlaps) > 0.8
     assert spare <= 4
 
 
