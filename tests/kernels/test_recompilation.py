@@ -15,7 +15,7 @@ import torch
 pytest.importorskip("triton")
 
 from sesame_kernels.aot.driver import without_device
-from sesame_kernels.aot.launches import LAYOUTS, Inputs, op_calls
+from sesame_kernels.aot.launches import LAYOUTS, OPS, Inputs, op_calls
 from sesame_kernels.dispatch import implementation
 
 pytestmark = [
@@ -28,7 +28,6 @@ pytestmark = [
 BATCHES = [1, 2, 3, 15, 16, 17, 32, 100, 256, 1000, 1024, 20_000]
 SIZES = {"64 x 64": {}, "7 x 7": {"maps": 19, "channels": 24, "map_side": 7, "image_side": 21}}
 UNTIL_REWRITTEN = pytest.mark.xfail(reason="integers that vary are still specialised")
-OPS = [op for op, _ in op_calls(Inputs("fp32", "contiguous", batch=1))]
 
 
 def compiled_after_the_first(calls: Iterable[Callable[[], Any]]) -> list[str]:
