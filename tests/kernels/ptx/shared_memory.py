@@ -12,7 +12,24 @@ from .values import Array
 
 __all__ = ["SharedMemory"]
 
-_NOBODY, _SEVERAL = -1, -2
+_WARPS = 64  # more than a block has, so that one number holds a barrier and a warp
+_SEVERAL = _WARPS - 1
+_IN_FLIGHT = np.int32(2**31 - 1)
+
+
+class _Places:
+    """The bytes that the active threads access, [N, size] each.
+
+    `at` are their positions in the memory of all blocks; `owner` says which warp it is and after
+    how many barriers of its block, and is at least `now` since the last one.
+    """
+
+    def __init__(self, at: Array, owner: Array, now: Array) -> None:
+        self.at, self.owner, self.now = at, owner, now
+
+    def touched_by_others(self, owners: Array) -> Array:
+        """Since the last barrier, by another warp."""
+        return (owners >= self.now) & (owners != self.owner)
 
 
 class SharedMemory:
@@ -20,88 +37,81 @@ class SharedMemory:
 
     def __init__(self, blocks: int, size: int) -> None:
         self.size = size
-        self._data = np.zeros((blocks, size), np.uint8)
-        self._epoch = np.ones(blocks, np.int32)
-        self._writer = np.full((blocks, size), _NOBODY, np.int16)
-        self._reader = np.full((blocks, size), _NOBODY, np.int16)
-        self._write_epoch = np.zeros((blocks, size), np.int32)
-        self._read_epoch = np.zeros((blocks, size), np.int32)
-        self._in_flight = np.zeros((blocks, size), bool)
+        self._now = np.full(blocks, _WARPS, np.int32)
+        self._data = np.zeros(blocks * size, np.uint8)
+        self._writer = np.zeros(blocks * size, np.int32)
+        self._reader = np.zeros(blocks * size, np.int32)
 
     def barrier(self, blocks: Array) -> None:
         """All threads of the blocks [N bool] have met."""
-        self._epoch += blocks
+        self._now = self._now + np.int32(_WARPS) * blocks.astype(np.int32)
 
     def load(self, addresses: Array, size: int, active: Array, what: object) -> Array:
         """Bytes [blocks, threads, size] at addresses [blocks, threads]; 0 where not active."""
-        result = np.zeros((*addresses.shape, size), np.uint8)
-        at, warps, epochs = self._places(addresses, size, active, what)
-        if np.any(self._in_flight[at]):
-            raise Fault(f"read of what an asynchronous copy is writing: {what}")
-        if np.any((self._write_epoch[at] == epochs) & (self._writer[at] != warps)):
+        places = self._places(addresses, size, active, what)
+        writers = self._writer[places.at]
+        raced = places.touched_by_others(writers)
+        if raced.any():
+            if (writers[raced] == _IN_FLIGHT).any():
+                raise Fault(f"read of what an asynchronous copy is writing: {what}")
             raise Fault(f"race: read of what another warp wrote, without a barrier: {what}")
-        self._note_readers(at, warps, epochs)
-        result[active] = self._data[at]
+        self._note_readers(places)
+        found = self._data[places.at]
+        if active.all():
+            return found.reshape(*addresses.shape, size)
+        result = np.zeros((*addresses.shape, size), np.uint8)
+        result[active] = found
         return result
 
     def store(self, addresses: Array, data: Array, active: Array, what: object) -> None:
         """Bytes [blocks, threads, size] to addresses [blocks, threads]."""
-        at, warps, epochs = self._places(addresses, data.shape[2], active, what)
-        if np.any(self._in_flight[at]):
+        places = self._places(addresses, data.shape[2], active, what)
+        if (self._writer[places.at] == _IN_FLIGHT).any():
             raise Fault(f"write of what an asynchronous copy is writing: {what}")
-        self._write(at, warps, epochs, data[active], what)
+        self._write(places, data[active], what)
 
     def begin_copy(self, addresses: Array, size: int, active: Array, what: object) -> None:
         """An asynchronous copy may write from now on."""
-        at, warps, epochs = self._places(addresses, size, active, what)
-        self._require_unread(at, warps, epochs, what)
-        self._in_flight[at] = True
+        places = self._places(addresses, size, active, what)
+        self._require_unread(places, what)
+        self._writer[places.at] = _IN_FLIGHT
 
     def end_copy(self, addresses: Array, data: Array, active: Array, what: object) -> None:
         """An asynchronous copy has written; other warps see it after a barrier."""
-        at, warps, epochs = self._places(addresses, data.shape[2], active, what)
-        self._in_flight[at] = False
-        self._write(at, warps, epochs, data[active], what)
+        places = self._places(addresses, data.shape[2], active, what)
+        self._writer[places.at] = 0
+        self._write(places, data[active], what)
 
-    def _note_readers(self, at: tuple[Array, Array], warps: Array, epochs: Array) -> None:
-        before = (self._read_epoch[at] == epochs) & (self._reader[at] != warps)
-        readers = np.where(before, np.int16(_SEVERAL), warps)
-        self._reader[at] = readers
-        mixed = self._reader[at] != readers  # the same byte, by several warps at once
-        self._reader[at[0] + np.zeros_like(at[1]), at[1]] = np.where(
-            mixed, np.int16(_SEVERAL), self._reader[at]
-        )
-        self._read_epoch[at] = np.broadcast_to(epochs, warps.shape)
+    def _note_readers(self, places: _Places) -> None:
+        others = places.touched_by_others(self._reader[places.at])
+        several = places.now + np.int32(_SEVERAL)
+        self._reader[places.at] = np.where(others, several, places.owner)
+        mixed = self._reader[places.at] != places.owner  # or the same byte by several warps at once
+        if mixed.any():
+            self._reader[places.at[mixed]] = np.broadcast_to(several, mixed.shape)[mixed]
 
-    def _write(
-        self, at: tuple[Array, Array], warps: Array, epochs: Array, data: Array, what: object
-    ) -> None:
-        others = (self._write_epoch[at] == epochs) & (self._writer[at] != warps)
-        if np.any(others & (self._data[at] != data)):
+    def _write(self, places: _Places, data: Array, what: object) -> None:
+        others = places.touched_by_others(self._writer[places.at])
+        if (others & (self._data[places.at] != data)).any():
             raise Fault(f"race: two warps write different values, without a barrier: {what}")
-        self._require_unread(at, warps, epochs, what)
-        self._data[at] = data
-        if np.any(self._data[at] != data):
+        self._require_unread(places, what)
+        self._data[places.at] = data
+        if (self._data[places.at] != data).any():
             raise Fault(f"race: threads write different values at once: {what}")
-        self._writer[at] = warps
-        self._write_epoch[at] = np.broadcast_to(epochs, warps.shape)
+        self._writer[places.at] = np.broadcast_to(places.owner, places.at.shape)
 
-    def _require_unread(
-        self, at: tuple[Array, Array], warps: Array, epochs: Array, what: object
-    ) -> None:
-        if np.any((self._read_epoch[at] == epochs) & (self._reader[at] != warps)):
+    def _require_unread(self, places: _Places, what: object) -> None:
+        if places.touched_by_others(self._reader[places.at]).any():
             raise Fault(f"race: write of what another warp reads, without a barrier: {what}")
 
-    def _places(
-        self, addresses: Array, size: int, active: Array, what: object
-    ) -> tuple[tuple[Array, Array], Array, Array]:
-        """((block, byte), warp, epoch) of each byte of each active thread."""
+    def _places(self, addresses: Array, size: int, active: Array, what: object) -> _Places:
         blocks, threads = np.nonzero(active)
         first = addresses[active].astype(np.int64)
         if np.any(first % size):
             raise Fault(f"misaligned access of {size} bytes in shared memory: {what}")
         if first.size and (first.min() < 0 or first.max() + size > self.size):
             raise Fault(f"access beyond {self.size} bytes of shared memory: {what}")
-        places = first[:, None] + np.arange(size)
-        warps = np.broadcast_to((threads // 32).astype(np.int16)[:, None], places.shape)
-        return (blocks[:, None], places), warps, self._epoch[blocks][:, None]
+        now = self._now[blocks][:, None]
+        owner = now + (threads // 32).astype(np.int32)[:, None]
+        at = (blocks * self.size + first)[:, None] + np.arange(size)
+        return _Places(at, owner, now)
