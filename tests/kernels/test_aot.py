@@ -8,6 +8,7 @@ import pytest
 from sesame_kernels.aot.budgets import BUDGETS, excesses, measured_rows, parsed
 from sesame_kernels.aot.reports import OpReport
 from sesame_kernels.aot.resources import Resources, fault_of
+from sesame_kernels.dispatch import require_ampere
 
 pytest.importorskip("triton")
 
@@ -106,3 +107,11 @@ def test_an_unknown_op_is_refused():
     result = run_aot("--op", "soft_max")
     assert result.returncode == 2
     assert "valid: soft_argmax, soft_argmax_backward, " in result.stderr
+
+
+def test_a_device_that_is_too_old_is_refused_where_an_op_is_called():
+    require_ampere("NVIDIA H100", (9, 0))
+    require_ampere("NVIDIA A100", (8, 0))
+    message = "Tesla T4: sm_75 cannot run the kernels: it has 65536 bytes of shared memory"
+    with pytest.raises(RuntimeError, match=message):
+        require_ampere("Tesla T4", (7, 5))

@@ -1,8 +1,7 @@
 """The launches of a training step, on tensors without storage."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ __all__ = [
     "Launch",
     "compiled_launches",
     "op_calls",
-    "step_inputs",
 ]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,11 +61,6 @@ class Launch:
         tensors = {k: v for k, v in self.arguments.items() if isinstance(v, Tensor)}
         most = max(tensor.numel() for tensor in tensors.values())
         return {name: tensor for name, tensor in tensors.items() if tensor.numel() == most}
-
-
-def step_inputs(dtypes: Iterable[str] = DTYPES) -> list[Inputs]:
-    """These dtypes and every layout, at the sizes of a training step."""
-    return [Inputs(dtype, layout) for dtype, layout in product(dtypes, LAYOUTS)]
 
 
 def compiled_launches(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Launch]:
