@@ -68,6 +68,8 @@ def _multiply(i: Instruction) -> Step:
     if "wide" in i.opcode:
         return _computed(i, partial(_wide_product, kind), kind, kind)
     if "hi" in i.opcode:
+        if bytes_of(kind) == 8:
+            raise UnsupportedError(str(i))
         return _computed(i, partial(_high_product, kind), kind, kind)
     return _same(i, np.multiply)
 
@@ -98,10 +100,8 @@ def _wide_product(kind: str, x: Array, y: Array) -> Array:
 
 
 def _high_product(kind: str, x: Array, y: Array) -> Array:
-    if bytes_of(kind) != 4:
-        raise UnsupportedError(f"mul.hi.{kind}")
     product = _wide_product(kind, x, y)
-    return (product >> product.dtype.type(32)).astype(DTYPES[kind])
+    return (product >> product.dtype.type(8 * bytes_of(kind))).astype(DTYPES[kind])
 
 
 def _divide(i: Instruction) -> Step:

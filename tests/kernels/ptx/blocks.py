@@ -11,7 +11,7 @@ from .parsing import Kernel
 from .shared_memory import SharedMemory
 from .values import DTYPES, Array, unsigned
 
-__all__ = ["Blocks", "Copy", "Reader", "reader", "vector"]
+__all__ = ["LANES", "Blocks", "Copy", "Reader", "reader", "vector"]
 
 LANES = 32
 
@@ -140,7 +140,7 @@ def _constant(text: str, dtype: np.dtype) -> Array:
             raise UnsupportedError(f"{text} where {dtype} is wanted")
         return bits.view(dtype)
     width = dtype.itemsize
-    return np.array(int(text, 0) & ((1 << (8 * width)) - 1), f"u{width}").view(dtype)
+    return np.array(int(text.rstrip("U"), 0) & ((1 << (8 * width)) - 1), f"u{width}").view(dtype)
 
 
 def vector(operand: str) -> list[str]:

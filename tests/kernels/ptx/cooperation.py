@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from .arithmetic import Step
-from .blocks import Blocks, reader, vector
+from .blocks import LANES, Blocks, reader, vector
 from .faults import Fault, UnsupportedError
 from .parsing import Instruction
 from .values import DTYPES, Array, from_bf16, from_tf32, unsigned
 
-__all__ = ["COOPERATION", "require_whole_warps"]
+__all__ = ["COOPERATION", "ready"]
 
 _LANE = np.arange(32)
 _GROUP, _PLACE = _LANE // 4, _LANE % 4
@@ -24,7 +24,17 @@ _REDUCTIONS: dict[str, Callable[..., Array]] = {
 }
 
 
-def require_whole_warps(blocks: Blocks, active: Array | None, instruction: Instruction) -> None:
+def ready(blocks: Blocks, instruction: Instruction, active: Array) -> Array:
+    """Those of the active threads that need not wait for others of their block or warp."""
+    if instruction.opcode[0] not in COOPERATION:
+        return active
+    if instruction.opcode[0] == "bar" and instruction.opcode[1] != "warp":
+        return active & active.all(axis=1, keepdims=True)
+    whole = blocks.by_warp(active).all(axis=2)
+    return active & np.repeat(whole, LANES, axis=1)
+
+
+def _require_whole_warps(blocks: Blocks, active: Array | None, instruction: Instruction) -> None:
     """A warp takes such an instruction with all its threads or with none."""
     if active is not None:
         warps = blocks.by_warp(active)
@@ -35,7 +45,7 @@ def require_whole_warps(blocks: Blocks, active: Array | None, instruction: Instr
 def _barrier(instruction: Instruction) -> Step:
     """Of the block; that of a warp orders nothing here, where a warp's accesses are in order."""
     if instruction.opcode[1] == "warp":
-        return lambda blocks, active: require_whole_warps(blocks, active, instruction)
+        return lambda blocks, active: _require_whole_warps(blocks, active, instruction)
     if instruction.operands not in (("0",), ()):
         raise UnsupportedError(str(instruction))
 
@@ -56,7 +66,7 @@ def _shuffle(i: Instruction) -> Step:
     read, read_lane = reader(source, "b32"), reader(lane, "u32")
 
     def step(blocks: Blocks, active: Array | None) -> None:
-        require_whole_warps(blocks, active, i)
+        _require_whole_warps(blocks, active, i)
         values, by = blocks.by_warp(read(blocks)), blocks.by_warp(read_lane(blocks)).astype(int)
         sources = {
             "bfly": _LANE ^ by,
@@ -75,7 +85,7 @@ def _reduce(i: Instruction) -> Step:
     read, reduction = reader(source, i.kind), _REDUCTIONS[i.opcode[2]]
 
     def step(blocks: Blocks, active: Array | None) -> None:
-        require_whole_warps(blocks, active, i)
+        _require_whole_warps(blocks, active, i)
         reduced = reduction(blocks.by_warp(read(blocks)), axis=2).astype(DTYPES[i.kind])
         blocks.write(target, np.repeat(reduced, 32, axis=1), active)
 
@@ -93,7 +103,7 @@ def _load_matrices(i: Instruction) -> Step:
         raise UnsupportedError(str(i))
 
     def step(blocks: Blocks, active: Array | None) -> None:
-        require_whole_warps(blocks, active, i)
+        _require_whole_warps(blocks, active, i)
         addresses = np.broadcast_to(read(blocks).astype(np.int64) + offset, blocks.shape)
         gives_row = np.broadcast_to(
             np.arange(blocks.shape[1]) % 32 < 8 * len(targets), blocks.shape
@@ -127,7 +137,7 @@ def _multiply_matrices(i: Instruction) -> Step:
         raise UnsupportedError(str(i))
 
     def step(blocks: Blocks, active: Array | None) -> None:
-        require_whole_warps(blocks, active, i)
+        _require_whole_warps(blocks, active, i)
 
         def bits(name: str) -> Array:
             return blocks.by_warp(blocks.read(name, "b32"))
@@ -170,7 +180,7 @@ def _half(bits: Array, kind: str) -> Array:
 
 def _multiply_doubles(i: Instruction, d: list[str], a: str, b: str, c: list[str]) -> Step:
     def step(blocks: Blocks, active: Array | None) -> None:
-        require_whole_warps(blocks, active, i)
+        _require_whole_warps(blocks, active, i)
 
         def values(name: str) -> Array:
             return blocks.by_warp(blocks.read(name, "f64"))

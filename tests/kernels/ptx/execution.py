@@ -1,7 +1,8 @@
 """Execution of a kernel over a grid.
 
-All threads of a batch of blocks are at one instruction. Where a branch parts them, the threads that
-are furthest behind go on alone until they meet the others, as on a GPU.
+All threads of a batch of blocks are at one instruction. Where a branch parts them, those that are
+furthest behind go on alone until they meet the others. At a barrier, or another instruction of a
+block or warp, they wait for the rest, as on a GPU.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,8 @@ import numpy as np
 from .accesses import ACCESSES
 from .arithmetic import ARITHMETIC, Step
 from .blocks import Blocks
-from .cooperation import COOPERATION
-from .faults import UnsupportedError
+from .cooperation import COOPERATION, ready
+from .faults import Fault, UnsupportedError
 from .global_memory import Buffer, GlobalMemory
 from .parsing import Instruction, Kernel, parse
 from .shared_memory import SharedMemory
@@ -87,8 +88,7 @@ class Program:
     def _run_apart(self, blocks: Blocks, places: Array) -> int:
         """From a place [blocks, threads] of each thread to the one where all are again."""
         while True:
-            at = int(places.min())
-            active = places == at
+            at, active = self._next(blocks, places)
             if active.all():
                 return at
             instruction = self.kernel.code[at]
@@ -99,6 +99,22 @@ class Program:
                 self._steps[at](blocks, going)
             else:
                 places[going] = target
+
+    def _next(self, blocks: Blocks, places: Array) -> tuple[int, Array]:
+        """The first place where threads need not wait for others, and these threads."""
+        waiting = []
+        for at in np.unique(places):
+            if at == len(self._steps):
+                active = places == at
+                if active.all():
+                    return int(at), active
+                continue
+            instruction = self.kernel.code[at]
+            active = ready(blocks, instruction, places == at)
+            if active.any():
+                return int(at), active
+            waiting.append(str(instruction))
+        raise Fault(f"threads wait for others that never come: {'; '.join(waiting)}")
 
     def _target(self, instruction: Instruction) -> int | None:
         """Where a branch leads; None if it is none."""

@@ -81,7 +81,8 @@ def test_signed_division_rounds_towards_zero():
         ("bfe.u32 %r2, %r1, 4, 8;", 0x12345678, 0x67),
         ("bfe.s32 %r2, %r1, 4, 4;", 0x000000F0, 0xFFFFFFFF),
         ("prmt.b32 %r2, %r1, 0xAABBCCDD, 0x5410;", 0x11223344, 0xCCDD3344),
-        ("prmt.b32 %r2, %r1, 0, 0x0008;", 0x00000080, 0x808080FF),
+        ("prmt.b32 %r2, %r1, 0, 0x0008U;", 0x00000080, 0x808080FF),
+        ("cvt.u16.u32 %rs1, %r1; mul.hi.u16 %rs2, %rs1, 0x8000; cvt.u32.u16 %r2, %rs2;", 10, 5),
         ("shf.l.wrap.b32 %r2, %r1, %r1, 8;", 0x12345678, 0x34567812),
     ],
 )

@@ -151,8 +151,28 @@ def test_a_copy_without_bytes_writes_zeros_and_reads_nothing():
 
 def test_a_barrier_that_part_of_a_block_skips():
     body = "setp.lt.u32 %p1, %r0, 32; @%p1 bra $L_out; bar.sync 0; $L_out:"
-    with pytest.raises(Fault, match=r"part of a block: bar\.sync 0"):
+    with pytest.raises(Fault, match=r"threads wait for others that never come: bar\.sync 0"):
         run(body, WORDS, threads=64)
+    with pytest.raises(Fault, match=r"part of a block: @%p1 bar\.sync 0"):
+        run("setp.lt.u32 %p1, %r0, 32; @%p1 bar.sync 0;", WORDS, threads=64)
+
+
+def test_threads_meet_at_a_barrier_wherever_they_come_from():
+    """Half of them take a way that stands behind the barrier."""
+    body = """
+    mov.b32 %r1, 1;
+    setp.lt.u32 %p1, %r0, 32;
+    @%p1 bra $L_behind;
+    $L_back:
+    bar.sync 0;
+    add.s64 %rd1, %rd90, %rd0;
+    st.global.b32 [%rd1], %r1;
+    ret;
+    $L_behind:
+    mov.b32 %r1, 2;
+    bra.uni $L_back;
+    """
+    assert run(body, WORDS, threads=64)[0].tolist() == [2] * 32 + [1] * 32
 
 
 def test_blocks_may_not_depend_on_each_other():
