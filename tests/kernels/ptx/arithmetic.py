@@ -68,9 +68,10 @@ def _multiply(i: Instruction) -> Step:
     if "wide" in i.opcode:
         return _computed(i, partial(_wide_product, kind), kind, kind)
     if "hi" in i.opcode:
-        if bytes_of(kind) == 8:
+        if kind == "s64":
             raise UnsupportedError(str(i))
-        return _computed(i, partial(_high_product, kind), kind, kind)
+        high = _high_product_64 if kind == "u64" else partial(_high_product, kind)
+        return _computed(i, high, kind, kind)
     return _same(i, np.multiply)
 
 
@@ -102,6 +103,14 @@ def _wide_product(kind: str, x: Array, y: Array) -> Array:
 def _high_product(kind: str, x: Array, y: Array) -> Array:
     product = _wide_product(kind, x, y)
     return (product >> product.dtype.type(8 * bytes_of(kind))).astype(DTYPES[kind])
+
+
+def _high_product_64(x: Array, y: Array) -> Array:
+    """The upper half of 128 bits, from products of halves."""
+    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
+    x1, x0, y1, y0 = x >> half, x & low, y >> half, y & low
+    middle = x1 * y0 + (x0 * y0 >> half)
+    return x1 * y1 + (middle >> half) + ((x0 * y1 + (middle & low)) >> half)
 
 
 def _divide(i: Instruction) -> Step:

@@ -96,6 +96,19 @@ def test_wide_and_high_products():
     assert binary(body, INTEGERS, OTHERS).tolist() == expected.astype("u4").tolist()
 
 
+def test_the_high_half_of_128_bits():
+    body = "mov.b64 %rd5, {%r1, %r3}; mul.hi.u64 %rd6, %rd5, %rd5; {part}"
+    squares = [
+        ((int(high) << 32) | int(low)) ** 2 for low, high in zip(INTEGERS, OTHERS, strict=True)
+    ]
+    for part, shift in (
+        ("cvt.u32.u64 %r2, %rd6;", 64),
+        ("shr.u64 %rd6, %rd6, 32; cvt.u32.u64 %r2, %rd6;", 96),
+    ):
+        actual = binary(body.replace("{part}", part), INTEGERS, OTHERS)
+        assert actual.tolist() == [square >> shift & 0xFFFFFFFF for square in squares]
+
+
 @pytest.mark.parametrize(
     ("instruction", "expected"),
     [

@@ -104,6 +104,14 @@ def test_two_warps_may_store_the_same_value_but_no_other():
         run("st.shared.b32 [global_smem], %r0;", WORDS, threads=64, shared=4)
 
 
+def test_sums_held_by_several_threads_may_differ_in_their_last_bits():
+    body = "cvt.rn.f32.u32 %r1, %r0; fma.rn.f32 %r2, %r1, {unit}, 0f3F800000;"
+    body += "st.shared.b32 [global_smem], %r2;"
+    run(body.format(unit="0f32000000"), WORDS, threads=8, shared=4)  # 2^-27 a thread
+    with pytest.raises(Fault, match="different values at once"):
+        run(body.format(unit="0f36000000"), WORDS, threads=8, shared=4)
+
+
 def test_shared_memory_has_an_end_and_an_alignment():
     with pytest.raises(Fault, match="beyond 128 bytes of shared memory"):
         run("st.shared.b32 [global_smem+128], 5;", WORDS, shared=128)
