@@ -2,9 +2,9 @@
 
 Two warps race if they access a byte without a barrier between, and one of them changes it. Warps
 that store the same value do not: Triton stores what it holds several times over. Such sums may
-differ in their last bits, since compilers fuse a product into the addition of one thread and not of
-the other; which of them stays is then not defined, but no fault. A warp's own accesses are in order.
-A byte that an asynchronous copy is about to write belongs to nobody.
+differ in their last bits, since compilers fuse a product into the addition of one thread and not
+of the other; which of them stays is then not defined, but no fault. A warp's own accesses are in
+order. A byte that an asynchronous copy is about to write belongs to nobody.
 """
 
 import numpy as np
