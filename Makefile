@@ -7,14 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
+# Compiled kernels and interpreted ones exclude each other in one process.
+PTX = TRITON_INTERPRET=0 $(BIN)/python -m pytest tests/kernels -m ptx
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-crash bench bench-loader bench-training lint docs images clean
+.PHONY: help demo test test-ptx test-crash bench bench-loader bench-training lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
 	@echo "make test    the test suite"
+	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation, strictly: site/index.html"
@@ -30,6 +33,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+	$(PTX) -k "not gradcheck and not registration"
+
+test-ptx: $(STAMP)
+	$(PTX)
 
 test-crash: $(STAMP)
 	$(BIN)/python -m pytest tests/crash -o timeout=0 --crash-minutes $(MINUTES) --crash-table crash.md

@@ -3,8 +3,8 @@
 Small batches are limited by the host. Triton's whole launch path runs here, for one architecture,
 but what would launch a kernel does nothing; eager PyTorch runs on CPU tensors so small that its
 kernels take next to no time. Both leave out the driver's own time per launch; eager launches more
-kernels than ours. One row per op and direction: the medians in microseconds and the ratio of ours to
-eager, with its 20 % and 80 % quantiles.
+kernels than ours. One row per op and direction: the medians in microseconds and the ratio of ours
+to eager, with its 20 % and 80 % quantiles.
 """
 
 import os
@@ -121,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in measure(options.arch, options.seconds, options.calls):
         print(
             f"{row.op:18} {row.direction:7} ours {row.ours_us:6.1f} us, "
-            f"eager {row.eager_us:6.1f} us, ours / eager {row.ratio:.2f} [{row.ratio_p20:.2f}, {row.ratio_p80:.2f}]",
+            f"eager {row.eager_us:6.1f} us, ours / eager {row.ratio:.2f} "
+            f"[{row.ratio_p20:.2f}, {row.ratio_p80:.2f}]",
             flush=True,
         )
         rows.append(row)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import python_reference
 import repository_pages
 from command_reference import command_reference
+from kernel_budgets import kernel_budgets
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -26,6 +27,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/settings.md": settings_reference(),
         "cluster/profile.md": profile_reference(),
         "reference/commands.md": command_reference(),
+        "kernels/compiled.md": kernel_budgets(),
         **python_reference.pages(),
         **repository_pages.pages(),
     }

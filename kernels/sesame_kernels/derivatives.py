@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sesame_kernels.calls import call
 from sesame_kernels.dispatch import implementation
 
 __all__ = ["DERIVATIVES"]
@@ -28,8 +29,8 @@ def _soft_argmax_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | 
     if is_softmax and _may_overwrite(ctx, statistics):
         turn = implementation("soft_argmax_backward_", "cpu")
         return turn(grad, coordinates, statistics, ctx.beta), None, None
-    op = _OPS.soft_argmax_backward
-    return op(grad, logits, coordinates, statistics, ctx.beta), None, None
+    arguments = (grad, logits, coordinates, statistics, ctx.beta)
+    return call("soft_argmax_backward", *arguments), None, None
 
 
 def _moments_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -46,12 +47,12 @@ def _moments_grad(
     if grad_moments is None:
         if grad is None:
             return None, None
-        op = _OPS.soft_argmax_backward
-        return op(grad, logits, coordinates, statistics, ctx.beta), None
+        arguments = (grad, logits, coordinates, statistics, ctx.beta)
+        return call("soft_argmax_backward", *arguments), None
     if grad is None:
         grad = torch.zeros_like(coordinates)
-    op = _OPS.soft_argmax_moments_backward
-    return op(grad, grad_moments, logits, coordinates, moments, statistics, ctx.beta), None
+    saved = (logits, coordinates, moments, statistics)
+    return call("soft_argmax_moments_backward", grad, grad_moments, *saved, ctx.beta), None
 
 
 def _soft_argmax_l1_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -72,7 +73,7 @@ def _soft_argmax_l1_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tenso
     if ctx.dtype == unit_gradient.dtype and _may_overwrite(ctx, unit_gradient):
         _OPS.soft_argmax_l1_rescale_(grad, unit_gradient)
         return unit_gradient, *(None,) * 5
-    return _OPS.soft_argmax_l1_backward(grad, unit_gradient, ctx.dtype), *(None,) * 5
+    return call("soft_argmax_l1_backward", grad, unit_gradient, ctx.dtype), *(None,) * 5
 
 
 def _may_overwrite(ctx: Any, saved: Tensor) -> bool:
@@ -97,10 +98,10 @@ def _linear_grad(
         return None, None, None, None
     statistics = ctx.saved_tensors[3]
     if statistics.ndim == 4 and _may_overwrite(ctx, statistics):
-        op = implementation("linear_soft_argmax_backward_", "cpu")
-    else:
-        op = _OPS.linear_soft_argmax_backward
-    return *op(grad, *ctx.saved_tensors, ctx.beta), None, None
+        turn = implementation("linear_soft_argmax_backward_", "cpu")
+        return *turn(grad, *ctx.saved_tensors, ctx.beta), None, None
+    gradients = call("linear_soft_argmax_backward", grad, *ctx.saved_tensors, ctx.beta)
+    return *gradients, None, None
 
 
 def _masked_mse_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -109,8 +110,8 @@ def _masked_mse_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None
 
 
 def _masked_mse_grad(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-    op = _OPS.masked_mse_backward
-    return op(grad, *ctx.saved_tensors, ctx.outside_weight), None, None, None
+    gradient = call("masked_mse_backward", grad, *ctx.saved_tensors, ctx.outside_weight)
+    return gradient, None, None, None
 
 
 def _noise_mask_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -123,7 +124,7 @@ def _noise_mask_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, T
 def _noise_mask_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 8
-    return _OPS.noise_mask_backward(grad, *ctx.saved_tensors), *(None,) * 7
+    return call("noise_mask_backward", grad, *ctx.saved_tensors), *(None,) * 7
 
 
 DERIVATIVES: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["implementation", "runs_reference", "triton_on_cpu"]
+from sesame_kernels.aot.architectures import why_too_old
+
+__all__ = ["implementation", "require_ampere", "runs_reference", "triton_on_cpu"]
 
 _cpu_package = "reference"
 
@@ -36,9 +38,18 @@ def implementation(name: str, device: str) -> Callable[..., Any]:
     return _function(_cpu_package if device == "cpu" else "fused", name)
 
 
+def require_ampere(device: str, capability: tuple[int, int]) -> None:
+    """RuntimeError for an NVIDIA device that cannot run the Triton kernels."""
+    major, minor = capability
+    if fault := why_too_old(f"sm_{major}{minor}"):
+        raise RuntimeError(f"{device}: {fault}. CPU tensors run everywhere.")
+
+
 @cache
 def _function(package: str, name: str) -> Callable[..., Any]:
     """From the file with the op's name, or with the longest prefix of it that is a file."""
+    if package == "fused" and torch.version.hip is None and torch.cuda.is_available():
+        require_ampere(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
     words = name.split("_")
     for count in range(len(words), 0, -1):
         module = f"sesame_kernels.{package}.{'_'.join(words[:count])}"

@@ -5,7 +5,6 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from sesame_kernels import registry
 from sesame_kernels.checks import (
     refuse_gradient,
     require_floating,
@@ -15,10 +14,9 @@ from sesame_kernels.checks import (
     require_shape,
     require_temperature,
 )
+from sesame_kernels.registry import call
 
 __all__ = ["linear_soft_argmax", "masked_mse", "noise_mask", "soft_argmax", "soft_argmax_l1"]
-
-_OPS = getattr(torch.ops, registry.NAMESPACE)
 
 
 @overload
@@ -57,9 +55,9 @@ def soft_argmax(
     require_maps("logits", logits)
     require_temperature(beta)
     if second_moments:
-        coordinates, moments, _ = _OPS.soft_argmax_moments(logits, beta)
+        coordinates, moments, _ = call("soft_argmax_moments", logits, beta)
         return coordinates, moments
-    return _OPS.soft_argmax(logits, beta, True)[0]
+    return call("soft_argmax", logits, beta, True)[0]
 
 
 def soft_argmax_l1(
@@ -97,7 +95,7 @@ def soft_argmax_l1(
         require_same_device(name, tensor, "logits", logits)
         refuse_gradient(name, tensor)
     with_gradient = logits.requires_grad and torch.is_grad_enabled()
-    loss, coordinates, _ = _OPS.soft_argmax_l1(logits, target, weight, beta, with_gradient, True)
+    loss, coordinates, _ = call("soft_argmax_l1", logits, target, weight, beta, with_gradient, True)
     return loss, coordinates
 
 
@@ -132,7 +130,7 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> T
         features, weight = features.to(dtype), weight.to(dtype)
     if weight.dtype != features.dtype:
         raise ValueError(f"weight is {weight.dtype}, features are {features.dtype}: cast one")
-    return _OPS.linear_soft_argmax(features, weight, beta, True)[0]
+    return call("linear_soft_argmax", features, weight, beta, True)[0]
 
 
 def masked_mse(
@@ -168,7 +166,7 @@ def masked_mse(
     for name, tensor in (("target", target), ("mask", mask)):
         require_same_device(name, tensor, "prediction", prediction)
         refuse_gradient(name, tensor)
-    return _OPS.masked_mse(prediction, target, mask, outside_weight)
+    return call("masked_mse", prediction, target, mask, outside_weight)
 
 
 def noise_mask(
@@ -224,4 +222,6 @@ def noise_mask(
         raise ValueError(f"seed must be in [0, 2^63), got {seed}")
     small = (t.to(images.device, non_blocking=True) for t in (anchors, sigma, counts, sample_ids))
     anchors, sigma, counts, sample_ids = small
-    return _OPS.noise_mask(images, anchors, sigma, counts, seed, sample_ids, noise_mean, noise_std)
+    return call(
+        "noise_mask", images, anchors, sigma, counts, seed, sample_ids, noise_mean, noise_std
+    )

@@ -1,6 +1,7 @@
 """Registration of the ops: schemas, devices, fakes for the compiler, and derivatives."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,10 +9,10 @@ from torch import Tensor
 from torch.library import Library, register_autograd, register_fake
 
 from sesame_kernels import fakes
+from sesame_kernels.calls import call, differentiate, run
 from sesame_kernels.derivatives import DERIVATIVES
-from sesame_kernels.dispatch import implementation
 
-__all__ = ["NAMESPACE"]
+__all__ = ["NAMESPACE", "call"]
 
 NAMESPACE = "sesame_kernels"
 _LIBRARY = Library(NAMESPACE, "DEF")
@@ -43,17 +44,9 @@ _SCHEMAS = (
 def _define(schema: str) -> str:
     name = schema[: schema.index("(")]
 
-    def on_cpu(*args: Any) -> Any:
-        with torch.autocast("cpu", enabled=False):
-            return implementation(name, "cpu")(*args)
-
-    def on_cuda(*args: Any) -> Any:
-        with torch.cuda.device_of(args[0]):
-            return implementation(name, "cuda")(*args)
-
     _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
-    _LIBRARY.impl(name, on_cpu, "CPU")
-    _LIBRARY.impl(name, on_cuda, "CUDA")
+    for device in ("CPU", "CUDA"):
+        _LIBRARY.impl(name, partial(run, name), device)
     register_fake(f"{NAMESPACE}::{name}", getattr(fakes, name), lib=_LIBRARY)
     return name
 
@@ -69,5 +62,6 @@ for _name in map(_define, _SCHEMAS):
     if _name in DERIVATIVES:
         _derivative, _setup = DERIVATIVES[_name]
         register_autograd(f"{NAMESPACE}::{_name}", _derivative, setup_context=_setup, lib=_LIBRARY)
+        differentiate(_name, _derivative, _setup)
     elif _name.endswith("backward"):
         register_autograd(f"{NAMESPACE}::{_name}", _refuse_second_derivative(_name), lib=_LIBRARY)

@@ -1,10 +1,11 @@
-"""One suite for three implementations: the reference, interpreted Triton and compiled Triton."""
+"""One suite for the reference and for Triton: interpreted, compiled and emulated, on a GPU."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 import torch
+from ptx.launching import emulated  # type: ignore[import-not-found]  # beside this file
 from sesame_kernels.dispatch import triton_on_cpu
 
 
@@ -12,6 +13,7 @@ from sesame_kernels.dispatch import triton_on_cpu
     params=[
         "reference",
         pytest.param("interp", marks=pytest.mark.interp),
+        pytest.param("ptx", marks=pytest.mark.ptx),
         pytest.param("cuda", marks=pytest.mark.gpu),
     ]
 )
@@ -25,6 +27,11 @@ def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
         if os.environ.get("TRITON_INTERPRET") != "1":
             pytest.skip("TRITON_INTERPRET is not 1: Triton compiles in this process")
         with triton_on_cpu():
+            yield torch.device("cpu")
+    elif request.param == "ptx":
+        if os.environ.get("TRITON_INTERPRET") == "1":
+            pytest.skip("TRITON_INTERPRET is 1: make test-ptx")
+        with emulated():
             yield torch.device("cpu")
     else:
         yield torch.device("cpu")

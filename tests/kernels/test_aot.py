@@ -2,14 +2,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+from sesame_kernels.aot.budgets import BUDGETS, excesses, measured_rows, parsed
+from sesame_kernels.aot.reports import OpReport
 from sesame_kernels.aot.resources import Resources, fault_of
+from sesame_kernels.dispatch import require_ampere
 
 pytest.importorskip("triton")
 
 PRODUCTS = {"linear_soft_argmax_kernel", "logits_gradient_kernel"}
-STREAMS = {"soft_argmax_kernel", "soft_argmax_backward_kernel", "soft_argmax_l1_kernel"}
+REPORT = OpReport("sm_90", "an_op", "contiguous", "bf16", 18.0, 16, 16, 2, 0.75)
 
 
 def run_aot(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -20,20 +24,30 @@ def run_aot(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arch", "matrix_unit"), [("sm_80", "mma"), ("sm_90", "wgmma"), ("sm_100", "tcgen05")]
+    ("arch", "dtypes", "matrix_unit"),
+    [
+        ("sm_80", ["fp32", "bf16"], "mma"),
+        ("sm_86", ["bf16"], "mma"),
+        ("sm_89", ["bf16"], "mma"),
+        ("sm_90", ["fp32", "bf16", "fp16"], "wgmma"),
+        ("sm_100", ["fp32", "bf16"], "tcgen05"),
+        ("sm_120", ["bf16"], "mma"),
+        ("gfx942", ["fp32", "bf16"], "mfma"),
+    ],
 )
-def test_no_kernel_spills(arch, matrix_unit, tmp_path):
+def test_kernels_fit_their_architecture_and_their_budgets(arch, dtypes, matrix_unit, tmp_path):
     table = tmp_path / "aot.json"
-    result = run_aot("--arch", arch, "--json", str(table))
+    result = run_aot("--arch", arch, "--dtype", *dtypes, "--json", str(table))
     assert result.returncode == 0, result.stdout + result.stderr
-    rows = json.loads(table.read_text())
-    assert {row["arch"] for row in rows} == {arch}
-    assert all(row["resources"]["spilled"] == 0 and not row["fault"] for row in rows)
-    by_kernel = {(row["kernel"], row["inputs"]): row["resources"] for row in rows}
-    for kernel in PRODUCTS:
-        assert by_kernel[kernel, "bf16 nchw"]["matrix_unit"] == matrix_unit
-    for kernel in STREAMS:
-        assert by_kernel[kernel, "fp32 nchw"]["load_bytes"] == 16
+    assert "over budget" not in result.stdout
+    tables = json.loads(table.read_text())
+    kernels, ops = tables["kernels"], tables["ops"]
+    assert {row["arch"] for row in kernels} == {arch}
+    assert all(row["resources"]["spilled"] == 0 and not row["fault"] for row in kernels)
+    units = {(row["kernel"], row["dtype"]): row["resources"]["matrix_unit"] for row in kernels}
+    assert {units[kernel, "bf16"] for kernel in PRODUCTS} == {matrix_unit}
+    names = {(row["op"], row["layout"], row["dtype"]) for row in ops}
+    assert {name for name in BUDGETS if name[2] in dtypes} <= names
 
 
 @pytest.mark.parametrize(
@@ -43,13 +57,61 @@ def test_no_kernel_spills(arch, matrix_unit, tmp_path):
         ("sm_90", 8, 0, "spills 8 B"),
         ("sm_90", 0, 232_449, "shared memory above 232448 B"),
         ("sm_80", 8, 232_448, "spills 8 B, shared memory above 166912 B"),
+        ("sm_89", 0, 101_377, "shared memory above 101376 B"),
     ],
 )
 def test_the_gate_closes_on_spills_and_on_too_much_shared_memory(arch, spilled, shared, fault):
-    assert fault_of(Resources(32, spilled, shared, 16, ""), arch) == fault
+    used = Resources(32, spilled, shared, 16, 16, 10.0, 0, 1.0, "")
+    assert fault_of(used, arch) == fault
+
+
+@pytest.mark.parametrize(
+    ("change", "excess"),
+    [
+        ({}, []),
+        ({"instructions": 18.1}, ["18.1 instructions per element, budget 18.0"]),
+        ({"load_bytes": 2}, ["loads of 2 B, budget 16 B"]),
+        ({"store_bytes": 8}, ["stores of 8 B, budget 16 B"]),
+        ({"barriers": 3}, ["3 barriers, budget 2"]),
+        ({"occupancy": 0.5}, ["occupancy 50%, budget 75%"]),
+        ({"arch": "gfx942", "instructions": 30.0, "load_bytes": 8}, []),
+        ({"arch": "gfx942", "instructions": 31.0}, ["31.0 instructions per element, budget 30.0"]),
+        ({"op": "another"}, ["no budget"]),
+        ({"op": "another", "dtype": "fp16"}, []),
+    ],
+)
+def test_the_gate_closes_on_each_figure_above_its_budget(change, excess, monkeypatch):
+    amd = replace(REPORT, arch="gfx942", instructions=30.0)
+    table = parsed("\n".join(measured_rows([REPORT, amd])))
+    monkeypatch.setattr("sesame_kernels.aot.budgets.BUDGETS", table)
+    report = replace(REPORT, **change)
+    name = f"{report.arch} {report.op} contiguous bf16: "
+    assert excesses([report]) == [name + line for line in excess]
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "75"])
+def test_an_architecture_with_too_little_shared_memory_is_refused(arch):
+    result = run_aot("--arch", arch)
+    assert result.returncode == 2
+    assert "sm_75 cannot run the kernels: it has 65536 bytes of shared memory" in result.stderr
+    assert "valid: sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, gfx942" in result.stderr
 
 
 def test_an_unknown_architecture_is_refused():
     result = run_aot("--arch", "sm_12345")
     assert result.returncode == 2
-    assert "valid: sm_80, sm_90, sm_100, gfx942" in result.stderr
+    assert "unknown architecture 'sm_12345'; valid: sm_80, " in result.stderr
+
+
+def test_an_unknown_op_is_refused():
+    result = run_aot("--op", "soft_max")
+    assert result.returncode == 2
+    assert "valid: soft_argmax, soft_argmax_backward, " in result.stderr
+
+
+def test_a_device_that_is_too_old_is_refused_where_an_op_is_called():
+    require_ampere("NVIDIA H100", (9, 0))
+    require_ampere("NVIDIA A100", (8, 0))
+    message = "Tesla T4: sm_75 cannot run the kernels: it has 65536 bytes of shared memory"
+    with pytest.raises(RuntimeError, match=message):
+        require_ampere("Tesla T4", (7, 5))

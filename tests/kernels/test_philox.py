@@ -48,3 +48,28 @@ def test_normals_are_those_of_tl_randn4x(seed):
     one, zero = torch.tensor([1]), torch.tensor([0])
     words = philox(seed, torch.arange(256), one, zero, zero)
     torch.testing.assert_close(torch.stack(normals(words, 4)), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 2**40 + 17])
+def test_words_are_those_of_triton(seed, device, request):
+    if "reference" in request.node.callspec.id:
+        pytest.skip("the reference is what Triton is compared with")
+    triton = pytest.importorskip("triton")
+    tl = pytest.importorskip("triton.language")
+
+    @triton.jit
+    def draw_words(output, seed, offset):
+        lanes = tl.arange(0, 256)
+        w0, w1, w2, w3 = tl.randint4x(seed, offset + lanes)
+        tl.store(output + lanes, w0.to(tl.int64))
+        tl.store(output + 256 + lanes, w1.to(tl.int64))
+        tl.store(output + 512 + lanes, w2.to(tl.int64))
+        tl.store(output + 768 + lanes, w3.to(tl.int64))
+
+    words = torch.empty(4, 256, dtype=torch.int64, device=device)
+    draw_words[(1,)](words, seed, 2**32)
+    one, zero = torch.tensor([1]), torch.tensor([0])
+    expected = torch.stack(
+        torch.broadcast_tensors(*philox(seed, torch.arange(256), one, zero, zero))
+    )
+    assert torch.equal(words.cpu() & 0xFFFFFFFF, expected & 0xFFFFFFFF)

@@ -17,6 +17,7 @@ from sesame_kernels import (
 )
 from torch import Tensor, nn
 from torch.library import opcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 SIZE = (2, 3, 5, 6)
 
@@ -222,3 +223,36 @@ def test_cpu_tensors_need_no_triton():
         "sys.exit('sesame_kernels.fused' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps the names of the ops that the dispatcher sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_dispatcher_sees_ops_where_something_looks_on(device, op):
+    """Else they go past it, with the same bits."""
+    trained, others = trained_tensor(device), op.others(device)
+    plain = step(op, trained, others)
+    with Recorder() as recorder:
+        observed = step(op, trained, others)
+    assert any(name.startswith("sesame_kernels::") for name in recorder.names)
+    assert all(torch.equal(a, b) for a, b in zip(plain, observed, strict=True))
+
+
+def test_plain_tensors_go_past_the_dispatcher(device, op):
+    trained, others = trained_tensor(device), op.others(device)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step(op, trained, others)
+    names = {event.key for event in profile.key_averages()}
+    assert any(name.startswith("aten::") for name in names)
+    assert not [
+        name for name in names if name.startswith("sesame_kernels::") and "_rescale_" not in name
+    ]

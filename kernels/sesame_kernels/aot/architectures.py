@@ -4,9 +4,10 @@ NVIDIA: CUDA C++ Programming Guide, "Technical Specifications per Compute Capabi
 Instinct MI300 Instruction Set Architecture" and LLVM's "User Guide for AMDGPU Backend".
 """
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["ARCHITECTURES", "Architecture", "architecture_name", "is_amd"]
+__all__ = ["ARCHITECTURES", "Architecture", "architecture_name", "is_amd", "why_too_old"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,23 @@ ARCHITECTURES = {
     "gfx942": Architecture(65_536, 65_536, 32, 16, registers=131_072, reserved=0, lanes=64),
 }
 
-_SMALL = {"sm_70": 98_304, "sm_72": 98_304, "sm_75": 65_536}
-"""Bytes of shared memory per block where there is too little of it, or no bfloat16."""
+_BEFORE_AMPERE = {"sm_70": 98_304, "sm_72": 98_304, "sm_75": 65_536}
+"""Bytes of shared memory per block; 49152 before Volta."""
 
 
 def is_amd(arch: str) -> bool:
     return arch.startswith("gfx")
+
+
+def why_too_old(arch: str) -> str:
+    """Why the kernels cannot run on sm_NN; empty if they can."""
+    if is_amd(arch) or int(arch[3:]) >= 80:
+        return ""
+    shared = _BEFORE_AMPERE.get(arch, 49_152)
+    return (
+        f"{arch} cannot run the kernels: it has {shared} bytes of shared memory per block and no "
+        "bfloat16 or asynchronous copies; they need sm_80 or newer"
+    )
 
 
 def architecture_name(text: str) -> str:
@@ -64,11 +76,8 @@ def architecture_name(text: str) -> str:
     """
     name = f"sm_{text}" if text.isdigit() else text
     valid = ", ".join(ARCHITECTURES)
-    if name in _SMALL:
-        raise ValueError(
-            f"{name} cannot run the kernels: it has {_SMALL[name]} bytes of shared memory per "
-            f"block and no bfloat16 or asynchronous copies; valid: {valid}"
-        )
+    if re.fullmatch(r"sm_\d+", name) and (fault := why_too_old(name)):
+        raise ValueError(f"{fault}; valid: {valid}")
     if name not in ARCHITECTURES:
         raise ValueError(f"unknown architecture {text!r}; valid: {valid}")
     return name

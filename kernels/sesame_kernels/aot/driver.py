@@ -100,8 +100,8 @@ def without_device(
 class _Utilities:
     """What Triton asks of a device when it loads a kernel: everything fits."""
 
-    def load_binary(self, *_: Any) -> tuple[int, int, int, int, int]:
-        module, function, registers, spills, most_threads = 0, 1, 0, 0, 1024
+    def load_binary(self, *_: Any) -> tuple[None, int, int, int, int]:
+        module, function, registers, spills, most_threads = None, 1, 0, 0, 1024
         return module, function, registers, spills, most_threads
 
     def get_device_properties(self, _: int) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
@@ -11,7 +10,15 @@ from torch import Tensor
 from sesame_kernels.aot.driver import Binary, without_device
 from sesame_kernels.dispatch import implementation
 
-__all__ = ["DTYPES", "LAYOUTS", "Inputs", "Launch", "compiled_launches", "op_calls", "step_inputs"]
+__all__ = [
+    "DTYPES",
+    "LAYOUTS",
+    "OPS",
+    "Inputs",
+    "Launch",
+    "compiled_launches",
+    "op_calls",
+]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -54,11 +61,6 @@ class Launch:
         tensors = {k: v for k, v in self.arguments.items() if isinstance(v, Tensor)}
         most = max(tensor.numel() for tensor in tensors.values())
         return {name: tensor for name, tensor in tensors.items() if tensor.numel() == most}
-
-
-def step_inputs() -> list[Inputs]:
-    """Every dtype and layout at the sizes of a training step."""
-    return [Inputs(dtype, layout) for dtype, layout in product(DTYPES, LAYOUTS)]
 
 
 def compiled_launches(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Launch]:
@@ -109,3 +111,6 @@ def op_calls(inputs: Inputs) -> Iterator[tuple[str, Callable[[], Any]]]:
     anchors = (empty(batch, 9, 2), empty(batch, 9), ids)
     yield call("noise_mask", prediction, *anchors, 0, ids, 0.5, 0.25)
     yield call("noise_mask_backward", prediction, mask)
+
+
+OPS = tuple(op for op, _ in op_calls(Inputs("fp32", "contiguous", batch=1)))

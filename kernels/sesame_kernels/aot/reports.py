@@ -1,29 +1,51 @@
-"""One line per kernel and architecture."""
+"""What each kernel, and each op with all its kernels, uses on an architecture."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from sesame_kernels.aot.launches import Inputs, compiled_launches
 from sesame_kernels.aot.resources import Resources, fault_of, resources_of
 
-__all__ = ["Report", "reports_of", "table_line", "without_repeats"]
+__all__ = ["OpReport", "Report", "op_reports", "reports_of", "table_line", "without_repeats"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """One kernel of an op on one architecture; `fault` is empty if it can run as intended.
+    """One kernel of an op; `fault` is empty if it can run as intended.
 
-    `binary` identifies the machine code.
+    `elements` are those of its data, `binary` identifies the machine code.
     """
 
     arch: str
     op: str
-    kernel: str
-    dtype: str
     layout: str
+    dtype: str
+    kernel: str
+    elements: int
     resources: Resources
     fault: str
     binary: str
+
+
+@dataclass(frozen=True)
+class OpReport:
+    """One op: what its kernels use that process the data of the op.
+
+    `instructions` are those of all its kernels per element of that data, None with matrix products;
+    `load_bytes`, `store_bytes` (0 where there is no such access) and `occupancy` are the least,
+    `barriers` the most of a kernel.
+    """
+
+    arch: str
+    op: str
+    layout: str
+    dtype: str
+    instructions: float | None
+    load_bytes: int
+    store_bytes: int
+    barriers: float
+    occupancy: float
 
 
 def reports_of(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Report]:
@@ -35,15 +57,42 @@ def reports_of(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> 
             Report(
                 arch,
                 launch.op,
-                launch.binary.name,
-                inputs.dtype,
                 inputs.layout,
+                inputs.dtype,
+                launch.binary.name,
+                next(iter(launch.data().values())).numel(),
                 used,
                 fault_of(used, arch),
                 launch.binary.metadata.hash,
             )
         )
     return reports
+
+
+def op_reports(reports: Iterable[Report]) -> list[OpReport]:
+    """One for each op, layout and dtype on each architecture."""
+    return [_op_report(list(group)) for _, group in groupby(sorted(reports, key=_key), _key)]
+
+
+def _key(report: Report) -> tuple[str, str, str, str]:
+    return report.arch, report.op, report.layout, report.dtype
+
+
+def _op_report(kernels: Sequence[Report]) -> OpReport:
+    elements = max(kernel.elements for kernel in kernels)
+    main = [kernel.resources for kernel in kernels if kernel.elements == elements]
+    instructions = None
+    if not any(kernel.resources.matrix_unit for kernel in kernels):
+        counts = [(kernel.resources.instructions or 0) * kernel.elements for kernel in kernels]
+        instructions = round(sum(counts) / elements, 1)
+    return OpReport(
+        *_key(kernels[0]),
+        instructions=instructions,
+        load_bytes=min((used.load_bytes for used in main if used.load_bytes), default=0),
+        store_bytes=min((used.store_bytes for used in main if used.store_bytes), default=0),
+        barriers=max(used.barriers for used in main),
+        occupancy=min(used.occupancy for used in main),
+    )
 
 
 def without_repeats(reports: Iterable[Report]) -> list[Report]:

@@ -1,0 +1,53 @@
+"""The page of what compiled kernels may use, from the table that the tests hold them to."""
+
+from sesame_kernels.aot.architectures import ARCHITECTURES
+from sesame_kernels.aot.budgets import BUDGETS
+
+__all__ = ["kernel_budgets"]
+
+_HEAD = """# Compiled kernels
+
+Generated from `sesame_kernels/aot/budgets.py`. `python -m sesame_kernels.aot` compiles every op on
+a machine without a GPU and reads its machine code. It fails, and so do the tests, where a kernel
+spills registers, needs more shared memory than a block has, or exceeds a figure below on one of
+{architectures}.
+
+* **Instructions** are those that a thread executes per element of the data, loops and reductions
+  included. An H100 executes 29.7e12 of them per second: 132 multiprocessors, 4 warps of 32 threads
+  per cycle, 1.755 GHz. An op with n of them and b bytes moved per element is not faster than
+  29.7e12 b / n bytes per second, whatever the memory could do: 3.3 TB/s for n = 18 and the 2 bytes
+  of a bfloat16.
+* **Loads and stores** are bytes that a thread moves at once, of the tensors with the most elements.
+  Narrow ones need more instructions and waste part of each memory sector.
+* **Barriers** are met by a block over its whole run.
+* **Occupancy** is the part of a multiprocessor's warps that fit, the least over NVIDIA's.
+
+Sizes are those of a training step: 98 maps of 64 x 64, from 256 channels, and images of 256 x 256.
+An op with matrix products has no figure for instructions, since these are not spent per element.
+
+| op | layout | dtype | instructions | on gfx942 | loads, B | stores, B | barriers | occupancy |
+|---|---|---|---:|---:|---:|---:|---:|---:|
+"""
+
+
+def kernel_budgets() -> str:
+    """The page as Markdown."""
+    text = _HEAD.format(architectures=", ".join(ARCHITECTURES))
+    for (op, layout, dtype), budget in BUDGETS.items():
+        cells = [
+            f"`{op}`",
+            layout.replace("_", "-"),
+            dtype,
+            _figure(budget.instructions),
+            _figure(budget.amd_instructions),
+            str(budget.load_bytes or ""),
+            str(budget.store_bytes or ""),
+            str(budget.barriers),
+            f"{budget.occupancy:.0%}",
+        ]
+        text += f"| {' | '.join(cells)} |\n"
+    return text
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

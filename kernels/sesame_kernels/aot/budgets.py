@@ -1,0 +1,181 @@
+"""What the ops may use. A figure that is exceeded fails the gate, and with it the tests.
+
+Instructions and barriers have a tenth to spare over the worst architecture with the pinned Triton,
+since each version compiles a little differently; widths and occupancy have none.
+`python -m sesame_kernels.aot --arch ... --budgets` prints the rows as they are measured.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sesame_kernels.aot.architectures import is_amd
+from sesame_kernels.aot.reports import OpReport
+
+__all__ = ["BUDGETS", "Budget", "excesses", "measured_rows", "parsed"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of one op at the sizes of a training step, on every NVIDIA architecture.
+
+    Attributes:
+        instructions: at most so many per element of the data; None for matrix products.
+        amd_instructions: likewise on gfx942, for which the other limits do not hold.
+        load_bytes, store_bytes: accesses of the data by one thread are at least so wide.
+        barriers: at most so many per block.
+        occupancy: at least so much, in [0, 1].
+    """
+
+    instructions: float | None
+    amd_instructions: float | None
+    load_bytes: int
+    store_bytes: int
+    barriers: int
+    occupancy: float
+
+    def excesses_of(self, report: OpReport) -> list[str]:
+        """What exceeds the budget, in words."""
+        used, most = report.instructions, self.instructions
+        if is_amd(report.arch):
+            most = self.amd_instructions
+        found = []
+        if used is not None and most is not None and used > most:
+            found.append(f"{used} instructions per element, budget {most}")
+        if is_amd(report.arch):
+            return found
+        if report.load_bytes < self.load_bytes:
+            found.append(f"loads of {report.load_bytes} B, budget {self.load_bytes} B")
+        if report.store_bytes < self.store_bytes:
+            found.append(f"stores of {report.store_bytes} B, budget {self.store_bytes} B")
+        if report.barriers > self.barriers:
+            found.append(f"{report.barriers:.0f} barriers, budget {self.barriers}")
+        if report.occupancy < self.occupancy:
+            found.append(f"occupancy {report.occupancy:.0%}, budget {self.occupancy:.0%}")
+        return found
+
+
+_TABLE = """
+op                           layout        dtype instructions   amd loads stores barriers occupancy
+linear_soft_argmax           channels_last bf16             -     -    16      0      995        12
+linear_soft_argmax           channels_last fp32             -     -    16      0      718        12
+linear_soft_argmax           contiguous    bf16             -     -    16      0      995        12
+linear_soft_argmax           contiguous    fp32             -     -    16      0      718        12
+linear_soft_argmax_backward  channels_last bf16             -     -    16      0      284        12
+linear_soft_argmax_backward  channels_last fp32             -     -    16      0      489        12
+linear_soft_argmax_backward  contiguous    bf16             -     -    16      0      423        12
+linear_soft_argmax_backward  contiguous    fp32             -     -    16      0      603        12
+masked_mse                   channels_last bf16            29    26     2      0       11        16
+masked_mse                   channels_last fp32            27    23     4      0       11        16
+masked_mse                   contiguous    bf16            12    14    16      0        3        56
+masked_mse                   contiguous    fp32            10    13    16      0        3        56
+masked_mse_backward          channels_last bf16            35    33     2      2        8        12
+masked_mse_backward          channels_last fp32            31    25     4      4        8        12
+masked_mse_backward          contiguous    bf16            12    18    16     16        0        62
+masked_mse_backward          contiguous    fp32             9    12    16     16        0        56
+noise_mask                   channels_last bf16           117   153     2      2       27        25
+noise_mask                   channels_last fp32           112   144     4      4       33        25
+noise_mask                   contiguous    bf16           113   144    16     16       16        43
+noise_mask                   contiguous    fp32           108   137    16     16       20        31
+noise_mask_backward          channels_last bf16            26    30     2      2        4        50
+noise_mask_backward          channels_last fp32            23    23     4      4        4        50
+noise_mask_backward          contiguous    bf16            15    20    16     16        0       100
+noise_mask_backward          contiguous    fp32            12    12    16     16        0        75
+soft_argmax                  channels_last bf16            18    17     4      0       13        50
+soft_argmax                  channels_last fp32            17    16     8      0       13        50
+soft_argmax                  contiguous    bf16            13    18    16      0        6        31
+soft_argmax                  contiguous    fp32            13    18    16      0        6        25
+soft_argmax_backward         channels_last bf16            31    44     4      4       10        31
+soft_argmax_backward         channels_last fp32            30    35     8      8       10        25
+soft_argmax_backward         contiguous    bf16            11    18    16     16        0        50
+soft_argmax_backward         contiguous    fp32            11    13    16     16        0        18
+soft_argmax_l1               channels_last bf16            36    37     4      4       24        31
+soft_argmax_l1               channels_last fp32            34    29     8      8       24        31
+soft_argmax_l1               contiguous    bf16            17    28    16     16        6        25
+soft_argmax_l1               contiguous    fp32            17    23    16     16        6        18
+soft_argmax_l1_backward      channels_last bf16             6    13    16     16        0       100
+soft_argmax_l1_backward      channels_last fp32             6     7    16     16        0       100
+soft_argmax_l1_backward      contiguous    bf16             6    13    16     16        0       100
+soft_argmax_l1_backward      contiguous    fp32             6     7    16     16        0       100
+soft_argmax_l1_rescale_      channels_last bf16             7    14    16     16        0       100
+soft_argmax_l1_rescale_      channels_last fp32             6     7    16     16        0       100
+soft_argmax_l1_rescale_      contiguous    bf16             7    14    16     16        0       100
+soft_argmax_l1_rescale_      contiguous    fp32             6     7    16     16        0       100
+soft_argmax_moments          channels_last bf16            18    30     4      0       22        56
+soft_argmax_moments          channels_last fp32            17    29     8      0       22        50
+soft_argmax_moments          contiguous    bf16            19    29    16      0        9        25
+soft_argmax_moments          contiguous    fp32            20    30    16      0        9        25
+soft_argmax_moments_backward channels_last bf16            39    52     4      4       10        25
+soft_argmax_moments_backward channels_last fp32            38    43     8      8       10        25
+soft_argmax_moments_backward contiguous    bf16            13    21    16     16        0        31
+soft_argmax_moments_backward contiguous    fp32            13    17    16     16        0        25
+"""
+_COLUMNS = "op layout dtype instructions amd loads stores barriers occupancy"
+
+
+def parsed(table: str) -> dict[tuple[str, str, str], Budget]:
+    """Budgets by op, layout and dtype of a table as it stands here."""
+    heading, *rows = table.strip().split("\n")
+    assert heading.split() == _COLUMNS.split(), heading
+    budgets = {}
+    for row in rows:
+        op, layout, dtype, *figures = row.split()
+        instructions, amd = (None if text == "-" else float(text) for text in figures[:2])
+        loads, stores, barriers, percent = map(int, figures[2:])
+        budgets[op, layout, dtype] = Budget(
+            instructions, amd, loads, stores, barriers, percent / 100
+        )
+    return budgets
+
+
+BUDGETS = parsed(_TABLE)
+"""By op, layout and dtype; float16 is not held against one, its code is that of bfloat16."""
+
+
+def excesses(reports: Iterable[OpReport]) -> list[str]:
+    """A line for every figure that is above its budget, and for every op without one."""
+    lines = []
+    for report in reports:
+        if report.dtype == "fp16":
+            continue
+        name = f"{report.arch} {report.op} {report.layout} {report.dtype}"
+        budget = BUDGETS.get((report.op, report.layout, report.dtype))
+        found = ["no budget"] if budget is None else budget.excesses_of(report)
+        lines += [f"{name}: {excess}" for excess in found]
+    return lines
+
+
+def measured_rows(reports: Iterable[OpReport]) -> list[str]:
+    """Rows of the table that just hold what was measured, over all architectures together."""
+    groups: dict[tuple[str, str, str], list[OpReport]] = {}
+    for report in reports:
+        if report.dtype != "fp16":
+            groups.setdefault((report.op, report.layout, report.dtype), []).append(report)
+    return [_row(_COLUMNS.split()), *(_row([*key, *_figures(groups[key])]) for key in groups)]
+
+
+def _figures(reports: list[OpReport]) -> list[str]:
+    nvidia = [report for report in reports if not is_amd(report.arch)]
+    amd = [report for report in reports if is_amd(report.arch)]
+    return [
+        _most(nvidia),
+        _most(amd),
+        *(
+            str(min((getattr(report, name) for report in nvidia), default=0))
+            for name in ("load_bytes", "store_bytes")
+        ),
+        f"{max((report.barriers for report in nvidia), default=0):.0f}",
+        f"{min((int(report.occupancy * 100) for report in nvidia), default=0)}",
+    ]
+
+
+def _most(reports: list[OpReport]) -> str:
+    counts = [report.instructions for report in reports if report.instructions is not None]
+    return f"{max(counts):.1f}" if counts else "-"
+
+
+def _row(cells: list[str]) -> str:
+    widths = (29, 14, 6, 12, 6, 6, 7, 9, 10)
+    left, right = cells[:3], cells[3:]
+    text = "".join(cell.ljust(width) for cell, width in zip(left, widths, strict=False))
+    text += "".join(cell.rjust(width) for cell, width in zip(right, widths[3:], strict=True))
+    return text.rstrip()
