@@ -75,10 +75,13 @@ def without_device(
     """
     from triton.runtime import driver
 
+    loaded: set[Any] = set()
+
     class Launcher:
         def __init__(self, source: Any, metadata: Any) -> None:
             self.binary = Binary(source, metadata)
             self.names = [parameter.name for parameter in source.fn.params]
+            loaded.add(source.fn)
             on_load(self.binary)
 
         def __call__(self, x: int, y: int, z: int, *rest: Any) -> None:
@@ -89,10 +92,13 @@ def without_device(
     was = launch.is_amd, launch.block_shared
     launch.is_amd, launch.block_shared = is_amd(arch), ARCHITECTURES[arch].block_shared
     previous = driver._active
-    driver.set_active(_Driver(arch, Launcher))
+    stub = _Driver(arch, Launcher)
+    driver.set_active(stub)
     try:
         yield
     finally:
+        for function in loaded:
+            function.device_caches.pop(stub.device, None)
         driver.set_active(previous)
         launch.is_amd, launch.block_shared = was
 
@@ -100,9 +106,12 @@ def without_device(
 class _Utilities:
     """What Triton asks of a device when it loads a kernel: everything fits."""
 
-    def load_binary(self, *_: Any) -> tuple[None, int, int, int, int]:
-        module, function, registers, spills, most_threads = None, 1, 0, 0, 1024
+    def load_binary(self, *_: Any) -> tuple[int, int, int, int, int]:
+        module, function, registers, spills, most_threads = 0, 1, 0, 0, 1024
         return module, function, registers, spills, most_threads
+
+    def unload_module(self, _: int) -> None:
+        """Triton calls it from 3.9 on."""
 
     def get_device_properties(self, _: int) -> dict[str, int]:
         return {"max_shared_mem": 1 << 30}
