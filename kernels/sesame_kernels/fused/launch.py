@@ -41,7 +41,6 @@ _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 _MAP_TILE_BYTES = 16_384  # of the accumulation's dtype
 _PART_PIXELS = 2048
-_SCRATCH = 16_384
 _MOST_SHARED = 232_448
 
 
@@ -124,9 +123,17 @@ def pixel_tiles(batch: int, num_pixels: int, most: int) -> tuple[int, int]:
 
 
 def matmul_tiles(
-    device: torch.device, dtype: torch.dtype, num_maps: int, num_channels: int, num_pixels: int
+    device: torch.device,
+    dtype: torch.dtype,
+    num_maps: int,
+    num_channels: int,
+    num_pixels: int,
+    scratch: int = 0,
 ) -> MatmulTiles:
-    """Tiles of products [K, C] x [C, P]; a matrix unit needs at least 16 along every side."""
+    """Tiles of products [K, C] x [C, P]; a matrix unit needs at least 16 along every side.
+
+    `scratch` are bytes of shared memory beside the factors.
+    """
 
     def side(size: int, most: int) -> int:
         return min(most, max(16, power_of_2_from(size)))
@@ -134,8 +141,9 @@ def matmul_tiles(
     is_half = dtype.itemsize == 2
     maps, channels = side(num_maps, 128), side(num_channels, 256 if is_half else 32)
     most, stages = (64 if is_amd else 32), 2
-    if is_half:
-        most, stages = _pixels_and_stages(_block_shared(device), 2 * maps * channels, 2 * channels)
+    if is_half and not is_amd:
+        shared = _block_shared(device) - scratch
+        most, stages = _pixels_and_stages(shared, 2 * maps * channels, 2 * channels)
     # The interpreter has no bfloat16 products.
     dot = tl.float32 if _INTERPRETED and is_half else TRITON_DTYPE[dtype]
     return MatmulTiles(
@@ -152,7 +160,7 @@ def matmul_tiles(
 def _pixels_and_stages(shared: int, weight_bytes: int, pixel_bytes: int) -> tuple[int, int]:
     """The first choice, fastest first as measured on an H200, that fits into shared memory."""
     for pixels, stages in ((64, 3), (64, 2), (32, 2)):
-        if weight_bytes + pixels * stages * pixel_bytes + _SCRATCH <= shared:
+        if weight_bytes + pixels * stages * pixel_bytes <= shared:
             return pixels, stages
     return 32, 1
 
@@ -167,4 +175,4 @@ def _block_shared(device: torch.device) -> int:
 @cache
 def _shared_of_device(index: int | None) -> int:
     properties = torch.cuda.get_device_properties(index)
-    return properties.shared_memory_per_block_optin
+    return properties.shared_memory_per_block_optin  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from sesame_kernels.layout import empty_gradient, empty_maps, flat_pixels
 __all__ = ["linear_soft_argmax_backward"]
 
 _ROWS = 8
+_SCRATCH = 16_384  # bytes in which a tile of the result is arranged before it is stored
 
 
 @triton.jit
@@ -115,11 +116,12 @@ def linear_soft_argmax_backward(
     rows, grad_rows = flat_pixels(features), flat_pixels(grad_features)
     padded = functional.pad(weight, (0, 0, 0, grad_logits.shape[1] - len(weight)))
     weights = padded.expand(len(rows), -1, -1)
-    if grad_rows.stride(1) == 1:
-        torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
-    else:
-        torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
-    products = torch.bmm(grad_logits, rows.transpose(1, 2))[:, : len(weight)]
+    with torch.autocast("cuda" if features.is_cuda else "cpu", enabled=False):
+        if grad_rows.stride(1) == 1:
+            torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
+        else:
+            torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
+        products = torch.bmm(grad_logits, rows.transpose(1, 2))[:, : len(weight)]
     return grad_features, products.sum(0, dtype=coordinates.dtype).to(weight.dtype)
 
 
@@ -138,7 +140,9 @@ def _logits_gradient(
     grad_logits = flat_pixels(
         empty_maps(features, quotient_up(num_maps, _ROWS) * _ROWS, features.dtype)
     )
-    tiles = matmul_tiles(features.device, features.dtype, num_maps, num_channels, num_pixels)
+    tiles = matmul_tiles(
+        features.device, features.dtype, num_maps, num_channels, num_pixels, scratch=_SCRATCH
+    )
     parts = quotient_up(num_pixels, tiles.part_pixels)
     logits_gradient_kernel[(batch * parts * quotient_up(num_maps, tiles.maps),)](
         grad_coordinates.contiguous(),
