@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES, DataFormat, Part, one_of
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES, Part, one_of
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.readers import has_split, read_annotations, read_part
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.evaluation.compare import compare
@@ -19,13 +18,13 @@ from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
-from sesame_hpc.run.data_root import run_config
-from sesame_hpc.run.faces import read_faces, run_scheme
+from sesame_hpc.run.faces import run_scheme
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.schemes import Scheme, load_scheme
+from sesame_hpc.schemes import load_scheme
+from sesame_hpc.stages.source import Source
 from sesame_hpc.training.checkpoint import load_weights
 
-__all__ = ["Source", "evaluate_file", "evaluate_run", "protocol"]
+__all__ = ["evaluate_file", "evaluate_run", "protocol"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -38,40 +37,6 @@ _PARTS = {
 
 def _no_progress(what: str, done: int, total: int) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class Source:
-    """Faces to evaluate on. `format` None takes the run's, `part` None test if there is one.
-
-    The part heldout are those faces of train that the run held out.
-    """
-
-    root: Path
-    format: DataFormat | None = None
-    part: Part | None = None
-
-    def read(
-        self, format: DataFormat, scheme: Scheme | None, run: RunFolder | None = None
-    ) -> tuple[Annotations, Part]:
-        """The faces and which part they are. Raises ValueError for heldout without a `run`."""
-        chosen = self.format or format
-        has_test = has_split(self.root, chosen, "test", scheme)
-        part = self.part or ("test" if has_test else "train")
-        if run is None:
-            if part == "heldout":
-                raise ValueError(
-                    "--split heldout: these are the held-out faces of a run; give its folder"
-                )
-            return read_annotations(self.root, chosen, part, scheme), part
-        config = run.config()
-        own = run_config(run).data
-        more = own.more_roots if self.root in (own.root, config.data.root) else ()
-        update = {"root": self.root, "more_roots": more, "format": chosen}
-        data = config.data.model_copy(update=update)
-        if part != "heldout":
-            return read_part(data, part, scheme), part
-        return read_faces(config.model_copy(update={"data": data}), run).heldout, part
 
 
 @dataclass(frozen=True)

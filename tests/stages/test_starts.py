@@ -14,7 +14,8 @@ from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import check_config, open_run
-from sesame_hpc.stages.evaluate import Source, evaluate_run
+from sesame_hpc.stages.evaluate import evaluate_run
+from sesame_hpc.stages.source import Source
 from sesame_hpc.stages.train import train
 
 

@@ -15,7 +15,8 @@ from sesame_hpc.choices import STAGES
 from sesame_hpc.config import load_config
 from sesame_hpc.schemes import files as scheme_files
 from sesame_hpc.schemes import load_scheme
-from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run
+from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
+from sesame_hpc.stages.source import Source
 from sesame_hpc.stages.train import train as train_here
 from sesame_hpc.training.records import MetricsLog
 
