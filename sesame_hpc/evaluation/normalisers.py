@@ -39,7 +39,7 @@ def other_normalisers(predicted: np.ndarray, faces: Annotations) -> dict[str, fl
     if pupils is not None:
         distances["inter_pupil"] = np.linalg.norm(pupils[:, 0] - pupils[:, 1], axis=-1)
     return {
-        name: float(mean_known(100.0 * (pixels / distance), 0))
+        name: float(100.0 * mean_known(pixels / distance, 0))
         for name, distance in sorted(distances.items())
         if not (distance <= 0).any() and not np.isnan(distance).all()
     }

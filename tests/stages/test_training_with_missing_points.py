@@ -1,5 +1,6 @@
 """Training where points are not labelled: losses by their definitions, and a whole run."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from sesame_kernels import soft_argmax, soft_argmax_l1
 from training_process import TINY, train
 
+from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.config import HeadConfig, RuntimeConfig, load_config
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.run.faces import read_faces
@@ -149,7 +151,8 @@ def test_faces_without_the_normaliser_are_counted_out_and_said(run: tuple[Path, 
     counted_out = int(
         (~faces.test.labelled[:, list(faces.test.scheme.normaliser)]).any(axis=1).sum()
     )
-    assert counted_out == 0 or f"the normaliser is not labelled: {counted_out} test" in output
+    assert counted_out == 2
+    assert "Counted out, the normaliser is not labelled: 2 test faces" in output
 
 
 def test_each_data_set_and_visibility_is_a_row_of_result_and_report(run: tuple[Path, str]) -> None:
@@ -209,3 +212,22 @@ def test_a_sentinel_says_the_same_as_an_empty_cell(
     read = read_faces(config, RunFolder(tmp_path / "none"))
     assert not read.train.labelled.all()
     assert np.isnan(read.train.landmarks[~read.train.labelled]).all()
+
+
+def test_the_command_evaluates_several_data_sets_together(
+    run: tuple[Path, str], roots: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "figures.csv"
+    evaluate(data=[roots[1], roots[0]], run=run[0], missing="-1,-1", csv=table)
+    shown = capsys.readouterr().out
+    for row in ("data set set-coco", "data set set-csv", "visible points", "occluded points"):
+        assert row in shown
+    assert "without both points of the normaliser (60 and 72)" in shown
+    rows = {tuple(row[:2]): row[2] for row in csv.reader(table.open())}
+    sources = result(run[0])["test"]["sources"]
+    for name, figures in sources.items():
+        found = float(rows[("nme_of_source", name)])
+        assert found == pytest.approx(figures["nme"], abs=1e-4)
+    assert ("points_of_points", "occluded") in rows
+    with pytest.raises(ValueError, match="--missing is 'x'; takes two numbers"):
+        evaluate(data=[roots[1]], run=run[0], missing="x")

@@ -24,7 +24,7 @@ def with_missing(table: Annotations, seed: int = 0, occluded: float = 0.2) -> An
     outline = list(table.scheme.regions.get("outline", next(iter(table.scheme.regions.values()))))
     missing[3::4, outline] = True
     missing[:, list(table.scheme.normaliser)] = False
-    missing[9::10, table.scheme.normaliser[0]] = True
+    missing[4::10, table.scheme.normaliser[0]] = True
     hidden = rng.random(missing.shape) < occluded
     seen = np.where(missing, 0, np.where(hidden, 1, 2)).astype(np.uint8)
     landmarks = np.where(missing[..., None], np.nan, table.landmarks)
