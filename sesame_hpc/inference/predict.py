@@ -81,7 +81,11 @@ def predict(
     finally:
         write_results(folder, format, outcome, landmarker.scheme)
         outcome.files = folder.files
-        folder.close()
+        removed = folder.close()
+    if removed:
+        outcome.notes.append(
+            f"removed {count_of(removed, 'file')} of earlier predictions from {out}"
+        )
     outcome.add_notes()
     return outcome
 
