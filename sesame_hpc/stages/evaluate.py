@@ -55,6 +55,13 @@ class _Network:
     def has_average(self) -> bool:
         return not self.averaged and self.folder.weights(self.stage, averaged=True).exists()
 
+    def require(self) -> None:
+        """Raise FileNotFoundError where there is no such run, or its stage is not finished."""
+        self.folder.config()
+        path = self.folder.weights(self.stage, self.averaged)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: has this stage finished?")
+
     def predict(
         self, faces: Annotations, progress: Progress, *, flip: bool = False
     ) -> tuple[np.ndarray, Annotations]:
@@ -127,6 +134,9 @@ def evaluate_run(
     for a stage without coordinates or faces of another scheme.
     """
     network = _locate(run, stage)
+    second = _locate(other, stage) if other is not None else None
+    if second is not None:
+        second.require()
     config = network.folder.config()
     scheme = run_scheme(config, network.folder)
     faces, part = source.read(config.data.format, scheme, network.folder)
@@ -143,8 +153,8 @@ def evaluate_run(
         result["ema"] = score(average.predict(faces, progress)[0])
         if flip:
             result["ema_flip_test"] = score(average.predict(faces, progress, flip=True)[0])
-    if other is not None:
-        theirs, _ = _locate(other, stage).predict(faces, progress)
+    if second is not None:
+        theirs, _ = second.predict(faces, progress)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
 

@@ -115,6 +115,18 @@ def test_files_of_other_inputs_stay_where_each_face_has_its_own(landmarker, tmp_
     assert drawings(out) == ["1.jpg", "2.jpg"]
 
 
+def test_a_typo_in_the_only_input_leaves_what_was_predicted(landmarker, tmp_path):
+    folder, out = write_images(tmp_path / "in", "1.jpg"), tmp_path / "out"
+    predict(landmarker, [folder], out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for wrong in (folder / "2.jpg", tmp_path / "inn"):
+        with pytest.raises(ValueError, match="does not exist"):
+            predict(landmarker, [wrong], out)
+    with pytest.raises(ValueError, match="that sesame predict drew before; give the originals"):
+        predict(landmarker, [out], out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 def test_a_record_that_names_files_elsewhere_is_refused(landmarker, tmp_path):
     folder, out = write_images(tmp_path / "in", "1.jpg"), tmp_path / "out"
     out.mkdir()

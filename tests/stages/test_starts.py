@@ -47,6 +47,12 @@ def test_a_refused_start_leaves_nothing_and_the_corrected_one_trains(write_confi
     with pytest.raises(ValueError, match="leaves none to train on"):
         train(config.model_copy(update={"data": config.data.model_copy(update={"heldout": 48})}))
     assert not config.output.exists()
+    with pytest.raises(
+        ValueError,
+        match=r"stages\.preliminary\.batch_size: 8 faces per step, but an epoch has 1 face: lower",
+    ):
+        train(config)
+    assert not config.output.exists()
     missing = config.data.model_copy(update={"root": tmp_path / "nowhere"})
     with pytest.raises(FileNotFoundError, match=r"nowhere is not a directory.*data\.root=FOLDER"):
         train(config.model_copy(update={"data": missing}))

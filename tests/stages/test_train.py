@@ -191,3 +191,14 @@ def test_a_loss_that_is_no_number_names_its_samples(write_config) -> None:
     config = load_config(write_config("nan", "stages.preliminary.lr=1e30"))
     with pytest.raises(FloatingPointError, match=r"epoch 1, step \d+; .*sample ids \[\d+"):
         train_here(config)
+
+
+def test_a_second_run_that_is_not_there_is_found_out_before_the_work(finished, faces, tmp_path):
+    _, run, _ = finished
+    said: list[str] = []
+    for other, words in ((tmp_path, "is not a run folder"), (run / "checkpoints", "not a run")):
+        with pytest.raises(FileNotFoundError, match=words):
+            evaluate_run(
+                run, Source(faces), other=other, progress=lambda what, *_: said.append(what)
+            )
+    assert said == []
