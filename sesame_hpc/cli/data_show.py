@@ -83,6 +83,8 @@ def show(
     wanted = count or (_FACES_IN_ROWS if augment or masked else _FACES)
     if os.path.realpath(out) in {os.path.realpath(faces.image_path(k)) for k in range(len(faces))}:
         raise ValueError(f"--out: {out} is an image of the data set; give another file")
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out: {out}: the sheet is a PNG; give a name that ends in .png")
     rows = np.arange(len(faces))
     if findings:
         from sesame_hpc.data.check import check_data

@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import CoordinateStage, DataFormat, Part
+from sesame_hpc.cli.data_options import MissingPoint, parse_missing
 from sesame_hpc.cli.outputs import check_output_file
+from sesame_hpc.plural import counted
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="The data set's folder.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="The data set's folder; repeat it for several of one scheme together."),
+    ],
     run: Annotated[
         Path | None,
         typer.Argument(metavar="RUN", help="A run folder, or a weights.safetensors in one."),
@@ -26,7 +31,7 @@ def evaluate(
     ] = None,
     format: Annotated[
         DataFormat | None,
-        typer.Option(help="The data set's format. Default: that of RUN, or wflw."),
+        typer.Option(help="The data set's format. Default: that of RUN, or what is there."),
     ] = None,
     split: Annotated[
         Part | None,
@@ -39,6 +44,7 @@ def evaluate(
         CoordinateStage | None,
         typer.Option(help="The stage whose weights to use. Default: the last of the run."),
     ] = None,
+    missing: MissingPoint = None,
     scheme: Annotated[
         str | None,
         typer.Option(help="With --predictions: the landmark scheme. Default: that of the format."),
@@ -63,15 +69,17 @@ def evaluate(
     if (run is None) == (predictions is None):
         raise ValueError("give either RUN or --predictions FILE")
     for option, path in (("--json", json), ("--csv", csv)):
-        check_output_file(option, path, data, *(each for each in (run, predictions) if each))
+        check_output_file(option, path, *data, *(each for each in (run, predictions) if each))
+    missing_point = parse_missing(missing)
 
     from rich.console import Console
 
     from sesame_hpc.cli.progress_bar import progress_bar
-    from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run
+    from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
+    from sesame_hpc.stages.source import Source
     from sesame_hpc.stages.tables import print_figures, write_figures
 
-    source = Source(data, format, split)
+    source = Source(data[0], format, split, tuple(data[1:]), missing_point)
     if run is not None:
         with progress_bar() as progress:
             figures = evaluate_run(run, source, stage, flip=flip, other=compare, progress=progress)
@@ -79,5 +87,8 @@ def evaluate(
         assert predictions is not None
         figures = evaluate_file(predictions, source, scheme)
     if os.environ.get("RANK", "0") == "0":
-        print_figures(figures, f"{run or predictions} on {data}", Console())
+        where = ", ".join(map(str, data))
+        if (more := len(figures["sources"]) - len(data)) > 0:
+            where += f" and {counted(more, 'more data set')} of the run"
+        print_figures(figures, f"{run or predictions} on {where}", Console())
         write_figures(figures, json, csv)

@@ -24,14 +24,19 @@ def report(
 ) -> None:
     """Write one HTML page about a run, finished or not: figures, images, curves and settings."""
     from sesame_hpc.cli.progress_bar import progress_bar
-    from sesame_hpc.report import write_report
+    from sesame_hpc.report import REPORT_NAME, write_report
     from sesame_hpc.run.folder import RunFolder
 
     check_output_file("--out", out, run)
+    if out is None and run.is_dir():
+        check_output_file("RUN", run / REPORT_NAME)
+    unread: list[str] = []
     with progress_bar() as progress:
         progress("writing the report", 0, None)
-        path = write_report(RunFolder(run), out, data)
+        path = write_report(RunFolder(run), out, data, unread.append)
     typer.echo(f"report: {path}")
+    for reason in unread:
+        typer.echo(f"note: figures that need the faces are left out: {reason}", err=True)
     if open:
         import webbrowser
 

@@ -56,9 +56,14 @@ class AugmentConfig(Strict):
 
 def _point(value: object) -> object:
     """A point as text, "-1,-1", as well as a list."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(","))
-    return value
+    parts = value.split(",") if isinstance(value, str) else value
+    if parts is None:
+        return None
+    try:
+        x, y = (float(part) for part in parts)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise ValueError("must be two numbers, x and y, such as -1,-1") from None
+    return x, y
 
 
 def _count_or_fraction(value: int | float) -> int | float:

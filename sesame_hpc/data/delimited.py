@@ -61,7 +61,8 @@ def read_delimited(path: Path, required: Collection[str], form: str) -> Iterator
         ValueError: columns lack, or stand twice; names the file and says the `form`.
     """
     text = decode_text(path.read_bytes(), path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    lines = io.StringIO(text, newline="")
+    first = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
     separator, header = _header(first, required, path, form)
     reader = csv.reader(
         io.StringIO(text, newline=""),

@@ -40,8 +40,8 @@ def split_heldout(
     is_heldout, names, most = _drawn(annotations, count, groups, np.random.default_rng(seed))
     if is_heldout.all():
         raise ValueError(
-            f"heldout: {count} of {len(annotations)} faces on {names} images leaves none to "
-            f"train on; at most {most} can be held out"
+            f"data.heldout: {count} of {len(annotations)} faces on {names} images leaves none to "
+            f"train on; at most {most} can be held out, or a fraction such as 0.1"
         )
     return annotations.select(~is_heldout), annotations.select(is_heldout)
 

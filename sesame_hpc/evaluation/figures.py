@@ -7,13 +7,20 @@ import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.bootstrap import intervals
-from sesame_hpc.evaluation.curves import auc, auc_of_faces, failure_rate
-from sesame_hpc.evaluation.nme import nme_table, point_errors, region_errors
+from sesame_hpc.evaluation.curves import auc_of_faces
+from sesame_hpc.evaluation.known import mean_known, or_none
+from sesame_hpc.evaluation.nme import measured_faces, nme_table, point_errors, region_errors
 from sesame_hpc.evaluation.normalisers import other_normalisers
+from sesame_hpc.evaluation.subsets import (
+    LIMITS,
+    by_attribute,
+    by_source,
+    by_visibility,
+    of_curve,
+)
+from sesame_hpc.plural import counted
 
 __all__ = ["Figures", "figures"]
-
-_LIMITS = {"8": 0.08, "10": 0.10}
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,11 @@ class Figures:
     """NME and failure rates in percent, AUC in [0, 1], intervals of 95 % over faces.
 
     `nme`, `regions`, `landmarks` and the curves are normalised by the outer eye corners
-    (inter-ocular, Eq. 4); `normalised_by` has the NME with other normalisers by name.
+    (inter-ocular, Eq. 4); `normalised_by` has the NME with other normalisers by name. `faces`
+    counts those that have both eye corners labelled; the others, `counted_out`, are in
+    `normalised_by` alone, as `protocol` then says. A region or landmark that no face has labelled
+    is None. `subsets` are of attributes, `sources` of data sets that were read together,
+    `visibility` of points; they are empty where the labels tell no such thing.
     """
 
     nme: float
@@ -29,12 +40,15 @@ class Figures:
     fr10: float
     auc8: float
     auc10: float
-    regions: dict[str, float]
-    landmarks: list[float]
+    regions: dict[str, float | None]
+    landmarks: list[float | None]
     subsets: dict[str, dict[str, float]]
+    sources: dict[str, dict[str, float]]
+    visibility: dict[str, dict[str, Any]]
     normalised_by: dict[str, float]
     intervals: dict[str, Any]
     faces: int
+    counted_out: int
     protocol: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -47,44 +61,52 @@ def figures(
     """Figures of predictions [N, K, 2] in original pixels against the unclamped labels of N faces.
 
     The rows are in the order of `faces`. `protocol`, how the crops were made, is only recorded.
-    Raises ValueError for shapes that do not match, or if the outer eye corners coincide.
+    Raises ValueError for shapes that do not match, if the outer eye corners coincide, and if no
+    face has them labelled.
     """
     errors = point_errors(predicted, faces.landmarks, faces.scheme)
-    face_nme = errors.mean(axis=1)
+    others = other_normalisers(predicted, faces)
+    measured = measured_faces(errors, faces.scheme)
+    recorded = {"normaliser": "inter_ocular", **(protocol or {}), **_not_labelled(faces, measured)}
+    if not measured.all():
+        errors, faces = errors[measured], faces.select(measured)
+    face_nme = mean_known(errors, 1)
     table = nme_table(errors, faces.scheme)
     return Figures(
         nme=table.nme,
-        **_of_curve(face_nme),
-        regions=table.regions,
-        landmarks=(100.0 * errors.mean(axis=0)).tolist(),
-        subsets=_subsets(face_nme, faces),
-        normalised_by={"inter_ocular": table.nme, **other_normalisers(predicted, faces)},
-        intervals=_intervals(errors, faces),
+        **of_curve(face_nme),
+        regions={name: or_none(nme) for name, nme in table.regions.items()},
+        landmarks=[or_none(nme) for nme in 100.0 * mean_known(errors, 0)],
+        subsets=by_attribute(face_nme, faces),
+        sources=by_source(face_nme, faces),
+        visibility=by_visibility(errors, faces),
+        normalised_by={"inter_ocular": table.nme, **others},
+        intervals=_intervals(errors, face_nme, faces),
         faces=len(faces),
-        protocol={"normaliser": "inter_ocular", **(protocol or {})},
+        counted_out=int((~measured).sum()),
+        protocol=recorded,
     )
 
 
-def _of_curve(face_nme: np.ndarray) -> dict[str, float]:
-    rates = {f"fr{name}": 100.0 * failure_rate(face_nme, at) for name, at in _LIMITS.items()}
-    return rates | {f"auc{name}": auc(face_nme, at) for name, at in _LIMITS.items()}
+def _not_labelled(faces: Annotations, measured: np.ndarray) -> dict[str, str]:
+    """What is not labelled and how it counts, for the protocol; nothing if all is labelled."""
+    missing = int((~faces.labelled).sum())
+    if not missing:
+        return {}
+    of = counted(faces.labelled.size, "point")
+    words = {"points": f"{missing:,} of {of} are not labelled; means are over the labelled ones"}
+    if unmeasured := int((~measured).sum()):
+        first, second = faces.scheme.normaliser
+        words["counted out"] = (
+            f"{counted(unmeasured, 'face')} without both points of the normaliser "
+            f"({first} and {second}), except in the NME by box"
+        )
+    return words
 
 
-def _subsets(face_nme: np.ndarray, faces: Annotations) -> dict[str, dict[str, float]]:
-    """The faces of each attribute, as WFLW's subsets; without empty ones."""
-    subsets = {}
-    for column, name in enumerate(faces.attribute_names):
-        chosen = face_nme[faces.attributes[:, column]]
-        if len(chosen):
-            nme = 100.0 * float(chosen.mean())
-            subsets[name] = {"faces": len(chosen), "nme": nme, **_of_curve(chosen)}
-    return subsets
-
-
-def _intervals(errors: np.ndarray, faces: Annotations) -> dict[str, Any]:
-    face_nme = errors.mean(axis=1)
-    columns = {"nme": 100.0 * face_nme}
-    for name, at in _LIMITS.items():
+def _intervals(errors: np.ndarray, face_nme: np.ndarray, faces: Annotations) -> dict[str, Any]:
+    columns: dict[str, np.ndarray] = {"nme": 100.0 * face_nme}
+    for name, at in LIMITS.items():
         columns[f"fr{name}"] = 100.0 * (face_nme > at)
         columns[f"auc{name}"] = auc_of_faces(face_nme, at)
     regions = intervals(100.0 * region_errors(errors, faces.scheme))

@@ -32,6 +32,11 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
     if not path.exists():
         raise FileNotFoundError(f"no predictions at {path}")
     wanted = faces.landmarks.shape
+    if path.suffix.lower() == ".json":
+        raise ValueError(
+            f"{path}: predictions are read from npz or CSV files; `sesame predict --format csv` "
+            "writes such a landmarks.csv"
+        )
     if path.suffix.lower() == ".npz":
         images, points = _read_npz(path)
         places = [f"{path}: row {row}" for row in range(len(images))]

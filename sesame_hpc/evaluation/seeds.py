@@ -1,7 +1,8 @@
 """What several seeds say together: means over seeds, with intervals over seeds and faces.
 
 With d[s, f] the value of face f under seed s (an NME, or the difference of two), and F[s] the faces
-of seed s, the estimate is the mean over seeds of each seed's mean over its faces:
+of seed s (without those that have no value, as no point of a region is labelled), the estimate is
+the mean over seeds of each seed's mean over its faces:
 
     theta = mean_s d[s],    d[s] = mean of d[s, f] over f in F[s].
 
@@ -31,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from sesame_hpc.evaluation.bootstrap import face_weights
+from sesame_hpc.evaluation.known import mean_known
 
 __all__ = ["ONE_SEED", "Estimate", "seed_estimates", "student_quantile"]
 
@@ -65,15 +67,15 @@ def seed_estimates(
 ) -> list[Estimate]:
     """The estimate of each of M columns from S seeds, as the module says.
 
-    `values` are float64 [n, M], one for each seed, and `faces` int64 [n]: which face each row is
-    of. One that several seeds share is resampled in all of them at once. `seed` is that of the
-    resampling.
+    `values` are float64 [n, M], one for each seed, NaN where a face has no value, and `faces` int64
+    [n]: which face each row is of. One that several seeds share is resampled in all of them at
+    once. `seed` is that of the resampling.
 
-    Raises ValueError for no seed, for a seed without faces, and for a face that stands twice.
+    Raises ValueError for no seed, for a seed without a value, and for a face that stands twice.
     """
-    if not values or any(not len(each) for each in values):
+    if not values or any(not len(each) or np.isnan(each).all(axis=0).any() for each in values):
         raise ValueError("an estimate needs at least one seed, and each seed at least one face")
-    means = np.stack([each.mean(axis=0) for each in values]).mean(axis=0)
+    means = np.stack([mean_known(each, 0) for each in values]).mean(axis=0)
     if len(values) == 1:
         return [Estimate(float(mean), None, 1) for mean in means]
     dense, present = _arranged(values, faces)
@@ -88,17 +90,23 @@ def seed_estimates(
 def _arranged(
     values: Sequence[np.ndarray], faces: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values float64 [S, N, M] over all N distinct faces, 0 where a seed has none; bool [S, N]."""
+    """Values float64 [S, N, M] of all N distinct faces, 0 where a seed has none, and where it has.
+
+    That is bool [S, N, M], or [S, N, 1] if it is the same for all M.
+    """
     distinct = np.unique(np.concatenate(faces))
     dense = np.zeros((len(values), len(distinct), values[0].shape[1]))
-    present = np.zeros(dense.shape[:2], dtype=bool)
+    present = np.zeros((*dense.shape[:2], 1), dtype=bool)
     for row, (own, ids) in enumerate(zip(values, faces, strict=True)):
         columns = np.searchsorted(distinct, ids)
         if len(np.unique(columns)) < len(ids):
             raise ValueError(f"seed number {row + 1}: a face stands twice")
         dense[row, columns] = own
         present[row, columns] = True
-    return dense, present
+    known = ~np.isnan(dense)
+    if known.all():
+        return dense, present
+    return np.where(known, dense, 0.0), present & known
 
 
 def _resampled(
@@ -106,15 +114,15 @@ def _resampled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """theta [R, M] of resampled seeds and faces, and of faces alone.
 
-    Resamples that leave a seed without a face are left out.
+    Resamples that leave a seed without a value of some column are left out.
     """
     seeds = len(dense)
     both, alone = [], []
     for weights in face_weights(dense.shape[1], generator):
-        shares = np.einsum("rn,sn->rs", weights, present.astype(np.float64))
-        usable = (shares > 0).all(axis=1)
+        shares = np.einsum("rn,snm->rsm", weights, present.astype(np.float64))
+        usable = (shares > 0).all(axis=(1, 2))
         sums = np.einsum("rn,snm->rsm", weights[usable], dense)
-        means = sums / shares[usable][:, :, None]
+        means = sums / shares[usable]
         drawn = generator.integers(seeds, size=(len(means), seeds - 1))
         both.append(means[np.arange(len(means))[:, None], drawn].mean(axis=1))
         alone.append(means.mean(axis=1))

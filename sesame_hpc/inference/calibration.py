@@ -11,6 +11,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sesame_hpc.evaluation.known import mean_known
+
 __all__ = ["Calibration", "CalibrationCheck", "check_calibration", "fit_calibration"]
 
 THRESHOLD = 5.0
@@ -86,22 +88,27 @@ class CalibrationCheck(BaseModel):
 def fit_calibration(spread: np.ndarray, errors: np.ndarray) -> Calibration:
     """Learn from spreads [F, K] (above 0) and errors [F, K] in percent of the normaliser.
 
-    Raises ValueError for fewer than four faces or spreads that are not finite and positive.
+    An error is NaN where it is not known, as the point is not labelled; a landmark without any is
+    taken to have the mean error of the others. Raises ValueError for fewer than four faces with
+    errors, or spreads that are not finite and positive.
     """
-    if spread.shape != errors.shape or len(spread) < _LEAST_FACES:
+    known = ~np.isnan(errors)
+    faces = int(known.any(axis=-1).sum())
+    if spread.shape != errors.shape or faces < _LEAST_FACES:
         raise ValueError(
             f"spreads {spread.shape} and errors {errors.shape}: a calibration needs the same "
             f"shape and at least {_LEAST_FACES} faces"
         )
-    if not (np.isfinite(errors).all() and (spread > 0).all() and np.isfinite(spread).all()):
+    if not (np.isfinite(errors[known]).all() and (spread > 0).all() and np.isfinite(spread).all()):
         raise ValueError("spreads and errors must be finite, spreads above 0")
     logs = np.log(spread)
     usual = np.median(logs, axis=0)
     scale = np.maximum(np.median(np.abs(logs - usual), axis=0), 1e-6)
-    base = np.maximum(errors.mean(axis=0), _LEAST_ERROR)
+    base = mean_known(errors, 0)
+    base = np.maximum(np.where(np.isnan(base), np.nanmean(base), base), _LEAST_ERROR)
     weights = _fit_weights(_disturbances(spread, usual, scale), errors, base)
     score = np.log(base) + _disturbances(spread, usual, scale) @ weights
-    knots, error, within = _monotone(score.ravel(), errors.ravel())
+    knots, error, within = _monotone(score[known], errors[known])
     return Calibration(
         usual=tuple(usual.tolist()),
         scale=tuple(scale.tolist()),
@@ -110,7 +117,7 @@ def fit_calibration(spread: np.ndarray, errors: np.ndarray) -> Calibration:
         knots=tuple(knots.tolist()),
         error=tuple(error.tolist()),
         within=tuple(within.tolist()),
-        faces=len(spread),
+        faces=faces,
     )
 
 
@@ -125,10 +132,11 @@ def _disturbances(spread: np.ndarray, usual: object, scale: object) -> np.ndarra
 
 def _fit_weights(features: np.ndarray, errors: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Ridge regression of the logarithm of error over base; the offset is of no interest."""
+    known = ~np.isnan(errors)
     target = np.log(np.maximum(errors, _LEAST_ERROR)) - np.log(base)
-    x = features.reshape(-1, features.shape[-1])
+    x, y = features[known], target[known]
     x = x - x.mean(axis=0)
-    y = target.ravel() - target.mean()
+    y = y - y.mean()
     return np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
 
 
@@ -165,8 +173,10 @@ def check_calibration(
     `groups` [F] are integers; faces of one group (one image) stay in one fold. None where there
     are too few groups for it.
     """
+    known = ~np.isnan(errors)
     fold = np.unique(groups, return_inverse=True)[1] % folds
-    if fold.max() + 1 < folds or min(np.sum(fold != k) for k in range(folds)) < _LEAST_FACES:
+    has = known.any(axis=1)
+    if fold.max() + 1 < folds or min(has[fold != k].sum() for k in range(folds)) < _LEAST_FACES:
         return None
     confidence, expected = np.empty_like(errors), np.empty_like(errors)
     for k in range(folds):
@@ -174,12 +184,10 @@ def check_calibration(
         calibration = fit_calibration(spread[~held], errors[~held])
         confidence[held] = calibration.confidence(spread[held])
         expected[held] = calibration.expected_error(spread[held])
+    confidence, expected, errors = confidence[known], expected[known], errors[known]
     hit = errors <= THRESHOLD
-    order = np.argsort(confidence, axis=None, kind="stable")
-    gaps = [
-        abs(confidence.flat[rows].mean() - hit.flat[rows].mean())
-        for rows in np.array_split(order, 10)
-    ]
+    order = np.argsort(confidence, kind="stable")
+    gaps = [abs(confidence[rows].mean() - hit[rows].mean()) for rows in np.array_split(order, 10)]
     return CalibrationCheck(
         gap=float(np.mean(gaps)),
         brier=float(np.mean((confidence - hit) ** 2)),
@@ -189,6 +197,6 @@ def check_calibration(
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks of the flattened values, ties at their mean rank."""
+    """Ranks of values [n], ties at their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]

@@ -96,7 +96,7 @@ def _metrics(tables: dict[str, dict[str, Any]]) -> str:
     heads = [f"{names[part]} ({table['faces']} faces)" for part, table in tables.items()]
     rows = ["| region | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for region in next(iter(tables.values()))["regions"]:
-        cells = (f"{table['regions'][region]:.3f}" for table in tables.values())
+        cells = (_printed(table["regions"][region]) for table in tables.values())
         rows.append(f"| {region} | " + " | ".join(cells) + " |")
     rows.append(
         "| **all points** | "
@@ -107,6 +107,10 @@ def _metrics(tables: dict[str, dict[str, Any]]) -> str:
         "## How good it is\n\nNormalised mean error in percent: mean distance over "
         "the distance of the outer eye corners, in original pixels.\n\n" + "\n".join(rows)
     )
+
+
+def _printed(nme: float | None) -> str:
+    return "not labelled" if nme is None else f"{nme:.3f}"
 
 
 def _input(manifest: Manifest) -> str:

@@ -66,6 +66,9 @@ def predict_faces(model: CropModel, faces: Annotations, data: DataConfig) -> Mea
 
 
 def measure(model: CropModel, faces: Annotations, data: DataConfig) -> Measured:
-    """Spreads [N, K], errors [N, K] in percent of the normaliser, and the faces that were read."""
+    """Spreads [N, K], errors [N, K] in percent of the normaliser, and the faces that were read.
+
+    Errors are NaN where `point_errors` are.
+    """
     points, spread, read = predict_faces(model, faces, data)
     return spread, 100 * point_errors(points, read.landmarks, read.scheme), read

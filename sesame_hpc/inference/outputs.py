@@ -1,5 +1,6 @@
 """`OutputFolder`: the names of everything that `sesame predict` writes, none of them twice."""
 
+import re
 from pathlib import Path, PurePosixPath
 
 from sesame_hpc.inference.inputs import Input
@@ -32,6 +33,7 @@ class OutputFolder:
         self._folders: set[str] = set()
         planned = [self._take(name) for name in (RECORD_NAME, *tables)]
         self._drawn = self._drawn_names(inputs) if draw else {}
+        self._drawings = [_drawing_pattern(source) for source in inputs]
         self._stems = self._pts_stems(inputs) if pts else {}
         planned += list(self._drawn.values())
         planned += [f"{self._stems[each.name]}.pts" for each in inputs if pts and not each.is_video]
@@ -54,9 +56,40 @@ class OutputFolder:
             name, whole = f"{whole}{number}", f"{whole}_"
         return self.path / self._take(f"{name}.pts")
 
-    def close(self) -> None:
-        """Note what was written, for later runs."""
-        write_record(self.path, self._noted | set(self.files))
+    def close(self) -> int:
+        """Remove what earlier predictions left that is no longer true; note what was written.
+
+        A table of all faces replaces the earlier one, so drawings that are not of this prediction
+        go. Where every face has a file of its own, those of other inputs stay, and of these inputs
+        the files of further faces go that are not found any more.
+
+        Returns the number of files removed.
+        """
+        stale = {path for path in self._own - set(self.files) if self._is_stale(path)}
+        removed = 0
+        for path in stale:
+            if path.is_file():
+                path.unlink()
+                removed += 1
+            self._remove_empty(path.parent)
+        write_record(self.path, (self._noted - stale) | set(self.files))
+        return removed
+
+    def _is_stale(self, path: Path) -> bool:
+        """Whether an output of an earlier prediction, not written by this one, is out of date."""
+        name = path.relative_to(self.path).as_posix()
+        if name.startswith(f"{_DRAWN}/"):
+            return not self._stems or any(re.fullmatch(each, name) for each in self._drawings)
+        stem = name.removesuffix(".pts")
+        return stem != name and any(
+            stem == own or re.fullmatch(rf"{re.escape(own)}(-\d+|/\d+(-\d+)?)", stem)
+            for own in self._stems.values()
+        )
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self.path and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
 
     def _drawn_names(self, inputs: list[Input]) -> dict[str, str]:
         """Those that keep their names first, so that no other takes them."""
@@ -113,6 +146,12 @@ class OutputFolder:
                 f"{foreign[0]}{more} would be overwritten, and was not written by sesame predict: "
                 "give another --out"
             )
+
+
+def _drawing_pattern(source: Input) -> str:
+    """What matches the names that a drawn copy of an input can have."""
+    end = "" if _keeps_its_name(source) else r"_*\.mp4" if source.is_video else r"_*\.png"
+    return re.escape(f"{_DRAWN}/{source.name}") + end
 
 
 def _keeps_its_name(source: Input) -> bool:

@@ -18,6 +18,8 @@ from sesame_hpc.inference.results import table_names, write_results
 
 __all__ = ["Outcome", "predict"]
 
+_ONLY_DRAWN = "nothing but images that sesame predict drew before; give the originals"
+
 Detector = Callable[[np.ndarray], np.ndarray]
 
 
@@ -42,10 +44,13 @@ def predict(
     interrupted, what was found till then is written. `progress` is called with what is being done,
     how much of it is done, and how much there is (None where that is not known).
 
-    Raises before anything is read: ValueError where a file would be overwritten that this function
-    did not write; OSError where `out` cannot be written.
+    Raises before anything is read or written: ValueError where `paths` name no image or video at
+    all, or a file would be overwritten that this function did not write; OSError where `out` cannot
+    be written.
     """
     found = find_inputs(paths)
+    if not found.inputs:
+        raise ValueError("; ".join(found.faults) or _ONLY_DRAWN)
     folder = OutputFolder(out, found.inputs, table_names(format), pts=format == "pts", draw=draw)
     outcome = Outcome(box_source=_box_source(boxes, detector))
     if found.own_outputs:
@@ -81,7 +86,11 @@ def predict(
     finally:
         write_results(folder, format, outcome, landmarker.scheme)
         outcome.files = folder.files
-        folder.close()
+        removed = folder.close()
+    if removed:
+        outcome.notes.append(
+            f"removed {count_of(removed, 'file')} of earlier predictions from {out}"
+        )
     outcome.add_notes()
     return outcome
 

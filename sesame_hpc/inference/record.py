@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sesame_hpc.files import write_json_atomic
 
@@ -15,7 +15,9 @@ def read_record(folder: Path) -> set[Path]:
     """The files below `folder` that `sesame predict` wrote; none without a record."""
     path = folder / RECORD_NAME
     try:
-        names = json.loads(path.read_bytes())["written"]
+        names = [PurePosixPath(name) for name in json.loads(path.read_bytes())["written"]]
+        if any(name.is_absolute() or ".." in name.parts for name in names):
+            raise ValueError("a name that is not below the folder")
         return {folder / name for name in names}
     except FileNotFoundError:
         return set()

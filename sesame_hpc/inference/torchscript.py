@@ -6,6 +6,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 
+from sesame_hpc.checksums import read_verified
 from sesame_hpc.inference.exported import CONFIG_FILE
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import network_of
@@ -25,12 +26,13 @@ def read_torchscript(path: Path) -> tuple[PredictionNet, Manifest]:
     """The network that a file of `sesame export --to torchscript` is of, with its weights.
 
     Its graph is not run: the weights go into a network of our own.
-    Raises ValueError for a broken file, or one with code that would run when it is loaded.
+    Raises ValueError for a broken file, one that is not what `SHA256SUMS` beside it lists, or one
+    with code that would run when it is loaded.
     """
-    config = _member(path, f"extra/{CONFIG_FILE}")
+    content = read_verified(path)
+    config = _member(io.BytesIO(content), f"extra/{CONFIG_FILE}")
     assert config is not None, "asked by is_torchscript"
     manifest = Manifest.from_json(config, path)
-    content = path.read_bytes()
     with ZipFile(io.BytesIO(content)) as archive:
         for name in archive.namelist():
             if "/code/" in name and _RUNS_WHEN_LOADED in archive.read(name):
@@ -43,7 +45,7 @@ def read_torchscript(path: Path) -> tuple[PredictionNet, Manifest]:
     return network_of({k: v for k, v in state.items() if k != "_mirror"}, manifest, path), manifest
 
 
-def _member(path: Path, end: str) -> bytes | None:
+def _member(path: Path | io.BytesIO, end: str) -> bytes | None:
     """The file of a zip archive whose name, behind its first folder, is `end`."""
     try:
         with ZipFile(path) as archive:

@@ -36,7 +36,8 @@ def evaluate_and_report(folder: RunFolder) -> None:
 
 
 def _test(folder: RunFolder, stage: str) -> dict[str, Any]:
-    from sesame_hpc.stages.evaluate import Source, evaluate_run
+    from sesame_hpc.stages.evaluate import evaluate_run
+    from sesame_hpc.stages.source import Source
 
     data = run_config(folder).data
     return evaluate_run(folder.path, Source(data.root, data.format, "test"), stage, flip=True)

@@ -32,8 +32,10 @@ class JobLog:
 def find_log(run: Path, stage: str | None = None, rank: int = 0) -> JobLog:
     """The log of the last job of `stage`, or of the latest stage that has a log.
 
-    Raises ValueError if there is no such job or rank.
+    Raises FileNotFoundError if there is no such folder, ValueError if there is no such job or rank.
     """
+    if not run.is_dir():
+        raise FileNotFoundError(f"{run} is not a directory; give a run folder")
     if points := read_sweep(run):
         raise ValueError(f"{run} is a sweep; name one of its runs, such as {run / points[0].name}")
     latest = Ledger(run).latest()

@@ -20,7 +20,7 @@ __all__ = ["AnchorPlan", "draw_plan", "place_anchors"]
 
 @dataclass(frozen=True)
 class AnchorPlan:
-    """Anchors of a batch, each between two consecutive landmarks of its region.
+    """Anchors of a batch, each between two consecutive landmarks of its region, both labelled.
 
     A is the maximum per image.
 
@@ -48,19 +48,25 @@ def draw_plan(
     seed: int,
     stage: str,
     epoch: int,
+    labelled: np.ndarray | None = None,
 ) -> AnchorPlan:
     """Draw regions and anchors for each sample, keyed by (seed, stage, epoch, sample id).
 
     K ~ U{regions} regions without replacement, by `probabilities` (one per region of the
     scheme); in each, `anchors` positions, one in each equal part of the region's line of
     landmarks, so that a long region is masked by segments; each with sigma ~ U(sigma).
+
+    `labelled`, bool [B, K], says which points a sample has; None: all. Anchors lie on the parts of
+    a line between neighbours that are both labelled, or, where there are none, on its labelled
+    points; a region without labelled points is not drawn, and the others by their shares of the
+    rest. A sample without labelled points gets no anchors.
     """
     names = list(probabilities)
     shares = np.array([probabilities[name] for name in names])
     shares = shares / shares.sum()
     most = min(masking.regions[1], len(names))
     size = most * masking.anchors
-    lines = [np.array(scheme.regions[name]) for name in names]
+    lines = [_pieces(scheme.regions[name]) for name in names]
     first = np.zeros((len(sample_ids), size), dtype=np.int64)
     second = np.zeros_like(first)
     fraction = np.zeros((len(sample_ids), size), dtype=np.float32)
@@ -69,21 +75,40 @@ def draw_plan(
     for row, sample_id in enumerate(sample_ids):
         generator = keyed_generator(seed, stage, epoch, int(sample_id), "masking")
         number = int(generator.integers(min(masking.regions[0], most), most + 1))
-        regions = generator.choice(len(names), size=number, replace=False, p=shares)
+        own, own_shares = lines, shares
+        if labelled is not None and not labelled[row].all():
+            own = [_pieces(scheme.regions[name], labelled[row]) for name in names]
+            has = np.array([len(line) > 0 for line in own])
+            number = min(number, int(has.sum()))
+            if not number:
+                continue
+            own_shares = np.where(has, shares, 0.0) / shares[has].sum()
+        regions = generator.choice(len(names), size=number, replace=False, p=own_shares)
         used = number * masking.anchors
         positions = generator.random((number, masking.anchors)) + np.arange(masking.anchors)
         for place, region in enumerate(regions):
-            line = lines[region]
-            along = positions[place] / masking.anchors * (len(line) - 1)
-            before = np.minimum(along.astype(np.int64), max(len(line) - 2, 0))
+            line = own[region]
+            along = positions[place] / masking.anchors * len(line)
+            piece = np.minimum(along.astype(np.int64), len(line) - 1)
             columns = slice(place * masking.anchors, (place + 1) * masking.anchors)
-            first[row, columns] = line[before]
-            second[row, columns] = line[np.minimum(before + 1, len(line) - 1)]
-            fraction[row, columns] = along - before
+            first[row, columns], second[row, columns] = line[piece].T
+            fraction[row, columns] = along - piece
         sigma[row, :used] = generator.uniform(*masking.sigma, size=used)
         counts[row] = used
     arrays = (first, second, fraction, sigma, counts)
     return AnchorPlan(*(torch.from_numpy(array) for array in arrays))
+
+
+def _pieces(points: Sequence[int], labelled: np.ndarray | None = None) -> np.ndarray:
+    """Pairs of neighbours along a region, int64 [P, 2]; if there are none, each point with itself.
+
+    With `labelled`, bool [K], pairs of labelled points alone; empty if none is.
+    """
+    line = np.array(points)
+    pairs = np.stack([line[:-1], line[1:]], axis=1)
+    if labelled is not None:
+        pairs, line = pairs[labelled[pairs].all(axis=1)], line[labelled[line]]
+    return pairs if len(pairs) else np.stack([line, line], axis=1)
 
 
 def place_anchors(plan: AnchorPlan, landmarks: Tensor) -> Tensor:

@@ -65,6 +65,7 @@ class Masker:
             seed=self.seed,
             stage=stage,
             epoch=epoch,
+            labelled=None if batch.labelled is None else batch.labelled.numpy(),
         ).to(device)
         return place_anchors(plan, batch.landmarks), plan.sigma, plan.counts
 

@@ -20,10 +20,13 @@ _MOST_POINTS = 240
 _CED_STEPS = 200
 
 
-def landmark_chart(landmarks: dict[str, list[float]], scheme: Scheme, title: str) -> Markup:
-    """NME per landmark (percent, K values) of each stage, over bands of the scheme's regions."""
+def landmark_chart(landmarks: dict[str, list[float | None]], scheme: Scheme, title: str) -> Markup:
+    """NME per landmark (percent, K values) of each stage, over bands of the scheme's regions.
+
+    None is left out.
+    """
     runs = _region_runs(scheme)
-    most = max(max(values) for values in landmarks.values())
+    most = max(nme for values in landmarks.values() for nme in values if nme is not None)
     chart = Chart(
         title,
         940,
@@ -42,9 +45,11 @@ def landmark_chart(landmarks: dict[str, list[float]], scheme: Scheme, title: str
         )
     for stage, values in _dashed_last(landmarks):
         for first, last, _ in runs:
-            points = [(index, values[index]) for index in range(first, last + 1)]
-            chart.line(points, stage)
-            chart.dots(points, stage)
+            known = [(index, values[index]) for index in range(first, last + 1)]
+            points = [(index, nme) for index, nme in known if nme is not None]
+            if points:
+                chart.line(points, stage)
+                chart.dots(points, stage)
     return chart.render()
 
 
@@ -78,7 +83,8 @@ def _apart(ticks: Sequence[float], scale: Scale, least: float) -> list[float]:
 
 
 def ced_chart(face_nme: dict[str, np.ndarray], title: str) -> Markup:
-    """Percentage of faces whose NME (percent) is at most x, for each stage."""
+    """Percentage of faces whose NME (percent) is at most x, for each stage; NaN is left out."""
+    face_nme = {stage: values[~np.isnan(values)] for stage, values in face_nme.items()}
     tail = max(float(np.percentile(values, 97)) for values in face_nme.values())
     limit = min(max(12.0, tail), 40.0)
     thresholds = np.linspace(0.0, limit, _CED_STEPS + 1)

@@ -56,7 +56,8 @@ def extreme_faces(
     """
     assert part.faces is not None
     nme = part.face_nme[stage]
-    order = np.argsort(nme, kind="stable")
+    order = np.argsort(nme, kind="stable")  # NaN comes last
+    order = order[: int((~np.isnan(nme)).sum())]
     best = order[: min(count, (len(order) + 1) // 2)]
     worst = order[len(best) :][::-1][:count]
     points = part.points[stage]
@@ -69,7 +70,7 @@ def extreme_faces(
 def _face(faces: Annotations, row: int, predicted: np.ndarray, nme: float) -> FaceImage:
     image, to_stored = face_image(faces, row)
     truth, predicted = apply(to_stored, faces.landmarks[row]), apply(to_stored, predicted)
-    low, high = truth.min(axis=0), truth.max(axis=0)
+    low, high = np.nanmin(truth, axis=0), np.nanmax(truth, axis=0)
     side = _FACE_MARGIN * float((high - low).max())
     crop, matrix = crop_square(image, (low + high) / 2, side, _FACE_SIDE)
     name = faces.images[row]
@@ -82,9 +83,14 @@ def _face(faces: Annotations, row: int, predicted: np.ndarray, nme: float) -> Fa
 
 
 def _overlay(crop: np.ndarray, truth: np.ndarray, predicted: np.ndarray, what: str) -> Markup:
-    """The crop, a line from each true landmark to its prediction, and a dot at both."""
+    """The crop, a line from each true landmark to its prediction, and a dot at both.
+
+    A landmark that is not labelled (NaN) has its prediction alone.
+    """
+    labelled = ~np.isnan(truth).any(axis=1)
+    truth, found = truth[labelled], predicted[labelled]
     misses = "".join(
-        f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}" for (a, b), (c, d) in zip(truth, predicted, strict=True)
+        f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}" for (a, b), (c, d) in zip(truth, found, strict=True)
     )
     return Markup(
         '<svg class="face" viewBox="0 0 {0} {0}" role="img" aria-label="{1}">'

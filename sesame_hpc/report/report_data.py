@@ -11,6 +11,7 @@ from sesame_hpc.choices import COORDINATE_STAGES, Part
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.compare import compare
+from sesame_hpc.evaluation.known import mean_known
 from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.plural import counted
@@ -58,9 +59,10 @@ class EvaluatedPart:
 
     @property
     def face_nme(self) -> dict[str, np.ndarray]:
+        """NME of each face in percent; NaN of one without the normaliser."""
         return {
             stage: 100.0
-            * point_errors(points, self.faces.landmarks, self.faces.scheme).mean(axis=1)
+            * mean_known(point_errors(points, self.faces.landmarks, self.faces.scheme), 1)
             for stage, points in self.points.items()
             if self.faces is not None
         }

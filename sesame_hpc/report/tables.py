@@ -55,7 +55,7 @@ def region_rows(data: ReportData, part: EvaluatedPart) -> list[RegionRow]:
     """
     changes = [each.change for each in (part, part.ema) if each and each.change]
     every = [row for each in changes for row in (each["nme"], *each["regions"].values())]
-    scale = whiskers([row["interval"] for row in every]) if every else None
+    scale = whiskers([row["interval"] for row in every if row["interval"]]) if every else None
     stages, rows = data.config.stages.coordinate, []
     for name, points in data.scheme.regions.items():
         masked = None if data.masking is None else data.masking[name]
@@ -93,6 +93,8 @@ def _region_row(
     if part.change is None or scale is None:
         return row
     paired = part.change["nme"] if region is None else part.change["regions"][region]
+    if paired["interval"] is None:
+        return row
     mark = change_mark(paired["difference"], paired["interval"], scale)
     return replace(row, change_interval=paired["interval"], mark=mark)
 
@@ -100,7 +102,7 @@ def _region_row(
 def _nme(figures: dict[str, Any] | None, region: str | None) -> float | None:
     if figures is None:
         return None
-    return float(figures["nme"] if region is None else figures["regions"][region])
+    return figures["nme"] if region is None else figures["regions"][region]
 
 
 def _interval(figures: dict[str, Any] | None, region: str | None) -> Sequence[float] | None:
@@ -117,7 +119,10 @@ def point_range(points: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class OverallRow:
-    """Faces of a subset; `rates` are NME, FR@8, FR@10 (percent), AUC@8, AUC@10 by stage."""
+    """Some faces or points; `rates` are NME, FR@8, FR@10 (percent), AUC@8, AUC@10 by stage.
+
+    A rate that there is none of is None.
+    """
 
     name: str
     faces: int
@@ -125,12 +130,17 @@ class OverallRow:
 
 
 def overall_rows(part: EvaluatedPart) -> list[OverallRow]:
-    """All faces, each subset, all faces with averaged weights; the finished stages in order."""
+    """All faces, each subset and data set, the points by visibility, all with averaged weights.
+
+    The finished stages are in order.
+    """
     stages = list(part.figures.values())
     rows = [OverallRow("all faces", part.count, _rates(stages))]
-    for name in stages[0].get("subsets", {}):
-        chosen = [figures["subsets"][name] for figures in stages]
-        rows.append(OverallRow(name, chosen[0]["faces"], _rates(chosen)))
+    groups = {"subsets": "{}", "sources": "data set {}", "visibility": "{} points"}
+    for group, title in groups.items():
+        for name in stages[0].get(group, {}):
+            chosen = [figures[group][name] for figures in stages]
+            rows.append(OverallRow(title.format(name), chosen[0]["faces"], _rates(chosen)))
     if part.ema:
         averaged = [part.ema.figures.get(stage, {}) for stage in part.figures]
         rows.append(OverallRow("all faces, EMA", part.count, _rates(averaged)))

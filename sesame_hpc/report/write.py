@@ -1,5 +1,6 @@
 """Write the page of a run folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sesame_hpc.checksums import write_listed
@@ -13,16 +14,24 @@ __all__ = ["REPORT_NAME", "report_line", "write_report"]
 REPORT_NAME = "report.html"
 
 
-def write_report(folder: RunFolder, out: Path | None = None, data: Path | None = None) -> Path:
+def write_report(
+    folder: RunFolder,
+    out: Path | None = None,
+    data: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
     """Write the page of a run, finished or not, and return its path.
 
     `out` None is `report.html` in the run folder; `data` is the folder of the data set if it has
-    moved. The page says which data could not be read.
+    moved. The page says which data could not be read; `tell` is called with it, too.
 
     Raises FileNotFoundError if there is no run, ValueError for a run folder with invalid files.
     """
     path = out or folder.path / REPORT_NAME
-    page = render(read_report_data(folder, data)).encode()
+    content = read_report_data(folder, data)
+    page = render(content).encode()
+    if tell is not None and content.unread:
+        tell(content.unread)
     if out is None:
         write_listed(path, page)
     else:

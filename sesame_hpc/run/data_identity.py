@@ -23,7 +23,7 @@ _PARTS = {
     "test": "test faces",
     "unlabelled": "unlabelled faces",
 }
-_ASPECTS = ("images", "landmarks", "boxes", "attributes", "rows")
+_ASPECTS = ("images", "landmarks", "visibility", "boxes", "attributes", "rows")
 _IN_WORDS = {"images": "image names", "rows": "rows in the data set's files"}
 
 
@@ -56,6 +56,7 @@ def _of_table(table: Annotations) -> dict[str, Any]:
         "faces": len(table),
         "images": _of_json(list(table.images)),
         "landmarks": _of_array(table.landmarks),
+        "visibility": _of_array(table.seen),
         "boxes": _of_array(table.boxes),
         "attributes": _of_json(attributes),
         "rows": _of_array(table.sample_ids),
@@ -99,12 +100,17 @@ def identity_differences(
                 phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")
             continue
         aspects = _ASPECTS if same_format else ("images",)
-        changed = [_IN_WORDS.get(name, name) for name in aspects if before[name] != after[name]]
+        changed = [_IN_WORDS.get(name, name) for name in aspects if _differs(before, after, name)]
         if before["faces"] != after["faces"]:
             phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")
         elif changed:
             phrases.append(f"{_PARTS[part]}: other {', '.join(changed)}")
     return phrases
+
+
+def _differs(before: dict[str, Any], after: dict[str, Any], aspect: str) -> bool:
+    """Not where a run of an earlier version has no digest of that."""
+    return aspect in before and before[aspect] != after[aspect]
 
 
 def _brief(value: dict[str, Any]) -> str:

@@ -11,12 +11,19 @@ __all__ = ["run_config"]
 def run_config(folder: RunFolder, data: Path | None = None) -> Config:
     """The run's config with the current root of its data set.
 
-    `data`, if given, is that root. A relative root of the config is relative to the directory in
-    which the run was last started, or to the current one if it does not exist there.
+    `data`, if given, is that root. Of a run with several data sets it is that of the one whose
+    folder has the same name, or of the first, and the others stay where they are. A relative root
+    of the config is relative to the directory in which the run was last started, or to the current
+    one if it does not exist there.
     """
     config = folder.config()
     start = folder.start_directory()
-    roots = (data,) if data else tuple(_root(each, start) for each in config.data.roots)
+    roots = tuple(_root(each, start) for each in config.data.roots)
+    if data:
+        names = [root.resolve().name for root in roots]
+        name = data.resolve().name
+        moved = names.index(name) if name in names else 0
+        roots = (*roots[:moved], data, *roots[moved + 1 :])
     update = {"root": roots[0], "more_roots": roots[1:]}
     return config.model_copy(update={"data": config.data.model_copy(update=update)})
 

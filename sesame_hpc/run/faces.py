@@ -12,6 +12,7 @@ from sesame_hpc.data.division import heldout_count, split_heldout, split_labelle
 from sesame_hpc.data.formats.readers import has_part, read_part, scheme_of
 from sesame_hpc.run.data_identity import data_identity, identity_differences, without_unlabelled
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.labelled_points import check_points
 from sesame_hpc.run.settings import own_scheme, recorded_identity
 from sesame_hpc.schemes import Scheme, load_scheme
 
@@ -56,7 +57,8 @@ def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None
 
     `unlabelled` are faces beside those of the data set. Writes nothing.
 
-    Raises ValueError for faults of the data set, and where it is not the one that the run in
+    Raises ValueError for faults of the data set, for points that cannot be learned or judged (see
+    `check_points`), and where it is not the one that the run in
     `folder` began with, naming what differs; FileNotFoundError where there is none.
     """
     data, scheme = config.data, run_scheme(config, folder)
@@ -67,7 +69,6 @@ def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None
                 "new place (data.root=FOLDER, or --data FOLDER)"
             )
     everything = read_part(data, "train", scheme)
-    _require_all_points(everything)
     alike = groups = None
     if data.heldout_group == "look_alike":
         alike = _remembered(folder)
@@ -84,7 +85,7 @@ def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None
     test = None
     if has_part(data, "test", scheme):
         test = read_part(data, "test", scheme)
-        _require_all_points(test)
+    check_points(train, heldout, test)
     parts = {"train": train, "heldout": heldout, "test": test}
     parts |= {} if rest is None else {"rest": rest}
     parts |= {} if unlabelled is None else {"unlabelled": unlabelled}
@@ -118,17 +119,3 @@ def _remembered(folder: RunFolder) -> dict[str, str] | None:
     except (FileNotFoundError, ValueError):
         return None
     return known if isinstance(known, dict) else None
-
-
-def _require_all_points(faces: Annotations) -> None:
-    """Raise ValueError where points are not labelled: losses and figures take all points so far."""
-    incomplete = ~faces.labelled.all(axis=1)
-    if incomplete.any():
-        row = int(incomplete.argmax())
-        point = int((~faces.labelled[row]).argmax())
-        raise ValueError(
-            f"{incomplete.sum()} of {len(faces)} faces have points that are not labelled, the "
-            f"first: {faces.sources[row]}, point {point} "
-            f"({faces.scheme.points[point]}). Training takes faces with all points labelled: label "
-            "them, or remove these faces from the annotations"
-        )

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sesame_hpc.choices import COORDINATE_STAGES, STAGES, DataFormat, Part, one_of
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES, Part, one_of
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.formats.readers import has_split, read_annotations, read_part
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.evaluation.compare import compare
@@ -19,13 +18,13 @@ from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.models.heads import LandmarkNet
-from sesame_hpc.run.data_root import run_config
-from sesame_hpc.run.faces import read_faces, run_scheme
+from sesame_hpc.run.faces import run_scheme
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.schemes import Scheme, load_scheme
+from sesame_hpc.schemes import load_scheme
+from sesame_hpc.stages.source import Source
 from sesame_hpc.training.checkpoint import load_weights
 
-__all__ = ["Source", "evaluate_file", "evaluate_run", "protocol"]
+__all__ = ["evaluate_file", "evaluate_run", "protocol"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -38,40 +37,6 @@ _PARTS = {
 
 def _no_progress(what: str, done: int, total: int) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class Source:
-    """Faces to evaluate on. `format` None takes the run's, `part` None test if there is one.
-
-    The part heldout are those faces of train that the run held out.
-    """
-
-    root: Path
-    format: DataFormat | None = None
-    part: Part | None = None
-
-    def read(
-        self, format: DataFormat, scheme: Scheme | None, run: RunFolder | None = None
-    ) -> tuple[Annotations, Part]:
-        """The faces and which part they are. Raises ValueError for heldout without a `run`."""
-        chosen = self.format or format
-        has_test = has_split(self.root, chosen, "test", scheme)
-        part = self.part or ("test" if has_test else "train")
-        if run is None:
-            if part == "heldout":
-                raise ValueError(
-                    "--split heldout: these are the held-out faces of a run; give its folder"
-                )
-            return read_annotations(self.root, chosen, part, scheme), part
-        config = run.config()
-        own = run_config(run).data
-        more = own.more_roots if self.root in (own.root, config.data.root) else ()
-        update = {"root": self.root, "more_roots": more, "format": chosen}
-        data = config.data.model_copy(update=update)
-        if part != "heldout":
-            return read_part(data, part, scheme), part
-        return read_faces(config.model_copy(update={"data": data}), run).heldout, part
 
 
 @dataclass(frozen=True)
@@ -89,6 +54,13 @@ class _Network:
     @property
     def has_average(self) -> bool:
         return not self.averaged and self.folder.weights(self.stage, averaged=True).exists()
+
+    def require(self) -> None:
+        """Raise FileNotFoundError where there is no such run, or its stage is not finished."""
+        self.folder.config()
+        path = self.folder.weights(self.stage, self.averaged)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: has this stage finished?")
 
     def predict(
         self, faces: Annotations, progress: Progress, *, flip: bool = False
@@ -162,6 +134,9 @@ def evaluate_run(
     for a stage without coordinates or faces of another scheme.
     """
     network = _locate(run, stage)
+    second = _locate(other, stage) if other is not None else None
+    if second is not None:
+        second.require()
     config = network.folder.config()
     scheme = run_scheme(config, network.folder)
     faces, part = source.read(config.data.format, scheme, network.folder)
@@ -178,8 +153,8 @@ def evaluate_run(
         result["ema"] = score(average.predict(faces, progress)[0])
         if flip:
             result["ema_flip_test"] = score(average.predict(faces, progress, flip=True)[0])
-    if other is not None:
-        theirs, _ = _locate(other, stage).predict(faces, progress)
+    if second is not None:
+        theirs, _ = second.predict(faces, progress)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
 

@@ -26,6 +26,8 @@ def read_masking(path: Path, scheme: Scheme) -> dict[str, float]:
         FileNotFoundError: no such file.
         ValueError: the file is not a mapping of the scheme's regions to probabilities.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"--masking: no file {path}; a finished run has RUN/masking.json")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

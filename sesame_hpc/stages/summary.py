@@ -23,6 +23,7 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "scheme": scheme,
         "faces": last["heldout"]["faces"],
+        "counted_out": last["heldout"].get("counted_out", 0),
         "stages": {stage: _figures(each["heldout"]) for stage, each in coordinates.items()},
         "masking": folder.masking,
         "seconds": {stage: results[stage]["seconds"] for stage in stages.run},
@@ -31,6 +32,7 @@ def write_summary(folder: RunFolder, scheme: str) -> dict[str, Any]:
     if last.get("test"):
         summary["test"] = {
             "faces": last["test"]["faces"],
+            "counted_out": last["test"].get("counted_out", 0),
             "stages": {stage: _figures(each["test"]) for stage, each in coordinates.items()},
         }
     write_listed(folder.summary_file, as_json(summary))
@@ -53,6 +55,10 @@ def print_summary(folder: RunFolder, console: Console) -> None:
         console.print(
             _comparison(summary["test"]["stages"], summary["test"]["faces"], "test", masking)
         )
+    for part, name in ((summary, "held-out"), (summary.get("test", {}), "test")):
+        if out := part.get("counted_out"):
+            faces = counted(out, f"{name} face")
+            console.print(f"Counted out, the normaliser is not labelled: {faces}", soft_wrap=True)
     seconds = summary["seconds"]
     if skipped := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
         faces = counted(len(skipped), "unreadable training face")

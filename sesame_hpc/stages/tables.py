@@ -42,14 +42,19 @@ def _overall(figures: dict[str, Any]) -> Table:
     for heading in ("NME", "FR@8", "FR@10", "AUC@8", "AUC@10"):
         table.add_column(heading, justify="right")
     rows = {"all": figures, **figures["subsets"]}
+    rows |= {f"data set {name}": row for name, row in figures.get("sources", {}).items()}
+    rows |= {f"{name} points": row for name, row in figures.get("visibility", {}).items()}
     rows |= {name: figures[key] for key, name in _EXTRA_ROWS.items() if key in figures}
     for name, row in rows.items():
-        rates = [
-            f"{row[key]:.3f}" if key in ("nme", "auc8", "auc10") else f"{row[key]:.2f}"
-            for key in _RATES
-        ]
-        table.add_row(name, str(row["faces"]), *rates)
+        table.add_row(name, str(row["faces"]), *(_rate(row.get(key), key) for key in _RATES))
     return table
+
+
+def _rate(value: float | None, key: str) -> str:
+    """Blank where there is none: a face has no failure rate by some of its points."""
+    if value is None:
+        return ""
+    return f"{value:.3f}" if key in ("nme", "auc8", "auc10") else f"{value:.2f}"
 
 
 def _regions(figures: dict[str, Any]) -> Table:
@@ -59,7 +64,8 @@ def _regions(figures: dict[str, Any]) -> Table:
     table.add_column("95 % interval", justify="right")
     bounds = figures["intervals"]
     for region, nme in figures["regions"].items():
-        table.add_row(region, f"{nme:.3f}", _interval(bounds["regions"][region]))
+        shown = "not labelled" if nme is None else f"{nme:.3f}"
+        table.add_row(region, shown, _interval(bounds["regions"][region]))
     table.add_section()
     table.add_row("all points", f"{figures['nme']:.3f}", _interval(bounds["nme"]))
     return table
@@ -73,11 +79,15 @@ def _compared(compared: dict[str, Any]) -> Table:
     for name, row in {**compared["regions"], "all points": compared["nme"]}.items():
         if name == "all points":
             table.add_section()
-        table.add_row(name, f"{row['difference']:+.3f}", _interval(row["interval"], sign="+"))
+        difference = row["difference"]
+        shown = "not labelled" if difference is None else f"{difference:+.3f}"
+        table.add_row(name, shown, _interval(row["interval"], sign="+"))
     return table
 
 
-def _interval(bounds: list[float], sign: str = "") -> str:
+def _interval(bounds: list[float] | None, sign: str = "") -> str:
+    if bounds is None:
+        return ""
     return f"[{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]".replace("[", r"\[")
 
 
@@ -85,8 +95,9 @@ def write_figures(figures: dict[str, Any], json_path: Path | None, csv_path: Pat
     """Write the figures as JSON, and as CSV with the columns kind, name, value, low, high.
 
     Kinds: overall (of the flip test: overall_flip_test, and so on), nme_normalised_by,
-    nme_of_region, nme_of_landmark, faces_of_subset, nme_of_subset, ..., and if two runs are
-    compared difference and difference_of_region.
+    nme_of_region, nme_of_landmark, faces_of_subset, nme_of_subset, ..., the same of_source (data
+    set) and of_points (visible, occluded), and if two runs are compared difference and
+    difference_of_region. A value that is not known is empty.
     """
     if json_path is not None:
         write_json_atomic(json_path, figures)
@@ -105,12 +116,13 @@ def _to_csv(figures: dict[str, Any]) -> str:
     for name, nme in figures["normalised_by"].items():
         writer.writerow(["nme_normalised_by", name, nme, "", ""])
     for name, nme in figures["regions"].items():
-        writer.writerow(["nme_of_region", name, nme, *bounds["regions"][name]])
+        writer.writerow(["nme_of_region", name, nme, *(bounds["regions"][name] or ["", ""])])
     for point, nme in enumerate(figures["landmarks"]):
         writer.writerow(["nme_of_landmark", point, nme, "", ""])
-    for name, row in figures["subsets"].items():
-        for key, value in row.items():
-            writer.writerow([f"{key}_of_subset", name, value, "", ""])
+    for what, group in (("subset", "subsets"), ("source", "sources"), ("points", "visibility")):
+        for name, row in figures[group].items():
+            for key, value in row.items():
+                writer.writerow([f"{key}_of_{what}", name, value, "", ""])
     if "compared" in figures:
         change = figures["compared"]
         writer.writerow(["difference", "nme", *_difference(change["nme"])])
@@ -124,5 +136,5 @@ def _overall_rows(kind: str, figures: dict[str, Any]) -> list[list[Any]]:
     return [[kind, key, figures[key], *bounds.get(key, ["", ""])] for key in _RATES]
 
 
-def _difference(row: dict[str, Any]) -> list[float]:
-    return [row["difference"], *row["interval"]]
+def _difference(row: dict[str, Any]) -> list[Any]:
+    return [row["difference"], *(row["interval"] or ["", ""])]

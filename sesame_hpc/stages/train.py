@@ -11,8 +11,9 @@ from rich.console import Console
 
 from sesame_hpc.checksums import damage
 from sesame_hpc.config import Config
+from sesame_hpc.plural import counted
 from sesame_hpc.report import REPORT_NAME, report_line
-from sesame_hpc.run.faces import read_faces, run_scheme
+from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
 from sesame_hpc.run.settings import check_config, open_run
@@ -105,6 +106,7 @@ def _train(
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)
     _check_agreement(world.gather(faces.identity))
+    _check_batches(config, todo, faces)
     resolved = None
     if world.is_main:
         earlier = folder.config_or_none()
@@ -156,6 +158,20 @@ def _boxes_to_keep(config: Config, unlabelled: Any) -> bytes | None:
     from sesame_hpc.stages.unlabelled import box_file
 
     return box_file(unlabelled) if config.data.unlabelled_boxes == "yunet" else None
+
+
+def _check_batches(config: Config, todo: list[str], faces: Faces) -> None:
+    """Each stage has at least one step per epoch."""
+    further = sum(len(each) for each in (faces.rest, faces.unlabelled) if each is not None)
+    for stage in todo:
+        settings = getattr(config.stages, stage)
+        there = len(faces.train) + (further if stage == "pretrain" else 0)
+        if settings.batch_size > (settings.epoch_samples or there):
+            raise ValueError(
+                f"stages.{stage}.batch_size: {settings.batch_size} faces per step, but an epoch "
+                f"has {counted(settings.epoch_samples or there, 'face')}: lower it, or hold out "
+                "fewer (data.heldout)"
+            )
 
 
 def _check_agreement(identities: list[dict[str, Any]]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from sesame_hpc.choices import STAGES
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.evaluation.nme import point_errors, region_errors
+from sesame_hpc.evaluation.known import mean_known
+from sesame_hpc.evaluation.nme import measured_faces, point_errors, region_errors
 from sesame_hpc.evaluation.predictions import read_predictions, read_sample_ids
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
@@ -23,6 +24,9 @@ __all__ = ["FaceReader", "Outcome", "read_outcome"]
 @dataclass(frozen=True)
 class Outcome:
     """One run. `errors` are NME in percent, float64 [n, 1 + R]: all points, then each region.
+
+    Regions that no face has labelled are left out, and faces without the normaliser; NaN is a
+    region of which a face has no labelled point.
 
     `faces` are int64 [n] sample ids, ascending; `images` name the face of each. `samples` and
     `seconds` are {stage: what it took}, also where the stage was taken from another run, and
@@ -43,7 +47,7 @@ class Outcome:
     @property
     def nme(self) -> np.ndarray:
         """Means of the columns of `errors`."""
-        return self.errors.mean(axis=0)
+        return mean_known(self.errors, 0)
 
 
 class FaceReader:
@@ -81,13 +85,19 @@ def read_outcome(run: StudyRun, part: str, weights: str, faces: FaceReader) -> O
     every = faces(run)
     found = every.select(np.isin(every.sample_ids, read_sample_ids(path)))
     errors = point_errors(read_predictions(path, found), found.landmarks, found.scheme)
-    columns = np.column_stack([errors.mean(axis=1), region_errors(errors, found.scheme)])
+    measured = measured_faces(errors, found.scheme)
+    found, errors = found.select(measured), errors[measured]
+    of_regions = region_errors(errors, found.scheme)
+    judged = ~np.isnan(of_regions).all(axis=0)
+    columns = np.column_stack([mean_known(errors, 1), of_regions[:, judged]])
     order = np.argsort(found.sample_ids)
     results = {stage: folder.result(stage) or {} for stage in run.config.stages.run}
     samples = {stage: _samples(run, stage, result) for stage, result in results.items()}
     return Outcome(
         run=run,
-        regions=tuple(found.scheme.regions),
+        regions=tuple(
+            name for name, known in zip(found.scheme.regions, judged, strict=True) if known
+        ),
         scheme=found.scheme.name,
         errors=100.0 * columns[order],
         faces=found.sample_ids[order],

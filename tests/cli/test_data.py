@@ -35,6 +35,18 @@ def test_show_of_nothing_says_what_is_missing(sesame, tmp_path):
     assert "Traceback" not in failed.stderr
 
 
+def test_show_names_what_is_wrong_with_its_options(sesame, tmp_path):
+    write_pts_face(tmp_path / "faces", "face")
+    for arguments, words in (
+        (("faces", "--out", "sheet.txt"), "--out: sheet.txt: the sheet is a PNG; give a name that"),
+        (("faces", "--masked", "--masking", "mask"), "--masking: no file mask; a finished run has"),
+        (("facse",), "data root facse is not a directory"),
+    ):
+        failed = sesame("data", "show", *arguments)
+        assert (failed.returncode, failed.stdout) == (2, "")
+        assert words in " ".join(failed.stderr.split())
+
+
 def faces_of(root, split: Split) -> Annotations:
     return read_annotations(root, "wflw", split)
 

@@ -182,3 +182,16 @@ def test_one_label_is_not_all_of_them(tmp_path):
         again = write(tmp_path, "b.yaml", dump_config(load_config(path, [f"data.labels={text}"])))
         assert type(labels) is type(load_config(again).data.labels) is kind
         assert labels == load_config(again).data.labels == float(text)
+
+
+@pytest.mark.parametrize("value", ["5", "[1, 2, 3]", "a,b", "{x: 1}"])
+def test_a_missing_point_that_is_no_point_is_named(value):
+    with pytest.raises(
+        ValueError, match=r"data\.missing: must be two numbers, x and y, such as -1"
+    ):
+        load_config("configs/demo.yaml", [f"data.missing={value}"])
+
+
+@pytest.mark.parametrize("value", ["-1,-1", "[-1, -1]"])
+def test_a_missing_point_is_text_or_a_list(value):
+    assert load_config("configs/demo.yaml", [f"data.missing={value}"]).data.missing == (-1, -1)

@@ -93,3 +93,10 @@ def test_arrays_of_another_form_are_named(tmp_path, arrays):
     np.savez(tmp_path / "p.NPZ.npz", **arrays)
     with pytest.raises(ValueError, match=r"p\.NPZ\.npz: (image is|points are)"):
         read_predictions(tmp_path / "p.NPZ.npz", faces(NAMES))
+
+
+def test_the_json_of_predict_is_not_what_is_read(tmp_path):
+    path = tmp_path / "landmarks.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"npz or CSV files; `sesame predict --format csv` writes"):
+        read_predictions(path, faces(NAMES[:2]))

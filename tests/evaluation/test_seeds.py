@@ -109,3 +109,21 @@ def test_what_cannot_be_estimated_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         seed_estimates(values, faces)
+
+
+def test_a_face_without_a_value_counts_in_other_columns_alone() -> None:
+    """Half of the faces have none in the second column, as no point of a region is labelled."""
+    generator = np.random.default_rng(2)
+    values = [generator.normal(1.0, 1.0, (60, 2)) for _ in range(3)]
+    gaps = [each.copy() for each in values]
+    for each in gaps:
+        each[::2, 1] = np.nan
+    ids = [np.arange(60)] * 3
+    whole, some = seed_estimates(values, ids), seed_estimates(gaps, ids)
+    assert some[0].mean == whole[0].mean
+    assert some[0].interval == pytest.approx(whole[0].interval, rel=1e-9)
+    alone = seed_estimates([each[1::2, 1:] for each in values], [np.arange(30)] * 3)[0]
+    assert some[1].mean == pytest.approx(alone.mean)
+    assert half_width(some[1]) == pytest.approx(half_width(alone), rel=0.15)
+    with pytest.raises(ValueError, match="each seed at least one face"):
+        seed_estimates([np.full((3, 1), np.nan)], [np.arange(3)])

@@ -86,3 +86,22 @@ def test_it_survives_json_and_refuses_other_forms():
         fit_calibration(*telling_spreads(3, 6))
     with pytest.raises(ValueError, match="above 0"):
         fit_calibration(np.zeros((5, 2)), np.ones((5, 2)))
+
+
+def test_errors_that_are_not_known_are_left_out():
+    """As of points that are not labelled: expectations stay near those of all errors."""
+    spread, errors = telling_spreads(400, 1)
+    gaps = errors.copy()
+    gaps[np.random.default_rng(0).random(errors.shape) < 0.3] = np.nan
+    gaps[5] = np.nan
+    whole, some = fit_calibration(spread, errors), fit_calibration(spread, gaps)
+    assert some.faces == 399
+    assert np.abs(whole.confidence(spread) - some.confidence(spread)).mean() < 0.03
+    check = check_calibration(spread, gaps, np.arange(400))
+    assert check.rank_correlation > 0.3
+    gaps[:, 2] = np.nan
+    assert np.isfinite(fit_calibration(spread, gaps).base).all()
+    gaps[4:] = np.nan
+    gaps[:2] = np.nan
+    with pytest.raises(ValueError, match="at least 4 faces"):
+        fit_calibration(spread, gaps)

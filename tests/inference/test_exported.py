@@ -82,3 +82,21 @@ def test_torchscript_code_that_would_run_on_loading_is_refused(exported, tmp_pat
     path.write_bytes((exported / "model.torchscript.pt").read_bytes()[:-200])
     with pytest.raises(ValueError, match="no model that can be loaded"):
         Landmarker.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "model.int8.onnx", "model.torchscript.pt", "model.safetensors"]
+)
+def test_a_model_that_was_changed_is_not_loaded(exported, tmp_path, name):
+    """Where its checksum is listed beside it; the change is one that would load."""
+    copy = tmp_path / "export"
+    shutil.copytree(exported, copy)
+    path = copy / name
+    Landmarker.load(path, "cpu")
+    if name.endswith(".pt"):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("model/extra/note", "changed")
+    else:
+        path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match=r"its SHA-256 is not that in SHA256SUMS beside it"):
+        Landmarker.load(path, "cpu")

@@ -77,6 +77,67 @@ def test_running_it_again_where_its_outputs_lie_gives_the_same_faces(
     assert sorted(source.name for source in drawn.inputs) == ["1.jpg", "deep/2.png"]
 
 
+def drawings(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "drawn").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("format", ["json", "csv"])
+def test_drawings_of_an_earlier_prediction_go_with_its_table(landmarker, tmp_path, format):
+    folder, out = write_images(tmp_path / "in", "1.jpg", "deep/2.png", "3.bmp"), tmp_path / "out"
+    predict(landmarker, [folder], out, format=format)
+    (out / "drawn" / "mine.jpg").write_text("not of sesame predict")
+    outcome = predict(landmarker, [folder / "1.jpg"], out, format=format)
+    assert drawings(out) == ["1.jpg", "mine.jpg"]
+    assert not (out / "drawn" / "deep").exists()
+    assert f"removed 2 files of earlier predictions from {out}" in outcome.notes
+    predict(landmarker, [folder / "1.jpg"], out, format=format, draw=False)
+    assert drawings(out) == ["mine.jpg"]
+    again = predict(landmarker, [folder], out, format=format)
+    assert drawings(out) == ["1.jpg", "2.png", "3.bmp.png", "mine.jpg"]
+    assert not [note for note in again.notes if "removed" in note]
+
+
+def test_files_of_other_inputs_stay_where_each_face_has_its_own(landmarker, tmp_path):
+    folder, out = write_images(tmp_path / "in", "1.jpg", "2.jpg"), tmp_path / "out"
+    boxes = write_boxes(tmp_path / "b.csv", "1.jpg", "1.jpg", "1.jpg", "2.jpg", "2.jpg")
+    predict(landmarker, [folder], out, format="pts", boxes=boxes)
+    assert sorted(path.name for path in out.glob("*.pts")) == [
+        "1-2.pts",
+        "1-3.pts",
+        "1.pts",
+        "2-2.pts",
+        "2.pts",
+    ]
+    fewer = write_boxes(tmp_path / "fewer.csv", "1.jpg", "1.jpg")
+    predict(landmarker, [folder / "1.jpg"], out, format="pts", boxes=fewer)
+    names = sorted(path.name for path in out.glob("*.pts"))
+    assert names == ["1-2.pts", "1.pts", "2-2.pts", "2.pts"]
+    assert drawings(out) == ["1.jpg", "2.jpg"]
+
+
+def test_a_typo_in_the_only_input_leaves_what_was_predicted(landmarker, tmp_path):
+    folder, out = write_images(tmp_path / "in", "1.jpg"), tmp_path / "out"
+    predict(landmarker, [folder], out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for wrong in (folder / "2.jpg", tmp_path / "inn"):
+        with pytest.raises(ValueError, match="does not exist"):
+            predict(landmarker, [wrong], out)
+    with pytest.raises(ValueError, match="that sesame predict drew before; give the originals"):
+        predict(landmarker, [out], out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_record_that_names_files_elsewhere_is_refused(landmarker, tmp_path):
+    folder, out = write_images(tmp_path / "in", "1.jpg"), tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "mine").write_text("mine")
+    for name in ("drawn/../../mine", "../mine", str(tmp_path / "mine")):
+        (out / ".sesame-predict.json").write_text(json.dumps({"written": [name]}))
+        with pytest.raises(ValueError, match="is not what sesame predict wrote"):
+            predict(landmarker, [folder], out)
+    assert (tmp_path / "mine").exists()
+
+
 def test_a_file_given_twice_is_one_input(landmarker, tmp_path):
     folder = write_images(tmp_path / "in", "1.jpg", "2.jpg")
     found = find_inputs([folder, folder / "1.jpg", folder / ".." / "in"])

@@ -45,6 +45,11 @@ def test_logs_that_there_are_not_are_named(run, tmp_path):
         find_log(tmp_path)
 
 
+def test_logs_of_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"mne is not a directory; give a run folder"):
+        find_log(tmp_path / "mne")
+
+
 def test_following_ends_with_the_job(run, commands):
     """Text that is appended is shown, also the last of it after the job has ended."""
     log = find_log(run)

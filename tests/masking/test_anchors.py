@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -93,3 +94,58 @@ def test_consecutive_landmarks_of_one_region() -> None:
             first, second = int(drawn.first[row, column]), int(drawn.second[row, column])
             assert REGION_OF[first] == REGION_OF[second]
             assert second - first == 1
+
+
+def gaps(count: int, seed: int = 0) -> np.ndarray:
+    """bool [count, 98]: a quarter of the points is not labelled, of some faces whole regions."""
+    generator = np.random.default_rng(seed)
+    labelled = generator.random((count, 98)) > 0.25
+    labelled[::3, list(SCHEME.regions["outline"])] = False
+    labelled[::5, list(SCHEME.regions["pupils"])] = False
+    labelled[:, 60] = True
+    return labelled
+
+
+def plan_with(ids, labelled: np.ndarray, **masking):
+    settings = MaskingConfig(**masking)
+    return draw_plan(
+        ids, UNIFORM, SCHEME, settings, seed=5, stage="pretrain", epoch=0, labelled=labelled
+    )
+
+
+def test_anchors_lie_between_labelled_neighbours_alone() -> None:
+    labelled = gaps(300)
+    drawn = plan_with(range(300), labelled)
+    for row in range(300):
+        used = int(drawn.counts[row])
+        assert used > 0
+        for first, second in zip(drawn.first[row, :used], drawn.second[row, :used], strict=True):
+            assert labelled[row, [int(first), int(second)]].all()
+            line = SCHEME.regions[REGION_OF[int(first)]]
+            if first == second:
+                assert not any(labelled[row, list(pair)].all() for pair in pairwise(line))
+            else:
+                assert line.index(int(second)) - line.index(int(first)) == 1
+
+
+def test_a_region_without_labels_is_not_drawn_and_the_others_by_their_shares() -> None:
+    labelled = np.ones((3000, 98), dtype=bool)
+    labelled[:, list(SCHEME.regions["outline"])] = False
+    drawn = plan_with(range(3000), labelled, regions=(1, 1))
+    counts = Counter(regions_of(drawn, row)[0] for row in range(3000))
+    assert "outline" not in counts
+    for name in set(SCHEME.regions) - {"outline"}:
+        assert counts[name] / 3000 == pytest.approx(1 / 9, abs=0.03), name
+
+
+def test_a_face_with_all_points_is_masked_alike_beside_others() -> None:
+    labelled = gaps(20)
+    labelled[7] = True
+    mixed, whole = plan_with(range(20), labelled), plan(range(20))
+    for field in ("first", "second", "fraction", "sigma", "counts"):
+        assert torch.equal(getattr(mixed, field)[7], getattr(whole, field)[7]), field
+
+
+def test_a_face_without_labels_gets_no_anchors() -> None:
+    drawn = plan_with([1, 2], np.zeros((2, 98), dtype=bool))
+    assert drawn.counts.tolist() == [0, 0]

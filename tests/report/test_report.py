@@ -27,7 +27,7 @@ REGIONS = load_scheme("ibug68").regions
 TEST_REGIONS = "NME per region on 5 test faces (Table 1 of the paper)"
 
 
-def page_of(folder: RunFolder, **options: Path) -> Page:
+def page_of(folder: RunFolder, **options: Any) -> Page:
     return read_page(write_report(folder, **options).read_text("utf-8"))
 
 
@@ -297,3 +297,12 @@ def test_open_shows_the_page_in_the_browser(run: RunFolder, tmp_path: Path) -> N
 def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="not a run folder"):
         write_report(RunFolder(tmp_path))
+
+
+def test_the_command_is_told_what_the_page_had_to_leave_out(run, tmp_path):
+    told: list[str] = []
+    write_report(run, tmp_path / "page.html", tell=told.append)
+    assert told == []
+    write_report(run, tmp_path / "page.html", tmp_path / "nowhere", told.append)
+    assert len(told) == 1
+    assert "nowhere is not a directory" in told[0]

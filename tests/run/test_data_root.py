@@ -44,3 +44,16 @@ def test_where_nothing_is_left_at_the_start_the_current_directory_counts(
 
 def test_a_folder_that_is_given_is_taken(folder, tmp_path):
     assert run_config(folder, tmp_path / "moved").data.root == tmp_path / "moved"
+
+
+def test_of_several_data_sets_the_one_of_that_name_has_moved(tmp_path):
+    base = tmp_path / "base.yaml"
+    roots = [tmp_path / "old" / name for name in ("one", "two")]
+    base.write_text(f"output: run\ndata: {{root: [{roots[0]}, {roots[1]}], format: pts}}\n")
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    write_settings(folder, load_config(base))
+    moved = tmp_path / "new" / "two"
+    assert run_config(folder, moved).data.roots == (roots[0], moved)
+    other = tmp_path / "new" / "three"
+    assert run_config(folder, other).data.roots == (other, roots[1])

@@ -1,20 +1,11 @@
 """The losses of the coordinate stages against plain loops over their definitions."""
 
-import math
-
 import pytest
 import torch
+from loss_terms import heatmap_term
 
 from sesame_hpc.config import load_config
 from sesame_hpc.stages.coordinates import heatmap_loss
-
-
-def by_hand(marginal: list[float], label: float, sigma: float) -> float:
-    count = len(marginal)
-    centres = [(index + 0.5) / count for index in range(count)]
-    weights = [math.exp(-((centre - label) ** 2) / (2 * sigma**2)) for centre in centres]
-    total = max(sum(weights), 1e-6)
-    return -sum(w / total * math.log(p + 1e-6) for w, p in zip(weights, marginal, strict=True))
 
 
 def test_the_heat_map_loss_is_its_definition():
@@ -22,7 +13,7 @@ def test_the_heat_map_loss_is_its_definition():
     marginals = torch.softmax(torch.randn(2, 3, 4, 8, dtype=torch.float64), -1)
     labels = torch.rand(3, 4, dtype=torch.float64)
     expected = [
-        by_hand(marginals[t, b, k].tolist(), float(labels[b, k]), 0.05)
+        heatmap_term(marginals[t, b, k].tolist(), float(labels[b, k]), 0.05)
         for t in range(2)
         for b in range(3)
         for k in range(4)

@@ -16,7 +16,8 @@ import pytest
 from training_process import clean_environment
 
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.stages.evaluate import Source, evaluate_run
+from sesame_hpc.stages.evaluate import evaluate_run
+from sesame_hpc.stages.source import Source
 
 RATES = {"nme": 3, "fr8": 2, "fr10": 2, "auc8": 3, "auc10": 3}
 

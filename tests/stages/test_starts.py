@@ -14,7 +14,8 @@ from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import check_config, open_run
-from sesame_hpc.stages.evaluate import Source, evaluate_run
+from sesame_hpc.stages.evaluate import evaluate_run
+from sesame_hpc.stages.source import Source
 from sesame_hpc.stages.train import train
 
 
@@ -45,6 +46,12 @@ def test_a_refused_start_leaves_nothing_and_the_corrected_one_trains(write_confi
     config = load_config(write_config("first", "data.heldout=47"))
     with pytest.raises(ValueError, match="leaves none to train on"):
         train(config.model_copy(update={"data": config.data.model_copy(update={"heldout": 48})}))
+    assert not config.output.exists()
+    with pytest.raises(
+        ValueError,
+        match=r"stages\.preliminary\.batch_size: 8 faces per step, but an epoch has 1 face: lower",
+    ):
+        train(config)
     assert not config.output.exists()
     missing = config.data.model_copy(update={"root": tmp_path / "nowhere"})
     with pytest.raises(FileNotFoundError, match=r"nowhere is not a directory.*data\.root=FOLDER"):

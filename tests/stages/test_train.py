@@ -15,7 +15,8 @@ from sesame_hpc.choices import STAGES
 from sesame_hpc.config import load_config
 from sesame_hpc.schemes import files as scheme_files
 from sesame_hpc.schemes import load_scheme
-from sesame_hpc.stages.evaluate import Source, evaluate_file, evaluate_run
+from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
+from sesame_hpc.stages.source import Source
 from sesame_hpc.stages.train import train as train_here
 from sesame_hpc.training.records import MetricsLog
 
@@ -190,3 +191,14 @@ def test_a_loss_that_is_no_number_names_its_samples(write_config) -> None:
     config = load_config(write_config("nan", "stages.preliminary.lr=1e30"))
     with pytest.raises(FloatingPointError, match=r"epoch 1, step \d+; .*sample ids \[\d+"):
         train_here(config)
+
+
+def test_a_second_run_that_is_not_there_is_found_out_before_the_work(finished, faces, tmp_path):
+    _, run, _ = finished
+    said: list[str] = []
+    for other, words in ((tmp_path, "is not a run folder"), (run / "checkpoints", "not a run")):
+        with pytest.raises(FileNotFoundError, match=words):
+            evaluate_run(
+                run, Source(faces), other=other, progress=lambda what, *_: said.append(what)
+            )
+    assert said == []

@@ -29,23 +29,31 @@ MODEL = ModelConfig(stacks=2, width=8, levels=2, image_size=32, map_size=8)
 SCHEME = load_scheme("ibug68")
 
 
-def batches(device: torch.device, count: int) -> Iterator[Batch]:
-    """Always the same ones."""
+def batches(
+    device: torch.device, count: int, missing: float = 0.0, filling: float = 0.5
+) -> Iterator[Batch]:
+    """Always the same ones; the share `missing` of points is not labelled, and is `filling`."""
     generator = torch.Generator().manual_seed(1)
     for number in range(count):
         images = torch.rand(BATCH, 3, MODEL.image_size, MODEL.image_size, generator=generator)
         landmarks = torch.rand(BATCH, SCHEME.num_landmarks, 2, generator=generator)
+        labelled = None
+        if missing:
+            labelled = torch.rand(landmarks.shape[:2], generator=generator) > missing
+            landmarks[~labelled] = filling
         yield Batch(
             images=images.to(device, memory_format=torch.channels_last),
             landmarks=landmarks.to(device),
             sample_ids=torch.arange(BATCH) + number * BATCH,
             matrices=torch.zeros(BATCH, 2, 3, dtype=torch.float64),
+            labelled=labelled,
         )
 
 
-def network(head: HeadConfig | None = None) -> LandmarkNet:
+def network(head: HeadConfig | None = None, with_marginals: bool = False) -> LandmarkNet:
     torch.manual_seed(0)
-    return LandmarkNet(MODEL, head or HeadConfig(), SCHEME.num_landmarks)
+    head = head or HeadConfig()
+    return LandmarkNet(MODEL, head, SCHEME.num_landmarks, with_marginals=with_marginals)
 
 
 def _engine(module: torch.nn.Module, world: World, runtime: dict[str, Any]) -> Engine:
@@ -56,10 +64,11 @@ def _engine(module: torch.nn.Module, world: World, runtime: dict[str, Any]) -> E
 
 
 def coordinates(
-    world: World, head: HeadConfig | None = None, **runtime: Any
+    world: World, head: HeadConfig | None = None, heatmap: float = 0.0, **runtime: Any
 ) -> tuple[Engine, CoordinateTask]:
-    engine = _engine(network(head), world, runtime)
-    task = CoordinateTask(engine.module, head or HeadConfig(), LossConfig(), None, None, world)  # type: ignore[arg-type]
+    engine = _engine(network(head, heatmap > 0), world, runtime)
+    loss = LossConfig(heatmap=heatmap)
+    task = CoordinateTask(engine.module, head or HeadConfig(), loss, None, None, world)  # type: ignore[arg-type]
     return engine, task
 
 

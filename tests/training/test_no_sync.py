@@ -52,11 +52,11 @@ def no_waiting_on_cuda() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def steps(world: World, stage: str, **runtime: Any) -> Iterator[None]:
+def steps(world: World, stage: str, missing: float = 0.0, **runtime: Any) -> Iterator[None]:
     """Steps with everything that `TrainingLoop` does between two records."""
     engine, task = getattr(tiny_stage, stage)(world, **runtime)
     average, window = ModelEMA(engine.module, 0.9), MetricsWindow(world, 1.0)
-    given = list(tiny_stage.batches(world.device, WARM_UP + STEADY))
+    given = list(tiny_stage.batches(world.device, WARM_UP + STEADY, missing))
     for batch in window.watch(iter(given)):
         loss = task.loss(engine.forward, batch, epoch=0)
         window.add(loss, batch.sample_ids)
@@ -68,9 +68,12 @@ def steps(world: World, stage: str, **runtime: Any) -> Iterator[None]:
 CASES = [
     ("coordinates", {}),
     ("coordinates", {"clip": 1.0}),
+    ("coordinates", {"missing": 0.3}),
+    ("coordinates", {"missing": 0.3, "heatmap": 0.01}),
     ("coordinates", {"precision": "bf16"}),
     ("coordinates", {"activation_checkpointing": True}),
     ("reconstruction", {}),
+    ("reconstruction", {"missing": 0.3}),
 ]
 
 

@@ -15,7 +15,9 @@ from sesame_hpc.data.decoding import MOST_PIXELS, DecoderErrors, held_back_error
 from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
 from sesame_hpc.data.image_header import Header, image_kind, read_header
 
-__all__ = ["Encoded", "ProbedImage", "probe_images"]
+__all__ = ["Encoded", "Landmarks", "ProbedImage", "probe_images"]
+
+Landmarks = NDArray[np.float64]
 
 _AT_ONCE = 64
 _REDUCED = {
@@ -25,19 +27,19 @@ _REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 
-Landmarks = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Encoded:
     """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
 
+    `neighbours` are landmarks of the faces before and behind it in the annotations, None for none.
     `read` raises OSError or ValueError where there are no bytes.
     """
 
     path: Path
     read: Callable[[], bytes]
     faces: list[Landmarks]
+    neighbours: tuple[Landmarks | None, Landmarks | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class ProbedImage:
 
     `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but not
     without complaint. `digest` is a hash of its bytes. `header` is None where there is none.
-    `thumbnails` are those of its faces, in their order, float32 [D] or None. `cut_from` is the size
-    of the image that a crop in a pack is of.
+    `thumbnails` are those of its faces, in their order, float32 [D] or None, and `neighbours` those
+    that its neighbours' landmarks would give. `cut_from` is the size of the image that a crop in a
+    pack is of.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class ProbedImage:
     digest: bytes = b""
     header: Header | None = None
     thumbnails: list[NDArray[np.float32] | None] = field(default_factory=list)
+    neighbours: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None] = (None, None)
     cut_from: tuple[int, int] | None = None
 
     @property
@@ -121,7 +125,11 @@ def _probe(image: Encoded) -> ProbedImage:
         problem = f"is a {header.kind} that does not decode"
         return ProbedImage(image.path, problem, False, digest, header, nothing)
     thumbnails = [thumbnail(grey, landmarks / divisor) for landmarks in image.faces]
-    return ProbedImage(image.path, None, False, digest, header, thumbnails)
+    before, behind = (
+        None if landmarks is None else thumbnail(grey, landmarks / divisor)
+        for landmarks in image.neighbours
+    )
+    return ProbedImage(image.path, None, False, digest, header, thumbnails, (before, behind))
 
 
 def _header_problem(content: bytes, header: Header | None) -> str | None:

@@ -93,7 +93,7 @@ def take_inventory(
     images: dict[Path, ProbedImage] = {}
     if threads is not None:
         tables = [parsed.faces for parsed in parts.values() if len(parsed.faces)]
-        images = probe_tables(tables, threads, progress)
+        images = probe_tables(tables, threads, progress, neighbours=True)
     return Inventory(root, format, scheme, parts, images, box)
 
 

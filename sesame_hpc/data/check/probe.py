@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
-from sesame_hpc.data.check.images import Encoded, ProbedImage, probe_images
+from sesame_hpc.data.check.images import Encoded, Landmarks, ProbedImage, probe_images
 from sesame_hpc.data.geometry import apply
 from sesame_hpc.data.pack.images import StoredImages
 
@@ -20,26 +19,47 @@ Progress = Callable[[int, int], None]
 
 
 def probe_tables(
-    tables: Sequence[Annotations], threads: int, progress: Progress | None = None
+    tables: Sequence[Annotations],
+    threads: int,
+    progress: Progress | None = None,
+    neighbours: bool = False,
 ) -> dict[Path, ProbedImage]:
     """Reads the images of all tables, and says of each image name what `ProbedImage` says.
 
-    Thumbnails of faces on one image are in the order of tables and rows. In a pack, checksums
-    and sizes are verified; where it stores crops, there is nothing to say of the original's kind.
+    Thumbnails of faces on one image are in the order of tables and rows. With `neighbours`, an
+    image of one face has those of the rows before and behind it too, except in a pack.
+
+    In a pack, checksums and sizes are verified; where it stores crops, there is nothing to say of
+    the original's kind.
     """
-    packed = any(table.pack is not None for table in tables)
-    return (_probe_pack if packed else _probe_files)(tables, threads, progress)
+    if any(table.pack is not None for table in tables):
+        return _probe_pack(tables, threads, progress)
+    return _probe_files(tables, threads, progress, neighbours)
 
 
 def _probe_files(
-    tables: Sequence[Annotations], threads: int, progress: Progress | None
+    tables: Sequence[Annotations], threads: int, progress: Progress | None, neighbours: bool
 ) -> dict[Path, ProbedImage]:
-    faces: dict[Path, list[NDArray[np.float64]]] = {}
+    places: dict[Path, list[tuple[Annotations, int]]] = {}
     for table in tables:
-        for row, landmarks in enumerate(table.landmarks):
-            faces.setdefault(table.image_path(row), []).append(landmarks)
-    images = [Encoded(path, path.read_bytes, landmarks) for path, landmarks in faces.items()]
+        for row in range(len(table)):
+            places.setdefault(table.image_path(row), []).append((table, row))
+    images = [
+        Encoded(
+            path,
+            path.read_bytes,
+            [table.landmarks[row] for table, row in own],
+            _beside(*own[0]) if neighbours and len(own) == 1 else (None, None),
+        )
+        for path, own in places.items()
+    ]
     return {image.path: image for image in probe_images(images, threads, progress)}
+
+
+def _beside(table: Annotations, row: int) -> tuple[Landmarks | None, Landmarks | None]:
+    """The landmarks of the rows before and behind a row."""
+    before = table.landmarks[row - 1] if row else None
+    return before, table.landmarks[row + 1] if row + 1 < len(table) else None
 
 
 def _probe_pack(

@@ -26,6 +26,7 @@ from sesame_hpc.data.check.plausible import (
     check_units,
 )
 from sesame_hpc.data.check.shapes import check_shapes
+from sesame_hpc.data.check.shifted import check_shifted_labels
 from sesame_hpc.data.findings import Finding
 
 __all__ = ["CHECKS", "TITLES", "Check"]
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     check_boxes,
     check_box_sizes,
     check_shapes,
+    check_shifted_labels,
     check_normalisers,
     check_landmarks_in_images,
     check_crops,
@@ -93,6 +95,7 @@ TITLES = {
     "odd-shape": "points far from where they usually are",
     "swapped-points": "two points look swapped",
     "mirrored-face": "left and right look exchanged",
+    "shifted-labels": "labels are those of the next image",
     "short-normaliser": "normaliser is very short",
     "outside-image": "landmarks outside the image",
     "outside-crop": "landmarks outside the crop",

@@ -55,6 +55,9 @@ def _parse_table(
     table: TextTable, scheme: Scheme, faces: list[ParsedFace], faults: list[Fault]
 ) -> None:
     coordinates = 2 * scheme.num_landmarks
+    if absent := [name for name in _PLACING if name not in table.names]:
+        problem = f"names no column {', '.join(absent)}"
+        raise Fault("fields", table.place, problem)
     last = max(table.names.index(name) for name in _PLACING)
     if len(table.names) - last - 1 != coordinates:
         problem = (

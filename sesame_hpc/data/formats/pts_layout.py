@@ -121,7 +121,8 @@ def _is_300w(root: Path) -> bool:
 
 
 def _tell_split(root: Path, files: list[PurePosixPath], split: str, result: PairedFiles) -> None:
-    folders = sorted({str(path.parent) for path in files if path.parent != PurePosixPath(".")})
+    points = [path for path in files if path.suffix.lower() == ".pts"]
+    folders = sorted({str(path.parent) for path in points if path.parent != PurePosixPath(".")})
     if folders and not (root / f"{split}.txt").is_file():
         message = f"the {split} split is what lies in {', '.join(folders[:8])}"
         message += f" and {len(folders) - 8} more" * (len(folders) > 8)

@@ -107,7 +107,16 @@ def parse_annotations(
     _check_split(split)
     if not Path(root).is_dir():
         raise FileNotFoundError(f"data root {root} is not a directory")
-    return own.parse(Path(root), split, scheme or scheme_of(root, format), missing)
+    try:
+        parsed = own.parse(Path(root), split, scheme or scheme_of(root, format), missing)
+    except FileNotFoundError as error:
+        if (hint := _hint(Path(root), format, scheme)) is None:
+            raise
+        raise FileNotFoundError(f"{error}. {hint}") from None
+    empty = not len(parsed.faces) and [fault.kind for fault in parsed.faults] == ["empty"]
+    if empty and (hint := _hint(Path(root), format, scheme)) is not None:
+        raise FileNotFoundError(f"{parsed.faults[0]}. {hint}")
+    return parsed
 
 
 def has_split(root: str | Path, format: str, split: Split, scheme: Scheme | None = None) -> bool:
@@ -127,6 +136,8 @@ def detect_format(root: str | Path, scheme: Scheme | None = None) -> str:
     Raises:
         FileNotFoundError: none; says what was looked for.
     """
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"data root {root} is not a directory")
     for name, own in FORMATS.items():
         if any(own.has_split(Path(root), split, scheme) for split in SPLITS):
             return name
@@ -162,6 +173,17 @@ def scheme_of(root: str | Path, format: str) -> Scheme:
             "built in or a YAML file (data.scheme=..., --scheme ...)"
         )
     return load_scheme(own.scheme)
+
+
+def _hint(root: Path, format: str, scheme: Scheme | None) -> str | None:
+    """Which format a folder without any files of `format` looks like; None if it has some."""
+    if any(has_split(root, format, split, scheme) for split in SPLITS):
+        return None
+    try:
+        other = detect_format(root, scheme)
+    except FileNotFoundError:
+        return None
+    return f"What is there looks like format {other}: data.format={other}, or --format {other}"
 
 
 def _nothing_found(root: Path) -> str:

@@ -1,6 +1,7 @@
 """Text tables as spreadsheets and pandas save them: separators, decimal commas, spare columns."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_text_table(path: Path) -> TextTable:
 
 
 def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[str, list[str]]]:
-    lines = text.splitlines(keepends=True)
+    lines = io.StringIO(text, newline="")  # ends lines at \r and \n alone, not at U+2028 and others
     reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
     while True:
         try:

@@ -30,11 +30,13 @@ class Batch:
         images: float32 [B, 3, S, S] RGB in [0, 1], channels_last memory, on the loader's device.
         landmarks: float32 [B, K, 2] x, y in fractions of the crop side (outside [0, 1] for a
             point outside the crop), on the loader's device. In a mirrored crop point i is the
-            one that has index i in the mirrored face.
+            one that has index i in the mirrored face. 0.5 where the point is not labelled.
         sample_ids: int64 [B] on the CPU.
         matrices: float64 [B, 2, 3] on the CPU, image pixels -> crop pixels, flip included.
         keys: int64 [B] on the CPU, which random numbers of a sample are keyed by: its id, and from
             bit `TURN` on its turn where an epoch has it several times. None: the ids.
+        labelled: bool [B, K] on the CPU, which points are labelled, in the order of `landmarks`;
+            None if the data set has all of them.
     """
 
     images: torch.Tensor
@@ -42,6 +44,7 @@ class Batch:
     sample_ids: torch.Tensor
     matrices: torch.Tensor
     keys: torch.Tensor | None = None
+    labelled: torch.Tensor | None = None
 
     @property
     def random_keys(self) -> torch.Tensor:
@@ -54,7 +57,7 @@ class PreparedBatch:
     """A batch without its pixels: the graph's input, and the rest of `Batch`.
 
     `rows` are the faces' rows, int64 [B]; `matrices` float64 [B, 2, 3], `landmarks` float64
-    [B, K, 2] and `keys` int64 [B] as in `Batch`.
+    [B, K, 2] and `keys` int64 [B] as in `Batch`, but landmarks are NaN where not labelled.
     """
 
     rows: Rows
@@ -89,6 +92,7 @@ class CropRunner:
         ops: AugmentOps,
     ) -> None:
         self._annotations = annotations
+        self._all_labelled = bool(annotations.labelled.all())
         self._images = images
         self._device = device
         self._readers = ThreadPoolExecutor(threads, "sesame-read")
@@ -134,15 +138,21 @@ class CropRunner:
                 raise
 
     def _batch(self, images: torch.Tensor, prepared: PreparedBatch) -> Batch:
-        landmarks = torch.from_numpy(prepared.landmarks.astype(np.float32))
+        points, labelled = prepared.landmarks, None
+        if not self._all_labelled:
+            known = np.asarray(~np.isnan(points).any(axis=2))
+            points, labelled = np.where(known[..., None], points, 0.5), torch.from_numpy(known)
+        landmarks = torch.from_numpy(points.astype(np.float32))
         if self._device.type == "cuda":  # a copy from pageable memory would wait for the device
             landmarks = landmarks.pin_memory()
+            labelled = labelled if labelled is None else labelled.pin_memory()
         return Batch(
             images=images.permute(0, 3, 1, 2),
             landmarks=landmarks.to(self._device, non_blocking=True),
             sample_ids=torch.from_numpy(self._annotations.sample_ids[prepared.rows]),
             matrices=torch.from_numpy(prepared.matrices),
             keys=torch.from_numpy(prepared.keys),
+            labelled=labelled,
         )
 
     def _skip_undecodable(

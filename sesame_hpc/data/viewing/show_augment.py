@@ -96,6 +96,8 @@ def batch_tiles(batch: Batch, scheme: Scheme | None = None) -> list[np.ndarray]:
     if scheme is None:
         return list(pixels)
     points = batch.landmarks.cpu().numpy().astype(np.float64) * pixels.shape[1]
+    if batch.labelled is not None:
+        points[~batch.labelled.numpy()] = np.nan
     return [draw_face(tile, own, scheme) for tile, own in zip(pixels, points, strict=True)]
 
 

@@ -197,3 +197,23 @@ def test_a_first_line_that_is_no_csv_is_not_one_of_hrnet(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"image_\rname,scale,center_w\n")
     with pytest.raises(FileNotFoundError, match="tables with scale and center_w"):
         read_annotations(tmp_path, "hrnet", scheme=FIVE)
+
+
+def test_a_line_separator_of_unicode_ends_no_line(tmp_path):
+    """The first line is found, and split into names, by the same ends of lines."""
+    header = "image_na\u2028me,scale,center_w,center_h," + ",".join("abcdefghij")
+    row = "one.png,0.2,16,16,1,2,3,4,5,6,7,8,9,10"
+    (tmp_path / "train.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    (tmp_path / "one.png").write_bytes(b"")
+    assert len(read_annotations(tmp_path, "hrnet", scheme=FIVE)) == 1
+
+
+def test_a_header_without_the_columns_of_hrnet_is_a_fault(tmp_path):
+    header = 'image_name,"scale\n",center_w,center_h'
+    (tmp_path / "train.csv").write_text(f"{header}\none.png,0.2,16,16\n")
+    with pytest.raises(FileNotFoundError, match="tables with scale"):
+        read_annotations(tmp_path, "hrnet", scheme=FIVE)
+    header = 'image_name,scale,center_w,"center_h,scale, center_w,center_h",a\n'
+    (tmp_path / "train.csv").write_text(header)
+    with pytest.raises(ValueError, match=r"train\.csv:1: names no column center_h"):
+        read_annotations(tmp_path, "hrnet", scheme=FIVE)

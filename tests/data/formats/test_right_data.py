@@ -285,3 +285,28 @@ def test_select_keeps_what_is_missing(tmp_path):
     faces = read_annotations(tmp_path, "coco", scheme=FIVE).select(np.array([2, 0]))
     assert faces.labelled.sum(axis=1).tolist() == [4, 5]
     assert faces.seen[0].tolist() == [2, 2, 0, 2, 2]
+
+
+def test_a_format_that_is_not_there_names_the_one_that_is(tmp_path):
+    write_coco(tmp_path, coco_set(tmp_path))
+    with pytest.raises(
+        FileNotFoundError, match=r"looks like format coco: data\.format=coco, or --"
+    ):
+        read_annotations(tmp_path, "pts", scheme=FIVE)
+    with pytest.raises(FileNotFoundError, match=r"no test split: looked for") as caught:
+        read_annotations(tmp_path, "coco", "test", scheme=FIVE)
+    assert "looks like" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"data root .*nowhere is not a directory"):
+        detect_format(tmp_path / "nowhere")
+
+
+def test_folders_without_points_tell_no_split(tmp_path):
+    """A run inside the data set's folder, as with data.root=. and output=runs/mine."""
+    (tmp_path / "one").mkdir()
+    add_image(tmp_path, "one/face.png")
+    (tmp_path / "one" / "face.pts").write_text(pts_text(POINTS[0]))
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "weights.safetensors").write_bytes(b"0")
+    findings = parse_annotations(tmp_path, "pts", scheme=FIVE).findings
+    told = [each.message for each in findings if each.check == "split-by-folder"]
+    assert told == ["the train split is what lies in one"]

@@ -73,6 +73,16 @@ def test_annotations_come_back_as_they_were(faces, tmp_path, size):
     assert len(list((tmp_path / "pack").glob("train-*.shard"))) == 3
 
 
+@pytest.mark.parametrize("size", [None, SIZE], ids=["originals", "crops"])
+def test_what_is_missing_or_occluded_comes_back(faces, tmp_path, size):
+    landmarks, seen = faces.landmarks.copy(), np.full(faces.landmarks.shape[:2], 2, np.uint8)
+    landmarks[3, 1], seen[3, 1], seen[5, 2] = np.nan, 0, 1
+    some = replace(faces, landmarks=landmarks, visibility=seen)
+    again = packed(some, tmp_path / "pack", size=size)
+    assert np.array_equal(again.landmarks, some.landmarks, equal_nan=True)
+    assert np.array_equal(again.seen, seen)
+
+
 def test_parts_stay_apart(faces, tmp_path):
     parts = {"train": faces.select(np.arange(8)), "test": faces.select(np.arange(8, 11))}
     write_pack(parts, tmp_path, PackSettings())
