@@ -18,6 +18,7 @@ from pathlib import Path
 
 import daemons
 from configuration import write_configuration
+from failing_nodes import fail_node, restore_node
 from folder import Cluster, Settings, load, prepare, remove
 from processes import running
 from programs import missing_packages
@@ -99,12 +100,12 @@ def _env(arguments: argparse.Namespace) -> int:
 
 
 def _fail(arguments: argparse.Namespace) -> int:
-    daemons.fail_node(load(arguments.folder), arguments.node, arguments.daemon_only)
+    fail_node(load(arguments.folder), arguments.node, arguments.daemon_only)
     return 0
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    daemons.restore_node(load(arguments.folder), arguments.node)
+    restore_node(load(arguments.folder), arguments.node)
     return 0
 
 

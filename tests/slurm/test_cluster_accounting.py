@@ -1,16 +1,17 @@
 """A cluster with accounting: a stage that fails, a sweep, and what is known of them afterwards."""
 
 import json
+import os
 import re
 import shutil
-import time
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster, until
-from slurm_runs import TrainingRun
+from slurm_runs import TrainingRun, task_processes
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -69,10 +70,8 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     images.rename(own / "hidden")
 
     accounted.wait(jobs["pretrain"], "FAILED", seconds=90)
-    failed = time.monotonic()
     for stage in ("finetune", "report"):
         accounted.wait(jobs[stage], "CANCELLED", seconds=20)
-    assert time.monotonic() - failed < 10
     states = status(accounted, run.folder)
     assert states["pretrain"]["state"] == "FAILED"
     assert "WFLW_images" in states["pretrain"]["message"]
@@ -82,6 +81,8 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     again = submit(accounted, *submission)
     assert list(again) == ["pretrain", "finetune", "report"]
     run.wait_for_step("pretrain", 10)
+    for process in task_processes(again["pretrain"]):
+        os.kill(process, signal.SIGSTOP)  # else it might end before it is cancelled
     assert status(accounted, run.folder)["pretrain"]["state"] == "RUNNING"
     assert "pretrain: 40 epochs" in accounted.run("sesame", "logs", str(run.folder))
     assert accounted.run("sesame", "cancel", str(run.folder)).count("cancelled") == 3
@@ -96,17 +97,19 @@ def test_a_sweep_is_a_job_array(
     options = ("--array", "seed=1,2", "--parallel", "1", "--stage", "preliminary")
     jobs = submit(accounted, str(run.config), "--profile", profile, *options, *SHORT)
     assert list(jobs) == ["preliminary"]
+
+    def ended() -> list[tuple[str, str]]:
+        """Begin and end of each completed point, in order."""
+        command = ("sacct", "--noheader", "--parsable2", "--allocations", "--state=COMPLETED")
+        options = ("--starttime=now-1days", "--format=Start,End", f"--jobs={jobs['preliminary']}")
+        found = [line.split("|") for line in accounted.run(*command, *options).splitlines()]
+        return sorted((begin, end) for begin, end in found)
+
+    until(lambda: len(ended()) == 2, 180, "both points")
+    (_, first_end), (second_begin, _) = ended()
+    assert first_end <= second_begin
     points = [run.folder / f"seed={seed}" for seed in (1, 2)]
-    most = 0
-
-    def finished() -> bool:
-        nonlocal most
-        running = accounted.run("squeue", "--noheader", "--states=running").splitlines()
-        most = max(most, len(running))
-        return all((each / "checkpoints/preliminary/result.json").exists() for each in points)
-
-    until(finished, 180, "both points")
-    assert most == 1
+    assert all((each / "checkpoints/preliminary/result.json").exists() for each in points)
     shown = json.loads(accounted.run("sesame", "status", "--json", str(run.folder)))["runs"]
     assert [Path(each["run"]).name for each in shown] == ["seed=1", "seed=2"]
     assert [each["stages"][0]["job"] for each in shown] == [
@@ -123,5 +126,5 @@ def test_accounting_has_what_squeue_no_longer_lists(
     def is_purged() -> bool:
         return str(job) not in accounted.run("squeue", "--noheader", "--states=all").split()
 
-    until(is_purged, 90, "squeue to purge the job")
+    until(is_purged, 180, "squeue to purge the job")
     assert status(accounted, run.folder)["preliminary"]["state"] == "CANCELLED"

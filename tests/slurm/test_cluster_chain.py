@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,9 @@ class Submitted:
         self.run.wait_for_step(stage, self.resumed(stage)[restarts] + 30)
         disturb(self.jobs[stage])
         until(lambda: self.restarts(stage) > restarts, 120, f"{stage} to be requeued")
-        last = self.run.last_step(stage)
         until(lambda: len(self.resumed(stage)) > restarts + 1, 180, "it to go on")
+        begun = datetime.fromisoformat(self.cluster.job(self.jobs[stage])["StartTime"])
+        last = self.run.last_step(stage, before=begun.timestamp())
         assert last - self.resumed(stage)[-1] <= loses
 
     def resumed(self, stage: str) -> list[int]:

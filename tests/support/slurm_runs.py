@@ -1,11 +1,13 @@
 """Tiny runs on the cluster: their settings, how far they are, and what they end with."""
 
 import json
+import math
 import re
 import time
 from pathlib import Path
 from typing import Any
 
+from patience import Patience
 from safetensors.torch import load_file
 
 from sesame_hpc.choices import STAGES
@@ -41,13 +43,15 @@ class TrainingRun:
         quoted = {name: json.dumps(str(path)) for name, path in paths.items()}
         self.config.write_text(_TINY.format(**quoted, every_steps=self.every_steps))
 
-    def last_step(self, stage: str) -> int:
-        """The last step that has been recorded of a stage; 0 before the first."""
+    def last_step(self, stage: str, before: float = math.inf) -> int:
+        """The last step of a stage that was recorded before a time, in seconds since 1970; 0 if
+        none was."""
         try:
             lines = (self.folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return 0
         records = [record for record in map(json.loads, lines) if "loss" in record]
+        records = [record for record in records if record["time"] < before]
         return max((record["step"] for record in records if record["stage"] == stage), default=0)
 
     def wait_for_step(self, stage: str, step: int, seconds: float = 150) -> int:
@@ -55,9 +59,9 @@ class TrainingRun:
 
         Fails where the stage has ended meanwhile: then it could not be disturbed any more.
         """
-        deadline = time.monotonic() + seconds
+        patience = Patience(seconds)
         while (now := self.last_step(stage)) < step:
-            assert time.monotonic() < deadline, f"{stage} is at step {now} of {step}"
+            assert not patience.is_over(), f"{stage} is at step {now} of {step}"
             time.sleep(0.02)
         assert not (self.folder / "checkpoints" / stage / "result.json").exists()
         return now
