@@ -100,10 +100,10 @@ def test_a_sweep_is_a_job_array(
 
     def ended() -> list[tuple[str, str]]:
         """Begin and end of each completed point, in order."""
-        command = ("sacct", "--noheader", "--parsable2", "--allocations", "--state=COMPLETED")
-        options = ("--starttime=now-1days", "--format=Start,End", f"--jobs={jobs['preliminary']}")
+        command = ("sacct", "--noheader", "--parsable2", "--allocations")
+        options = ("--format=State,Start,End", f"--jobs={jobs['preliminary']}")
         found = [line.split("|") for line in accounted.run(*command, *options).splitlines()]
-        return sorted((begin, end) for begin, end in found)
+        return sorted((begin, end) for state, begin, end in found if state == "COMPLETED")
 
     until(lambda: len(ended()) == 2, 180, "both points")
     (_, first_end), (second_begin, _) = ended()
