@@ -16,8 +16,11 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
 
+from sesame_hpc.files import write_text_atomic
+from sesame_hpc.launch.batch_script import BATCH_REQUEUE
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.profile import Profile, Resources
+from sesame_hpc.launch.successors import JOB_FOLDER
 
 __all__ = [
     "Request",
@@ -72,6 +75,8 @@ def submit(request: Request) -> list[str]:
     Raises ValueError with the error of sbatch, and with the valid partitions for a wrong one.
     """
     executor = _executor(request)
+    request.folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(request.folder / BATCH_REQUEUE.name, BATCH_REQUEUE.read_text("utf-8"))
     try:
         with _outside_of_jobs(), redirect_stderr(StringIO()):
             jobs = executor.submit_array(list(request.jobs))
@@ -136,7 +141,8 @@ def _executor(request: Request) -> _Executor:
         time=wants.time,
         signal_delay_s=profile.signal_delay,
         dependency=request.dependency,
-        setup=[*profile.setup, f"export SESAME_MAX_REQUEUES={profile.max_requeues}"],
+        setup=_setup(request),
+        teardown=['sesame_follow_up "$?"'],
         array_parallelism=request.parallel or profile.array_parallelism,
         wckey=None,
         stderr_to_stdout=True,
@@ -144,6 +150,17 @@ def _executor(request: Request) -> _Executor:
         additional_parameters=_options(wants, request.dependency),
     )
     return executor
+
+
+def _setup(request: Request) -> list[str]:
+    """The script goes on after its ranks have failed, to requeue the job if they asked for it."""
+    return [
+        *request.profile.setup,
+        "set +e",
+        f"export SESAME_MAX_REQUEUES={request.profile.max_requeues}",
+        f"export {JOB_FOLDER}={shlex.quote(str(request.folder))}",
+        f"source {shlex.quote(str(request.folder / BATCH_REQUEUE.name))}",
+    ]
 
 
 def _gpus(wants: Resources) -> str | int | None:
@@ -160,8 +177,11 @@ def _options(wants: Resources, dependency: str | None) -> dict[str, Any]:
 
 
 def _srun_options(profile: Profile, wants: Resources) -> list[str]:
-    """srun does not inherit --cpus-per-task from sbatch; if one rank dies, all must end."""
-    options = ["--kill-on-bad-exit=1"]
+    """srun does not inherit --cpus-per-task from sbatch; if one rank dies, all must end.
+
+    Where jobs are submitted with SBATCH_EXPORT=NONE, srun would give its tasks no variables either.
+    """
+    options = ["--kill-on-bad-exit=1", "--export=ALL"]
     if wants.cpus_per_task:
         options.append(f"--cpus-per-task={wants.cpus_per_task}")
     if profile.container.image:

@@ -61,7 +61,7 @@ def _check_machine(settings: Settings) -> None:
 
 def _introduce(cluster: Cluster) -> None:
     settings = cluster.settings
-    partitions = "main (the default), low and high" if settings.preemption else "main"
+    partitions = "main (the default), low, scavenger and high" if settings.preemption else "main"
     command = f"python {shlex.quote(min(__file__, os.path.relpath(__file__), key=len))}"
     folder = shlex.quote(str(cluster.folder))
     print(f"SLURM is up in {cluster.folder}: nodes {', '.join(settings.node_names)},")
@@ -163,7 +163,11 @@ def _add_settings(start: argparse.ArgumentParser) -> None:
     number("grace", 0, "seconds between preemption and the kill")
     number("dead_after", 1, "seconds until a silent node counts as dead")
     start.add_argument("--accounting", action="store_true", help="slurmdbd and mariadb, for sacct")
-    start.add_argument("--preemption", action="store_true", help="partitions low and high")
+    start.add_argument(
+        "--preemption",
+        action="store_true",
+        help="partitions low, scavenger (its jobs are cancelled, not requeued) and high",
+    )
 
 
 def main() -> int:

@@ -150,6 +150,7 @@ def _partitions(cluster: Cluster) -> list[str]:
     return [
         f"PartitionName=main Default=YES {common} PriorityTier=5 PreemptMode=OFF",
         f"PartitionName=low {common} PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}",
+        f"PartitionName=scavenger {common} PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}",
         f"PartitionName=high {common} PriorityTier=10 PreemptMode=OFF",
     ]
 

@@ -41,7 +41,8 @@ def flags(text: str) -> dict[str, str]:
 
 
 def command(text: str) -> list[str]:
-    return shlex.split(text.strip().splitlines()[-1])
+    (line,) = [line for line in text.splitlines() if line.startswith("srun")]
+    return shlex.split(line)
 
 
 def test_a_script_says_all_that_the_profile_says(tmp_path):
@@ -67,10 +68,11 @@ def test_a_script_says_all_that_the_profile_says(tmp_path):
         "output": str(tmp_path / "runs/tiny/logs/%j_0_log.out"),
     }
     assert said == expected
-    assert "module load cuda\nexport SESAME_MAX_REQUEUES=5\n" in text
+    assert "module load cuda\nset +e\nexport SESAME_MAX_REQUEUES=5\n" in text
+    assert text.endswith('\nsesame_follow_up "$?"\n')
     run = command(text)
     assert run[0] == "srun"
-    assert {"--kill-on-bad-exit=1", "--cpus-per-task=8"} <= set(run)
+    assert {"--kill-on-bad-exit=1", "--cpus-per-task=8", "--export=ALL"} <= set(run)
     assert sys.executable in run
 
 
