@@ -26,7 +26,8 @@ class JobRecord:
 
     `name` is its SLURM job name, since ids are reused, as on a cluster that was set up again.
     `logs` is the path of a rank's log with %t for the rank, relative to the run folder. `end` is
-    the final state of a local job, by SLURM's name for it.
+    the final state of a local job, by SLURM's name for it. `cluster` is that of a federation to
+    which sbatch sent the job.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class JobRecord:
     dependency: str | None = None
     name: str | None = None
     end: str | None = None
+    cluster: str | None = None
 
     def log(self, run: Path, rank: int) -> Path | None:
         return None if self.logs is None else run / self.logs.replace("%t", str(rank))

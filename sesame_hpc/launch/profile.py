@@ -23,6 +23,7 @@ from sesame_hpc.config.layers import merge, read_layers
 from sesame_hpc.config.load import validate
 from sesame_hpc.config.schema import Strict
 from sesame_hpc.config.shipped import Shipped
+from sesame_hpc.plural import counted
 
 __all__ = [
     "PROFILE_VARIABLE",
@@ -178,6 +179,17 @@ class Profile(Resources):
     array_parallelism: PositiveInt = 8
     """Points of a sweep that run at the same time."""
     stages: JobResources = JobResources()
+
+    @model_validator(mode="after")
+    def _signal_leaves_time(self) -> "Profile":
+        for job in JOBS:
+            minutes = self.resources(job).time
+            if minutes and 60 * (minutes - 1) < self.signal_delay:
+                raise ValueError(
+                    f"signal_delay: {self.signal_delay} s before the time limit of {job}, "
+                    f"{counted(minutes, 'minute')}, is less than a minute after its start"
+                )
+        return self
 
     def resources(self, job: str) -> Resources:
         """The resources of `job`, one of JOBS."""

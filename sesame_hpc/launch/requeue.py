@@ -85,13 +85,13 @@ def _follow_up(interrupted: Interrupted, job: SlurmJob, run: Path) -> None:
     if not is_first:
         _wait_to_be_killed()
         return
-    if interrupted.stop is Stop.PAUSE:
-        _requeue(job, run, str(interrupted), at_once=not script_follows_up)
-    elif script_follows_up:
+    if interrupted.stop is not Stop.PAUSE and script_follows_up:
         _print(f"{interrupted}; job {job.name} was told to end")
         return
+    if interrupted.stop is Stop.PAUSE:
+        _requeue(job, run, str(interrupted), at_once=not script_follows_up)
     elif job.is_being_preempted():
-        _print(f"{interrupted}; SLURM is preempting job {job.name} and will requeue it")
+        _requeue(job, run, f"{interrupted}, for SLURM preempts the job", at_once=True)
     else:
         _print(f"{interrupted}; SLURM ends job {job.name} ({job.state()})")
         return

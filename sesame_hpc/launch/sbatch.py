@@ -19,8 +19,8 @@ _OPTIONS = {
 }
 """Options of sbatch whose variable has another name, or that exclude the variable's own."""
 _GPUS = frozenset({"GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK", "GRES"})
-_NEVER = frozenset({"EXPORT", "WAIT"})
-"""Variables that break a chain: sbatch would wait for each job, or start it without variables."""
+_NEVER = frozenset({"WAIT"})
+"""A chain cannot be submitted where sbatch waits for each job."""
 
 
 def read_job(text: str) -> tuple[str, str | None]:
@@ -48,8 +48,7 @@ def beaten_variables(environ: Mapping[str, str], options: Iterable[str]) -> dict
     return {
         name: value
         for name, value in environ.items()
-        if _VARIABLE.match(name)
-        and (_option(name[7:]) in stated or name[7:] in _NEVER)
+        if _VARIABLE.match(name) and (_option(name[7:]) in stated or name[7:] in _NEVER)
     }
 
 

@@ -102,10 +102,13 @@ def _state(stage: StageStatus) -> Text:
 
 
 def _nodes(nodes: str | None) -> str:
-    """The node list, or its length if that is long."""
+    """The node list, or its length if that is long; shortened where it has an unknown form."""
     if nodes is None or len(nodes) <= _LONGEST_NODES:
         return nodes or ""
-    return f"{len(expand_nodes(nodes))} nodes"
+    try:
+        return f"{len(expand_nodes(nodes))} nodes"
+    except ValueError:
+        return f"{nodes[: _LONGEST_NODES - 1]}…"
 
 
 def _progress(progress: Progress | None, running: bool) -> tuple[str, str, str, str]:

@@ -29,7 +29,7 @@ case "$1 $ANSWER" in
   show*) echo "JobId=17 JobState=RUNNING PreemptTime=None Requeue=1" ;;
 esac
 case "$1 $ANSWER" in
-  "requeue ok" | "requeue away" | "show done" | "show preempting") kill -TERM $PPID ;;
+  "requeue ok" | "requeue away" | "requeue preempting" | "show done") kill -TERM $PPID ;;
 esac
 """
 
@@ -135,10 +135,11 @@ def test_scancel_is_not_followed_by_a_requeue(machine: Machine) -> None:
     assert machine.requeued == []
 
 
-def test_a_preemption_that_sends_sigterm_is_waited_for(machine: Machine) -> None:
+def test_a_preemption_that_sends_sigterm_is_followed_by_a_requeue(machine: Machine) -> None:
+    """By PreemptMode=CANCEL, SLURM would not requeue it."""
     ended = machine.run("END", answer="preempting", **JOB)
     assert ended.returncode == -signal.SIGTERM
-    assert machine.requeued == []
+    assert machine.requeued == ["17"]
 
 
 def test_two_restarts_without_a_step_are_the_last(machine: Machine) -> None:
