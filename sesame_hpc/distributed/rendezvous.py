@@ -38,7 +38,8 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
     Raises:
         TimeoutError: some did not within `minutes`; on every rank, naming those and their nodes.
         ConnectionError: rank 0 cannot listen there.
-        ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU.
+        ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU, or some
+            ranks have a GPU and others not.
     """
     store, listener = _join(rank, minutes)
     here = {"node": _node(), "device": device}
@@ -110,6 +111,15 @@ def _incomplete_nodes(arrived: list[str]) -> list[str]:
 
 
 def _clash(arrived: list[dict[str, str]]) -> dict[str, str] | None:
+    """Why the ranks cannot train together, by their nodes and devices."""
+    without = [rank for rank, each in enumerate(arrived) if each["device"] == "cpu"]
+    if 0 < len(without) < len(arrived):
+        nodes = list(dict.fromkeys(arrived[rank]["node"] for rank in without))
+        lacks = "has" if len(without) == 1 else "have"
+        return {
+            "clash": f"{name_ranks(without, nodes)} {lacks} no GPU, while the others do: exclude "
+            f"{'that node' if len(nodes) == 1 else 'those nodes'}, or set runtime.device=cpu"
+        }
     places = [(each["node"], each["device"]) for each in arrived]
     for place, count in Counter(places).items():
         if count > 1 and place[1] != "cpu":
