@@ -6,6 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from sesame_hpc.distributed.stores import find_store, host_store
 __all__ = ["Rendezvous", "name_ranks", "rendezvous"]
 
 _SECONDS_TO_SHARE_OUTCOME = 1.0
+_TIME_TO_READ = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,17 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
     if "late" in outcome:
         raise TimeoutError(outcome["late"])
     if "clash" in outcome:
+        _await_readers(store, rank, size)
         raise ValueError(outcome["clash"])
     return Rendezvous(store, listener, outcome["nodes"])
+
+
+def _await_readers(store: dist.Store, rank: int, size: int) -> None:
+    """The store ends with rank 0, and so that one leaves when the others have read the outcome."""
+    store.set(f"read/{rank}", "")
+    if rank == 0:
+        with suppress(dist.DistError):
+            store.wait([f"read/{each}" for each in range(size)], _TIME_TO_READ)
 
 
 def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
