@@ -11,7 +11,7 @@ from sesame_hpc.launch.queue import JobState, QueueError, query_sacct, query_squ
 from sesame_hpc.process import is_alive
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["JobSnapshot", "active_jobs", "snapshots_of"]
+__all__ = ["JobSnapshot", "active_jobs", "is_queue_unavailable", "snapshots_of"]
 
 _Key = tuple[str | None, str]
 """A cluster of a federation, None without one, and a job's id."""
@@ -82,12 +82,17 @@ def _snapshot(
     )
 
 
+def is_queue_unavailable(unknown: Sequence[str]) -> bool:
+    """Whether `unknown` of a snapshot says that SLURM's queue was not available."""
+    return any(_QUEUE in text for text in unknown)
+
+
 def active_jobs(snapshot: JobSnapshot) -> dict[str, str]:
     """{stage: job id} of what is queued or running.
 
     Raises ValueError if SLURM's queue is not available for a job that is not finished.
     """
-    if any(_QUEUE in text for text in snapshot.unknown):
+    if is_queue_unavailable(snapshot.unknown):
         raise ValueError(
             f"whether jobs of {snapshot.run} are queued or running is not known: "
             + "; ".join(snapshot.unknown)

@@ -72,6 +72,11 @@ class RunStatus:
         return self.stages[-1]
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a job failed or was cancelled, or files are damaged."""
+        return bool(self.faults) or any(stage.is_bad for stage in self.stages)
+
+    @property
     def is_active(self) -> bool:
         """Whether any of its jobs is queued or running."""
         return any(stage.is_active and stage.state != "UNKNOWN" for stage in self.stages)

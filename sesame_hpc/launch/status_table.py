@@ -69,9 +69,11 @@ def overview_table(title: str, statuses: Sequence[RunStatus], root: Path) -> Ren
 
 
 def to_json(status: RunStatus) -> dict[str, Any]:
-    """{"run", "stages": [{"stage", "job", "state", ..., "progress"}], "unknown", "faults"}."""
+    """The schema is in docs/cluster/status.md."""
     return {
         "run": str(status.run),
+        "active": status.is_active,
+        "failed": status.has_failed,
         "stages": [asdict(stage) for stage in status.stages],
         "unknown": list(status.unknown),
         "faults": list(status.faults),
