@@ -187,6 +187,9 @@ def _executor(request: Request) -> _Executor:
         gpus_per_node=_gpus(wants),
         cpus_per_task=wants.cpus_per_task,
         mem=wants.mem,
+        mem_per_gpu=wants.mem_per_gpu,
+        gres=wants.gres,
+        exclude=wants.exclude,
         time=wants.time,
         signal_delay_s=profile.signal_delay,
         dependency=request.dependency,
@@ -237,7 +240,7 @@ def _srun_options(profile: Profile, wants: Resources) -> list[str]:
         options.append(f"--container-image={profile.container.image}")
     if profile.container.mounts:
         options.append(f"--container-mounts={','.join(profile.container.mounts)}")
-    return options
+    return [*options, *profile.srun_args]
 
 
 def _python(profile: Profile) -> str:

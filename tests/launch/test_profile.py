@@ -122,3 +122,19 @@ def test_the_profile_is_named_by_option_or_variable(monkeypatch):
     assert load_profile("local")[0] == "local"
     with pytest.raises(FileNotFoundError, match=r"no cluster profile nosuch.*local"):
         load_profile("nosuch")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{mem: 4G, mem_per_gpu: 2G, gpus_per_node: 1}", "give mem .per node. or mem_per_gpu"),
+        ("{mem_per_gpu: 2G}", "mem_per_gpu needs gpus_per_node"),
+        ("{gres: 'nvme:1,gpu:2'}", r"gres: GPUs are asked for by gpus_per_node"),
+        ("{srun_args: [mpi]}", "'mpi' is not an option such as --mpi=pmix"),
+        ("{srun_args: ['--export=NONE']}", "--export cannot be given here: the ranks need all"),
+        ("{extra: {exclude: n7}}", "exclude has its own key: write exclude: beside extra:"),
+    ],
+)
+def test_resources_that_exclude_each_other_are_refused(profile, text, problem):
+    with pytest.raises(ValueError, match=problem):
+        profile(text)

@@ -76,6 +76,18 @@ def test_a_script_says_all_that_the_profile_says(tmp_path):
     assert sys.executable in run
 
 
+def test_further_resources_and_options_of_srun(tmp_path):
+    site = "gpus_per_node: 2\nmem_per_gpu: 40G\ngres: nvme:1\nexclude: n7,n[12-15]\n"
+    site += "srun_args: [--mpi=pmix, --overlap]\nstages: {report: {exclude: n7}}\n"
+    chain = texts(tmp_path, site)
+    said = flags(chain["pretrain"])
+    assert said["mem-per-gpu"] == "40G"
+    assert (said["gres"], said["exclude"]) == ("nvme:1", "n7,n[12-15]")
+    assert "mem" not in said
+    assert {"--mpi=pmix", "--overlap"} <= set(command(chain["pretrain"]))
+    assert flags(chain["report"])["exclude"] == "n7"
+
+
 def test_each_stage_waits_for_the_one_before(tmp_path):
     chain = texts(tmp_path)
     assert list(chain) == ["preliminary", "pretrain", "finetune", "report"]
