@@ -18,7 +18,13 @@ from pathlib import Path
 
 import daemons
 from configuration import write_configuration
-from failing_nodes import fail_node, restore_node
+from failing_nodes import (
+    CONTROLLER,
+    fail_controller,
+    fail_node,
+    restore_controller,
+    restore_node,
+)
 from folder import Cluster, Settings, load, prepare, remove
 from processes import running
 from programs import missing_packages
@@ -100,12 +106,18 @@ def _env(arguments: argparse.Namespace) -> int:
 
 
 def _fail(arguments: argparse.Namespace) -> int:
-    fail_node(load(arguments.folder), arguments.node, arguments.daemon_only)
+    if arguments.node == CONTROLLER:
+        fail_controller(load(arguments.folder))
+    else:
+        fail_node(load(arguments.folder), arguments.node, arguments.daemon_only)
     return 0
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    restore_node(load(arguments.folder), arguments.node)
+    if arguments.node == CONTROLLER:
+        restore_controller(load(arguments.folder))
+    else:
+        restore_node(load(arguments.folder), arguments.node)
     return 0
 
 
@@ -136,11 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--remove", action="store_true", help="and remove DIR with its logs")
     command("status", _status, "its daemons, nodes and jobs; exit code 1 unless all daemons run")
     command("env", _env, "print what the shell needs, for eval")
-    fail = command("fail", _fail, "cut a node's power, and wait until SLURM calls it down")
-    fail.add_argument("node", metavar="NODE")
+    fail = command("fail", _fail, "cut a node's power and wait until SLURM calls it down")
+    fail.add_argument("node", metavar="NODE", help="or slurmctld, to crash the controller")
     fail.add_argument("--daemon-only", action="store_true", help="crash slurmd, leave its tasks")
     restore = command("restore", _restore, "switch a node on again")
-    restore.add_argument("node", metavar="NODE")
+    restore.add_argument("node", metavar="NODE", help="or slurmctld")
     return parser
 
 

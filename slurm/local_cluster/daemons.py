@@ -12,10 +12,20 @@ from patience import Patience, wait_for
 from processes import Process, descendants, end, running, send, spawn, with_environment
 from programs import find
 
-__all__ = ["NODE", "STATE", "ask", "is_up", "log_tail", "spawn_slurmd", "start", "stop"]
+__all__ = [
+    "NODE",
+    "STATE",
+    "ask",
+    "is_up",
+    "log_tail",
+    "spawn_controller",
+    "spawn_slurmd",
+    "start",
+    "stop",
+]
 
 _PATIENCE = 90.0
-STATE, NODE = "LOCAL_CLUSTERSTATE", "LOCAL_CLUSTERNODE"
+STATE, NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
 """Environment variables of the daemons: the cluster's folder, and the node of a slurmd."""
 
 
@@ -49,7 +59,7 @@ def start(cluster: Cluster) -> None:
     _spawn_munged(cluster)
     if cluster.settings.accounting:
         _spawn_accounting(cluster)
-    _spawn(cluster, "slurmctld", [find("slurmctld"), "-D", "-f", str(cluster.slurm_conf)])
+    spawn_controller(cluster)
     for node in cluster.settings.node_names:
         spawn_slurmd(cluster, node)
     _wait(cluster, "the nodes to be idle", lambda: _all_idle(cluster))
@@ -93,6 +103,11 @@ def _spawn_accounting(cluster: Cluster) -> None:
     _wait(cluster, "the database", cluster.database_socket.is_socket)
     _spawn(cluster, "slurmdbd", [find("slurmdbd"), "-D"])
     _wait(cluster, "slurmdbd", lambda: _listens(cluster.accounting_port))
+
+
+def spawn_controller(cluster: Cluster) -> None:
+    """Start slurmctld, from the state that an earlier one saved if there is one."""
+    _spawn(cluster, "slurmctld", [find("slurmctld"), "-D", "-f", str(cluster.slurm_conf)])
 
 
 def spawn_slurmd(cluster: Cluster, node: str) -> None:

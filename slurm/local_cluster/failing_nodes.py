@@ -10,12 +10,15 @@ import signal
 import sys
 from pathlib import Path
 
-from daemons import NODE, STATE, ask, log_tail, spawn_slurmd
+from daemons import NODE, STATE, ask, log_tail, spawn_controller, spawn_slurmd
 from folder import Cluster
 from patience import wait_for
 from processes import Process, descendants, running, send, with_environment
 
-__all__ = ["fail_node", "restore_node"]
+__all__ = ["CONTROLLER", "fail_controller", "fail_node", "restore_controller", "restore_node"]
+
+CONTROLLER = "slurmctld"
+"""The name of the controller where a node's could stand."""
 
 _PATIENCE = 90.0
 _SILENCE = 120.0
@@ -60,6 +63,27 @@ def restore_node(cluster: Cluster, node: str) -> None:
         }
 
     wait_for(f"{node} to be back", is_back, _PATIENCE)
+
+
+def fail_controller(cluster: Cluster) -> None:
+    """Crash slurmctld: nobody answers squeue, scontrol and sbatch, and the jobs run on."""
+    process = cluster.process(CONTROLLER)
+    assert process is not None
+    send(signal.SIGKILL, [process.pid] if running(process) else [])
+    wait_for(f"{CONTROLLER} to end", lambda: not running(process), _PATIENCE)
+
+
+def restore_controller(cluster: Cluster) -> None:
+    """Start slurmctld again, from the state that it saved, and wait until it answers."""
+    process = cluster.process(CONTROLLER)
+    if process is not None and running(process):
+        raise ValueError(f"{CONTROLLER} is running")
+    spawn_controller(cluster)
+    wait_for(
+        f"{CONTROLLER} to answer",
+        lambda: ask(cluster, "squeue").returncode == 0,
+        _PATIENCE,
+    )
 
 
 class _NewLines:
