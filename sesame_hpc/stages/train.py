@@ -104,6 +104,7 @@ def _train(
 ) -> None:
     from sesame_hpc.distributed.stop_consensus import StopConsensus
     from sesame_hpc.stages.finetune import finetune
+    from sesame_hpc.stages.health import record_health
     from sesame_hpc.stages.preliminary import preliminary
     from sesame_hpc.stages.pretrain import pretrain
     from sesame_hpc.stages.session import Session
@@ -141,6 +142,7 @@ def _train(
             world.barrier()
             session.raise_if_stopping(name)
             if not take_stage(session, name):
+                record_health(session, name)
                 stages[name](session)
             world.barrier()
     if world.is_main:
