@@ -57,7 +57,7 @@ sesame_follow_up() {
     yes:* | :75 | :130 | :137 | :143) ;;
     *) exit "$code" ;;
   esac
-  if ! shown=$(sesame_ask scontrol --oneliner show job "$job"); then
+  if ! shown=$(sesame_ask scontrol show job "$job" --oneliner); then
     sesame_say "SLURM did not say how job $job is: ${shown##*$'\n'}"
     exit "$code"
   fi
