@@ -41,11 +41,6 @@ sesame_ask() {
   return "$code"
 }
 
-sesame_wait_to_be_ended() {
-  sleep "$1" &
-  wait $! || true
-}
-
 # sesame_follow_up CODE: what is left to do when srun has ended with CODE. Does not return.
 sesame_follow_up() {
   local code=$1 job=$sesame_job asked='' shown state answer
@@ -64,7 +59,6 @@ sesame_follow_up() {
   state=$(sesame_field JobState <<< "$shown")
   if [[ $state != RUNNING || $(sesame_field Restarts <<< "$shown") != "${SLURM_RESTART_COUNT:-0}" ]]; then
     sesame_say "SLURM ends job $job itself ($state)"
-    sesame_wait_to_be_ended 60
     exit "$code"
   fi
   if [[ -z $asked ]]; then
@@ -75,7 +69,8 @@ sesame_follow_up() {
   fi
   if answer=$(sesame_ask scontrol requeue "$job"); then
     sesame_say "job $job is requeued"
-    sesame_wait_to_be_ended 300
+    sleep 300 & # until SLURM ends this script
+    wait $! || true
   elif [[ -n ${SESAME_JOB_FOLDER:-} ]]; then
     sesame_say "SLURM does not requeue job $job (${answer##*$'\n'})"
     sesame_submit_successor "$job"
