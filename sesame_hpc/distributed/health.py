@@ -18,7 +18,7 @@ from sesame_hpc.distributed.world import World
 
 __all__ = ["RankHealth", "measure_health", "slow_ranks"]
 
-_TRIES = 3
+_TRIES = 10
 _SIDE = {"cpu": 512, "cuda": 4096}
 _BYTES = {"cpu": 2**22, "cuda": 2**26}
 _SLOW = 0.5
@@ -27,7 +27,7 @@ _SLOW = 0.5
 
 @dataclass(frozen=True)
 class RankHealth:
-    """The best of three: `tflops` of a float32 matrix product, in 1e12 operations per second, and
+    """The best of ten: `tflops` of a float32 matrix product, in 1e12 operations per second, and
     `gigabytes_per_second` of an all-reduce: its bytes over the seconds until this rank had it."""
 
     rank: int

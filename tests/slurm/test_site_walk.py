@@ -1,4 +1,4 @@
-"""slurm/site_walk.py, as it is."""
+"""slurm/local_cluster/site_walk.py, as it is."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from slurm_cluster_helpers import LocalCluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.cluster_slow]
 
-SCRIPT = Path(__file__).resolve().parents[2] / "slurm" / "site_walk.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "slurm/local_cluster/site_walk.py"
 
 
 @pytest.mark.timeout(1500)

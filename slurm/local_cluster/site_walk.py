@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a site does to a run, one after the other, on a real SLURM on this machine; five minutes.
 
-python slurm/site_walk.py NEW_FOLDER
+python slurm/local_cluster/site_walk.py NEW_FOLDER
 
 A chain is submitted, and its first stage meets a time limit, a preemption that SLURM would end by
 cancelling, a dead node, a controller that is away, and a refused requeue. After each it must go on
@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-CLUSTER = Path(__file__).resolve().parent / "local_cluster" / "cluster.py"
+from patience import wait_for
+
+CLUSTER = Path(__file__).resolve().with_name("cluster.py")
 TINY = (
     *("model.width=8", "model.levels=2", "model.image_size=32", "model.map_size=8"),
     *("data.heldout=8", "data.threads=1", "runtime.device=cpu", "runtime.threads=1"),
@@ -85,14 +87,12 @@ class Walk:
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def wait(self, what: str, ready: Callable[[], bool], seconds: float = 300) -> None:
-        end = time.monotonic() + seconds
-        while not ready():
-            if time.monotonic() > end:
-                status = self.run("sesame", "status", "--once", str(self.run_folder), codes=(0, 1))
-                raise RuntimeError(
-                    f"waited {seconds:.0f} s for {what}\n{status}{self.log()[-2000:]}"
-                )
-            time.sleep(0.3)
+        """RuntimeError with the status and the log if it is not `ready` within `seconds`."""
+        try:
+            wait_for(what, ready, seconds)
+        except TimeoutError as error:
+            status = self.run("sesame", "status", "--once", str(self.run_folder), codes=(0, 1))
+            raise RuntimeError(f"{error}\n{status}{self.log()[-2000:]}") from None
 
     def wait_for_start(self, count: int) -> None:
         """Wait until the stage has gone on `count` times."""
