@@ -1,13 +1,11 @@
 """`sesame submit` on two nodes: a chain that is left alone, and one that everything happens to."""
 
-import os
 import re
-import signal
 import socket
 from pathlib import Path
 
 import pytest
-from slurm_chains import Submitted
+from slurm_chains import Submitted, stopped
 from slurm_cluster_helpers import LocalCluster, until
 from slurm_runs import TrainingRun, assert_same_end, task_processes
 
@@ -25,7 +23,6 @@ stages: {report: {time: 10}}
 
 def assert_arrived(cluster: LocalCluster, job: int) -> None:
     """Two nodes, two tasks and two GPUs were asked for; this is what the tasks see."""
-    until(lambda: len(task_processes(job)) == 2, 60, "two tasks")
     tasks = sorted(task_processes(job).values(), key=lambda task: task["SLURM_PROCID"])
     assert [task["SLURMD_NODENAME"] for task in tasks] == ["n0", "n1"]
     assert all(re.fullmatch("[01]", task["CUDA_VISIBLE_DEVICES"]) for task in tasks)
@@ -40,12 +37,15 @@ def test_a_chain_survives_everything_with_the_same_bits(
         with pytest.raises(OSError, match=r"name|known|resolve"):
             socket.getaddrinfo(node, None)
     quiet = Submitted(cluster, TrainingRun(tmp_path / "left alone", faces), PROFILE)
+    first = quiet.jobs["preliminary"]
+    until(lambda: len(task_processes(first)) == 2, 60, "two tasks")
+    with stopped(first):
+        assert_arrived(cluster, first)
+        shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))
+    assert re.search(rf"preliminary {first} +running +n\[0-1\]", shown)
     struck = Submitted(
         cluster, TrainingRun(tmp_path / "struck", faces), f"{PROFILE}partition: low\n"
     )
-    assert_arrived(cluster, quiet.jobs["preliminary"])
-    shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))
-    assert re.search(rf"preliminary {quiet.jobs['preliminary']} +running +n\[0-1\]", shown)
 
     def send_usr2(job: int) -> None:
         cluster.run("scancel", "--signal=USR2", str(job))
@@ -62,8 +62,6 @@ def test_a_chain_survives_everything_with_the_same_bits(
         cluster.manage("restore", "n1")
 
     def kill_daemon(job: int) -> None:
-        for process in task_processes(job):
-            os.kill(process, signal.SIGSTOP)  # else the stage might end before SLURM misses slurmd
         cluster.manage("fail", "n1", "--daemon-only")
         cluster.manage("restore", "n1")
 

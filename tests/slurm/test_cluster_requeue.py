@@ -45,6 +45,7 @@ def test_a_chain_in_a_container_outlives_what_a_site_does_to_it(
         try:
             for task in task_processes(job):
                 os.kill(task, signal.SIGUSR2)
+                os.kill(task, signal.SIGCONT)
             until(lambda: "asking again until SLURM answers" in chain.log("preliminary"), 120, "it")
         finally:
             os.kill(process, signal.SIGCONT)

@@ -1,13 +1,33 @@
 """A run that was submitted to the local cluster, and what happens to it there."""
 
+import os
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, resumed_steps
+from slurm_runs import TrainingRun, resumed_steps, task_processes
 
-__all__ = ["Submitted"]
+__all__ = ["Submitted", "stopped"]
+
+
+@contextmanager
+def stopped(job: int) -> Iterator[None]:
+    """The job's tasks make no steps within the block."""
+    tasks = list(task_processes(job))
+    _send(signal.SIGSTOP, tasks)
+    try:
+        yield
+    finally:
+        _send(signal.SIGCONT, tasks)
+
+
+def _send(number: signal.Signals, processes: Sequence[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 class Submitted:
@@ -30,11 +50,16 @@ class Submitted:
 
     def disturb(self, stage: str, disturb: Callable[[int], object], loses: int) -> None:
         """Do `disturb` to the stage's job when it has made 30 steps more; it must be requeued, and
-        go on from at most `loses` steps before the last that it had made."""
+        go on from at most `loses` steps before the last that it had made.
+
+        The tasks are stopped meanwhile, else the stage might end before SLURM acts; SLURM wakes
+        them itself before it preempts or ends them.
+        """
         self.cluster.wait(self.jobs[stage], "RUNNING", seconds=240)
         restarts = self.restarts(stage)
         self.run.wait_for_step(stage, self.resumed(stage)[restarts] + 30)
-        disturb(self.jobs[stage])
+        with stopped(self.jobs[stage]):
+            disturb(self.jobs[stage])
         until(lambda: self.restarts(stage) > restarts, 120, f"{stage} to be requeued")
         until(lambda: len(self.resumed(stage)) > restarts + 1, 180, "it to go on")
         begun = datetime.fromisoformat(self.cluster.job(self.jobs[stage])["StartTime"])

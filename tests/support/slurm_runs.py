@@ -59,11 +59,12 @@ class TrainingRun:
 
         Fails where the stage has ended meanwhile: then it could not be disturbed any more.
         """
-        patience = Patience(seconds)
+        patience, result = Patience(seconds), self.folder / "checkpoints" / stage / "result.json"
         while (now := self.last_step(stage)) < step:
+            assert not result.exists(), f"{stage} ended before step {step}"
             assert not patience.is_over(), f"{stage} is at step {now} of {step}"
             time.sleep(0.02)
-        assert not (self.folder / "checkpoints" / stage / "result.json").exists()
+        assert not result.exists()
         return now
 
     def weights(self) -> dict[str, Any]:
