@@ -108,12 +108,26 @@ def _requeue(job: SlurmJob, run: Path, reason: str, at_once: bool) -> None:
     _print(f"{reason}; requeueing job {job.name}")
     requeues.add()
     refusal = job.requeue() if at_once else None
-    if REQUEUE_FILE in os.environ and (refusal or not at_once):
-        write_text_atomic(os.environ[REQUEUE_FILE], f"{reason}\n")
+    if (refusal or not at_once) and _ask_batch_script(reason):
         raise SystemExit(EXIT_SAVED)
+    if not at_once:
+        refusal = job.requeue()
     if refusal:
         _print(f"SLURM does not requeue job {job.name} ({refusal}); run the same command to resume")
         raise SystemExit(EXIT_SAVED)
+
+
+def _ask_batch_script(reason: str) -> bool:
+    """Whether there is one that requeues the job, and it could be asked to."""
+    path = os.environ.get(REQUEUE_FILE)
+    if path is None:
+        return False
+    try:
+        write_text_atomic(path, f"{reason}\n")
+    except OSError as error:
+        _print(f"the batch script cannot be asked to requeue the job: {error}")
+        return False
+    return True
 
 
 def _wait_to_be_killed() -> None:

@@ -120,6 +120,14 @@ def test_where_the_batch_script_requeues_rank_0_leaves_it_to_it(machine: Machine
     assert machine.requeued == []
 
 
+def test_a_rank_that_cannot_ask_the_batch_script_requeues_itself(machine: Machine) -> None:
+    """As where the job was submitted from a folder that is read-only on its node."""
+    ended = machine.run("PAUSE", **JOB, **{REQUEUE_FILE: str(machine.folder / "scontrol" / "file")})
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    assert machine.requeued == ["17"]
+    assert "the batch script cannot be asked to requeue the job" in ended.stderr
+
+
 def test_a_job_that_continues_another_counts_with_it(machine: Machine) -> None:
     (machine.folder / "successors.txt").write_text("16 17\n17 18\n")
     for job in ("16", "17"):
