@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster, until
-from slurm_runs import TrainingRun, task_processes
+from slurm_runs import TrainingRun
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -82,7 +82,7 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     again = submit(accounted, *submission)
     assert list(again) == ["pretrain", "finetune", "report"]
     run.wait_for_step("pretrain", 10)
-    for process in task_processes(again["pretrain"]):
+    for process in accounted.tasks(again["pretrain"]):
         os.kill(process, signal.SIGSTOP)  # else it might end before it is cancelled
     assert status(accounted, run.folder)["pretrain"]["state"] == "RUNNING"
     assert "pretrain: 40 epochs" in accounted.run("sesame", "logs", str(run.folder))

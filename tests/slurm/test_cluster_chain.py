@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted, stopped
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, assert_same_end, task_processes
+from slurm_runs import TrainingRun, assert_same_end
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -23,7 +23,7 @@ stages: {report: {time: 10}}
 
 def assert_arrived(cluster: LocalCluster, job: int) -> None:
     """Two nodes, two tasks and two GPUs were asked for; this is what the tasks see."""
-    tasks = sorted(task_processes(job).values(), key=lambda task: task["SLURM_PROCID"])
+    tasks = sorted(cluster.tasks(job).values(), key=lambda task: task["SLURM_PROCID"])
     assert [task["SLURMD_NODENAME"] for task in tasks] == ["n0", "n1"]
     assert all(re.fullmatch("[01]", task["CUDA_VISIBLE_DEVICES"]) for task in tasks)
     assert cluster.job(job)["NumNodes"] == "2"
@@ -38,8 +38,8 @@ def test_a_chain_survives_everything_with_the_same_bits(
             socket.getaddrinfo(node, None)
     quiet = Submitted(cluster, TrainingRun(tmp_path / "left alone", faces), PROFILE)
     first = quiet.jobs["preliminary"]
-    until(lambda: len(task_processes(first)) == 2, 60, "two tasks")
-    with stopped(first):
+    until(lambda: len(cluster.tasks(first)) == 2, 60, "two tasks")
+    with stopped(cluster, first):
         assert_arrived(cluster, first)
         shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))
     assert re.search(rf"preliminary {first} +running +n\[0-1\]", shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, task_processes
+from slurm_runs import TrainingRun
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.cluster_slow]
 
@@ -43,7 +43,7 @@ def test_a_chain_in_a_container_outlives_what_a_site_does_to_it(
         process = controller(cluster)
         os.kill(process, signal.SIGSTOP)
         try:
-            for task in task_processes(job):
+            for task in cluster.tasks(job):
                 os.kill(task, signal.SIGUSR2)
                 os.kill(task, signal.SIGCONT)
             until(lambda: "asking again until SLURM answers" in chain.log("preliminary"), 120, "it")

@@ -8,15 +8,15 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, resumed_steps, task_processes
+from slurm_runs import TrainingRun, resumed_steps
 
 __all__ = ["Submitted", "stopped"]
 
 
 @contextmanager
-def stopped(job: int) -> Iterator[None]:
+def stopped(cluster: LocalCluster, job: int) -> Iterator[None]:
     """The job's tasks make no steps within the block."""
-    tasks = list(task_processes(job))
+    tasks = list(cluster.tasks(job))
     _send(signal.SIGSTOP, tasks)
     try:
         yield
@@ -58,7 +58,7 @@ class Submitted:
         self.cluster.wait(self.jobs[stage], "RUNNING", seconds=240)
         restarts = self.restarts(stage)
         self.run.wait_for_step(stage, self.resumed(stage)[restarts] + 30)
-        with stopped(self.jobs[stage]):
+        with stopped(self.cluster, self.jobs[stage]):
             disturb(self.jobs[stage])
         until(lambda: self.restarts(stage) > restarts, 120, f"{stage} to be requeued")
         until(lambda: len(self.resumed(stage)) > restarts + 1, 180, "it to go on")

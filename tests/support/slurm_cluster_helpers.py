@@ -79,6 +79,23 @@ class LocalCluster:
         shown = self.run("scontrol", "--oneliner", "show", "job", str(number))
         return dict(re.findall(r"(\S+?)=(\S*)", shown))
 
+    def tasks(self, number: int) -> dict[int, dict[str, str]]:
+        """The training processes of a job that run now: pid -> environment."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                texts = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            environment = dict(text.split("=", 1) for text in texts if "=" in text)
+            # Two clusters on a machine have jobs of the same number.
+            wanted = {"SLURM_JOB_ID": str(number), "SLURM_CONF": self.environment["SLURM_CONF"]}
+            is_task = "SLURM_STEP_NUM_TASKS" in environment and b"python" in command
+            if is_task and wanted.items() <= environment.items():
+                found[int(entry.name)] = environment
+        return found
+
     def state(self, number: int) -> str:
         return self.job(number)["JobState"]
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from sesame_hpc.choices import STAGES
 
-__all__ = ["TrainingRun", "assert_same_end", "resumed_steps", "task_processes"]
+__all__ = ["TrainingRun", "assert_same_end", "resumed_steps"]
 
 _DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
 _TINY = """
@@ -95,19 +95,3 @@ def assert_same_end(run: TrainingRun, undisturbed: TrainingRun) -> None:
     assert [key for key in one if not one[key].equal(other[key])] == []
     for part in ("stages", "test", "masking"):
         assert run.summary()[part] == undisturbed.summary()[part]
-
-
-def task_processes(job: int) -> dict[int, dict[str, str]]:
-    """The training processes of a job that run now: pid -> environment."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            texts = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        environment = dict(text.split("=", 1) for text in texts if "=" in text)
-        is_task = "SLURM_STEP_NUM_TASKS" in environment and b"python" in command
-        if is_task and environment.get("SLURM_JOB_ID") == str(job):
-            found[int(entry.name)] = environment
-    return found
