@@ -122,7 +122,8 @@ def test_where_the_batch_script_requeues_rank_0_leaves_it_to_it(machine: Machine
 
 def test_a_rank_that_cannot_ask_the_batch_script_requeues_itself(machine: Machine) -> None:
     """As where the job was submitted from a folder that is read-only on its node."""
-    ended = machine.run("PAUSE", **JOB, **{REQUEUE_FILE: str(machine.folder / "scontrol" / "file")})
+    job = JOB | {REQUEUE_FILE: str(machine.folder / "scontrol" / "file")}
+    ended = machine.run("PAUSE", **job)
     assert ended.returncode == -signal.SIGTERM, ended.stderr
     assert machine.requeued == ["17"]
     assert "the batch script cannot be asked to requeue the job" in ended.stderr
