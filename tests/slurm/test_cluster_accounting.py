@@ -13,7 +13,7 @@ import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster, until
 from slurm_runs import TrainingRun
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 PROFILE = "time: 60\nsignal_delay: 30\n"
 SHORT = [f"stages.{stage}.epochs=4" for stage in ("preliminary", "finetune")]

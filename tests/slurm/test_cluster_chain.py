@@ -9,7 +9,7 @@ from slurm_chains import Submitted, stopped
 from slurm_cluster_helpers import LocalCluster, until
 from slurm_runs import TrainingRun, assert_same_end
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 PROFILE = """
 nodes: 2

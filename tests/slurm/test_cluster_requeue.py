@@ -11,7 +11,12 @@ from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster, until
 from slurm_runs import TrainingRun
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.cluster_slow]
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.slow,
+    pytest.mark.cluster_slow,
+    pytest.mark.timeout(2700),
+]
 
 # MASTER_ADDR: the nodes of the local cluster have no names, and the container has no scontrol that
 # would know their addresses.

@@ -9,7 +9,7 @@ import pytest
 from slurm_cluster_helpers import LocalCluster, until
 from slurm_runs import TrainingRun, assert_same_end, resumed_steps
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 SLURM = Path(__file__).resolve().parents[2] / "slurm"
 

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.cluster_slow]
 SCRIPT = Path(__file__).resolve().parents[2] / "slurm/local_cluster/site_walk.py"
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2700)
 def test_a_run_outlives_the_walk(cluster: LocalCluster, tmp_path: Path) -> None:
     """`cluster` skips where there is no SLURM."""
     ended = subprocess.run(
