@@ -11,6 +11,7 @@ from where it was. In the end the run is cancelled. What the user sees is printe
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -188,6 +189,7 @@ def main() -> int:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True)
     walk = Walk(folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is stopped then too
     try:
         walk_through(walk)
     finally:
