@@ -12,11 +12,13 @@ PTX = TRITON_INTERPRET=0 $(BIN)/python -m pytest tests/kernels -m ptx
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ptx test-crash bench bench-loader bench-training lint docs images clean
+.PHONY: help demo test test-cluster test-ptx test-crash bench bench-loader bench-training lint docs \
+  images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
 	@echo "make test    the test suite"
+	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
 	@echo "make lint    ruff and mypy"
@@ -32,8 +34,11 @@ demo: $(STAMP)
 	$(BIN)/sesame demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not cluster_slow'
 	$(PTX) -k "not gradcheck and not registration"
+
+test-cluster: $(STAMP)
+	$(BIN)/python -m pytest tests/slurm
 
 test-ptx: $(STAMP)
 	$(PTX)

@@ -18,11 +18,21 @@ if (($# < 2)); then
 fi
 shift
 
+# Within a job its variables would count as options of the new ones, and exclude each other.
+for name in ${!SLURM_*}; do
+  [[ $name == SLURM_CONF ]] || unset "$name"
+done
+
 script=$(dirname "$(realpath "$0")")/train.sbatch
 job=
 for stage in preliminary pretrain finetune; do
-  job=$(sbatch --job-name="sesame-$stage" ${job:+--dependency=afterok:$job} \
+  answer=$(sbatch --job-name="sesame-$stage" ${job:+--dependency=afterok:$job} \
     "${options[@]}" "$script" "$@" --stage "$stage")
+  # The id, or "id;cluster"; sites put programs in front of sbatch that print more.
+  job=$(grep -E '^[0-9]+(;.*)?$' <<< "$answer" | tail -n 1) || {
+    echo "sbatch printed no job id but: $answer" >&2
+    exit 1
+  }
   job=${job%%;*}
   echo "$stage: job $job"
 done

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sesame_hpc.cli.diagnosis import Diagnosis, Status
+from sesame_hpc.compile_caches import compile_caches, file_system
 from sesame_hpc.training.environment import required_packages
 
 __all__ = ["machine_diagnoses"]
@@ -21,6 +22,9 @@ _PYTHON = (3, 11)
 _GIB = 2**30
 _DISK_GIB = 5
 _SHM_GIB = 1
+_SHARED_FILE_SYSTEMS = frozenset(
+    {"afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "panfs", "wekafs"}
+)
 _REINSTALL = f"{Path(sys.executable).name} -m pip install --upgrade"
 
 
@@ -112,6 +116,16 @@ def _locked_memory() -> Diagnosis:
     return Diagnosis("locked memory", Status.NOTE, found, fix)
 
 
+def _compile_caches() -> Diagnosis:
+    folders = compile_caches(os.environ)
+    name, found = "compile caches", ", ".join(f"{of}: {folder}" for of, folder in folders.items())
+    shared = {file_system(folder) for folder in folders.values()} & _SHARED_FILE_SYSTEMS
+    if not shared:
+        return Diagnosis(name, Status.OK, found)
+    fix = "jobs keep them on the node; outside of jobs, TRITON_CACHE_DIR=/tmp/... avoids it"
+    return Diagnosis(name, Status.NOTE, f"{found} ({', '.join(sorted(shared))}, shared)", fix)
+
+
 def _slurm() -> Diagnosis:
     paths = {name: shutil.which(name) for name in ("sbatch", "squeue")}
     missing = [name for name, path in paths.items() if path is None]
@@ -131,4 +145,5 @@ def machine_diagnoses() -> Iterator[Diagnosis]:
     yield _disk()
     yield _shared_memory()
     yield _locked_memory()
+    yield _compile_caches()
     yield _slurm()

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sesame_hpc.cli.diagnosis import Diagnosis, Status
+from sesame_hpc.distributed.granted_gpus import granted_gpus
 
 __all__ = ["running_diagnoses"]
 
@@ -33,12 +34,16 @@ def _gpus() -> Diagnosis:
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         found = ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
         return Diagnosis(name, Status.OK, f"{found}, CUDA {torch.version.cuda}")
-    if shutil.which("nvidia-smi") is None:
+    granted = granted_gpus(os.environ)
+    if shutil.which("nvidia-smi") is None and granted is None:
         return Diagnosis(name, Status.NOTE, "none; training runs on the CPU")
     if torch.version.cuda is None:
         fix = "install torch's CUDA build: this one is for the CPU alone"
     else:
         fix = f"the driver must serve CUDA {torch.version.cuda}; compare with nvidia-smi"
+    if granted is not None:
+        found = f"SLURM gave this job GPUs ({granted}), but torch sees none"
+        return Diagnosis(name, Status.BROKEN, found, fix)
     return Diagnosis(name, Status.NOTE, "nvidia-smi is here, but torch sees no GPU", fix)
 
 

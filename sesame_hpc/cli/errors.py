@@ -1,7 +1,7 @@
 """What a command ends with: its exit code, and one sentence in place of a traceback.
 
 0    done
-1    done, with findings: faults of a data set, inputs that failed, damage
+1    done, with findings: faults of a data set, inputs that failed, damage, a run that failed
 2    not done: usage, input, or something that the machine refused; the message says what
 75   interrupted, and saved: the same command goes on
 130  ended by Ctrl-C before anything could be saved

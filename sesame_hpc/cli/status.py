@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sesame_hpc.cli.errors import ExitCode
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -34,7 +36,10 @@ def status(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Show the jobs of a run: state, node, restarts, progress of each stage, and errors."""
+    """Show the jobs of a run: state, node, restarts, progress of each stage, and errors.
+
+    Exit code 1 if a run that it shows has failed.
+    """
     from sesame_hpc.launch.status import find_runs, run_folders, status_of
 
     root = run or _RUNS
@@ -45,7 +50,9 @@ def status(
     if json:
         _print_json(statuses)
     else:
-        _show(statuses, root, lambda: status_of(folders), watch)
+        statuses = _show(statuses, root, lambda: status_of(folders), watch)
+    if any(status.has_failed for status in statuses):
+        raise typer.Exit(ExitCode.FINDINGS)
 
 
 def _print_json(statuses: "list[RunStatus]") -> None:
@@ -69,8 +76,8 @@ def _show(
     root: Path,
     ask: "Callable[[], list[RunStatus]]",
     watch: bool | None,
-) -> None:
-    """Until nothing is active, or the user has seen enough."""
+) -> "list[RunStatus]":
+    """Until nothing is active, or the user has seen enough; what was shown last."""
     import time
 
     from rich.console import Console
@@ -80,7 +87,7 @@ def _show(
     wanted = console.is_terminal if watch is None else watch
     if not (wanted and any(status.is_active for status in statuses)):
         console.print(_drawn(statuses, root))
-        return
+        return statuses
     with Live(_drawn(statuses, root), console=console, auto_refresh=False) as live:
         try:
             while any(status.is_active for status in statuses):
@@ -88,4 +95,5 @@ def _show(
                 statuses = ask()
                 live.update(_drawn(statuses, root), refresh=True)
         except KeyboardInterrupt:
-            return
+            pass
+    return statuses

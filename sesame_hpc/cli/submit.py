@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sesame_hpc.choices import Job
+from sesame_hpc.cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from sesame_hpc.launch.plan import Plan
@@ -39,6 +40,12 @@ def submit(
     local: Annotated[
         bool, typer.Option("--local", help="Run the same chain on this machine, in the background.")
     ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Wait for the end of all jobs. Exit code 1 if one did not complete."
+        ),
+    ] = False,
     stage: Annotated[
         Job | None,
         typer.Option(
@@ -71,16 +78,21 @@ def submit(
     from sesame_hpc.launch.plan import make_plan
     from sesame_hpc.launch.profile import load_profile
 
+    if wait and dry_run:
+        raise ValueError("--dry-run submits nothing that --wait could wait for")
     name, site = load_profile(profile, required=not local)
     plan = make_plan(config, overrides or (), array or (), stage, from_stage)
     if not plan.jobs:
         typer.echo(f"Nothing to submit: {plan.output} has already finished everything.")
     elif dry_run:
         _print_scripts(plan, site, parallel)
-    elif local:
-        _start_here(plan, name, site)
     else:
-        _submit(plan, name, site, parallel)
+        if local:
+            _start_here(plan, name, site)
+        else:
+            _submit(plan, name, site, parallel)
+        if wait:
+            _wait(plan)
 
 
 def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
@@ -97,6 +109,26 @@ def _submit(plan: "Plan", name: str | None, site: "Profile", parallel: int | Non
         plan, name, site, parallel, tell=lambda stage, job: typer.echo(f"{stage:<12} job {job}")
     )
     _say_how_to_follow(plan)
+
+
+def _wait(plan: "Plan") -> None:
+    from rich.console import Console
+
+    from sesame_hpc.launch.status_table import overview_table, run_table
+    from sesame_hpc.launch.wait import wait_for_end
+
+    statuses = wait_for_end([run.folder.path for run in plan.runs], tell=typer.echo)
+    if len(statuses) == 1:
+        Console().print(run_table(statuses[0]))
+    else:
+        Console().print(overview_table(str(plan.output), statuses, plan.output))
+    if any(status.has_failed for status in statuses) or not all(
+        stage.state == "COMPLETED"
+        for status in statuses
+        for stage in status.stages
+        if stage.stage in plan.jobs
+    ):
+        raise typer.Exit(ExitCode.FINDINGS)
 
 
 def _start_here(plan: "Plan", name: str | None, site: "Profile") -> None:

@@ -34,8 +34,10 @@ def train(
     the run saves a checkpoint after the current step and exits with code 75; after the last two,
     SLURM requeues the job.
     """
+    from sesame_hpc.compile_caches import keep_caches_on_the_node
     from sesame_hpc.config import find_config, load_config
 
+    keep_caches_on_the_node(os.environ)
     loaded = load_config(find_config(config), overrides or ())
     if os.environ.get("RANK", "0") == "0":
         check_output_folder("output", loaded.output, loaded.data.root, inside_is_fine=True)

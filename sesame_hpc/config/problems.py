@@ -76,7 +76,7 @@ def describe_problems(
 ) -> str:
     """All problems of the file `name` read as `model`, one `key path: problem (place)` per line."""
     lines = [
-        f"{dotted(item['loc'])}: "
+        (f"{dotted(item['loc'])}: " if item["loc"] else "")
         + _problem(model, item["type"], item["loc"], item["msg"], item["input"])
         + _origin(item["loc"], layer)
         for item in error.errors(include_url=False, include_context=False)

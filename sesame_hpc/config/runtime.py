@@ -14,7 +14,8 @@ class RuntimeConfig(Strict):
     """The machine: settings that may change when a run is resumed, without changing the task."""
 
     device: Device = "auto"
-    """auto: CUDA if there is a GPU."""
+    """auto: CUDA if there is a GPU, else the CPU; an error in a SLURM job whose GPUs torch does not
+    see."""
     precision: Precision = "fp32"
     """bf16: autocast (DeepSpeed's torch_autocast). auto: bf16 if the machine on which the run
     starts has hardware for it (GPUs since Ampere, CPUs with AVX512-BF16 or AMX), else fp32; the

@@ -6,6 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from sesame_hpc.distributed.stores import find_store, host_store
 __all__ = ["Rendezvous", "name_ranks", "rendezvous"]
 
 _SECONDS_TO_SHARE_OUTCOME = 1.0
+_TIME_TO_READ = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
     Raises:
         TimeoutError: some did not within `minutes`; on every rank, naming those and their nodes.
         ConnectionError: rank 0 cannot listen there.
-        ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU.
+        ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU, or some
+            ranks have a GPU and others not.
     """
     store, listener = _join(rank, minutes)
     here = {"node": _node(), "device": device}
@@ -49,8 +52,17 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
     if "late" in outcome:
         raise TimeoutError(outcome["late"])
     if "clash" in outcome:
+        _await_readers(store, rank, size)
         raise ValueError(outcome["clash"])
     return Rendezvous(store, listener, outcome["nodes"])
+
+
+def _await_readers(store: dist.Store, rank: int, size: int) -> None:
+    """The store ends with rank 0, and so that one leaves when the others have read the outcome."""
+    store.set(f"read/{rank}", "")
+    if rank == 0:
+        with suppress(dist.DistError):
+            store.wait([f"read/{each}" for each in range(size)], _TIME_TO_READ)
 
 
 def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
@@ -110,6 +122,15 @@ def _incomplete_nodes(arrived: list[str]) -> list[str]:
 
 
 def _clash(arrived: list[dict[str, str]]) -> dict[str, str] | None:
+    """Why the ranks cannot train together, by their nodes and devices."""
+    without = [rank for rank, each in enumerate(arrived) if each["device"] == "cpu"]
+    if 0 < len(without) < len(arrived):
+        nodes = list(dict.fromkeys(arrived[rank]["node"] for rank in without))
+        lacks = "has" if len(without) == 1 else "have"
+        return {
+            "clash": f"{name_ranks(without, nodes)} {lacks} no GPU, while the others do: exclude "
+            f"{'that node' if len(nodes) == 1 else 'those nodes'}, or set runtime.device=cpu"
+        }
     places = [(each["node"], each["device"]) for each in arrived]
     for place, count in Counter(places).items():
         if count > 1 and place[1] != "cpu":

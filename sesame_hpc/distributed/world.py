@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import nn
 
 from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.distributed.failure_detector import FailureDetector
+from sesame_hpc.distributed.granted_gpus import granted_gpus
 from sesame_hpc.distributed.interface import choose_gloo_interface
 from sesame_hpc.distributed.rendezvous import rendezvous
 
@@ -75,10 +77,25 @@ def _device(wanted: str, local_rank: int) -> torch.device:
     if wanted == "cuda" and not available:
         raise ValueError("runtime.device is cuda, but no CUDA device is visible; use auto or cpu")
     if wanted == "cpu" or not available:
+        if wanted == "auto":
+            _check_no_gpu_was_granted(os.environ)
         return torch.device("cpu")
     index = _device_index(local_rank, torch.cuda.device_count())
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
+
+
+def _check_no_gpu_was_granted(environ: Mapping[str, str]) -> None:
+    """Raise ValueError if this SLURM task has GPUs, which torch then does not see."""
+    granted = granted_gpus(environ)
+    if granted is None:
+        return
+    node = environ.get("SESAME_NODE") or socket.gethostname()
+    why = "is built without CUDA" if torch.version.cuda is None else "finds no usable driver"
+    raise ValueError(
+        f"SLURM gave this job GPUs on node {node} ({granted}), but torch {torch.__version__} sees "
+        f"none: it {why}. Run sesame doctor within a job; runtime.device=cpu trains on the CPU"
+    )
 
 
 def _device_index(local_rank: int, visible: int) -> int:

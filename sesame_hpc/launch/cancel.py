@@ -31,7 +31,7 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
     """
     wanted = JOBS[JOBS.index(first) :] if first else JOBS
     ended = []
-    ids: list[str] = []
+    ids: dict[str | None, list[str]] = {}
     for snapshot in snapshots_of([Ledger(run) for run in runs]):
         for stage, job in active_jobs(snapshot).items():
             if stage not in wanted:
@@ -40,9 +40,9 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
             if snapshot.submissions[stage].executor == "local":
                 _stop_chain(snapshot, stage)
             else:
-                ids.append(job)
-    if ids:
-        slurm.cancel(ids)
+                ids.setdefault(snapshot.records[stage].cluster, []).append(job)
+    for cluster, jobs in ids.items():
+        slurm.cancel(jobs, cluster)
     return ended
 
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.compile_caches import keep_caches_on_the_node
 from sesame_hpc.process import set_process_defaults
 
 __all__ = ["StageJob"]
@@ -26,6 +27,7 @@ class StageJob:
         from sesame_hpc.launch.requeue import requeue_when_saved
 
         set_process_defaults()
+        keep_caches_on_the_node(os.environ)
         os.environ.update(local_rank_environment(os.environ))
         with recorded(Path(self.run), self.stage):
             join_slurm_step(os.environ)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sesame_hpc.files import write_json_atomic
+from sesame_hpc.launch.successors import last_of, read_successors
 
 __all__ = ["LEDGER", "JobRecord", "Ledger", "Submission"]
 
@@ -24,7 +26,8 @@ class JobRecord:
 
     `name` is its SLURM job name, since ids are reused, as on a cluster that was set up again.
     `logs` is the path of a rank's log with %t for the rank, relative to the run folder. `end` is
-    the final state of a local job, by SLURM's name for it.
+    the final state of a local job, by SLURM's name for it. `cluster` is that of a federation to
+    which sbatch sent the job.
     """
 
     stage: str
@@ -35,6 +38,7 @@ class JobRecord:
     dependency: str | None = None
     name: str | None = None
     end: str | None = None
+    cluster: str | None = None
 
     def log(self, run: Path, rank: int) -> Path | None:
         return None if self.logs is None else run / self.logs.replace("%t", str(rank))
@@ -102,12 +106,32 @@ class Ledger:
         self._write([*earlier, replace(last, jobs=jobs)])
 
     def latest(self) -> dict[str, tuple[Submission, JobRecord]]:
-        """The last submission of each stage that was ever submitted."""
+        """The last submission of each stage that was ever submitted.
+
+        A job that SLURM did not requeue stands under the id of the one that continues it.
+        """
         return {
-            job.stage: (submission, job)
+            job.stage: (submission, self._continued(job))
             for submission in self.submissions()
             for job in submission.jobs
         }
+
+    def _continued(self, record: JobRecord) -> JobRecord:
+        if record.job is None or record.logs is None:
+            return record
+        successors = read_successors((self.run / record.logs).parent)
+        job, task = last_of(record.job, successors), record.job.partition("_")[2]
+
+        def awaited(found: re.Match[str]) -> str:
+            own = f"{found[0]}_{task}" if task else found[0]
+            return last_of(own, successors).split("_")[0]
+
+        return replace(
+            record,
+            job=job,
+            logs=record.logs.replace(f"{record.job}_%t", f"{job}_%t"),
+            dependency=record.dependency and re.sub(r"\d+", awaited, record.dependency),
+        )
 
     def relative(self, path: Path) -> str:
         """A log's path relative to the run folder, as in records."""

@@ -7,7 +7,7 @@ preliminary, pretrain, finetune, report.
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from sesame_hpc.config.layers import merge, read_layers
 from sesame_hpc.config.load import validate
 from sesame_hpc.config.schema import Strict
 from sesame_hpc.config.shipped import Shipped
+from sesame_hpc.plural import counted
 
 __all__ = [
     "PROFILE_VARIABLE",
@@ -50,6 +51,19 @@ _OURS = {
 }
 
 
+_OURS_OF_SRUN = {
+    "container-image": "give container: {image: ...}",
+    "container-mounts": "give container: {mounts: ...}",
+    "cpus-per-task": "give cpus_per_task",
+    "error": "logs are in the run folder",
+    "export": "the ranks need all variables",
+    "kill-on-bad-exit": "all ranks end when one fails",
+    "nodes": "give nodes",
+    "ntasks": "give tasks_per_node",
+    "output": "logs are in the run folder",
+}
+
+
 def _minutes(value: Any) -> Any:
     """A time in the notation of sbatch as minutes, rounded up; numbers are minutes."""
     if not isinstance(value, str):
@@ -69,6 +83,22 @@ def _minutes(value: Any) -> Any:
         hours, (minutes, seconds) = 0, (*parts, 0)[:2]
     total = ((int(match["days"] or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
     return -(-total // 60)
+
+
+def _gres(text: str) -> str:
+    if any(re.match("(gres/)?gpu(:|=|$)", each.strip()) for each in text.split(",")):
+        raise ValueError("GPUs are asked for by gpus_per_node and gpu_type")
+    return text
+
+
+def _srun_arguments(arguments: list[str]) -> list[str]:
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if not re.fullmatch(r"--[a-z][a-z0-9-]+", name):
+            raise ValueError(f"{argument!r} is not an option such as --mpi=pmix")
+        if name[2:] in _OURS_OF_SRUN:
+            raise ValueError(f"{name} cannot be given here: {_OURS_OF_SRUN[name[2:]]}")
+    return arguments
 
 
 def _sbatch_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -113,11 +143,25 @@ class Resources(Strict):
     """CPUs per rank: DALI's threads (`data.threads`) and the rank itself."""
     mem: Memory | None = None
     """Memory per node, as sbatch takes it (MB without a unit)."""
+    mem_per_gpu: Memory | None = None
+    """Memory per GPU instead, where nodes are shared."""
+    gres: Annotated[str, AfterValidator(_gres)] | None = None
+    """Other generic resources per node, such as nvme:1; GPUs have gpus_per_node."""
+    exclude: str | None = None
+    """Nodes to avoid, such as n7,n[12-15]."""
     time: Minutes | None = None
     """Time limit in minutes, or as sbatch takes it; when it comes near, the job saves and is
     requeued."""
     extra: Annotated[dict[str, Any], AfterValidator(_sbatch_options)] = Field(default_factory=dict)
     """Further options of sbatch; true for one without a value."""
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> Self:
+        if self.mem and self.mem_per_gpu:
+            raise ValueError("give mem (per node) or mem_per_gpu, not both")
+        if self.mem_per_gpu and not self.gpus_per_node:
+            raise ValueError("mem_per_gpu needs gpus_per_node")
+        return self
 
     @property
     def ranks_per_node(self) -> int:
@@ -171,6 +215,8 @@ class Profile(Resources):
     """How often a job may be requeued."""
     setup: list[str] = Field(default_factory=list)
     """Shell lines before the job, such as `module load cuda`."""
+    srun_args: Annotated[list[str], AfterValidator(_srun_arguments)] = Field(default_factory=list)
+    """Further options of srun, such as --mpi=pmix or --network=..., one word each."""
     container: Container = Container()
     python: str | None = None
     """The interpreter that has sesame-hpc. null: the one that submits, or `python` in a
@@ -178,6 +224,17 @@ class Profile(Resources):
     array_parallelism: PositiveInt = 8
     """Points of a sweep that run at the same time."""
     stages: JobResources = JobResources()
+
+    @model_validator(mode="after")
+    def _signal_leaves_time(self) -> "Profile":
+        for job in JOBS:
+            minutes = self.resources(job).time
+            if minutes and 60 * (minutes - 1) < self.signal_delay:
+                raise ValueError(
+                    f"signal_delay: {self.signal_delay} s before the time limit of {job}, "
+                    f"{counted(minutes, 'minute')}, is less than a minute after its start"
+                )
+        return self
 
     def resources(self, job: str) -> Resources:
         """The resources of `job`, one of JOBS."""

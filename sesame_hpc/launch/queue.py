@@ -31,7 +31,7 @@ _COLUMNS = {
     "JobArrayID": 40,
     "Name": 120,
     "State": 24,
-    "NodeList": 200,
+    "NodeList": 4000,
     "Reason": 100,
     "RestartCnt": 12,
     "StartTime": 28,
@@ -66,16 +66,17 @@ class JobState:
         return self.state not in _ENDED
 
 
-def query_squeue(jobs: Iterable[str]) -> dict[str, JobState]:
+def query_squeue(jobs: Iterable[str], cluster: str | None = None) -> dict[str, JobState]:
     """Jobs that are queued, running or recently ended, as far as squeue still lists them.
 
-    Raises QueueError if squeue fails.
+    Asks the cluster `cluster` of a federation, or this machine's. Raises QueueError if squeue
+    fails.
     """
     ids = _whole_ids(jobs)
     if not ids:
         return {}
     columns = ",".join(f"{name}:{width}" for name, width in _COLUMNS.items())
-    command = ["squeue", "--noheader", "--array", "--states=all"]
+    command = ["squeue", *_at(cluster), "--noheader", "--array", "--states=all"]
     try:
         text = _run([*command, f"--jobs={','.join(ids)}", f"--Format={columns}"])
     except QueueError as error:
@@ -86,9 +87,12 @@ def query_squeue(jobs: Iterable[str]) -> dict[str, JobState]:
 
 
 def read_squeue(text: str) -> dict[str, JobState]:
-    """Parse the output of squeue: columns of fixed widths."""
+    """Parse the output of squeue: columns of fixed widths, below a cluster's name if one was asked
+    by it."""
     found = {}
     for line in text.splitlines():
+        if line.startswith("CLUSTER:"):
+            continue
         values, at = {}, 0
         for name, width in _COLUMNS.items():
             values[name] = line[at : at + width].strip()
@@ -107,13 +111,16 @@ def read_squeue(text: str) -> dict[str, JobState]:
     return found
 
 
-def query_sacct(jobs: Iterable[str]) -> dict[str, JobState]:
-    """Jobs by SLURM's accounting. Raises QueueError if there is none."""
+def query_sacct(jobs: Iterable[str], cluster: str | None = None) -> dict[str, JobState]:
+    """Jobs by the accounting of that cluster, or of this machine's.
+
+    Raises QueueError if there is none.
+    """
     ids = _whole_ids(jobs)
     if not ids:
         return {}
     fields = f"--format={','.join(_SACCT_FIELDS)}"
-    command = ["sacct", "--noheader", "--parsable2", "--allocations", fields]
+    command = ["sacct", *_at(cluster), "--noheader", "--parsable2", "--allocations", fields]
     return read_sacct(_run([*command, f"--jobs={','.join(ids)}"]))
 
 
@@ -128,7 +135,7 @@ def read_sacct(text: str) -> dict[str, JobState]:
         if len(parts) != len(_SACCT_FIELDS):
             continue
         jobs, name, state, nodes = parts
-        for job in expand_nodes(re.sub(r"%\d+", "", jobs)):
+        for job in _expand_tasks(jobs):
             found[job] = JobState(
                 job=job,
                 state=state.split(" ")[0],
@@ -136,6 +143,18 @@ def read_sacct(text: str) -> dict[str, JobState]:
                 nodes="" if nodes == "None assigned" else nodes,
             )
     return found
+
+
+def _expand_tasks(jobs: str) -> list[str]:
+    """ "8_[0-3%2]" -> 8_0 to 8_3; as it is where it has another form."""
+    try:
+        return expand_nodes(re.sub(r"%\d+", "", jobs))
+    except ValueError:
+        return [jobs]
+
+
+def _at(cluster: str | None) -> list[str]:
+    return [f"--clusters={cluster}"] if cluster else []
 
 
 def _whole_ids(jobs: Iterable[str]) -> list[str]:

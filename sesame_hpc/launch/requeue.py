@@ -18,14 +18,19 @@ from sesame_hpc.distributed.interruption import (
     listen,
     restore_sigterm,
 )
-from sesame_hpc.files import read_json, write_json_atomic
+from sesame_hpc.files import read_json, write_json_atomic, write_text_atomic
 from sesame_hpc.launch.slurm_job import SlurmJob
+from sesame_hpc.launch.successors import JOB_FOLDER, first_of, read_successors
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["MAX_REQUEUES", "requeue_when_saved"]
+__all__ = ["MAX_REQUEUES", "REQUEUE_FILE", "requeue_when_saved"]
 
 MAX_REQUEUES = "SESAME_MAX_REQUEUES"
 """Environment variable: how often one job may be requeued; 100 if not set."""
+
+REQUEUE_FILE = "SESAME_REQUEUE_FILE"
+"""Environment variable, set by batch scripts that requeue their job (batch_requeue.sh): the file by
+which rank 0 asks for it."""
 
 _DEFAULT_REQUEUES = 100
 _FRUITLESS = 2
@@ -36,17 +41,19 @@ _SECONDS_TO_BE_KILLED = 300
 def requeue_when_saved(run: Path) -> Iterator[None]:
     """While training in the run folder `run` within a SLURM job: on a signal save, then requeue.
 
-    SIGUSR2, which SLURM sends before the time limit or a preemption: rank 0 requeues the job, and
-    every rank waits for SLURM to end it, since a job whose tasks fail before the requeue takes
-    effect would count as failed. If the job cannot be requeued: exit code 75, and the same command
-    resumes. SIGTERM (scancel, shutdown): 75 without a requeue, unless SLURM is preempting the job
-    and requeues it itself. If ranks are lost with their node, the lowest remaining one requeues.
-    Outside a SLURM job this is `exit_when_saved`.
+    SIGUSR2, which SLURM sends before the time limit or a preemption: rank 0 writes the file
+    SESAME_REQUEUE_FILE, by which the batch script requeues the job. Where the script does not do
+    that, rank 0 requeues the job itself, and every rank waits for SLURM to end it, since a job
+    whose tasks fail before the requeue takes effect would count as failed. If the job cannot be
+    requeued: exit code 75, and the same command resumes. SIGTERM (scancel, shutdown): 75 without a
+    requeue, unless SLURM is preempting the job. If ranks are lost with their node, the lowest
+    remaining one requeues. Outside a SLURM job this is `exit_when_saved`.
 
     Replaces signal handlers that are installed already, including submitit's. Main thread only.
 
     Raises:
-        SystemExit: with code 75, see above.
+        SystemExit: with code 75, see above; with code 0 on ranks other than 0 if the batch script
+            goes on, since srun ends all ranks when one fails.
         ValueError: no requeue, because there were SESAME_MAX_REQUEUES of them already, or because
             the last two completed no step.
     """
@@ -65,36 +72,62 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
     except RanksLost as lost:
         restore_sigterm()
         if lost.leads:
-            _requeue(job, run, str(lost))
+            _requeue(job, run, str(lost), at_once=True)
         _wait_to_be_killed()
         raise
 
 
 def _follow_up(interrupted: Interrupted, job: SlurmJob, run: Path) -> None:
     """Requeue, or wait for SLURM to end this task; returns if neither applies."""
-    if os.environ.get("RANK", "0") != "0":
+    is_first, script_follows_up = os.environ.get("RANK", "0") == "0", REQUEUE_FILE in os.environ
+    if not is_first and script_follows_up:
+        raise SystemExit(0)
+    if not is_first:
         _wait_to_be_killed()
         return
+    if interrupted.stop is not Stop.PAUSE and script_follows_up:
+        _print(f"{interrupted}; job {job.name} was told to end")
+        return
     if interrupted.stop is Stop.PAUSE:
-        _requeue(job, run, str(interrupted))
+        _requeue(job, run, str(interrupted), at_once=not script_follows_up)
     elif job.is_being_preempted():
-        _print(f"{interrupted}; SLURM is preempting job {job.name} and will requeue it")
+        _requeue(job, run, f"{interrupted}, for SLURM preempts the job", at_once=True)
     else:
         _print(f"{interrupted}; SLURM ends job {job.name} ({job.state()})")
         return
     _wait_to_be_killed()
 
 
-def _requeue(job: SlurmJob, run: Path, reason: str) -> None:
-    """Raises SystemExit if SLURM cannot requeue the job, such as one of salloc."""
+def _requeue(job: SlurmJob, run: Path, reason: str, at_once: bool) -> None:
+    """`at_once` from this process, where there is scontrol; else by the batch script.
+
+    Raises SystemExit if the batch script is to requeue the job, or SLURM cannot, as one of salloc.
+    """
     requeues = _Requeues(run, job.name)
     requeues.check(job.restarts)
     _print(f"{reason}; requeueing job {job.name}")
     requeues.add()
-    refusal = job.requeue()
+    refusal = job.requeue() if at_once else None
+    if (refusal or not at_once) and _ask_batch_script(reason):
+        raise SystemExit(EXIT_SAVED)
+    if not at_once:
+        refusal = job.requeue()
     if refusal:
         _print(f"SLURM does not requeue job {job.name} ({refusal}); run the same command to resume")
         raise SystemExit(EXIT_SAVED)
+
+
+def _ask_batch_script(reason: str) -> bool:
+    """Whether there is one that requeues the job, and it could be asked to."""
+    path = os.environ.get(REQUEUE_FILE)
+    if path is None:
+        return False
+    try:
+        write_text_atomic(path, f"{reason}\n")
+    except OSError as error:
+        _print(f"the batch script cannot be asked to requeue the job: {error}")
+        return False
+    return True
 
 
 def _wait_to_be_killed() -> None:
@@ -107,33 +140,39 @@ def _print(text: str) -> None:
 
 
 class _Requeues:
-    """The run's progress at each requeue of a job, in requeues.json of its folder."""
+    """The run's progress at each requeue of a job, in requeues.json of its folder.
+
+    A job that continues another, which SLURM did not requeue, is counted with it.
+    """
 
     def __init__(self, run: Path, job: str) -> None:
         self._file = run / "requeues.json"
         self._job = job
+        folder = os.environ.get(JOB_FOLDER)
+        self._first = first_of(job, read_successors(Path(folder))) if folder else job
         self._run = RunFolder(run)
         self._all: dict[str, list[Any]] = _counted_before(self._file)
 
     def check(self, restarts: int) -> None:
         """Raise ValueError if another requeue would be one too many."""
         limit = int(os.environ.get(MAX_REQUEUES, str(_DEFAULT_REQUEUES)))
-        if restarts >= limit:
+        earlier = self._all.get(self._first, [])
+        if (count := max(restarts, len(earlier))) >= limit:
             raise ValueError(
-                f"job {self._job} was restarted {restarts} times, and {MAX_REQUEUES} is {limit}; "
+                f"job {self._job} was restarted {count} times, and {MAX_REQUEUES} is {limit}; "
                 "the run is saved; submit it again to resume"
             )
-        recent = self._all.get(self._job, [])[-_FRUITLESS:]
+        recent = earlier[-_FRUITLESS:]
         now = self._progress()
-        if len(recent) == _FRUITLESS and all(earlier == now for earlier in recent):
+        if len(recent) == _FRUITLESS and all(each == now for each in recent):
             raise ValueError(
                 f"job {self._job} was requeued {_FRUITLESS} times without completing a step, now "
                 f"at {now}: raise its time limit, or send the signal later; the run is saved"
             )
 
     def add(self) -> None:
-        mine = [*self._all.get(self._job, []), self._progress()]
-        write_json_atomic(self._file, self._all | {self._job: mine})
+        mine = [*self._all.get(self._first, []), self._progress()]
+        write_json_atomic(self._file, self._all | {self._first: mine})
 
     def _progress(self) -> dict[str, str]:
         """{stage: newest checkpoint, or "finished"}."""

@@ -1,11 +1,12 @@
 """Jobs through submitit: on SLURM, on this machine, or as sbatch scripts."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -13,14 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
 from submitit.helpers import clean_env
 
+from sesame_hpc.files import replacing, write_text_atomic
+from sesame_hpc.launch.batch_script import BATCH_REQUEUE
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.profile import Profile, Resources
+from sesame_hpc.launch.sbatch import beaten_variables, read_job
+from sesame_hpc.launch.successors import JOB_FOLDER
 
 __all__ = [
+    "Jobs",
     "Request",
+    "UnknownJobError",
     "cancel",
     "log_pattern",
     "require_slurm",
@@ -48,12 +55,50 @@ class Request:
     parallel: int | None = None
 
 
+@dataclass(frozen=True)
+class Jobs:
+    """Submitted jobs: `ids` "12", or "12_0", "12_1" in an array; `cluster` of a federation."""
+
+    ids: list[str]
+    cluster: str | None = None
+
+
+class UnknownJobError(ValueError):
+    """sbatch succeeded but did not say which job it submitted."""
+
+
 class _Executor(submitit.SlurmExecutor):
-    """submitit's executor, which also makes scripts where SLURM is not installed."""
+    """submitit's executor, which also makes scripts where SLURM is not installed.
+
+    It reads what sbatch says with `read_job`, for arrays too.
+    """
+
+    cluster: str | None = None
 
     @classmethod
     def affinity(cls) -> int:
         return 2
+
+    def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+        return ["sbatch", "--parsable", str(submission_file_path)]
+
+    # Not static as submitit's, to keep the cluster.
+    def _get_job_id_from_submission_command(self, string: bytes | str) -> str:  # type: ignore[override]
+        text = string if isinstance(string, str) else string.decode("utf-8", "replace")
+        job, self.cluster = read_job(text)
+        return job
+
+    def submit_all(self, jobs: Sequence[StageJob]) -> list[str]:
+        """Submit one job, or an array of several."""
+        if len(jobs) == 1:
+            return [str(self.submit(jobs[0]).job_id)]
+        self.parameters["map_count"] = len(jobs)
+        first = self._submit_command(self._submitit_command_str).job_id
+        ids = [f"{first}_{task}" for task in range(len(jobs))]
+        for name, job in zip(ids, jobs, strict=True):
+            with replacing(JobPaths(self.folder, name).submitted_pickle) as path:
+                DelayedSubmission(job).dump(path)
+        return ids
 
     def script(self, jobs: int) -> str:
         array = {"map_count": jobs} if jobs > 1 else {}
@@ -66,23 +111,32 @@ def script(request: Request) -> str:
     return _executor(request).script(len(request.jobs)).rstrip() + "\n"
 
 
-def submit(request: Request) -> list[str]:
-    """Submit, and return the id of each of `request.jobs`: "12", or "12_0", "12_1" in an array.
+def submit(request: Request, warn: Callable[[str], None]) -> Jobs:
+    """Submit `request.jobs`; `warn` gets what the user has set to no effect.
 
-    Raises ValueError with the error of sbatch, and with the valid partitions for a wrong one.
+    Raises ValueError with the error of sbatch, and with the valid partitions for a wrong one;
+    UnknownJobError if sbatch succeeded without saying which job it submitted.
     """
     executor = _executor(request)
+    request.folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(request.folder / BATCH_REQUEUE.name, BATCH_REQUEUE.read_text("utf-8"))
     try:
-        with _outside_of_jobs(), redirect_stderr(StringIO()):
-            jobs = executor.submit_array(list(request.jobs))
-    except (FailedJobError, FailedSubmissionError) as error:
+        with _outside_of_jobs(), _without_rivals(request, warn), redirect_stderr(StringIO()):
+            ids = executor.submit_all(request.jobs)
+    except FailedJobError as error:
         raise ValueError(_refusal(request, str(error))) from None
-    return [str(job.job_id) for job in jobs]
+    except ValueError as error:
+        raise UnknownJobError(
+            f"{error}. Job {request.name} may be queued: squeue --name={request.name} shows it, "
+            f"and scancel --name={request.name} ends it"
+        ) from None
+    return Jobs(ids, executor.cluster)
 
 
-def cancel(jobs: Sequence[str]) -> None:
+def cancel(jobs: Sequence[str], cluster: str | None = None) -> None:
     """Cancel queued and running jobs. Raises ValueError with the error of scancel."""
-    ended = subprocess.run(["scancel", *jobs], capture_output=True, text=True)
+    where = [f"--clusters={cluster}"] if cluster else []
+    ended = subprocess.run(["scancel", *where, *jobs], capture_output=True, text=True)
     if ended.returncode:
         raise ValueError(f"scancel: {ended.stderr.strip()}")
 
@@ -133,10 +187,14 @@ def _executor(request: Request) -> _Executor:
         gpus_per_node=_gpus(wants),
         cpus_per_task=wants.cpus_per_task,
         mem=wants.mem,
+        mem_per_gpu=wants.mem_per_gpu,
+        gres=wants.gres,
+        exclude=wants.exclude,
         time=wants.time,
         signal_delay_s=profile.signal_delay,
         dependency=request.dependency,
-        setup=[*profile.setup, f"export SESAME_MAX_REQUEUES={profile.max_requeues}"],
+        setup=_setup(request),
+        teardown=['sesame_follow_up "$?"'],
         array_parallelism=request.parallel or profile.array_parallelism,
         wckey=None,
         stderr_to_stdout=True,
@@ -144,6 +202,17 @@ def _executor(request: Request) -> _Executor:
         additional_parameters=_options(wants, request.dependency),
     )
     return executor
+
+
+def _setup(request: Request) -> list[str]:
+    """The script goes on after its ranks have failed, to requeue the job if they asked for it."""
+    return [
+        *request.profile.setup,
+        "set +e",
+        f"export SESAME_MAX_REQUEUES={request.profile.max_requeues}",
+        f"export {JOB_FOLDER}={shlex.quote(str(request.folder))}",
+        f"source {shlex.quote(str(request.folder / BATCH_REQUEUE.name))}",
+    ]
 
 
 def _gpus(wants: Resources) -> str | int | None:
@@ -160,15 +229,18 @@ def _options(wants: Resources, dependency: str | None) -> dict[str, Any]:
 
 
 def _srun_options(profile: Profile, wants: Resources) -> list[str]:
-    """srun does not inherit --cpus-per-task from sbatch; if one rank dies, all must end."""
-    options = ["--kill-on-bad-exit=1"]
+    """srun does not inherit --cpus-per-task from sbatch; if one rank dies, all must end.
+
+    Where jobs are submitted with SBATCH_EXPORT=NONE, srun would give its tasks no variables either.
+    """
+    options = ["--kill-on-bad-exit=1", "--export=ALL"]
     if wants.cpus_per_task:
         options.append(f"--cpus-per-task={wants.cpus_per_task}")
     if profile.container.image:
         options.append(f"--container-image={profile.container.image}")
     if profile.container.mounts:
         options.append(f"--container-mounts={','.join(profile.container.mounts)}")
-    return options
+    return [*options, *profile.srun_args]
 
 
 def _python(profile: Profile) -> str:
@@ -189,12 +261,26 @@ def _outside_of_jobs() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _without_rivals(request: Request, warn: Callable[[str], None]) -> Iterator[None]:
+    """Without those variables of sbatch that would beat the profile."""
+    options = re.findall(r"^#SBATCH --([a-z-]+)", script(request), re.MULTILINE)
+    rivals = beaten_variables(os.environ, options)
+    for name, value in rivals.items():
+        warn(f"{name}={value} has no effect: the profile decides")
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(rivals)
+
+
 def _refusal(request: Request, error: str) -> str:
     """The first line of sbatch's error is the specific one."""
     lines = [line.partition("error: ")[2] or line for line in error.splitlines() if line.strip()]
     cause = lines[0] if lines else "no reason given"
     message = f"sbatch refused job {request.name}: {cause}"
-    if "partition" in error.lower():
+    if "invalid partition" in error.lower():
         message += _valid_partitions()
     return message
 

@@ -3,12 +3,18 @@
 import os
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Self
 
 __all__ = ["SlurmJob"]
 
 _SECONDS = 60
+_SECONDS_TO_ASK, _PAUSE = 300, 3
+_NO_ANSWER = re.compile(
+    "contact|connect|timed out|standby|socket|zero bytes|communication|authentication|temporarily",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -31,13 +37,22 @@ class SlurmJob:
         """Requeue the job; returns the reason if SLURM refuses, else None.
 
         Does nothing for a job that SLURM is requeueing or ending already, or has restarted, as it
-        does when it loses a node whose tasks still run.
+        does when it loses a node whose tasks still run. Asks for five minutes while the controller
+        does not answer.
         """
+        end = time.monotonic() + _SECONDS_TO_ASK
+        while (refusal := self._requeue()) and _NO_ANSWER.search(refusal):
+            if time.monotonic() > end:
+                break
+            time.sleep(_PAUSE)
+        return refusal
+
+    def _requeue(self) -> str | None:
         is_over = self.state() not in ("RUNNING", "")
         if is_over or self._field("Restarts") not in ("", str(self.restarts)):
             return None
         refusal = _scontrol("requeue", self.name)[1]
-        return refusal if refusal and self.state() == "RUNNING" else None
+        return refusal if refusal and self.state() in ("RUNNING", "") else None
 
     def state(self) -> str:
         """Such as RUNNING or CANCELLED; empty if unknown."""

@@ -11,7 +11,10 @@ from sesame_hpc.launch.queue import JobState, QueueError, query_sacct, query_squ
 from sesame_hpc.process import is_alive
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["JobSnapshot", "active_jobs", "snapshots_of"]
+__all__ = ["JobSnapshot", "active_jobs", "is_queue_unavailable", "snapshots_of"]
+
+_Key = tuple[str | None, str]
+"""A cluster of a federation, None without one, and a job's id."""
 
 _UNKNOWN = "UNKNOWN"
 _QUEUE = "SLURM's queue is not available"
@@ -35,7 +38,7 @@ def snapshots_of(ledgers: Sequence[Ledger]) -> list[JobSnapshot]:
     """Snapshots of several runs, with one query of SLURM for all."""
     latest = [_latest(ledger) for ledger in ledgers]
     jobs = [
-        record.job
+        (record.cluster, record.job)
         for each in latest
         for submission, record in each.values()
         if submission.executor == "slurm" and record.job
@@ -55,7 +58,7 @@ def _latest(ledger: Ledger) -> dict[str, tuple[Submission, JobRecord]]:
 def _snapshot(
     ledger: Ledger,
     latest: dict[str, tuple[Submission, JobRecord]],
-    known: dict[str, JobState],
+    known: dict[_Key, JobState],
     warnings: tuple[str, ...],
 ) -> JobSnapshot:
     folder = RunFolder(ledger.run)
@@ -79,12 +82,17 @@ def _snapshot(
     )
 
 
+def is_queue_unavailable(unknown: Sequence[str]) -> bool:
+    """Whether `unknown` of a snapshot says that SLURM's queue was not available."""
+    return any(_QUEUE in text for text in unknown)
+
+
 def active_jobs(snapshot: JobSnapshot) -> dict[str, str]:
     """{stage: job id} of what is queued or running.
 
     Raises ValueError if SLURM's queue is not available for a job that is not finished.
     """
-    if any(_QUEUE in text for text in snapshot.unknown):
+    if is_queue_unavailable(snapshot.unknown):
         raise ValueError(
             f"whether jobs of {snapshot.run} are queued or running is not known: "
             + "; ".join(snapshot.unknown)
@@ -96,28 +104,32 @@ def active_jobs(snapshot: JobSnapshot) -> dict[str, str]:
     }
 
 
-def _query(jobs: Sequence[str]) -> tuple[dict[str, JobState], tuple[str, ...]]:
+def _query(jobs: Sequence[_Key]) -> tuple[dict[_Key, JobState], tuple[str, ...]]:
     """The known states, and sentences on what is not known."""
     warnings = []
-    known: dict[str, JobState] = {}
-    try:
-        known = query_squeue(jobs)
-    except QueueError as error:
-        warnings.append(f"{_QUEUE} ({error})")
-    missing = [job for job in jobs if job not in known]
-    if missing:
+    known: dict[_Key, JobState] = {}
+    for cluster in dict.fromkeys(cluster for cluster, _ in jobs):
+        own = [job for other, job in jobs if other == cluster]
+        found: dict[str, JobState] = {}
         try:
-            known = query_sacct(missing) | known
+            found = query_squeue(own, cluster)
         except QueueError as error:
-            warnings.append(
-                f"how jobs ended that squeue no longer lists: there is no accounting ({error})"
-            )
+            warnings.append(f"{_QUEUE} ({error})")
+        missing = [job for job in own if job not in found]
+        if missing:
+            try:
+                found = query_sacct(missing, cluster) | found
+            except QueueError as error:
+                warnings.append(
+                    f"how jobs ended that squeue no longer lists: there is no accounting ({error})"
+                )
+        known |= {(cluster, job): state for job, state in found.items()}
     return known, tuple(warnings)
 
 
-def _of_slurm(record: JobRecord, known: dict[str, JobState]) -> JobState:
+def _of_slurm(record: JobRecord, known: dict[_Key, JobState]) -> JobState:
     assert record.job is not None
-    state = known.get(record.job)
+    state = known.get((record.cluster, record.job))
     if state is None or state.name != record.name:
         return JobState(record.job, _UNKNOWN)
     return state

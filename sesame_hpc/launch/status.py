@@ -72,6 +72,11 @@ class RunStatus:
         return self.stages[-1]
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a job failed or was cancelled, or files are damaged."""
+        return bool(self.faults) or any(stage.is_bad for stage in self.stages)
+
+    @property
     def is_active(self) -> bool:
         """Whether any of its jobs is queued or running."""
         return any(stage.is_active and stage.state != "UNKNOWN" for stage in self.stages)
@@ -152,13 +157,17 @@ def _words(snapshot: JobSnapshot, name: str, state: JobState, record: JobRecord)
     before = _failed_before(snapshot, name)
     if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
         return f"cancelled, since {before} did not complete"
-    return cause_of(snapshot.run, record) or _DEFAULT_MESSAGES.get(state.state)
+    if state.state == "PREEMPTED":
+        return _DEFAULT_MESSAGES["PREEMPTED"]
+    cause = cause_of(snapshot.run, record) or _DEFAULT_MESSAGES.get(state.state)
+    return cause or (f"SLURM's reason: {state.reason}" if state.reason else None)
 
 
 _DEFAULT_MESSAGES = {
     "CANCELLED": "cancelled",
     "NODE_FAIL": "one of its nodes failed",
     "OUT_OF_MEMORY": "it used more memory than requested (mem)",
+    "PREEMPTED": "preempted, and SLURM does not start it again: submit it again to resume",
     "TIMEOUT": "it reached its time limit before it could save (time, signal_delay)",
 }
 

@@ -69,9 +69,11 @@ def overview_table(title: str, statuses: Sequence[RunStatus], root: Path) -> Ren
 
 
 def to_json(status: RunStatus) -> dict[str, Any]:
-    """{"run", "stages": [{"stage", "job", "state", ..., "progress"}], "unknown", "faults"}."""
+    """The schema is in docs/cluster/status.md."""
     return {
         "run": str(status.run),
+        "active": status.is_active,
+        "failed": status.has_failed,
         "stages": [asdict(stage) for stage in status.stages],
         "unknown": list(status.unknown),
         "faults": list(status.faults),
@@ -102,10 +104,13 @@ def _state(stage: StageStatus) -> Text:
 
 
 def _nodes(nodes: str | None) -> str:
-    """The node list, or its length if that is long."""
+    """The node list, or its length if that is long; shortened where it has an unknown form."""
     if nodes is None or len(nodes) <= _LONGEST_NODES:
         return nodes or ""
-    return f"{len(expand_nodes(nodes))} nodes"
+    try:
+        return f"{len(expand_nodes(nodes))} nodes"
+    except ValueError:
+        return f"{nodes[: _LONGEST_NODES - 1]}…"
 
 
 def _progress(progress: Progress | None, running: bool) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan
 from sesame_hpc.launch.profile import Profile
-from sesame_hpc.launch.slurm import Request, cancel, log_pattern, require_slurm, script, submit
+from sesame_hpc.launch.slurm import (
+    Request,
+    UnknownJobError,
+    cancel,
+    log_pattern,
+    require_slurm,
+    script,
+    submit,
+)
 from sesame_hpc.launch.sweep import write_sweep
 from sesame_hpc.run.settings import write_settings
 
@@ -47,19 +56,30 @@ def submit_plan(
     write_runs(plan)
     records: list[list[JobRecord]] = [[] for _ in plan.runs]
     ids: list[str] = []
+    warnings: set[str] = set()
+    cluster: str | None = None
+
+    def warn(text: str) -> None:
+        if text not in warnings:
+            warnings.add(text)
+            print(f"sesame: {text}", file=sys.stderr)
+
     for stage in plan.jobs:
         others = (after or {}).get(stage, ())
         request = _request(plan, profile, stage, ids[-1] if ids else None, parallel, others)
         try:
-            jobs = submit(request)
+            submitted = submit(request, warn)
+        except UnknownJobError as error:
+            raise ValueError(f"{error}{_rollback(ids, cluster, [])}") from None
         except ValueError as error:
-            raise ValueError(f"{error}{_rollback(ids, created)}") from None
+            raise ValueError(f"{error}{_rollback(ids, cluster, created)}") from None
         except KeyboardInterrupt:
-            _rollback(ids, created)
+            _rollback(ids, cluster, created)
             raise
+        jobs, cluster = submitted.ids, submitted.cluster
         ids.append(jobs[0].split("_")[0])
         for run, own, job in zip(_folders(plan), records, jobs, strict=True):
-            own.append(_record(request, stage, job, run))
+            own.append(_record(request, stage, job, cluster, run))
         tell(stage, jobs[0] if len(jobs) == 1 else f"{ids[-1]}_[0-{len(jobs) - 1}]")
     for run, own in zip(_folders(plan), records, strict=True):
         Ledger(run).add(Submission.now("slurm", name, tuple(own)))
@@ -102,7 +122,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "_", name)[:_LONGEST_NAME]
 
 
-def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
+def _record(request: Request, stage: str, job: str, cluster: str | None, run: Path) -> JobRecord:
     return JobRecord(
         stage=stage,
         job=job,
@@ -111,6 +131,7 @@ def _record(request: Request, stage: str, job: str, run: Path) -> JobRecord:
         logs=Ledger(run).relative(log_pattern(request.folder, job)),
         dependency=request.dependency,
         name=request.name,
+        cluster=cluster,
     )
 
 
@@ -118,11 +139,11 @@ def _folders(plan: Plan) -> list[Path]:
     return [run.folder.path for run in plan.runs]
 
 
-def _rollback(ids: list[str], created: list[Path]) -> str:
+def _rollback(ids: list[str], cluster: str | None, created: list[Path]) -> str:
     """Cancel a partial chain; remove new folders if no job was submitted."""
     if not ids:
         for path in created:
             shutil.rmtree(path, ignore_errors=True)
         return ""
-    cancel(ids)
+    cancel(ids, cluster)
     return f". Cancelled: {', '.join(ids)}"

@@ -4,6 +4,7 @@
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
     data.json (which data set it is, see data_identity.py)
     look_alikes.json (images of the same photograph; with data.heldout_group=look_alike)
+    health.json (the speed of each of several ranks, see stages/health.py)
     unlabelled_boxes.csv (boxes that YuNet found; with data.unlabelled_boxes=yunet)
     checkpoints/<stage>/ (see training/checkpoint.py)   images/   predictions/   tensorboard/
     profile/ (with the setting `profile`)   SHA256SUMS (here, and in each folder of results)

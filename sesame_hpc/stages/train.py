@@ -31,7 +31,8 @@ def train(config: Config, only: str | None = None) -> None:
     left a file which is now damaged or missing is gone on with from its newest whole checkpoint,
     which makes the file again.
 
-    Nothing is written before the config, the data set and the folder's writer are checked.
+    Nothing is written before the config, the data set and the folder's writer are checked. Of
+    several ranks, rank 0 alone looks what is finished.
 
     Raises:
         ValueError: the folder holds a run with another config or of another data set, another
@@ -44,14 +45,11 @@ def train(config: Config, only: str | None = None) -> None:
     wanted = run if only is None else (only,)
     if wanted[0] not in run:
         raise ValueError(f"the run has no stage {only!r}; its stages are {', '.join(run)}")
-    check_config(folder, config)
-    damaged: dict[str, list[str]] = {stage: stage_damage(folder, stage) for stage in run}
-    todo = _unfinished(folder, run, wanted, damaged)
-    if not todo:
-        if os.environ.get("RANK", "0") == "0":
-            _say_complete(config, folder, only)
-        return
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        todo, damaged = _look(config, folder, wanted)
+        if not todo:
+            _say_complete(config, folder, only)
+            return
         folder.lease.refuse_if_busy()
 
     from sesame_hpc.distributed.world import connect
@@ -59,9 +57,24 @@ def train(config: Config, only: str | None = None) -> None:
     world = connect(config.runtime)
     with world.detecting_failures():
         try:
-            _train(config, folder, world, todo, damaged)
+            # The node of another rank may see the shared folder as it was a minute ago.
+            todo, damaged = world.share(_look(config, folder, wanted) if world.is_main else None)
+            if todo:
+                _train(config, folder, world, todo, damaged)
+            elif world.is_main:
+                _say_complete(config, folder, only)
         finally:
             folder.lease.release()
+
+
+def _look(
+    config: Config, folder: RunFolder, wanted: tuple[str, ...]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """The stages to train, and by stage what is damaged. Raises ValueError as `train` does."""
+    check_config(folder, config)
+    run = config.stages.run
+    damaged: dict[str, list[str]] = {stage: stage_damage(folder, stage) for stage in run}
+    return _unfinished(folder, run, wanted, damaged), damaged
 
 
 def _unfinished(
@@ -92,6 +105,7 @@ def _train(
 ) -> None:
     from sesame_hpc.distributed.stop_consensus import StopConsensus
     from sesame_hpc.stages.finetune import finetune
+    from sesame_hpc.stages.health import record_health
     from sesame_hpc.stages.preliminary import preliminary
     from sesame_hpc.stages.pretrain import pretrain
     from sesame_hpc.stages.session import Session
@@ -130,6 +144,7 @@ def _train(
             world.barrier()
             session.raise_if_stopping(name)
             if not take_stage(session, name):
+                record_health(session, name)
                 stages[name](session)
             world.barrier()
     if world.is_main:

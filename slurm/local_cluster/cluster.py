@@ -18,6 +18,13 @@ from pathlib import Path
 
 import daemons
 from configuration import write_configuration
+from failing_nodes import (
+    CONTROLLER,
+    fail_controller,
+    fail_node,
+    restore_controller,
+    restore_node,
+)
 from folder import Cluster, Settings, load, prepare, remove
 from processes import running
 from programs import missing_packages
@@ -60,7 +67,7 @@ def _check_machine(settings: Settings) -> None:
 
 def _introduce(cluster: Cluster) -> None:
     settings = cluster.settings
-    partitions = "main (the default), low and high" if settings.preemption else "main"
+    partitions = "main (the default), low, scavenger and high" if settings.preemption else "main"
     command = f"python {shlex.quote(min(__file__, os.path.relpath(__file__), key=len))}"
     folder = shlex.quote(str(cluster.folder))
     print(f"SLURM is up in {cluster.folder}: nodes {', '.join(settings.node_names)},")
@@ -99,12 +106,18 @@ def _env(arguments: argparse.Namespace) -> int:
 
 
 def _fail(arguments: argparse.Namespace) -> int:
-    daemons.fail_node(load(arguments.folder), arguments.node, arguments.daemon_only)
+    if arguments.node == CONTROLLER:
+        fail_controller(load(arguments.folder))
+    else:
+        fail_node(load(arguments.folder), arguments.node, arguments.daemon_only)
     return 0
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    daemons.restore_node(load(arguments.folder), arguments.node)
+    if arguments.node == CONTROLLER:
+        restore_controller(load(arguments.folder))
+    else:
+        restore_node(load(arguments.folder), arguments.node)
     return 0
 
 
@@ -135,11 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--remove", action="store_true", help="and remove DIR with its logs")
     command("status", _status, "its daemons, nodes and jobs; exit code 1 unless all daemons run")
     command("env", _env, "print what the shell needs, for eval")
-    fail = command("fail", _fail, "cut a node's power, and wait until SLURM calls it down")
-    fail.add_argument("node", metavar="NODE")
+    fail = command("fail", _fail, "cut a node's power and wait until SLURM calls it down")
+    fail.add_argument("node", metavar="NODE", help="or slurmctld, to crash the controller")
     fail.add_argument("--daemon-only", action="store_true", help="crash slurmd, leave its tasks")
     restore = command("restore", _restore, "switch a node on again")
-    restore.add_argument("node", metavar="NODE")
+    restore.add_argument("node", metavar="NODE", help="or slurmctld")
     return parser
 
 
@@ -162,7 +175,11 @@ def _add_settings(start: argparse.ArgumentParser) -> None:
     number("grace", 0, "seconds between preemption and the kill")
     number("dead_after", 1, "seconds until a silent node counts as dead")
     start.add_argument("--accounting", action="store_true", help="slurmdbd and mariadb, for sacct")
-    start.add_argument("--preemption", action="store_true", help="partitions low and high")
+    start.add_argument(
+        "--preemption",
+        action="store_true",
+        help="partitions low, scavenger (its jobs are cancelled, not requeued) and high",
+    )
 
 
 def main() -> int:

@@ -98,6 +98,9 @@ def _quick_decisions(cluster: Cluster) -> list[str]:
         f"MinJobAge={10 if cluster.settings.accounting else 86_400}",
         "InactiveLimit=0",
         "MessageTimeout=15",
+        # Else a node whose processes take longer than a minute to die, as a busy machine's may, is
+        # drained ("Kill task failed").
+        "UnkillableStepTimeout=600",
         "ReturnToService=2",
         f"SlurmdTimeout={cluster.settings.dead_after}",
     ]
@@ -147,6 +150,7 @@ def _partitions(cluster: Cluster) -> list[str]:
     return [
         f"PartitionName=main Default=YES {common} PriorityTier=5 PreemptMode=OFF",
         f"PartitionName=low {common} PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}",
+        f"PartitionName=scavenger {common} PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}",
         f"PartitionName=high {common} PriorityTier=10 PreemptMode=OFF",
     ]
 

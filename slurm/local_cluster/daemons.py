@@ -4,39 +4,46 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 from folder import Cluster
-from processes import (
-    Process,
-    descendants,
-    end,
-    running,
-    send,
-    spawn,
-    with_environment,
-)
+from patience import Patience, wait_for
+from processes import Process, descendants, end, running, send, spawn, with_environment
 from programs import find
 
-__all__ = ["ask", "fail_node", "is_up", "restore_node", "start", "stop"]
+__all__ = [
+    "NODE",
+    "STATE",
+    "ask",
+    "is_up",
+    "log_tail",
+    "spawn_controller",
+    "spawn_slurmd",
+    "start",
+    "stop",
+]
 
 _PATIENCE = 90.0
-_SILENCE = 60.0
-"""Seconds within which SLURM should notice a dead node; it takes 25 to 40."""
-_STATE, _NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
+STATE, NODE = "LOCAL_CLUSTER_STATE", "LOCAL_CLUSTER_NODE"
+"""Environment variables of the daemons: the cluster's folder, and the node of a slurmd."""
 
 
 def ask(cluster: Cluster, *command: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
-    """Run a client command of SLURM, such as squeue, against the cluster."""
-    return subprocess.run(
-        [find(command[0]), *command[1:]],
-        env=os.environ | {"SLURM_CONF": str(cluster.slurm_conf)},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+    """Run a client command of SLURM, such as squeue, against the cluster.
+
+    Its exit code is 124 if it was stopped after `timeout` seconds.
+    """
+    try:
+        return subprocess.run(
+            [find(command[0]), *command[1:]],
+            env=os.environ | {"SLURM_CONF": str(cluster.slurm_conf)},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"no answer within {timeout:.0f} s")
 
 
 def is_up(cluster: Cluster) -> bool:
@@ -52,9 +59,9 @@ def start(cluster: Cluster) -> None:
     _spawn_munged(cluster)
     if cluster.settings.accounting:
         _spawn_accounting(cluster)
-    _spawn(cluster, "slurmctld", [find("slurmctld"), "-D", "-f", str(cluster.slurm_conf)])
+    spawn_controller(cluster)
     for node in cluster.settings.node_names:
-        _spawn_slurmd(cluster, node)
+        spawn_slurmd(cluster, node)
     _wait(cluster, "the nodes to be idle", lambda: _all_idle(cluster))
 
 
@@ -64,7 +71,7 @@ def _environment(cluster: Cluster) -> dict[str, str]:
     return kept | {
         "SLURM_CONF": str(cluster.slurm_conf),
         "MYSQL_UNIX_PORT": str(cluster.database_socket),
-        _STATE: str(cluster.state),
+        STATE: str(cluster.state),
     }
 
 
@@ -98,9 +105,14 @@ def _spawn_accounting(cluster: Cluster) -> None:
     _wait(cluster, "slurmdbd", lambda: _listens(cluster.accounting_port))
 
 
-def _spawn_slurmd(cluster: Cluster, node: str) -> None:
+def spawn_controller(cluster: Cluster) -> None:
+    """Start slurmctld, from the state that an earlier one saved if there is one."""
+    _spawn(cluster, "slurmctld", [find("slurmctld"), "-D", "-f", str(cluster.slurm_conf)])
+
+
+def spawn_slurmd(cluster: Cluster, node: str) -> None:
     command = [find("slurmd"), "-D", "-N", node, "-f", str(cluster.slurm_conf)]
-    _spawn(cluster, node, command, **{_NODE: node})
+    _spawn(cluster, node, command, **{NODE: node})
 
 
 def _listens(port: int) -> bool:
@@ -119,30 +131,22 @@ def _all_idle(cluster: Cluster) -> bool:
     return set(states) == set(cluster.settings.node_names) and set(states.values()) == {"idle"}
 
 
-def _wait_for(what: str, ready: Callable[[], bool], patience: float = _PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not ready():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {patience:.0f} s for {what}")
-        time.sleep(0.1)
-
-
 def _wait(cluster: Cluster, what: str, ready: Callable[[], bool]) -> None:
     """Wait for daemons that are starting; fail at once if one has ended."""
 
     def ready_or_failed() -> bool:
         for process in cluster.processes:
             if not running(process):
-                raise RuntimeError(f"{process.name} ended\n{_tail(cluster, process.name)}")
+                raise RuntimeError(f"{process.name} ended\n{log_tail(cluster, process.name)}")
         return ready()
 
     try:
-        _wait_for(what, ready_or_failed)
+        wait_for(what, ready_or_failed, _PATIENCE)
     except TimeoutError as error:
-        raise RuntimeError(f"{error}\n{_tail(cluster, cluster.processes[-1].name)}") from None
+        raise RuntimeError(f"{error}\n{log_tail(cluster, cluster.processes[-1].name)}") from None
 
 
-def _tail(cluster: Cluster, name: str) -> str:
+def log_tail(cluster: Cluster, name: str) -> str:
     """The last lines that a daemon wrote, with the files they are in."""
     parts = []
     for path in (cluster.log(name), cluster.log(f"{name}-output")):
@@ -158,83 +162,15 @@ def stop(cluster: Cluster) -> None:
         _cancel_jobs(cluster)
     for process in reversed(cluster.processes):
         end(process)
-    strays = with_environment(f"{_STATE}={cluster.state}")
+    strays = with_environment(f"{STATE}={cluster.state}")
     strays |= with_environment(f"SLURM_CONF={cluster.slurm_conf}", "SLURM_JOB_ID=")
     send(signal.SIGKILL, descendants(strays))
     cluster.processes = []
     cluster.save()
 
 
-def _cancel_jobs(cluster: Cluster, patience: float = 10.0) -> None:
-    try:
-        ask(cluster, "scancel", "--me", timeout=patience)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and ask(cluster, "squeue", "--noheader").stdout.strip():
-            time.sleep(0.2)
-    except subprocess.TimeoutExpired:
-        return
-
-
-def fail_node(cluster: Cluster, node: str, daemon_only: bool) -> None:
-    """Simulate a power cut of a node, or with `daemon_only` a crash of its slurmd; wait for DOWN.
-
-    A node without power does not close its connections. So its processes are stopped first, and
-    killed once the node is down.
-    """
-    process = _slurmd(cluster, node)
-    if daemon_only:
-        send(signal.SIGKILL, [process.pid] if running(process) else [])
-        _wait_until_missed(cluster, node)
-        return
-    _send_until_none_new(signal.SIGSTOP, cluster, node)
-    try:
-        _wait_until_missed(cluster, node)
-    finally:
-        _send_until_none_new(signal.SIGKILL, cluster, node)
-
-
-def _wait_until_missed(cluster: Cluster, node: str) -> None:
-    """Wait until SLURM marks a node as down; if it does not, mark it, as an operator would."""
-
-    def is_down() -> bool:
-        return _states(cluster).get(node, "").startswith("down")
-
-    try:
-        _wait_for(f"SLURM to miss {node}", is_down, _SILENCE)
-    except TimeoutError as error:
-        print(f"cluster: {error}; told it so\n{_tail(cluster, 'slurmctld')}", file=sys.stderr)
-        down = (f"NodeName={node}", "State=DOWN", "Reason=silent")
-        answer = ask(cluster, "scontrol", "update", *down)
-        if answer.returncode:
-            raise RuntimeError(f"scontrol update {' '.join(down)}: {answer.stderr}") from None
-        _wait_for(f"SLURM to call {node} down", is_down)
-
-
-def _send_until_none_new(number: signal.Signals, cluster: Cluster, node: str) -> None:
-    """Send a signal to slurmd, slurmstepd and tasks of a node, and to processes they start."""
-    daemons = (f"{_STATE}={cluster.state}", f"{_NODE}={node}")
-    tasks = (f"SLURM_CONF={cluster.slurm_conf}", f"SLURMD_NODENAME={node}")
-    done: set[int] = set()
-    while new := descendants(with_environment(*daemons) | with_environment(*tasks)) - done:
-        send(number, new)
-        done |= new
-
-
-def restore_node(cluster: Cluster, node: str) -> None:
-    """Start a node's slurmd again and wait until the controller accepts it."""
-    if running(_slurmd(cluster, node)):
-        raise ValueError(f"{node} is running")
-    _spawn_slurmd(cluster, node)
-
-    def is_back() -> bool:
-        state = _states(cluster).get(node, "unknown")
-        return not state.endswith("*") and not state.startswith(("down", "unknown"))
-
-    _wait_for(f"{node} to be back", is_back)
-
-
-def _slurmd(cluster: Cluster, node: str) -> Process:
-    process = cluster.process(node) if node in cluster.settings.node_names else None
-    if process is None:
-        raise ValueError(f"no node {node}; the nodes are {', '.join(cluster.settings.node_names)}")
-    return process
+def _cancel_jobs(cluster: Cluster) -> None:
+    patience = Patience(10)
+    ask(cluster, "scancel", "--me", timeout=10)
+    while not patience.is_over() and ask(cluster, "squeue", "--noheader").stdout.strip():
+        time.sleep(0.2)

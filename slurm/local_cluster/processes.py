@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from patience import Patience
+
 __all__ = ["Process", "descendants", "end", "running", "send", "spawn", "with_environment"]
 
 _PROC = Path("/proc")
@@ -60,8 +62,8 @@ def end(process: Process, patience: float = 10.0) -> None:
         if not running(process):
             return
         os.kill(process.pid, number)
-        deadline = time.monotonic() + patience
-        while running(process) and time.monotonic() < deadline:
+        left = Patience(patience)
+        while running(process) and not left.is_over():
             time.sleep(0.02)
 
 

@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from sesame_hpc.cli import doctor_machine
+from sesame_hpc.cli import doctor_machine, doctor_running
 from sesame_hpc.cli.diagnosis import Status
 
 
@@ -76,3 +76,13 @@ def test_no_compiler_no_ninja_no_slurm_are_notes_with_a_way_out(monkeypatch, tmp
 def test_a_compiler_that_fails_is_found_out(monkeypatch):
     monkeypatch.setenv("CXX", "false")
     assert "does not compile" in checks_with(monkeypatch)["C++ compiler"].found
+
+
+def test_a_job_whose_gpus_torch_does_not_see_cannot_train(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert doctor_running._gpus().status is Status.NOTE
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_GPUS", "2")
+    diagnosis = doctor_running._gpus()
+    assert diagnosis.status is Status.BROKEN
+    assert "SLURM gave this job GPUs (SLURM_JOB_GPUS=2), but torch sees none" in diagnosis.found

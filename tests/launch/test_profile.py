@@ -29,7 +29,7 @@ def test_shipped_profiles_load(name):
     ("text", "minutes"),
     [
         ("90", 90),
-        ("1:30", 2),
+        ("9:30", 10),
         ("2:00:00", 120),
         ("1-12", 36 * 60),
         ("1-12:30", 36 * 60 + 30),
@@ -44,6 +44,18 @@ def test_times_as_sbatch_takes_them(profile, text, minutes):
 def test_other_times_are_refused(profile, text):
     with pytest.raises(ValueError, match=r"site\.yaml: time: "):
         profile(f"time: {text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{time: 2, signal_delay: 61}", "{time: 60, signal_delay: 120, stages: {report: {time: 2}}}"],
+)
+def test_a_signal_that_leaves_no_time_to_train_is_refused(profile, text):
+    with pytest.raises(
+        ValueError, match=r"site\.yaml: signal_delay: (61|120) s before the time limit of"
+    ):
+        profile(text)
+    assert profile("{time: 2, signal_delay: 60}").signal_delay == 60
 
 
 def test_a_stage_differs_only_in_what_it_says(profile):
@@ -110,3 +122,19 @@ def test_the_profile_is_named_by_option_or_variable(monkeypatch):
     assert load_profile("local")[0] == "local"
     with pytest.raises(FileNotFoundError, match=r"no cluster profile nosuch.*local"):
         load_profile("nosuch")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{mem: 4G, mem_per_gpu: 2G, gpus_per_node: 1}", "give mem .per node. or mem_per_gpu"),
+        ("{mem_per_gpu: 2G}", "mem_per_gpu needs gpus_per_node"),
+        ("{gres: 'nvme:1,gpu:2'}", r"gres: GPUs are asked for by gpus_per_node"),
+        ("{srun_args: [mpi]}", "'mpi' is not an option such as --mpi=pmix"),
+        ("{srun_args: ['--export=NONE']}", "--export cannot be given here: the ranks need all"),
+        ("{extra: {exclude: n7}}", "exclude has its own key: write exclude: beside extra:"),
+    ],
+)
+def test_resources_that_exclude_each_other_are_refused(profile, text, problem):
+    with pytest.raises(ValueError, match=problem):
+        profile(text)

@@ -6,6 +6,7 @@ import pytest
 from launched_runs import fake_command, sacct_line, squeue_line
 
 from sesame_hpc.launch.queue import QueueError, query_sacct, query_squeue, read_sacct, read_squeue
+from sesame_hpc.launch.status_table import _nodes
 
 
 def test_squeue_is_read_by_its_columns():
@@ -64,3 +65,16 @@ def test_a_command_that_fails_says_what_it_said(commands: Path):
     fake_command(commands, "sacct", error=error, code=1)
     with pytest.raises(QueueError, match=r"^sacct: Slurm accounting storage is disabled$"):
         query_sacct(["9"])
+
+
+def test_long_and_unknown_node_lists_are_kept_whole_and_drawn():
+    """As of a job on a fragmented cluster: SLURM's own columns would cut the list."""
+    nodes = ",".join(f"n[{number}-{number + 1}]" for number in range(1000, 2000, 7))
+    state = read_squeue(squeue_line("9", "RUNNING", nodes=nodes))["9"]
+    assert state.nodes == nodes
+    assert _nodes(nodes) == "286 nodes"
+    assert _nodes(nodes[:200]) == "n[1000-10…"
+
+
+def test_accounting_of_an_unknown_form_does_not_end_the_status():
+    assert read_sacct(sacct_line("12+0_[", "FAILED"))["12+0_["].state == "FAILED"

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from sesame_hpc.launch.requeue import EXIT_SAVED, MAX_REQUEUES
+from sesame_hpc.launch.requeue import EXIT_SAVED, MAX_REQUEUES, REQUEUE_FILE
 
 SCRIPT = Path(__file__).with_name("interrupted_process.py")
 SCONTROL = """#!/bin/sh
 echo "$@" >> "$LOG"
+if [ "$ANSWER" = away ] && [ "$(grep -c requeue "$LOG")" -lt 2 ]; then
+  echo "Unable to contact slurm controller (connect failure)" >&2; exit 1
+fi
 case "$1 $ANSWER" in
   "requeue refuse") echo "Requested operation is presently disabled for job 17" >&2; exit 1 ;;
   "show done") echo "JobId=17 JobState=REQUEUED PreemptTime=None Requeue=1" ;;
@@ -26,7 +29,7 @@ case "$1 $ANSWER" in
   show*) echo "JobId=17 JobState=RUNNING PreemptTime=None Requeue=1" ;;
 esac
 case "$1 $ANSWER" in
-  "requeue ok" | "show done" | "show preempting") kill -TERM $PPID ;;
+  "requeue ok" | "requeue away" | "requeue preempting" | "show done") kill -TERM $PPID ;;
 esac
 """
 
@@ -96,6 +99,44 @@ def test_a_job_that_slurm_does_not_requeue_is_told_so(machine: Machine) -> None:
     assert "does not requeue job 17 (Requested operation is presently disabled" in ended.stderr
 
 
+def test_a_controller_that_is_away_is_asked_again(machine: Machine) -> None:
+    assert machine.run("PAUSE", answer="away", **JOB).returncode == -signal.SIGTERM
+    assert machine.requeued == ["17", "17"]
+
+
+def test_where_the_batch_script_requeues_rank_0_leaves_it_to_it(machine: Machine) -> None:
+    """The container of the ranks has no scontrol; a rank that failed would end the others."""
+    asked = machine.folder / "17_requeue"
+    script = JOB | {REQUEUE_FILE: str(asked), "PATH": "/nowhere"}
+    assert machine.run("PAUSE", RANK="1", **script).returncode == 0
+    assert not asked.exists()
+    assert machine.run("PAUSE", **script).returncode == EXIT_SAVED
+    assert asked.read_text() == "saved at step 7 of stage pretrain\n"
+    asked.unlink()
+    assert machine.run("END", **script).returncode == EXIT_SAVED
+    assert not asked.exists()
+    assert machine.run("LOST", **script).returncode == EXIT_SAVED
+    assert asked.exists()
+    assert machine.requeued == []
+
+
+def test_a_rank_that_cannot_ask_the_batch_script_requeues_itself(machine: Machine) -> None:
+    """As where the job was submitted from a folder that is read-only on its node."""
+    job = JOB | {REQUEUE_FILE: str(machine.folder / "scontrol" / "file")}
+    ended = machine.run("PAUSE", **job)
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    assert machine.requeued == ["17"]
+    assert "the batch script cannot be asked to requeue the job" in ended.stderr
+
+
+def test_a_job_that_continues_another_counts_with_it(machine: Machine) -> None:
+    (machine.folder / "successors.txt").write_text("16 17\n17 18\n")
+    for job in ("16", "17"):
+        machine.run("PAUSE", SLURM_JOB_ID=job, SESAME_JOB_FOLDER=str(machine.folder))
+    ended = machine.run("PAUSE", SLURM_JOB_ID="18", SESAME_JOB_FOLDER=str(machine.folder))
+    assert "job 18 was requeued 2 times without completing a step" in ended.stderr
+
+
 def test_scancel_is_not_followed_by_a_requeue(machine: Machine) -> None:
     ended = machine.run("END", answer="cancelled", **JOB)
     assert ended.returncode == EXIT_SAVED
@@ -103,10 +144,11 @@ def test_scancel_is_not_followed_by_a_requeue(machine: Machine) -> None:
     assert machine.requeued == []
 
 
-def test_a_preemption_that_sends_sigterm_is_waited_for(machine: Machine) -> None:
+def test_a_preemption_that_sends_sigterm_is_followed_by_a_requeue(machine: Machine) -> None:
+    """By PreemptMode=CANCEL, SLURM would not requeue it."""
     ended = machine.run("END", answer="preempting", **JOB)
     assert ended.returncode == -signal.SIGTERM
-    assert machine.requeued == []
+    assert machine.requeued == ["17"]
 
 
 def test_two_restarts_without_a_step_are_the_last(machine: Machine) -> None:

@@ -41,7 +41,8 @@ def flags(text: str) -> dict[str, str]:
 
 
 def command(text: str) -> list[str]:
-    return shlex.split(text.strip().splitlines()[-1])
+    (line,) = [line for line in text.splitlines() if line.startswith("srun")]
+    return shlex.split(line)
 
 
 def test_a_script_says_all_that_the_profile_says(tmp_path):
@@ -67,11 +68,24 @@ def test_a_script_says_all_that_the_profile_says(tmp_path):
         "output": str(tmp_path / "runs/tiny/logs/%j_0_log.out"),
     }
     assert said == expected
-    assert "module load cuda\nexport SESAME_MAX_REQUEUES=5\n" in text
+    assert "module load cuda\nset +e\nexport SESAME_MAX_REQUEUES=5\n" in text
+    assert text.endswith('\nsesame_follow_up "$?"\n')
     run = command(text)
     assert run[0] == "srun"
-    assert {"--kill-on-bad-exit=1", "--cpus-per-task=8"} <= set(run)
+    assert {"--kill-on-bad-exit=1", "--cpus-per-task=8", "--export=ALL"} <= set(run)
     assert sys.executable in run
+
+
+def test_further_resources_and_options_of_srun(tmp_path):
+    site = "gpus_per_node: 2\nmem_per_gpu: 40G\ngres: nvme:1\nexclude: n7,n[12-15]\n"
+    site += "srun_args: [--mpi=pmix, --overlap]\nstages: {report: {exclude: n7}}\n"
+    chain = texts(tmp_path, site)
+    said = flags(chain["pretrain"])
+    assert said["mem-per-gpu"] == "40G"
+    assert (said["gres"], said["exclude"]) == ("nvme:1", "n7,n[12-15]")
+    assert "mem" not in said
+    assert {"--mpi=pmix", "--overlap"} <= set(command(chain["pretrain"]))
+    assert flags(chain["report"])["exclude"] == "n7"
 
 
 def test_each_stage_waits_for_the_one_before(tmp_path):

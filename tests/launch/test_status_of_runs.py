@@ -174,6 +174,22 @@ def test_ends_without_a_message_are_explained(run, commands, state, message):
     assert status.stages[1].is_bad
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "message"),
+    [
+        ("FAILED", "JobLaunchFailure", "SLURM's reason: JobLaunchFailure"),
+        ("PREEMPTED", "None", "preempted, and SLURM does not start it again: submit it again"),
+    ],
+)
+def test_slurm_has_the_last_word_where_the_run_has_none(run, commands, state, reason, message):
+    log = run / "logs/12_0_log.out"
+    if state == "PREEMPTED":
+        log.parent.mkdir(exist_ok=True)
+        log.write_text("sesame: saved at step 8 of stage pretrain; requeueing job 12\n")
+    fake_command(commands, "squeue", [squeue_line("12", state, reason=reason)])
+    assert status_of([run])[0].stages[1].message.startswith(message)
+
+
 def test_accounting_has_what_the_queue_no_longer_lists(run, commands):
     fake_command(commands, "squeue")
     fake_command(

@@ -63,7 +63,7 @@ def test_without_slurm_it_says_so_and_names_the_way_around(sesame, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def slurm(folder: Path, sbatch_error: str = "") -> None:
+def slurm(folder: Path, sbatch_error: str = "", said: str = "Submitted batch job $id") -> None:
     """An sbatch that numbers its jobs from 11, or refuses those of the stage pretrain."""
     for name in ("srun", "scancel"):
         fake_command(folder, name)
@@ -73,13 +73,14 @@ def slurm(folder: Path, sbatch_error: str = "") -> None:
     fake_command(folder, "squeue", lines)
     count = folder / "bin/count"
     script = f"""#!/bin/sh
-if [ -n "{sbatch_error}" ] && /bin/grep -q "name={sbatch_error}" "$1"; then
+if [ -n "{sbatch_error}" ] && /bin/grep -q "name={sbatch_error}" "$2"; then
   echo "sbatch: error: invalid partition specified: gpuu" >&2
   echo "sbatch: error: Batch job submission failed: Invalid partition name specified" >&2
   exit 1
 fi
 echo x >> "{count}"
-echo "Submitted batch job $((10 + $(/usr/bin/wc -l < "{count}")))"
+id=$((10 + $(/usr/bin/wc -l < "{count}")))
+echo "{said}"
 """
     (folder / "bin/sbatch").write_text(script, encoding="utf-8")
     (folder / "bin/sbatch").chmod(0o755)
@@ -124,11 +125,79 @@ def test_a_refusal_is_one_line_and_leaves_no_half_chain(sesame, tmp_path, stage,
     assert not (tmp_path / "runs/tiny/jobs.json").exists()
 
 
+def test_a_job_whose_id_sbatch_does_not_say_is_not_taken_for_a_refusal(sesame, tmp_path):
+    """It may be queued, and needs the folder."""
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    script = "#!/bin/sh\necho 'Welcome: job limits are 24 h'\n"
+    (tmp_path / "bin/sbatch").write_text(script)
+    failed = sesame("submit", tiny_config(tmp_path), "--profile", "local")
+    assert failed.returncode == 2
+    assert "sbatch printed no job id but 'Welcome: job limits are 24 h'" in failed.stderr
+    assert "scancel --name=sesame-tiny-preliminary ends it" in failed.stderr
+    assert (tmp_path / "runs/tiny/config.yaml").exists()
+
+
+@pytest.mark.parametrize("array", [(), ("--array", "seed=1,2")])
+def test_a_wrapper_of_sbatch_and_a_cluster_of_a_federation(sesame, tmp_path, array):
+    """A banner with a job in it comes first; the id is alone, with its cluster."""
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path, said="Project x: job 24 h\n$id;north")
+    done = sesame("submit", tiny_config(tmp_path), "--profile", "local", *array)
+    assert done.returncode == 0, done.stderr
+    assert "finetune     job 13" in done.stdout
+    run = tmp_path / "runs/tiny" / ("seed=2" if array else "")
+    jobs = json.loads((run / "jobs.json").read_text())["submissions"][0]["jobs"]
+    task = "_1" if array else ""
+    assert [(job["job"], job["cluster"]) for job in jobs[:2]] == [
+        (f"11{task}", "north"),
+        (f"12{task}", "north"),
+    ]
+    assert (tmp_path / f"runs/tiny/logs/12{task}_submitted.pkl").exists()
+    sesame("status", "--once", run)
+    assert "--clusters=north" in (tmp_path / "bin/squeue.asked").read_text()
+    lines = [squeue_line(f"11{task}", "PENDING", name="sesame-tiny-preliminary")]
+    fake_command(tmp_path, "squeue", ["CLUSTER: north", *lines])
+    assert sesame("cancel", run).returncode == 0
+    asked = (tmp_path / "bin/scancel.asked").read_text().split()
+    assert asked == ["--clusters=north", f"11{task}"]
+
+
+def test_variables_of_sbatch_do_not_beat_the_profile(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    sbatch = tmp_path / "bin/sbatch"
+    note = f'/usr/bin/env | /bin/grep SBATCH_ >> "{tmp_path}/bin/seen"'
+    sbatch.write_text(sbatch.read_text().replace("#!/bin/sh", f"#!/bin/sh\n{note}"))
+    own = {"SBATCH_TIMELIMIT": "7", "SBATCH_NO_REQUEUE": "1", "SBATCH_WAIT": "1"}
+    kept = {"SBATCH_ACCOUNT": "mine", "SBATCH_EXPORT": "NONE"}
+    done = sesame("submit", tiny_config(tmp_path), "--profile", "local", **own, **kept)
+    assert done.returncode == 0, done.stderr
+    for name, value in own.items():
+        said = f"sesame: {name}={value} has no effect: the profile decides"
+        assert done.stderr.count(said) == 1
+    assert done.stderr.count("has no effect") == 3
+    seen = set((tmp_path / "bin/seen").read_text().split())
+    assert seen == {f"{name}={value}" for name, value in kept.items()}
+
+
+def test_a_wrong_account_is_not_answered_with_partitions(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path, "sesame-tiny-preliminary")
+    sbatch = tmp_path / "bin/sbatch"
+    wrong = "Invalid account or account/partition combination specified"
+    text = sbatch.read_text().replace("invalid partition specified: gpuu", wrong)
+    sbatch.write_text(text.replace("Invalid partition name specified", wrong))
+    failed = sesame("submit", tiny_config(tmp_path), "--profile", "local")
+    assert wrong in failed.stderr
+    assert "partitions" not in failed.stderr
+
+
 def test_an_interrupt_leaves_no_half_chain(sesame, tmp_path):
     (tmp_path / "bin").mkdir()
     slurm(tmp_path)
     sbatch = tmp_path / "bin/sbatch"
-    interrupt = 'if /bin/grep -q "name=sesame-tiny-finetune" "$1"; then kill -INT $PPID; fi'
+    interrupt = 'if /bin/grep -q "name=sesame-tiny-finetune" "$2"; then kill -INT $PPID; fi'
     sbatch.write_text(sbatch.read_text().replace("#!/bin/sh", f"#!/bin/sh\n{interrupt}"))
     assert sesame("submit", tiny_config(tmp_path), "--profile", "local").returncode != 0
     assert (tmp_path / "bin/scancel.asked").read_text().split()[-2:] == ["11", "12"]

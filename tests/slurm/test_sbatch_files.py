@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, assert_same_end, resumed_steps, task_processes
+from slurm_runs import TrainingRun, assert_same_end, resumed_steps
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 SLURM = Path(__file__).resolve().parents[2] / "slurm"
 
@@ -29,7 +29,7 @@ def test_a_job_outlives_its_time_limit_and_ends_like_a_chain(
         *(str(SLURM / "train.sbatch"), str(limited.config), override),
     )
     reached = limited.wait_for_step("preliminary", 10)
-    (process,) = task_processes(job)
+    (process,) = cluster.tasks(job)
     earlier = requeues(log)  # of signals that came before the tenth step
     os.kill(process, signal.SIGSTOP)  # a machine that is too slow for its minute
     chain = cluster.run(

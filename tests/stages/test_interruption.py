@@ -48,12 +48,12 @@ def assert_same_weights(first: Path, second: Path, stages: Sequence[str] = STAGE
     assert not [key for key in one if not one[key].equal(other[key])]
 
 
-def start_two_ranks(config: Path) -> list[subprocess.Popen]:
-    """As on two nodes."""
+def start_two_ranks(config: Path, other: Path | None = None) -> list[subprocess.Popen]:
+    """As on two nodes, the second with the config `other`."""
     port = 20000 + os.getpid() % 9000
     return [
         start_training(
-            config,
+            other if rank and other else config,
             "--stage",
             "preliminary",
             variables={
@@ -72,6 +72,20 @@ def start_two_ranks(config: Path) -> list[subprocess.Popen]:
 
 def end(ranks: list[subprocess.Popen]) -> list[tuple[int, str]]:
     return [(process.wait(120), process.communicate()[0]) for process in ranks]
+
+
+@pytest.mark.distributed
+def test_a_node_that_sees_the_shared_folder_late_does_not_decide(
+    write_config, tmp_path: Path
+) -> None:
+    """Rank 1 has the folder as it was before the stage was finished, as over NFS."""
+    settings = ("stages.preliminary.epochs=1", "runtime.rendezvous_minutes=0.5")
+    config, late = write_config("finished", *settings), write_config("late", *settings)
+    train(config, "--stage", "preliminary")
+    ended = end(start_two_ranks(config, late))
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert "This run is complete: stage preliminary" in ended[0][1]
+    assert not (tmp_path / "runs" / "late").exists()
 
 
 @pytest.mark.distributed

@@ -126,6 +126,12 @@ def test_two_ranks_finish_all_stages(
     config = write_config("ranks", f"runtime.zero_stage={zero_stage}", *settings)
     output = torchrun(config, 2)
     assert output.count("all points") == 2
+    health = json.loads((tmp_path / "runs" / "ranks" / "health.json").read_text())
+    assert list(health) == ["preliminary", "pretrain", "finetune"]
+    for measured in health.values():
+        assert [rank["rank"] for rank in measured["ranks"]] == [0, 1]
+        assert all(rank["tflops"] > 0 < rank["gigabytes_per_second"] for rank in measured["ranks"])
+    assert "pretrain: matrix products at" in output
     summary = json.loads((tmp_path / "runs" / "ranks" / "summary.json").read_text())
     assert summary["faces"] == 8
     assert summary["test"]["faces"] == 10

@@ -68,7 +68,7 @@ def squeue_line(
     name: str = "sesame-tiny",
 ) -> str:
     """A line as squeue of SLURM 22.05 prints it."""
-    what = f"{job:<40}{name:<120}{state:<24}{nodes:<200}"
+    what = f"{job:<40}{name:<120}{state:<24}{nodes:<4000}"
     return f"{what}{reason:<100}{restarts:<12}{start or 'N/A':<28}"
 
 

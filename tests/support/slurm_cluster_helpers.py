@@ -6,12 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from patience import wait_for
 
 __all__ = ["CLUSTER", "LocalCluster", "local_cluster", "until"]
 
@@ -22,13 +22,14 @@ _LAUNCHERS = re.compile(
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str | Callable[[], str]) -> None:
-    """Wait for `condition`; an AssertionError that says `what` was awaited after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            text = what if isinstance(what, str) else what()
-            raise AssertionError(f"waited {seconds:.0f} s for {text}")
-        time.sleep(0.1)
+    """Wait for `condition`; an AssertionError that says `what` was awaited after `seconds`.
+
+    The seconds are those of an idle machine, as in `Patience`.
+    """
+    try:
+        wait_for("", condition, seconds)
+    except TimeoutError as error:
+        raise AssertionError(f"{error}{what if isinstance(what, str) else what()}") from None
 
 
 class LocalCluster:
@@ -56,17 +57,17 @@ class LocalCluster:
             [sys.executable, str(CLUSTER), command, str(self.folder), *arguments],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=500,
         )
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return finished.stdout
 
-    def run(self, *command: str, seconds: float = 60) -> str:
-        """What a program prints that is run against this cluster."""
+    def run(self, *command: str, seconds: float = 180, codes: Sequence[int] = (0,)) -> str:
+        """What a program prints that is run against this cluster; its exit code is in `codes`."""
         finished = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=seconds
         )
-        assert finished.returncode == 0, f"{command}: {finished.stdout}{finished.stderr}"
+        assert finished.returncode in codes, f"{command}: {finished.stdout}{finished.stderr}"
         return finished.stdout
 
     def batch(self, *arguments: str) -> int:
@@ -77,6 +78,23 @@ class LocalCluster:
         """Everything that scontrol says of a job."""
         shown = self.run("scontrol", "--oneliner", "show", "job", str(number))
         return dict(re.findall(r"(\S+?)=(\S*)", shown))
+
+    def tasks(self, number: int) -> dict[int, dict[str, str]]:
+        """The training processes of a job that run now: pid -> environment."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                texts = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            environment = dict(text.split("=", 1) for text in texts if "=" in text)
+            # Two clusters on a machine have jobs of the same number.
+            wanted = {"SLURM_JOB_ID": str(number), "SLURM_CONF": self.environment["SLURM_CONF"]}
+            is_task = "SLURM_STEP_NUM_TASKS" in environment and b"python" in command
+            if is_task and wanted.items() <= environment.items():
+                found[int(entry.name)] = environment
+        return found
 
     def state(self, number: int) -> str:
         return self.job(number)["JobState"]
@@ -94,10 +112,12 @@ class LocalCluster:
         return self.job(number)
 
     def tidy(self) -> None:
-        """End the jobs and switch on the nodes that a test which failed has left."""
+        """End the jobs, switch on the nodes and resume the drained that a failed test has left."""
         self.run("scancel", "--me")
         for name in re.findall(r"^(n\d+) +gone", self._status(), re.MULTILINE):
             self.manage("restore", name)
+        for name in self.run("sinfo", "--noheader", "--states=drain", "--Node", "-o%N").split():
+            self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
         until(self._is_idle, 60, lambda: f"idle nodes and no jobs:\n{self._status()}")
 
     def _status(self) -> str:
@@ -120,5 +140,5 @@ def local_cluster(*options: str, name: str = "cluster") -> Iterator[LocalCluster
     finally:
         if (folder / "cluster.json").exists():
             command = [sys.executable, str(CLUSTER), "stop", str(folder), "--remove"]
-            subprocess.run(command, timeout=120, check=True)
+            subprocess.run(command, timeout=300, check=True)
         shutil.rmtree(parent)

@@ -1,16 +1,18 @@
 """Tiny runs on the cluster: their settings, how far they are, and what they end with."""
 
 import json
+import math
 import re
 import time
 from pathlib import Path
 from typing import Any
 
+from patience import Patience
 from safetensors.torch import load_file
 
 from sesame_hpc.choices import STAGES
 
-__all__ = ["TrainingRun", "assert_same_end", "resumed_steps", "task_processes"]
+__all__ = ["TrainingRun", "assert_same_end", "resumed_steps"]
 
 _DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
 _TINY = """
@@ -41,13 +43,15 @@ class TrainingRun:
         quoted = {name: json.dumps(str(path)) for name, path in paths.items()}
         self.config.write_text(_TINY.format(**quoted, every_steps=self.every_steps))
 
-    def last_step(self, stage: str) -> int:
-        """The last step that has been recorded of a stage; 0 before the first."""
+    def last_step(self, stage: str, before: float = math.inf) -> int:
+        """The last step of a stage that was recorded before a time, in seconds since 1970; 0 if
+        none was."""
         try:
             lines = (self.folder / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return 0
         records = [record for record in map(json.loads, lines) if "loss" in record]
+        records = [record for record in records if record["time"] < before]
         return max((record["step"] for record in records if record["stage"] == stage), default=0)
 
     def wait_for_step(self, stage: str, step: int, seconds: float = 150) -> int:
@@ -55,11 +59,12 @@ class TrainingRun:
 
         Fails where the stage has ended meanwhile: then it could not be disturbed any more.
         """
-        deadline = time.monotonic() + seconds
+        patience, result = Patience(seconds), self.folder / "checkpoints" / stage / "result.json"
         while (now := self.last_step(stage)) < step:
-            assert time.monotonic() < deadline, f"{stage} is at step {now} of {step}"
+            assert not result.exists(), f"{stage} ended before step {step}"
+            assert not patience.is_over(), f"{stage} is at step {now} of {step}"
             time.sleep(0.02)
-        assert not (self.folder / "checkpoints" / stage / "result.json").exists()
+        assert not result.exists()
         return now
 
     def weights(self) -> dict[str, Any]:
@@ -90,19 +95,3 @@ def assert_same_end(run: TrainingRun, undisturbed: TrainingRun) -> None:
     assert [key for key in one if not one[key].equal(other[key])] == []
     for part in ("stages", "test", "masking"):
         assert run.summary()[part] == undisturbed.summary()[part]
-
-
-def task_processes(job: int) -> dict[int, dict[str, str]]:
-    """The training processes of a job that run now: pid -> environment."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            texts = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        environment = dict(text.split("=", 1) for text in texts if "=" in text)
-        is_task = "SLURM_STEP_NUM_TASKS" in environment and b"python" in command
-        if is_task and environment.get("SLURM_JOB_ID") == str(job):
-            found[int(entry.name)] = environment
-    return found

@@ -1,0 +1,128 @@
+# After the ranks have left, on the node of the batch script and outside of any container: requeue
+# the job if rank 0 asked for it by writing $SESAME_REQUEUE_FILE, or if SLURM preempts the job. Where
+# SLURM does not requeue it, submit it again and move the jobs that wait for it.
+#
+# A file, since the exit code of srun is not that of rank 0 if other ranks are killed meanwhile.
+sesame_job=$SLURM_JOB_ID
+if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
+  sesame_job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+fi
+export SESAME_REQUEUE_FILE=${SESAME_JOB_FOLDER:-$SLURM_SUBMIT_DIR}/${sesame_job}_requeue
+rm -f "$SESAME_REQUEUE_FILE"
+
+# SIGTERM, as of a preemption, must reach the ranks without ending this script before them.
+trap : TERM
+
+sesame_say() { echo "sesame: $*" >&2; }
+
+sesame_field() { sed -n "s/^\(.* \)\?$1=\([^ ]*\).*/\2/p"; }
+
+# sesame_ask COMMAND...: what SLURM answers, asked again for half an hour while there is no answer.
+sesame_ask() {
+  local answer code last='' end=$((SECONDS + ${SESAME_REQUEUE_SECONDS:-1800}))
+  while true; do
+    code=0
+    answer=$(timeout 60 "$@" 2>&1) || code=$?
+    case $code:$answer in
+      0:*) break ;;
+      124:*) answer="no answer within 60 s" ;;
+      *[Cc]ontact* | *[Cc]onnect* | *"imed out"* | *standby* | *[Ss]ocket* | *"Zero Bytes"* | \
+        *"Communication"* | *"uthentication"* | *"temporarily"*) ;;
+      *) break ;;
+    esac
+    if [[ $answer != "$last" ]]; then
+      sesame_say "$1 ${2:-}: ${answer##*$'\n'}; asking again until SLURM answers"
+      last=$answer
+    fi
+    ((SECONDS < end)) || break
+    sleep 3
+  done
+  echo "$answer"
+  return "$code"
+}
+
+# sesame_follow_up CODE: what is left to do when srun has ended with CODE. Does not return.
+sesame_follow_up() {
+  local code=$1 job=$sesame_job asked='' shown state answer
+  if [[ -e $SESAME_REQUEUE_FILE ]]; then
+    asked=yes
+    rm -f "$SESAME_REQUEUE_FILE"
+  fi
+  case $asked:$code in
+    yes:* | :75 | :130 | :137 | :143) ;;
+    *) exit "$code" ;;
+  esac
+  if ! shown=$(sesame_ask scontrol show job "$job" --oneliner); then
+    sesame_say "SLURM did not say how job $job is: ${shown##*$'\n'}"
+    exit "$code"
+  fi
+  state=$(sesame_field JobState <<< "$shown")
+  if [[ $state != RUNNING || $(sesame_field Restarts <<< "$shown") != "${SLURM_RESTART_COUNT:-0}" ]]; then
+    sesame_say "SLURM ends job $job itself ($state)"
+    exit "$code"
+  fi
+  if [[ -z $asked ]]; then
+    case $(sesame_field PreemptTime <<< "$shown") in
+      '' | None | N/A) exit "$code" ;;
+    esac
+    sesame_say "SLURM preempts job $job"
+  fi
+  if answer=$(sesame_ask scontrol requeue "$job"); then
+    sesame_say "job $job is requeued"
+    sleep 300 & # until SLURM ends this script
+    wait $! || true
+  elif [[ -n ${SESAME_JOB_FOLDER:-} ]]; then
+    sesame_say "SLURM does not requeue job $job (${answer##*$'\n'})"
+    sesame_submit_successor "$job"
+  else
+    sesame_say "SLURM does not requeue job $job (${answer##*$'\n'}); submit it again to resume"
+  fi
+  exit "$code"
+}
+
+# sesame_submit_successor JOB: submit this script again, to start when this job has ended; note
+# both ids in successors.txt, and let the jobs that wait for this one wait for the new one.
+sesame_submit_successor() {
+  local job=$1 new id
+  local options=(--parsable "--dependency=afterany:$SLURM_JOB_ID")
+  if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
+    options+=("--array=$SLURM_ARRAY_TASK_ID")
+  fi
+  if ! new=$(sesame_outside_of_job sesame_ask sbatch "${options[@]}" "$0"); then
+    sesame_say "and sbatch refuses it: ${new##*$'\n'}; submit it again to resume"
+    return
+  fi
+  new=$(grep -E '^[0-9]+(;.*)?$' <<< "$new" | tail -n 1) # wrappers of sites print more
+  new=${new%%;*}
+  id=$new
+  if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
+    id=${new}_$SLURM_ARRAY_TASK_ID
+  fi
+  cp "$SESAME_JOB_FOLDER/${job}_submitted.pkl" "$SESAME_JOB_FOLDER/${id}_submitted.pkl"
+  echo "$job $id" >> "$SESAME_JOB_FOLDER/successors.txt"
+  sesame_say "job $id continues job $job"
+  sesame_move_dependents "$id"
+}
+
+# Without the variables of this job, which sbatch and the new job would take for their own.
+sesame_outside_of_job() (
+  for name in ${!SLURM_*}; do
+    [[ $name == SLURM_CONF ]] || unset "$name"
+  done
+  "$@"
+)
+
+# sesame_move_dependents ID: jobs that wait for this one wait for job ID.
+sesame_move_dependents() {
+  local waiting dependency own=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID} task=${SLURM_ARRAY_TASK_ID:-}
+  sesame_ask squeue --noheader --array --states=PENDING --format='%i %E' |
+    while read -r waiting dependency; do
+      [[ ,$dependency == *",after"*":$own"[_\(]* && $waiting != "$1" ]] || continue
+      [[ -z $task || $waiting != *_* || $waiting == *_"$task" ]] || continue
+      dependency=$(sed -E "s/\([a-z]*\)//g; s/(afterok|aftercorr):${own}(_[*0-9]+)?/afterok:$1/" \
+        <<< "$dependency")
+      if sesame_ask scontrol update "JobId=$waiting" "Dependency=$dependency" > /dev/null; then
+        sesame_say "job $waiting waits for it"
+      fi
+    done
+}

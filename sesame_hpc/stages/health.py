@@ -1,0 +1,41 @@
+"""The speed of each rank before a stage, in the log and in the run folder."""
+
+import time
+from dataclasses import asdict
+
+from sesame_hpc.distributed.health import measure_health, slow_ranks
+from sesame_hpc.files import read_json, write_json_atomic
+from sesame_hpc.stages.session import Session
+
+__all__ = ["HEALTH", "record_health"]
+
+HEALTH = "health.json"
+
+
+def record_health(session: Session, stage: str) -> None:
+    """Measure all ranks and name slow ones. Collective; does nothing with one rank.
+
+    health.json: {stage: {"time": seconds since 1970, "ranks": [RankHealth, ...]}}, of the last
+    start of each stage.
+    """
+    if session.world.size == 1:
+        return
+    healths = measure_health(session.world)
+    if not session.world.is_main:
+        return
+    session.folder.lease.check()
+    path = session.folder.path / HEALTH
+    try:
+        earlier = read_json(path)
+    except (FileNotFoundError, ValueError):
+        earlier = {}
+    ranks = [asdict(health) for health in healths]
+    write_json_atomic(path, {**earlier, stage: {"time": time.time(), "ranks": ranks}})
+    slowest = min(health.gigabytes_per_second for health in healths)
+    least, most = (choose(health.tflops for health in healths) for choose in (min, max))
+    session.monitor.message(
+        f"{stage}: matrix products at {least:.3g} to {most:.3g} TFLOP/s per rank, all-reduce at "
+        f"{slowest:.3g} GB/s"
+    )
+    for sentence in slow_ranks(healths):
+        session.monitor.message(f"slow: {sentence}")

@@ -1,0 +1,188 @@
+"""What a batch script does when srun has ended: batch_requeue.sh beside SLURM commands of a few
+lines, which answer as those of 22.05. Real daemons: tests/slurm/test_cluster_requeue.py."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sesame_hpc.launch.batch_script import BATCH_REQUEUE
+
+RUNNING = "JobId=17 JobName=wrap JobState=RUNNING Restarts=0 PreemptTime=None Requeue=1"
+AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+REFUSED = "Requested operation is presently disabled for job 17"
+COMMAND = """#!/bin/bash
+# The first file NAME.VERB.1, .2, ... is the answer, and the last again; .bad ones are failures.
+echo "$0 $*" >> "$PLACE/asked"
+for word in "$@"; do [[ $word == -* ]] || {{ verb=$word; break; }}; done
+answers=("$PLACE/{name}.${{verb:-}}".*)
+[[ -e ${{answers[0]}} ]] || exit 0
+cat "${{answers[0]}}"
+bad=${{answers[0]}}
+((${{#answers[@]}} == 1)) || rm "$bad"
+[[ $bad != *.bad ]]
+"""
+
+
+class Job:
+    """Job 17, whose batch script is at its end."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        for name in ("scontrol", "sbatch", "squeue"):
+            (place / name).write_text(COMMAND.format(name=name))
+        (place / "sleep").write_text("#!/bin/sh\n")
+        for name in ("scontrol", "sbatch", "squeue", "sleep"):
+            (place / name).chmod(0o755)
+        self.logs = place / "logs"
+        self.logs.mkdir()
+
+    def answers(self, command: str, verb: str, *texts: str) -> None:
+        """What `command verb` says at each call; a text that begins with ! is an error."""
+        for old in self.place.glob(f"{command}.{verb}.*"):
+            old.unlink()
+        for number, text in enumerate(texts):
+            path = self.place / f"{command}.{verb}.{number}{'.bad' if text[0] == '!' else ''}"
+            path.write_text(text.removeprefix("!") + "\n")
+
+    def end(
+        self, code: int, asks: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a batch script whose srun ends with `code`, having asked for a requeue or not."""
+        own = {
+            "PATH": f"{self.place}:/usr/bin:/bin",
+            "PLACE": str(self.place),
+            "SLURM_JOB_ID": "17",
+            "SLURM_SUBMIT_DIR": str(self.place),
+            "SESAME_JOB_FOLDER": str(self.logs),
+        }
+        ask = "touch $SESAME_REQUEUE_FILE\n" if asks else ""
+        script = self.place / "slurm_script"
+        script.write_text(f"source {BATCH_REQUEUE}\n{ask}sesame_follow_up {code}\necho came back\n")
+        clean = {key: text for key, text in os.environ.items() if not key.startswith("S")}
+        ended = subprocess.run(
+            ["bash", str(script)],
+            env=clean | own | variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ended.stdout == ""
+        return ended
+
+    @property
+    def asked(self) -> list[str]:
+        """The commands that were run, without those that only look."""
+        path = self.place / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        plain = [line.replace(f"{self.place}/", "") for line in lines]
+        return [line for line in plain if " show job " not in line and "squeue" not in line]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    made = Job(tmp_path)
+    made.answers("scontrol", "show", RUNNING)
+    return made
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_job_whose_ranks_do_not_ask_ends_with_their_code(job: Job, code: int) -> None:
+    assert job.end(code).returncode == code
+    assert not (job.place / "asked").exists()
+
+
+@pytest.mark.parametrize("code", [75, 143, 0])
+def test_a_job_whose_ranks_ask_is_requeued_whatever_srun_ends_with(job: Job, code: int) -> None:
+    ended = job.end(code, asks=True)
+    assert job.asked == ["scontrol requeue 17"]
+    assert "sesame: job 17 is requeued" in ended.stderr
+    assert list(job.logs.iterdir()) == []
+
+
+def test_slurm_is_asked_until_it_answers(job: Job) -> None:
+    job.answers("scontrol", "show", f"!{AWAY}", f"!{AWAY}", RUNNING)
+    timed_out = "slurm_requeue error: Socket timed out on send/recv operation"
+    job.answers("scontrol", "requeue", f"!{timed_out}", "done")
+    ended = job.end(75, asks=True)
+    assert job.asked == ["scontrol requeue 17"] * 2
+    assert ended.stderr.count("Unable to contact slurm controller (connect failure)") == 1
+    assert "Socket timed out on send/recv operation; asking again" in ended.stderr
+
+
+def test_it_is_not_asked_for_ever(job: Job) -> None:
+    job.answers("scontrol", "show", f"!{AWAY}")
+    ended = job.end(75, asks=True, SESAME_REQUEUE_SECONDS="0")
+    assert ended.returncode == 75
+    assert "SLURM did not say how job 17 is" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["JobState=CANCELLED Restarts=0", "JobState=PENDING Restarts=1", "JobState=RUNNING Restarts=1"],
+)
+def test_a_job_that_slurm_ends_itself_is_left_alone(job: Job, state: str) -> None:
+    job.answers("scontrol", "show", f"JobId=17 {state} PreemptTime=None")
+    assert job.end(75, asks=True).returncode == 75
+    assert job.asked == []
+
+
+def test_sigterm_of_a_preemption_requeues_and_that_of_scancel_does_not(job: Job) -> None:
+    assert job.end(75).returncode == 75
+    assert job.asked == []
+    job.answers("scontrol", "show", RUNNING.replace("PreemptTime=None", "PreemptTime=2026-11-22"))
+    assert job.end(75).returncode == 75
+    assert job.asked == ["scontrol requeue 17"]
+
+
+def test_a_job_that_slurm_does_not_requeue_is_submitted_again(job: Job) -> None:
+    (job.logs / "17_submitted.pkl").write_text("what to do")
+    job.answers("scontrol", "requeue", f"!{REFUSED}")
+    (job.place / "sbatch").write_text(
+        '#!/bin/sh\necho "sbatch $* $SLURM_MEM" >> $PLACE/asked\n'
+        "echo 24 h of compute are left\necho '21;north'\necho bye >&2\n"
+    )
+    waiting = [
+        "18 afterok:17(unfulfilled)",
+        "19 afterok:18(unfulfilled)",
+        "20 afterany:9,afterok:17(unfulfilled)",
+        "30 afterok:171(unfulfilled)",
+        "21 (null)",
+    ]
+    (job.place / "squeue..0").write_text("\n".join(waiting) + "\n")
+    ended = job.end(75, asks=True, SLURM_MEM="of this job")
+    assert f"sesame: SLURM does not requeue job 17 ({REFUSED})" in ended.stderr
+    assert "sesame: job 21 continues job 17" in ended.stderr
+    assert job.asked == [
+        "scontrol requeue 17",
+        "sbatch --parsable --dependency=afterany:17 slurm_script ",
+        "scontrol update JobId=18 Dependency=afterok:21",
+        "scontrol update JobId=20 Dependency=afterany:9,afterok:21",
+    ]
+    assert (job.logs / "21_submitted.pkl").read_text() == "what to do"
+    assert (job.logs / "successors.txt").read_text() == "17 21\n"
+
+
+def test_a_task_of_an_array_goes_on_alone(job: Job) -> None:
+    (job.logs / "12_3_submitted.pkl").write_text("what to do")
+    job.answers("scontrol", "requeue", f"!{REFUSED}")
+    (job.place / "sbatch").write_text('#!/bin/sh\necho "sbatch $*" >> $PLACE/asked\necho 21\n')
+    waiting = ["13_3 aftercorr:12_*(unfulfilled)", "13_4 aftercorr:12_*(unfulfilled)"]
+    (job.place / "squeue..0").write_text("\n".join(waiting) + "\n")
+    job.end(75, asks=True, SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID="3")
+    assert job.asked[0] == "scontrol requeue 12_3"
+    assert "--dependency=afterany:17 --array=3 " in job.asked[1]
+    assert job.asked[2:] == ["scontrol update JobId=13_3 Dependency=afterok:21_3"]
+    assert (job.logs / "21_3_submitted.pkl").exists()
+    assert (job.logs / "successors.txt").read_text() == "12_3 21_3\n"
+
+
+def test_a_successor_that_sbatch_refuses_is_said(job: Job) -> None:
+    job.answers("scontrol", "requeue", f"!{REFUSED}")
+    (job.place / "sbatch").write_text(
+        "#!/bin/sh\necho 'sbatch: error: too many jobs' >&2\nexit 1\n"
+    )
+    ended = job.end(75, asks=True)
+    assert "and sbatch refuses it: sbatch: error: too many jobs; submit it again" in ended.stderr
+    assert list(job.logs.iterdir()) == []
