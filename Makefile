@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 60
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -17,7 +18,7 @@ DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_a
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
-	@echo "make test    the test suite"
+	@echo "make test    the test suite, in JOBS processes (2)"
 	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
@@ -34,7 +35,8 @@ demo: $(STAMP)
 	$(BIN)/sesame demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not cluster_slow'
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slurm'
+	$(BIN)/python -m pytest tests/slurm -m 'slurm and not cluster_slow'
 	$(PTX) -k "not gradcheck and not registration"
 
 test-cluster: $(STAMP)
