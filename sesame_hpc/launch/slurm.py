@@ -16,6 +16,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
 
+from sesame_hpc.config.fields import has_control_characters
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.profile import Profile, Resources
 
@@ -121,6 +122,11 @@ def require_slurm() -> None:
 
 def _executor(request: Request) -> _Executor:
     profile, wants = request.profile, request.resources
+    if has_control_characters(request.folder):
+        raise ValueError(
+            f"{str(request.folder)!r}: a path in an sbatch script must have no control characters, "
+            "such as newlines"
+        )
     executor = _Executor(request.folder, python=_python(profile))
     executor.update_parameters(
         job_name=request.name,
