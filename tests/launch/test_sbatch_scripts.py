@@ -169,7 +169,7 @@ def test_control_characters_never_reach_a_script(tmp_path, control):
             load_profile(tmp_path / "site.yaml")
 
 
-@pytest.mark.parametrize("control", ["\n", "\x85", "\x9f"])
+@pytest.mark.parametrize("control", ["\n", "\x85"])
 def test_folders_of_a_sweep_have_none_either(control):
     assert [each.name for each in sweep_points([f'seed=1,"a{control}b"'])] == ["seed=1", "seed=a_b"]
 
