@@ -26,7 +26,17 @@ FLOORS = (
     ("training",),
     ("masking", "evaluation", "run"),
     ("models", "distributed", "data", "synth"),
-    ("config", "schemes", "choices", "checksums", "lease", "files", "plural", "process"),
+    (
+        "config",
+        "schemes",
+        "choices",
+        "checksums",
+        "lease",
+        "files",
+        "plural",
+        "process",
+        "yaml_limits",
+    ),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
