@@ -57,16 +57,15 @@ def test_an_override_is_bounded_too(tmp_path):
         load_config(path, ["output=" + "[" * 100 + "]" * 100])
 
 
+SCHEME = "{{name: a, points: {}, regions: {{}}, mirror: {}, normaliser: [0, 1], edges: {{}}}}"
+
+
 @pytest.mark.parametrize("points", ["['p_{0-999999999}']", "['p_{0-9999}', 'q_{0-20000}']"])
 def test_ranges_of_a_scheme_are_bounded(tmp_path, points):
     path = tmp_path / "a.yaml"
-    path.write_text(
-        f"{{name: a, points: {points}, regions: {{}}, mirror: '0-1', normaliser: [0, 1], edges: {{}}}}"
-    )
+    path.write_text(SCHEME.format(points, "'0-1'"))
     with pytest.raises(ValueError, match=r"points: .* stands for \d+; the most is 10000"):
         load_scheme(path)
-    path.write_text(
-        "{name: a, points: [a, b], regions: {}, mirror: '0-999999999', normaliser: [0, 1], edges: {}}"
-    )
-    with pytest.raises(ValueError, match="mirror: .* stands for 1000000000"):
+    path.write_text(SCHEME.format("[a, b]", "'0-999999999'"))
+    with pytest.raises(ValueError, match=r"mirror: .* stands for 1000000000"):
         load_scheme(path)
