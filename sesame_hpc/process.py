@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def identity(pid: int) -> dict[str, Any]:
     return {"pid": pid, "started": _started(pid), "host": platform.node()}
 
 
-def is_alive(process: dict[str, Any]) -> bool | None:
+def is_alive(process: Mapping[str, Any]) -> bool | None:
     """Whether it still runs; None for one of another machine."""
     if process["host"] != platform.node():
         return None

@@ -16,7 +16,7 @@ MAPPINGS = "a0: &a0 {x: 1}\n" + "".join(
 MERGES = "a0: &a0 {x: 1}\n" + "".join(
     f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 8)
 )
-HOSTILE = {
+HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "aliases": (ALIASES, "stands for more than 20000 values"),
     "mappings": (MAPPINGS, "stands for more than 20000 values"),
     "merges": (MERGES, "stands for more than 20000 values"),

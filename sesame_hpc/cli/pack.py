@@ -103,14 +103,14 @@ def _parts(
 def _pack_with_bar(
     parts: "dict[str, Annotations]", out: Path, settings: "PackSettings", workers: int | None
 ) -> "PackReport":
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.data.pack import write_pack
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:

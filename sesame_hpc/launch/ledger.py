@@ -3,15 +3,16 @@
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from sesame_hpc.choices import Job
+from sesame_hpc.choices import JOBS
 from sesame_hpc.files import write_json_atomic
 
 __all__ = ["LEDGER", "JobRecord", "Ledger", "Submission"]
@@ -19,6 +20,7 @@ __all__ = ["LEDGER", "JobRecord", "Ledger", "Submission"]
 LEDGER = "jobs.json"
 
 Executor = Literal["slurm", "local"]
+StageName = Annotated[str, Field(pattern=f"^({'|'.join(JOBS)})$")]
 JobId = Annotated[str, Field(pattern=r"^[0-9]+(_[0-9]+)?$")]
 JobName = Annotated[str, Field(pattern=r"^sesame-[A-Za-z0-9._=,+-]*$")]
 LogPath = Annotated[str, Field(pattern=r"^(\.\./)*logs/[0-9_]+_%t_log\.out$")]
@@ -42,7 +44,7 @@ class JobRecord:
     the final state of a local job, by SLURM's name for it.
     """
 
-    stage: Job
+    stage: StageName
     job: JobId | None
     nodes: int
     ranks: int
@@ -76,12 +78,13 @@ class Submission:
         executor: Executor,
         profile: str | None,
         jobs: tuple[JobRecord, ...],
-        process: Process | None = None,
+        process: Mapping[str, Any] | None = None,
     ) -> "Submission":
         """A submission by the command line of this process."""
         time = datetime.now().astimezone().isoformat("T", "seconds")
         directory, command = str(Path.cwd()), shlex.join(sys.argv)
-        return cls(executor, profile, directory, command, jobs, time, process)
+        own = cast(Process, dict(process)) if process else None
+        return cls(executor, profile, directory, command, jobs, time, own)
 
 
 class _Content(TypedDict):

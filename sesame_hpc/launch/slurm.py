@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "Request",
     "cancel",
     "log_pattern",
+    "make_private",
     "require_slurm",
     "run_here",
     "script",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _YEAR_MIN = 525_600
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def submit(request: Request) -> list[str]:
     Raises ValueError with the error of sbatch, and with the valid partitions for a wrong one.
     """
     executor = _executor(request)
+    make_private(request.folder)
     try:
         with _outside_of_jobs(), redirect_stderr(StringIO()):
             jobs = executor.submit_array(list(request.jobs))
@@ -93,6 +97,7 @@ def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> An
 
     `gpus` are the devices that are visible to its processes.
     """
+    make_private(folder)
     executor = submitit.LocalExecutor(folder)
     executor.update_parameters(
         tasks_per_node=ranks,
@@ -103,6 +108,28 @@ def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> An
     )
     with _outside_of_jobs():
         return executor.submit(job)
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder of the jobs' pickles one that only this user writes: a job runs its pickle.
+
+    Raises PermissionError if it is another user's, or if others may rename it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = folder.stat()
+    if about.st_uid != os.geteuid():
+        raise PermissionError(
+            f"{folder} belongs to another user, who could change what your jobs run; "
+            "give another output"
+        )
+    if about.st_mode & _OTHERS_WRITE:
+        folder.chmod(stat.S_IMODE(about.st_mode) & ~_OTHERS_WRITE)
+    parent = folder.resolve().parent.stat()
+    if parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX:
+        raise PermissionError(
+            f"{folder.resolve().parent} can be written by everyone, who could change what your "
+            f"jobs run: chmod o-w {shlex.quote(str(folder.resolve().parent))}"
+        )
 
 
 def log_pattern(folder: Path, job: str) -> Path:

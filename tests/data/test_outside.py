@@ -63,9 +63,11 @@ def test_images_outside_the_data_set_are_not_copied(root, tmp_path, image):
 @pytest.mark.parametrize("image", ["text.png", "../private/secret.txt"])
 def test_what_is_not_an_image_is_never_copied(root, tmp_path, image):
     name_image(root, image)
-    for options in ({}, {"allow_outside": True}):
+    for allow in (False, True):
         with pytest.raises(ValueError, match=r"outside|train\.csv:3\): is not an image"):
-            export_annotations(root, tmp_path / "out", "coco", "csv", TRIO, copy=True, **options)
+            export_annotations(
+                root, tmp_path / "out", "coco", "csv", TRIO, copy=True, allow_outside=allow
+            )
     assert "is not an image" in pack(root, tmp_path / "pack", "--allow-outside")
     assert not (tmp_path / "out").exists()
 
