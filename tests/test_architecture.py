@@ -35,6 +35,8 @@ FLOORS = (
         "files",
         "plural",
         "process",
+        "console",
+        "printable",
         "yaml_limits",
     ),
 )
