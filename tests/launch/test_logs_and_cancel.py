@@ -14,7 +14,7 @@ from sesame_hpc.launch.ledger import Ledger, Submission
 from sesame_hpc.launch.local_chain import is_chain_of
 from sesame_hpc.launch.logs import find_log, follow
 from sesame_hpc.launch.sweep import sweep_points, write_sweep
-from sesame_hpc.process import identity
+from sesame_hpc.process import command_of, identity
 
 
 @pytest.fixture
@@ -127,6 +127,8 @@ def test_a_chain_is_known_by_its_command_line(tmp_path):
     """Blocked on its standard input, as until its jobs.json is written."""
     command = [sys.executable, "-m", "sesame_hpc.launch.local_chain", "a", str(tmp_path / "b")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path) as chain:
+        while command_of(chain.pid) in (None, ([""], tmp_path)):  # exec has begun, not ended
+            assert chain.poll() is None
         assert is_chain_of(chain.pid, tmp_path / "a")
         assert is_chain_of(chain.pid, tmp_path / "b")
         assert not is_chain_of(chain.pid, tmp_path)
