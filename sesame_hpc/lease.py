@@ -218,7 +218,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     try:
         return {"pid": "?", "host": "another machine"} | json.loads(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return {"pid": "?", "host": "another machine"}
 
 

@@ -3,11 +3,12 @@
 import os
 import platform
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["identity", "is_alive", "is_running", "node_name", "set_process_defaults"]
+__all__ = ["command_of", "identity", "is_alive", "is_running", "node_name", "set_process_defaults"]
 
 
 def set_process_defaults() -> None:
@@ -31,12 +32,21 @@ def identity(pid: int) -> dict[str, Any]:
     return {"pid": pid, "started": _started(pid), "host": platform.node()}
 
 
-def is_alive(process: dict[str, Any]) -> bool | None:
+def is_alive(process: Mapping[str, Any]) -> bool | None:
     """Whether it still runs; None for one of another machine."""
     if process["host"] != platform.node():
         return None
     started = _started(process["pid"])
     return started is not None and started == process["started"]
+
+
+def command_of(pid: int) -> tuple[list[str], Path] | None:
+    """The arguments and the working directory of a process; None if they cannot be read."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        return [os.fsdecode(each) for each in arguments], Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return None
 
 
 def is_running(pid: int) -> bool:

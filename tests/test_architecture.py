@@ -36,6 +36,9 @@ FLOORS = (
         "files",
         "plural",
         "process",
+        "console",
+        "printable",
+        "yaml_limits",
     ),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -12,6 +12,7 @@ _PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "CHANGELOG.md": "project/changelog.md",
+    "SECURITY.md": "project/security.md",
     "kernels/README.md": "kernels/package.md",
     "slurm/README.md": "cluster/files.md",
     "benchmarks/README.md": "benchmarks/index.md",

@@ -24,14 +24,14 @@ def synthesise_with_bar(
     out: Path, train: int, test: int, seed: int, size: int, workers: int | None = None
 ) -> None:
     """`synthesise` with a progress bar; `workers` None takes all cores of this process."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.synth import synthesise
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    console = Console()
+    console = SafeConsole()
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.data.check import Finding, Report
 
 __all__ = ["check"]
@@ -57,7 +58,6 @@ def check(
 
     Exit codes: 0 clean, 1 errors or warnings (with --strict also notes), 2 no readable face.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
     from sesame_hpc.data.check import check_data
@@ -65,7 +65,7 @@ def check(
     from sesame_hpc.schemes import load_scheme
 
     check_output_file("--json", json)
-    console = Console()
+    console = SafeConsole()
     loaded = load_scheme(scheme) if scheme else None
     threads = _cores() if images else None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import FileFormat, WrittenFormat
 from sesame_hpc.cli.data_options import (
+    AllowOutside,
     MissingPoint,
     OnErrorChoice,
     Root,
@@ -30,6 +31,7 @@ def export(
     missing: MissingPoint = None,
     on_error: OnErrorChoice = "fail",
     copy: Annotated[bool, typer.Option("--copy", help="Copy images instead of linking.")] = False,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Convert a data set to another format, with links to its images."""
     from sesame_hpc.data.formats.export import export_annotations, left_out
@@ -41,7 +43,9 @@ def export(
     loaded = load_scheme(scheme) if scheme else None
     source = format or detect_file_format(root, loaded)
     skip, point = OnError(on_error == "skip"), parse_missing(missing)
-    parts = export_annotations(root, out, to, source, loaded, copy, point, skip)
+    parts = export_annotations(
+        root, out, to, source, loaded, copy, point, skip, allow_outside=allow_outside
+    )
     for split, table in parts.items():
         typer.echo(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
     if lost := left_out(next(iter(parts.values())), to):

@@ -7,7 +7,7 @@ import typer
 
 from sesame_hpc.choices import OnError
 
-__all__ = ["MissingPoint", "OnErrorChoice", "Root", "SchemeName", "parse_missing"]
+__all__ = ["AllowOutside", "MissingPoint", "OnErrorChoice", "Root", "SchemeName", "parse_missing"]
 
 Root = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
 SchemeName = Annotated[
@@ -25,6 +25,13 @@ MissingPoint = Annotated[
 OnErrorChoice = Annotated[
     OnError,
     typer.Option(help="Faces that cannot be read: refuse the data set, or leave them out."),
+]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        help="Also copy images outside DIR, to which absolute paths, .. or symbolic links lead.",
+    ),
 ]
 
 

@@ -22,13 +22,12 @@ def doctor(
     ] = None,
 ) -> None:
     """Check what this machine and installation can run. Exit code 1 if training cannot."""
-    from rich.console import Console
-
     from sesame_hpc.cli.doctor_machine import machine_diagnoses
     from sesame_hpc.cli.doctor_running import running_diagnoses
+    from sesame_hpc.console import SafeConsole
 
     check_output_file("--json", json)
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     with console.status("looking, and running a training step"):
         diagnoses = [*machine_diagnoses(), *running_diagnoses()]
     console.print(_table(diagnoses))

@@ -12,6 +12,7 @@ import os
 from enum import IntEnum
 
 from sesame_hpc.distributed.interruption import EXIT_INTERRUPTED, EXIT_SAVED
+from sesame_hpc.printable import printable
 
 __all__ = ["USER_ERRORS", "ExitCode", "message"]
 
@@ -43,11 +44,11 @@ _HINTS = {
 def message(error: BaseException) -> str:
     """One line, or as many as the error has: "sesame: ..." with the rank where there are several.
 
-    An OSError is told with the file that it is about, and what to do.
+    Control characters in it are escaped. An OSError is told with its file, and what to do.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     rank = f" (rank {os.environ.get('RANK', '?')})" if several else ""
-    return f"sesame{rank}: {_text(error)}"
+    return printable(f"sesame{rank}: {_text(error)}")
 
 
 def _text(error: BaseException) -> str:

@@ -72,9 +72,8 @@ def evaluate(
         check_output_file(option, path, *data, *(each for each in (run, predictions) if each))
     missing_point = parse_missing(missing)
 
-    from rich.console import Console
-
     from sesame_hpc.cli.progress_bar import progress_bar
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
     from sesame_hpc.stages.source import Source
     from sesame_hpc.stages.tables import print_figures, write_figures
@@ -90,5 +89,5 @@ def evaluate(
         where = ", ".join(map(str, data))
         if (more := len(figures["sources"]) - len(data)) > 0:
             where += f" and {counted(more, 'more data set')} of the run"
-        print_figures(figures, f"{run or predictions} on {where}", Console())
+        print_figures(figures, f"{run or predictions} on {where}", SafeConsole())
         write_figures(figures, json, csv)

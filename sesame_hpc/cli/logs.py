@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import Job
+from sesame_hpc.printable import printable
 
 __all__ = ["logs"]
 
@@ -30,10 +31,11 @@ def logs(
     if follow:
         try:
             for text in read_on(log):
-                typer.echo(text, nl=False)
+                typer.echo(printable(text), nl=False)
         except KeyboardInterrupt:
             return
     elif log.path.exists():
-        typer.echo(log.path.read_text(encoding="utf-8", errors="replace"), nl=False)
+        text = log.path.read_text(encoding="utf-8", errors="replace")
+        typer.echo(printable(text), nl=False)
     else:
         typer.echo("# nothing yet: the job has not written anything", err=True)

@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import (
+    AllowOutside,
     MissingPoint,
     OnErrorChoice,
     Root,
@@ -57,14 +58,17 @@ def pack(
     workers: Annotated[
         int | None, typer.Option(help="Number of threads. Default: one per core.", min=1)
     ] = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Pack a data set into a few large files. Run the same command again to resume."""
+    from sesame_hpc.data.outside import refuse_foreign_files
     from sesame_hpc.data.pack import PackSettings
 
     check_output_folder("OUT", out, root)
     chosen = {} if config is None else _box_and_augment(config, root)
     settings = PackSettings(size=size, margin=margin, quality=quality, **chosen)
     parts = _parts(root, format, scheme, missing, on_error)
+    refuse_foreign_files(root, parts.values(), allow_outside)
     report = _pack_with_bar(parts, out, settings, workers)
     typer.echo(_summary(report, out))
 
@@ -99,14 +103,14 @@ def _parts(
 def _pack_with_bar(
     parts: "dict[str, Annotations]", out: Path, settings: "PackSettings", workers: int | None
 ) -> "PackReport":
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.data.pack import write_pack
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:

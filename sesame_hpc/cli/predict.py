@@ -7,7 +7,7 @@ import typer
 
 from sesame_hpc.choices import CoordinateStage, Detector, Device, OutputFormat, Weights
 from sesame_hpc.cli.outputs import check_output_folder
-from sesame_hpc.cli.printable import printable
+from sesame_hpc.printable import printable
 
 __all__ = ["predict"]
 

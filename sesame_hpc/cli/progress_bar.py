@@ -14,8 +14,9 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     The bar is drawn on standard error, and disappears at the end; nothing is drawn where that is
     no terminal.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    from sesame_hpc.console import SafeConsole
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -23,7 +24,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         TextColumn("{task.fields[counted]}"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     tasks: dict[str, TaskID] = {}
     with Progress(
         *columns,

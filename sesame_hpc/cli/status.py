@@ -11,6 +11,7 @@ from sesame_hpc.cli.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.launch.status import RunStatus
 
 __all__ = ["status"]
@@ -80,10 +81,9 @@ def _show(
     """Until nothing is active, or the user has seen enough; what was shown last."""
     import time
 
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    console = SafeConsole()
     wanted = console.is_terminal if watch is None else watch
     if not (wanted and any(status.is_active for status in statuses)):
         console.print(_drawn(statuses, root))

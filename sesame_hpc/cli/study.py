@@ -97,15 +97,14 @@ def _train(plan: "StudyPlan") -> Mapping[str, str]:
 
 
 def _show(plan: "StudyPlan", failed: Mapping[str, str]) -> None:
-    from rich.console import Console
-
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.study.results import collect
     from sesame_hpc.study.tables import print_study
     from sesame_hpc.study.write import write_study
 
     results = collect(plan, failed)
     numbers, page = write_study(plan, results)
-    console = Console()
+    console = SafeConsole()
     print_study(results, console)
     console.print(f"Numbers: {numbers}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Page: {page}", markup=False, highlight=False, soft_wrap=True)

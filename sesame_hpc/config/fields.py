@@ -1,9 +1,18 @@
 """What the sections of the schema have in common: strictness, and the types of their fields."""
 
+import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 __all__ = [
     "Decay",
@@ -14,6 +23,7 @@ __all__ = [
     "Strict",
     "UserPath",
     "Width",
+    "has_control_characters",
     "ordered",
 ]
 
@@ -27,11 +37,32 @@ UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Strict(BaseModel):
-    """A section: unknown keys are errors. A docstring below a field is its description."""
+    """A section: unknown keys are errors. A docstring below a field is its description.
+
+    Text has no control characters, except in the fields that `shell_lines` names: what a newline
+    begins in an sbatch script is a command.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+    shell_lines: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name not in cls.shell_lines and has_control_characters(value):
+            raise ValueError("must have no control characters, such as newlines and escapes")
+        return value
+
+
+def has_control_characters(value: Any) -> bool:
+    """Whether a text or path, or one of those in a collection, has characters of category Cc."""
+    if isinstance(value, str | Path):
+        return any(unicodedata.category(letter) == "Cc" for letter in str(value))
+    if isinstance(value, Mapping):
+        return any(map(has_control_characters, (*value, *value.values())))
+    return isinstance(value, list | tuple) and any(map(has_control_characters, value))
 
 
 def ordered(pair: tuple[float, float]) -> tuple[float, float]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from sesame_hpc.yaml_limits import check_yaml_size, read_yaml_text
+
 __all__ = [
     "KeyPath",
     "Layer",
@@ -68,6 +70,7 @@ class _Source:
         self.origins: dict[KeyPath, str] = {}
         try:
             self.node = self._loader.get_single_node()
+            check_yaml_size(self.node, name)
         except yaml.YAMLError as error:
             raise self._broken(error) from None
         except RecursionError:
@@ -114,7 +117,7 @@ class _Source:
 
 def read_layer(path: Path) -> Layer:
     """One YAML file alone. ValueError for broken YAML, or what is not a mapping."""
-    source = _Source(path.read_text(encoding="utf-8"), str(path), has_lines=True)
+    source = _Source(read_yaml_text(path), str(path), has_lines=True)
     values = source.value(source.node, ())
     if not isinstance(values, dict | None):
         raise ValueError(f"{path}: a configuration must be a mapping of keys to values")

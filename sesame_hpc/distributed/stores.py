@@ -3,8 +3,14 @@
 It is at MASTER_ADDR and MASTER_PORT. A port derived from SLURM's job id (`launch/ranks.py`) may be
 in use by another program, even by another job's store. SESAME_RENDEZVOUS tells them apart: rank 0
 takes the first free one of a few ports, and the others look for the store of that name.
+
+The store has no passwords: whoever can connect can read and write it. With all ranks on one host,
+or with an IP address in MASTER_ADDR, it therefore listens on that address only. With a host name
+that other nodes may resolve differently it listens on all interfaces, torch's default.
 """
 
+import errno
+import ipaddress
 import os
 import socket
 import time
@@ -33,10 +39,8 @@ def host_store() -> dist.Store:
     problem = ""
     for port in ports:
         try:
-            hosted = dist.TCPStore(
-                host, port, is_master=True, wait_for_workers=False, timeout=_FOR_OPERATIONS
-            )
-        except dist.DistNetworkError as error:
+            hosted = _host(host, port)
+        except (dist.DistNetworkError, OSError) as error:
             problem = str(error).splitlines()[0]
             continue
         os.environ["MASTER_PORT"] = str(port)
@@ -47,6 +51,49 @@ def host_store() -> dist.Store:
         f"rank 0 cannot listen on port {', '.join(map(str, ports))} of {socket.gethostname()}: "
         f"{problem}; set MASTER_PORT to a free one"
     )
+
+
+def _host(host: str, port: int) -> dist.TCPStore:
+    listener = _listener(host, port) if _is_one_address(host) else None
+    return dist.TCPStore(
+        host,
+        port,
+        is_master=True,
+        wait_for_workers=False,
+        timeout=_FOR_OPERATIONS,
+        master_listen_fd=None if listener is None else listener.detach(),
+    )
+
+
+def _is_one_address(host: str) -> bool:
+    """Whether all ranks reach the store at the address that this host knows by that name."""
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
+        return True
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
+def _listener(host: str, port: int) -> socket.socket | None:
+    """A socket that listens on one address; None if it is not an address of this host, as behind
+    a translation of addresses. OSError if the port is in use there.
+    """
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(socket.SOMAXCONN)
+        except OSError as error:
+            listener.close()
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+        else:
+            return listener
+    return None
 
 
 def find_store(seconds: float) -> dist.Store:

@@ -18,6 +18,7 @@ __all__ = ["table_names", "write_results"]
 
 
 _FROM_CORNERS = 0.5
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TABLES = {"json": ["landmarks.json"], "csv": ["landmarks.csv", "confidence.csv"], "pts": []}
 
 
@@ -34,8 +35,9 @@ def write_results(
     json: `landmarks.json`. csv: `landmarks.csv` (image, x0, y0, ..., as `sesame eval
     --predictions` takes it) and, row by row beside it, `confidence.csv`. pts: `NAME.pts`, and
     `NAME-2.pts` and so on for further faces, 1-based pixel centres. Faces are in the order of the
-    boxes' file. Names of files that are not UTF-8 are written byte by byte; in JSON each such byte
-    0xNN is the escape \\udcNN, from which `os.fsencode` makes the name again.
+    boxes' file. In CSV a name that a spreadsheet would take for a formula begins with "./". Names
+    of files that are not UTF-8 are written byte by byte; in JSON each such byte 0xNN is the escape
+    \\udcNN, from which `os.fsencode` makes the name again.
     """
     faces = sorted(outcome.faces, key=lambda face: face.order)
     if format == "json":
@@ -85,13 +87,22 @@ def _write_csv(folder: OutputFolder, faces: list[FoundFace], landmarks: int) -> 
     about = [["image", "face", "x_min", "y_min", "x_max", "y_max"]]
     about[0] += [f"c{k}" for k in range(landmarks)]
     for face in faces:
-        points.append([face.label, *(f"{value:.4f}" for value in face.points.ravel())])
-        about.append([face.label, str(face.face), *(f"{value:.4f}" for value in face.box)])
+        points.append(
+            [_not_a_formula(face.label), *(f"{value:.4f}" for value in face.points.ravel())]
+        )
+        about.append(
+            [_not_a_formula(face.label), str(face.face), *(f"{value:.4f}" for value in face.box)]
+        )
         about[-1] += [f"{value:.4f}" for value in face.confidence]
-    for name, rows in (("landmarks.csv", points), ("confidence.csv", about)):
+    for table, rows in (("landmarks.csv", points), ("confidence.csv", about)):
         content = "".join(map(_csv_line, rows)).encode("utf-8", "surrogateescape")
-        write_bytes_atomic(folder.path / name, content)
-        folder.files.append(folder.path / name)
+        write_bytes_atomic(folder.path / table, content)
+        folder.files.append(folder.path / table)
+
+
+def _not_a_formula(name: str) -> str:
+    """A name as a path that no spreadsheet evaluates: "./=1+1.jpg" is the same file."""
+    return f"./{name}" if name.startswith(_FORMULA) else name
 
 
 def _csv_line(cells: list[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sesame_hpc.choices import JOBS
 from sesame_hpc.launch import slurm
 from sesame_hpc.launch.ledger import Ledger
+from sesame_hpc.launch.local_chain import is_chain_of
 from sesame_hpc.launch.snapshot import JobSnapshot, active_jobs, snapshots_of
 from sesame_hpc.process import is_alive
 
@@ -27,7 +28,8 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
     """Cancel the queued and running jobs of `runs`, of all stages or from stage `first` on.
 
     A running stage saves at the end of its step if SLURM gives it the time. A chain on this machine
-    ends as a whole. Raises ValueError if SLURM is unavailable or refuses.
+    ends as a whole. Raises ValueError if SLURM is unavailable or refuses, or if jobs.json names a
+    process that is not the run's own, which is not signalled.
     """
     wanted = JOBS[JOBS.index(first) :] if first else JOBS
     ended = []
@@ -49,5 +51,11 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
 def _stop_chain(snapshot: JobSnapshot, stage: str) -> None:
     process = snapshot.submissions[stage].process
     assert process is not None
-    if is_alive(process):
-        os.kill(process["pid"], signal.SIGTERM)
+    if not is_alive(process):
+        return
+    if not is_chain_of(process["pid"], snapshot.run):
+        raise ValueError(
+            f"{Ledger(snapshot.run).path}: process {process['pid']} does not run the jobs of "
+            f"{snapshot.run}, and was not signalled"
+        )
+    os.kill(process["pid"], signal.SIGTERM)

@@ -44,11 +44,10 @@ def _test(folder: RunFolder, stage: str) -> dict[str, Any]:
 
 
 def _print_summary(folder: RunFolder, evaluation: dict[str, Any], page: Path) -> None:
-    from rich.console import Console
-
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.stages.tables import print_figures
 
-    console = Console()
+    console = SafeConsole()
     for name, figures in evaluation["stages"].items():
         print_figures(figures, f"{name} of {folder.path}, {evaluation['part']} part", console)
     console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,5 @@
 """Why a job failed: what its ranks recorded, else what their logs contain."""
 
-import json
 import os
 import platform
 import re
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.files import write_json_atomic
+from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.launch.ledger import JobRecord
 from sesame_hpc.launch.slurm_job import SlurmJob
 
@@ -81,8 +80,12 @@ def _written(run: Path, record: JobRecord) -> list[dict[str, Any]]:
     """Exceptions of the job's last attempt."""
     found = []
     for path in (run / _FOLDER).glob(f"{record.stage}-*.json"):
-        failure = json.loads(path.read_text(encoding="utf-8"))
-        if failure["job"] == record.job:
+        try:
+            failure = read_json(path)
+            ours = failure["job"] == record.job and isinstance(failure["restarts"], int)
+        except (ValueError, KeyError, TypeError):
+            continue
+        if ours:
             found.append(failure)
     last = max((failure["restarts"] for failure in found), default=0)
     return [failure for failure in found if failure["restarts"] == last]

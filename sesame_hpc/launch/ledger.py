@@ -1,15 +1,19 @@
 """`jobs.json` of a run: its submitted jobs."""
 
-import json
 import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from sesame_hpc.choices import JOBS
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.launch.successors import last_of, read_successors
 
@@ -18,6 +22,19 @@ __all__ = ["LEDGER", "JobRecord", "Ledger", "Submission"]
 LEDGER = "jobs.json"
 
 Executor = Literal["slurm", "local"]
+StageName = Annotated[str, Field(pattern=f"^({'|'.join(JOBS)})$")]
+JobId = Annotated[str, Field(pattern=r"^[0-9]+(_[0-9]+)?$")]
+JobName = Annotated[str, Field(pattern=r"^sesame-[A-Za-z0-9._=,+-]*$")]
+LogPath = Annotated[str, Field(pattern=r"^(\.\./)*logs/[0-9_]+_%t_log\.out$")]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Process(TypedDict):
+    """A process, as `process.identity` gives it."""
+
+    pid: Annotated[int, Field(gt=1)]
+    started: int | None
+    host: str
 
 
 @dataclass(frozen=True)
@@ -30,13 +47,13 @@ class JobRecord:
     which sbatch sent the job.
     """
 
-    stage: str
-    job: str | None
+    stage: StageName
+    job: JobId | None
     nodes: int
     ranks: int
-    logs: str | None
+    logs: LogPath | None
     dependency: str | None = None
-    name: str | None = None
+    name: JobName | None = None
     end: str | None = None
     cluster: str | None = None
 
@@ -48,7 +65,7 @@ class JobRecord:
 class Submission:
     """Jobs that were submitted together, from the working directory `directory`.
 
-    `process` identifies the process of a local chain, as `processes.identity` gives it.
+    `process` is that of a local chain, which always has one.
     """
 
     executor: Executor
@@ -57,7 +74,7 @@ class Submission:
     command: str
     jobs: tuple[JobRecord, ...]
     time: str
-    process: dict[str, Any] | None = None
+    process: Process | None = None
 
     @classmethod
     def now(
@@ -65,17 +82,20 @@ class Submission:
         executor: Executor,
         profile: str | None,
         jobs: tuple[JobRecord, ...],
-        process: dict[str, Any] | None = None,
+        process: Mapping[str, Any] | None = None,
     ) -> "Submission":
         """A submission by the command line of this process."""
         time = datetime.now().astimezone().isoformat("T", "seconds")
         directory, command = str(Path.cwd()), shlex.join(sys.argv)
-        return cls(executor, profile, directory, command, jobs, time, process)
+        own = cast(Process, dict(process)) if process else None
+        return cls(executor, profile, directory, command, jobs, time, own)
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Submission":
-        jobs = tuple(JobRecord(**job) for job in value["jobs"])
-        return cls(**{**value, "jobs": jobs})
+
+class _Content(TypedDict):
+    submissions: list[Submission]
+
+
+_CONTENT = TypeAdapter(_Content)
 
 
 class Ledger:
@@ -86,15 +106,26 @@ class Ledger:
         self.path = run / LEDGER
 
     def submissions(self) -> list[Submission]:
-        """[] if nothing was submitted. ValueError for an invalid file."""
+        """[] if nothing was submitted. ValueError for an invalid file.
+
+        Run folders are shared, so that every value is checked: what follows from this file are
+        signals, calls of scancel, and files that are shown.
+        """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            content = self.path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return []
         try:
-            return [Submission.from_json(value) for value in json.loads(text)["submissions"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.path}: not a list of jobs: {error!r}") from None
+            found = _CONTENT.validate_json(content, strict=True)["submissions"]
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ValueError(
+                f"{self.path}: not a list of jobs ({place or 'as a whole'}: {first['msg']})"
+            ) from None
+        if any(each.executor == "local" and each.process is None for each in found):
+            raise ValueError(f"{self.path}: not a list of jobs (a local chain without its process)")
+        return found
 
     def add(self, submission: Submission) -> None:
         self._write([*self.submissions(), submission])

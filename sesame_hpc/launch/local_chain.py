@@ -21,10 +21,10 @@ from sesame_hpc.launch.plan import Plan
 from sesame_hpc.launch.profile import Profile
 from sesame_hpc.launch.slurm import log_pattern, run_here
 from sesame_hpc.launch.submit import LOGS, write_runs
-from sesame_hpc.process import identity
+from sesame_hpc.process import command_of, identity
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["start_chain"]
+__all__ = ["is_chain_of", "start_chain"]
 
 _CHAIN_LOG = "chain.log"
 _POLL_SECONDS = 0.2
@@ -54,6 +54,16 @@ def start_chain(plan: Plan, name: str | None, profile: Profile) -> int:
     assert process.stdin is not None
     process.stdin.close()
     return process.pid
+
+
+def is_chain_of(pid: int, run: Path) -> bool:
+    """Whether a process is a chain that `start_chain` started for `run`, by its command line."""
+    command = command_of(pid)
+    if command is None:
+        return False
+    arguments, directory = command
+    runs = [(directory / each).resolve() for each in arguments[3:]]
+    return arguments[1:3] == ["-m", __name__] and run.resolve() in runs
 
 
 def _record(stage: str, name: str | None, profile: Profile) -> JobRecord:

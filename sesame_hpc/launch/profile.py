@@ -7,7 +7,7 @@ preliminary, pretrain, finetune, report.
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -208,6 +208,8 @@ assert tuple(JobResources.model_fields) == JOBS
 
 class Profile(Resources):
     """A site: what its jobs ask for, and how they are started."""
+
+    shell_lines: ClassVar[frozenset[str]] = frozenset({"setup"})
 
     signal_delay: PositiveInt = 120
     """Seconds before a time limit at which the job is told to save."""

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ import submitit
 from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
 from submitit.helpers import clean_env
 
+from sesame_hpc.config.fields import has_control_characters
 from sesame_hpc.files import replacing, write_text_atomic
 from sesame_hpc.launch.batch_script import BATCH_REQUEUE
 from sesame_hpc.launch.job import StageJob
@@ -30,6 +32,7 @@ __all__ = [
     "UnknownJobError",
     "cancel",
     "log_pattern",
+    "make_private",
     "require_slurm",
     "run_here",
     "script",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 _YEAR_MIN = 525_600
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def submit(request: Request, warn: Callable[[str], None]) -> Jobs:
     UnknownJobError if sbatch succeeded without saying which job it submitted.
     """
     executor = _executor(request)
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_private(request.folder)
     write_text_atomic(request.folder / BATCH_REQUEUE.name, BATCH_REQUEUE.read_text("utf-8"))
     try:
         with _outside_of_jobs(), _without_rivals(request, warn), redirect_stderr(StringIO()):
@@ -146,6 +150,7 @@ def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> An
 
     `gpus` are the devices that are visible to its processes.
     """
+    make_private(folder)
     executor = submitit.LocalExecutor(folder)
     executor.update_parameters(
         tasks_per_node=ranks,
@@ -156,6 +161,28 @@ def run_here(job: StageJob, folder: Path, ranks: int, gpus: Sequence[int]) -> An
     )
     with _outside_of_jobs():
         return executor.submit(job)
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder of the jobs' pickles one that only this user writes: a job runs its pickle.
+
+    Raises PermissionError if it is another user's, or if others may rename it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = folder.stat()
+    if about.st_uid != os.geteuid():
+        raise PermissionError(
+            f"{folder} belongs to another user, who could change what your jobs run; "
+            "give another output"
+        )
+    if about.st_mode & _OTHERS_WRITE:
+        folder.chmod(stat.S_IMODE(about.st_mode) & ~_OTHERS_WRITE)
+    parent = folder.resolve().parent.stat()
+    if parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX:
+        raise PermissionError(
+            f"{folder.resolve().parent} can be written by everyone, who could change what your "
+            f"jobs run: chmod o-w {shlex.quote(str(folder.resolve().parent))}"
+        )
 
 
 def log_pattern(folder: Path, job: str) -> Path:
@@ -175,6 +202,11 @@ def require_slurm() -> None:
 
 def _executor(request: Request) -> _Executor:
     profile, wants = request.profile, request.resources
+    if has_control_characters(request.folder):
+        raise ValueError(
+            f"{str(request.folder)!r}: a path in an sbatch script must have no control characters, "
+            "such as newlines"
+        )
     executor = _Executor(request.folder, python=_python(profile))
     executor.update_parameters(
         job_name=request.name,

@@ -1,14 +1,14 @@
 """Sweeps: settings with several values each; every combination is a run."""
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
-from sesame_hpc.files import write_json_atomic
+from sesame_hpc.config.fields import has_control_characters
+from sesame_hpc.files import read_json, write_json_atomic
 
 __all__ = ["SWEEP", "Point", "read_sweep", "sweep_points", "write_sweep"]
 
@@ -65,7 +65,10 @@ def _axis(text: str) -> tuple[str, list[str]]:
 
 
 def _named(key: str, value: str) -> str:
-    plain = "".join("_" if letter in "/%\0\n" else letter for letter in value.strip("\"'"))
+    plain = "".join(
+        "_" if letter in "/%" or has_control_characters(letter) else letter
+        for letter in value.strip("\"'")
+    )
     return f"{key}={plain}"
 
 
@@ -85,9 +88,19 @@ def write_sweep(output: Path, points: Sequence[Point]) -> None:
 
 
 def read_sweep(output: Path) -> list[Point]:
-    """The points of a sweep's folder; [] if it is not a sweep."""
+    """The points of a sweep's folder; [] if it is not a sweep. ValueError for an invalid file."""
     try:
-        text = (output / SWEEP).read_text(encoding="utf-8")
+        content = read_json(output / SWEEP)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [Point(each["name"], tuple(each["overrides"])) for each in json.loads(text)["points"]]
+    try:
+        points = [Point(each["name"], tuple(each["overrides"])) for each in content["points"]]
+        if all(_is_folder_name(point.name) for point in points):
+            return points
+    except (KeyError, TypeError):
+        pass
+    raise ValueError(f"{output / SWEEP}: not a list of the sweep's runs, each a name and overrides")
+
+
+def _is_folder_name(name: object) -> bool:
+    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\0"}

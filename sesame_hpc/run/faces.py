@@ -116,6 +116,6 @@ def _remembered(folder: RunFolder) -> dict[str, str] | None:
         return None
     try:
         known = json.loads(read_verified(folder.groups_file))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return known if isinstance(known, dict) else None

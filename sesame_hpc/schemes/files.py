@@ -10,6 +10,7 @@ import yaml
 
 from sesame_hpc.schemes.ranges import parse_names, parse_points
 from sesame_hpc.schemes.scheme import Scheme
+from sesame_hpc.yaml_limits import check_yaml_size, read_yaml_text
 
 __all__ = ["builtin_schemes", "load_scheme"]
 
@@ -70,7 +71,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        loader = _UniqueKeyLoader(read_yaml_text(path))
+        node = loader.get_single_node()
+        check_yaml_size(node, str(path))
+        content = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
     except RecursionError:

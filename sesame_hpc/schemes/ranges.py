@@ -5,8 +5,9 @@ from typing import Any
 
 __all__ = ["parse_names", "parse_points"]
 
-_RANGE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
-_NAME_RANGE = re.compile(r"(.*)\{(\d+)-(\d+)\}(.*)")
+_RANGE = re.compile(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?")
+_MOST_POINTS = 10_000
+_NAME_RANGE = re.compile(r"(.*)\{(\d{1,9})-(\d{1,9})\}(.*)")
 
 
 def parse_points(value: Any, key: str) -> tuple[int, ...]:
@@ -32,7 +33,7 @@ def parse_names(value: Any, key: str) -> tuple[str, ...]:
     """
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise ValueError(f"{key}: takes a list of names, such as [nose_tip, 'jaw_{{0-16}}']")
-    return tuple(name for entry in value for name in _expand_name(entry))
+    return tuple(name for entry in value for name in _expand_name(entry, key))
 
 
 def _parse_range(part: str, key: str) -> range:
@@ -40,14 +41,21 @@ def _parse_range(part: str, key: str) -> range:
     if match is None:
         raise _not_points(part, key)
     first, last = int(match[1]), int(match[2] or match[1])
+    _check_length(abs(last - first) + 1, part, key)
     return range(first, last + 1) if first <= last else range(first, last - 1, -1)
 
 
-def _expand_name(entry: str) -> list[str]:
+def _check_length(points: int, entry: str, key: str) -> None:
+    if points > _MOST_POINTS:
+        raise ValueError(f"{key}: {entry!r} stands for {points}; the most is {_MOST_POINTS}")
+
+
+def _expand_name(entry: str, key: str) -> list[str]:
     match = _NAME_RANGE.fullmatch(entry)
     if match is None:
         return [entry]
     head, first, last, tail = match.groups()
+    _check_length(int(last) - int(first) + 1, entry, key)
     return [f"{head}{number}{tail}" for number in range(int(first), int(last) + 1)]
 
 

@@ -1,6 +1,5 @@
 """A sheet of masked inputs, with the masking of the pretrain stage."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.data.viewing.sheet import arrange, captioned, write_png
 from sesame_hpc.data.viewing.show_augment import batch_tiles
+from sesame_hpc.files import read_json
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.stages.reconstruction import Masker
 
@@ -28,10 +28,7 @@ def read_masking(path: Path, scheme: Scheme) -> dict[str, float]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"--masking: no file {path}; a finished run has RUN/masking.json")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict) or set(content) != set(scheme.regions):
         raise ValueError(
             f"{path}: must have a probability for each region of scheme {scheme.name}: "

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sesame_hpc.files import write_json_atomic, write_text_atomic
 from sesame_hpc.plural import counted
@@ -23,7 +24,7 @@ _RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
 
 def print_figures(figures: dict[str, Any], what: str, console: Console) -> None:
     """Print overall figures, subsets, regions with intervals, and a comparison if there is one."""
-    heading = f"[bold]{counted(figures['faces'], 'face')}[/]: {what}"
+    heading = Text.assemble((counted(figures["faces"], "face"), "bold"), f": {what}")
     console.print(heading, highlight=False, soft_wrap=True)
     for key, value in figures["protocol"].items():
         console.print(f"{key}: {value}", highlight=False, soft_wrap=True)
@@ -88,7 +89,7 @@ def _compared(compared: dict[str, Any]) -> Table:
 def _interval(bounds: list[float] | None, sign: str = "") -> str:
     if bounds is None:
         return ""
-    return f"[{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]".replace("[", r"\[")
+    return f"[{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]"
 
 
 def write_figures(figures: dict[str, Any], json_path: Path | None, csv_path: Path | None) -> None:

@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from sesame_hpc.checksums import damage
 from sesame_hpc.config import Config
+from sesame_hpc.console import SafeConsole
 from sesame_hpc.plural import counted
 from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
@@ -128,7 +130,7 @@ def _train(
         boxes = None if unlabelled is None else _boxes_to_keep(config, unlabelled)
         open_run(folder, resolved, environment(), faces.identity, faces.look_alikes, boxes)
     config = world.share(resolved)
-    console = Console()
+    console = SafeConsole()
     with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
         session = Session(config, folder, world, faces, monitor, StopConsensus(world))
         if faces.rest is not None:
@@ -163,7 +165,7 @@ def _unlabelled(config: Config, folder: RunFolder, world: Any) -> Any:
     found = None
     if world.is_main:
         found = read_unlabelled(
-            config.data, run_scheme(config, folder), folder, partial(_say, Console())
+            config.data, run_scheme(config, folder), folder, partial(_say, SafeConsole())
         )
     return world.share(found)
 
@@ -201,9 +203,13 @@ def _check_agreement(identities: list[dict[str, Any]]) -> None:
 
 def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
     """Also makes again what a crash at the very end left out: summary and report."""
-    console = Console()
+    console = SafeConsole()
     what = f"stage {only}" if only else "all stages"
-    console.print(f"[bold]This run is complete[/]: {what} of {folder.path} finished before.")
+    console.print(
+        Text.assemble(
+            ("This run is complete", "bold"), f": {what} of {folder.path} finished before."
+        )
+    )
     if not all(folder.is_finished(stage) for stage in config.stages.run):
         return
     if damage(folder.path, [folder.summary_file.name]):

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sesame_hpc.evaluation.seeds import ONE_SEED
 from sesame_hpc.plural import counted
@@ -25,7 +26,8 @@ _COLUMNS = 6
 def print_study(study: dict[str, Any], console: Console) -> None:
     """Arms, comparisons, differences per region; `study` as `collect` gives it."""
     if text := completeness(study):
-        console.print(f"[bold]This study is not finished:[/] {text}.", highlight=False)
+        heading = Text.assemble(("This study is not finished:", "bold"), f" {text}.")
+        console.print(heading, highlight=False)
     for table in _tables(study):
         console.print(table)
     if study["comparisons"]:
@@ -51,7 +53,7 @@ def _arms(study: dict[str, Any]) -> Table:
             table.add_row(name, "0", "–", "–", "–", "–")
             continue
         interval = arm["nme"]["interval"]
-        bounds = "–" if interval is None else rf"\[{interval[0]:.3f}, {interval[1]:.3f}]"
+        bounds = "–" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
         table.add_row(
             name,
             str(len(arm["runs"])),
@@ -74,7 +76,7 @@ def _comparisons(study: dict[str, Any]) -> Table:
             str(number),
             f"{each['arm']}\n− {each['control']}",
             signed(each["nme"]["mean"]),
-            signed_interval(each["nme"]["interval"]).replace("[", r"\["),
+            signed_interval(each["nme"]["interval"]),
             f"× {each['samples']:.2f}",
             meaning(each),
         )

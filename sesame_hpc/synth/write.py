@@ -154,7 +154,7 @@ def _already_there(out: Path, record: dict[str, int]) -> bool:
         return False
     try:
         found = json.loads((out / _RECORD).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise FileExistsError(
             f"{out} is not empty and not a set of synthetic faces (no readable {_RECORD}); "
             "give a folder that is empty or does not exist"

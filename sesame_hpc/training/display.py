@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sesame_hpc.console import SafeConsole
 from sesame_hpc.plural import counted
 from sesame_hpc.training.throughput import Throughput
 
@@ -67,7 +68,7 @@ class Display:
         self._stages = {name: _Stage(name) for name in stages}
         self._current: _Stage | None = None
         self._epochs_to_come: dict[str, int] = {}
-        self._console = console or Console(highlight=False)
+        self._console = console or SafeConsole(highlight=False)
         self._clock = clock
         self._last_line = clock()
         self._rates = self._machine = ""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sesame_hpc import Landmarker
+from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.inference.boxes import read_boxes
 from sesame_hpc.inference.images import read_image
 from sesame_hpc.inference.inputs import find_inputs
@@ -235,3 +236,13 @@ def test_any_name_survives_every_format(landmarker, tmp_path, format):
         assert sorted(path.stem for path in out.glob("*.pts")) == sorted(
             Path(n).stem for n in NAMES
         )
+
+
+@pytest.mark.parametrize("name", ["=1+1.jpg", "@a.jpg", "+a.jpg", "-a.jpg"])
+def test_names_in_csv_are_no_formulas_and_still_name_their_file(landmarker, tmp_path, name):
+    folder = write_images(tmp_path / "in", name, "b.jpg")
+    predict(landmarker, [folder], tmp_path / "out", format="csv")
+    for table in ("landmarks.csv", "confidence.csv"):
+        lines = (tmp_path / "out" / table).read_text().splitlines()[1:]
+        assert sorted(line.split(",")[0] for line in lines) == [f"./{name}", "b.jpg"]
+    assert resolve_names([f"./{name}"], [name, "b.jpg"]).found == {f"./{name}": name}

@@ -39,3 +39,12 @@ def test_the_end_of_a_saved_job_is_no_failure(tmp_path):
     with pytest.raises(SystemExit), recorded(tmp_path, "pretrain"):
         raise SystemExit(75)
     assert cause_of(tmp_path, RECORD) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 9000, "{", "3", '{"job": "5_1"}', '{"job": "5_1", "restarts": []}']
+)
+def test_what_is_no_record_of_a_failure_is_passed_over(tmp_path, text):
+    (tmp_path / "failures").mkdir()
+    (tmp_path / "failures" / "pretrain-0.json").write_text(text)
+    assert cause_of(tmp_path, RECORD) is None

@@ -182,3 +182,20 @@ def test_a_folder_is_a_runs_or_a_sweeps(tmp_path):
     write_settings(make_plan(str(config), ()).runs[0].folder, load_config(config))
     with pytest.raises(ValueError, match="is a run folder"):
         make_plan(str(config), (), ["seed=1,2"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        "{}",
+        '{"points": 3}',
+        '{"points": [{"name": "../../other", "overrides": []}]}',
+        '{"points": [{"name": "..", "overrides": []}]}',
+        '{"points": [{"name": ["a"], "overrides": []}]}',
+    ],
+)
+def test_a_sweep_file_of_a_stranger_is_named(tmp_path, text):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ValueError, match=r"sweep\.json: (not a list|is not JSON)"):
+        read_sweep(tmp_path)

@@ -1,5 +1,6 @@
 """The scripts that SLURM would get, and that asking for them changes nothing."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 from launched_runs import finish_stage, tiny_config
 
+from sesame_hpc.config import load_config
 from sesame_hpc.launch.plan import make_plan
 from sesame_hpc.launch.profile import load_profile
 from sesame_hpc.launch.submit import scripts
+from sesame_hpc.launch.sweep import sweep_points
 
 SITE = """
 partition: gpu
@@ -160,3 +163,43 @@ def test_a_jobs_name_is_plain_and_short(tmp_path):
     plan = make_plan(str(tiny_config(tmp_path)), [f"output={run}"])
     name = flags(dict(scripts(plan, load_profile("local")[1]))["pretrain"])["job-name"]
     assert name == "sesame-gr___e" + "x" * 74 + "-pretrain"
+
+
+@pytest.mark.parametrize("control", ["\n", "\r", "\x1b", "\x00", "\x85"])
+def test_control_characters_never_reach_a_script(tmp_path, control):
+    """A newline would end an #SBATCH line, and what follows it would run."""
+    path = tiny_config(tmp_path)
+    written = json.dumps(f"{tmp_path}/runs/a{control}touch fired")
+    for key in ("output", "data.root", "data.unlabelled_boxes"):
+        with pytest.raises(ValueError, match=f"{key}: must have no control characters"):
+            load_config(path, [f"{key}={written}"])
+    for key in ("partition", "account", "constraint", "gpu_type", "python"):
+        (tmp_path / "site.yaml").write_text(f"{key}: {json.dumps(f'a{control}b')}\n")
+        with pytest.raises(ValueError, match=f"{key}: must have no control characters"):
+            load_profile(tmp_path / "site.yaml")
+    for text in (f"extra: {{comment: {written}}}", f"container: {{mounts: [{written}]}}"):
+        (tmp_path / "site.yaml").write_text(text)
+        with pytest.raises(ValueError, match="must have no control characters"):
+            load_profile(tmp_path / "site.yaml")
+
+
+@pytest.mark.parametrize("control", ["\n", "\x85"])
+def test_folders_of_a_sweep_have_none_either(control):
+    assert [each.name for each in sweep_points([f'seed=1,"a{control}b"'])] == ["seed=1", "seed=a_b"]
+
+
+def test_a_working_directory_with_a_newline_is_refused(tmp_path, monkeypatch):
+    here = tmp_path / "a\ntouch fired"
+    here.mkdir()
+    path = tiny_config(tmp_path, "output=runs/tiny")
+    monkeypatch.chdir(here)
+    plan = make_plan(str(path), ())
+    with pytest.raises(ValueError, match="must have no control characters"):
+        dict(scripts(plan, load_profile("local")[1]))
+
+
+def test_lines_of_setup_are_shell(tmp_path):
+    text = texts(tmp_path, "setup: ['if true; then\\n  module load a\\nfi']")["pretrain"]
+    assert "if true; then" in text
+    (tmp_path / "site.yaml").write_text('setup: ["if true\\nthen module load a\\nfi"]')
+    assert load_profile(tmp_path / "site.yaml")[1].setup == ["if true\nthen module load a\nfi"]

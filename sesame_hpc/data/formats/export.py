@@ -11,6 +11,7 @@ from sesame_hpc.data.formats.parsed import Missing, OnError
 from sesame_hpc.data.formats.readers import has_split, read_annotations
 from sesame_hpc.data.formats.registry import WRITTEN, format_named
 from sesame_hpc.data.image_files import IMAGE_SUFFIXES
+from sesame_hpc.data.outside import refuse_foreign_files
 from sesame_hpc.files import new_folder, write_text_atomic
 from sesame_hpc.schemes import Scheme
 
@@ -29,6 +30,7 @@ def export_annotations(
     copy: bool = False,
     missing: Missing = None,
     on_error: OnError | None = None,
+    allow_outside: bool = False,
 ) -> dict[Split, Annotations]:
     """Write the parts of a data set to the new folder `out` in the format `to`.
 
@@ -37,14 +39,16 @@ def export_annotations(
     image for each face, in the order of their names. `out` appears whole or not at all. Images are
     links to the originals, or `copy`. `missing` are the coordinates of points that are not
     labelled, in what is read and in what is written where the format has no other way.
-    `on_error` says what happens to faces that cannot be read.
+    `on_error` says what happens to faces that cannot be read. `allow_outside` copies images outside
+    `root` as well.
 
     Returns the exported parts.
 
     Raises:
         FileExistsError: `out` is there and not empty.
         FileNotFoundError: there is nothing to export.
-        ValueError: faults of the data set, or something that the format cannot hold.
+        ValueError: faults of the data set, something that the format cannot hold, or an image to
+            `copy` that is outside `root` or is not an image.
     """
     out = Path(out)
     writer = _writer(to)
@@ -61,6 +65,8 @@ def export_annotations(
             f"some points are not labelled, and {to} writes numbers for all: say which it writes "
             "for such points, for example --missing=-1,-1"
         )
+    if copy:
+        refuse_foreign_files(Path(root), tables.values(), allow_outside)
     with new_folder(out) as partial:
         _write_parts(partial, tables, writer, copy, missing)
     return tables

@@ -109,7 +109,8 @@ def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a complete shard, or one of another `fingerprint`.
+        ValueError: not a complete shard, one of another `fingerprint`, or one whose index does not
+            describe its images.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such shard; pack the data set again")
@@ -119,13 +120,34 @@ def open_shard(path: Path, fingerprint: bytes | None = None) -> Shard:
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     offset, length, crc, made_from, magic = _TRAILER.unpack(content[size - _TRAILER.size :])
-    whole = magic == _MAGIC and offset >= 0 and offset + length + _TRAILER.size == size
+    whole = magic == _MAGIC and min(offset, length) >= 0 and offset + length + _TRAILER.size == size
     if not whole or zlib.crc32(content[offset : offset + length]) != crc:
         raise ValueError(f"{path}: the shard's index is damaged; pack the data set again")
     if fingerprint is not None and made_from != fingerprint:
         raise ValueError(f"{path}: the shard was packed from other faces or with other settings")
-    index = np.load(io.BytesIO(content[offset : offset + length]), allow_pickle=False)
-    return Shard(path, content, index)
+    return Shard(path, content, _index(path, content[offset : offset + length], offset))
+
+
+def _index(path: Path, encoded: bytes, end: int) -> NDArray[np.void]:
+    """The index of a shard whose images end at `end`; ValueError for what `write_shard` never is.
+
+    Its checksum is right in a shard that someone made on purpose, too.
+    """
+    try:
+        index = np.load(io.BytesIO(encoded), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
+        raise ValueError(f"{path}: the shard's index cannot be read ({error})") from None
+    if not isinstance(index, np.ndarray) or index.dtype != RECORD or index.ndim != 1:
+        raise ValueError(f"{path}: the shard's index is not a list of images")
+    offset, length = index["offset"], index["length"]
+    if ((offset < 0) | (length < 0) | (offset > end) | (length > end - offset)).any():
+        raise ValueError(f"{path}: the shard's index has images outside the shard")
+    low, high = index["region"][:, :2], index["region"][:, 2:]
+    shrunk = ~index["original"]
+    sizes_fit = (high > low).all(axis=1) & (index["stored"] > 0).all(axis=1)
+    if (shrunk & ~(sizes_fit & (low >= 0).all(axis=1))).any():
+        raise ValueError(f"{path}: the shard's index has images of no size")
+    return index
 
 
 def _npy(array: NDArray[np.void]) -> bytes:

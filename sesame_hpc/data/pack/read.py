@@ -35,12 +35,15 @@ VERSION = 1
 _SPARE_PIXELS = 1.0
 
 
+ShardName = Annotated[str, Field(pattern=r"^[a-z]+-[0-9]{5,}\.shard$")]
+
+
 class _PackedSplit(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     faces: int
     attributes: list[str]
     table_crc: int
-    shards: Annotated[list[str], Field(min_length=1)]
+    shards: Annotated[list[ShardName], Field(min_length=1)]
 
 
 class _Manifest(BaseModel):
@@ -114,7 +117,21 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
         raise ValueError(f"{root}: is packed with scheme {packed.name}, not {scheme.name}")
     part = manifest["parts"][split]
     table = read_table(root / f"{split}.npy", part["table_crc"])
+    try:
+        return _faces(root, packed, table, part, manifest["settings"]["size"])
+    except (ValueError, TypeError) as error:
+        if str(error).startswith(str(root)):
+            raise
+        raise ValueError(f"{root / split}.npy: is not a table of faces ({error})") from None
+
+
+def _faces(
+    root: Path, packed: Scheme, table: np.ndarray, part: dict[str, Any], size: int | None
+) -> Annotations:
     names = table.dtype.names or ()
+    pack = PackedImages([root / name for name in part["shards"]], size)
+    if len(unknown := np.setdiff1d(table["sample_id"], pack.sample_ids)):
+        raise ValueError(f"sample {unknown[0]} has no image in {', '.join(part['shards'])}")
     return Annotations(
         scheme=packed,
         root=root,
@@ -126,7 +143,7 @@ def read_pack(root: Path, split: str, scheme: Scheme | None = None) -> Annotatio
         sources=tuple(table["source"].tolist()),
         sample_ids=table["sample_id"].copy(),
         visibility=table["visibility"].copy() if "visibility" in names else None,
-        pack=PackedImages([root / name for name in part["shards"]], manifest["settings"]["size"]),
+        pack=pack,
     )
 
 

@@ -14,6 +14,8 @@ from sesame_hpc.schemes import Scheme
 
 __all__ = ["read_table", "scheme_yaml", "write_table"]
 
+_NAMES = {"sample_id", "image", "source", "box", "landmarks", "attributes"}
+
 
 def write_table(path: Path, faces: Annotations) -> int:
     """Write the annotation table and return its CRC-32.
@@ -51,7 +53,14 @@ def read_table(path: Path, crc: int) -> NDArray[np.void]:
     content = path.read_bytes()
     if zlib.crc32(content) != crc:
         raise ValueError(f"{path}: its checksum differs: the file is damaged; pack again")
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    try:
+        table = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+    is_table = isinstance(table, np.ndarray) and table.ndim == 1
+    if not is_table or _NAMES - {*(table.dtype.names or ())}:
+        raise ValueError(f"{path}: is not a table of faces; pack the data set again")
+    return table
 
 
 def scheme_yaml(scheme: Scheme) -> str:
