@@ -32,6 +32,8 @@ from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.inference.landmarker import Landmarker
+from sesame_hpc.run.data_root import run_config
+from sesame_hpc.run.faces import Faces, read_faces
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["Row", "main"]
@@ -177,9 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     methods = [each for each in options.methods if "=" not in each]
     torch.set_num_threads(options.threads)
     config, divided = benchmark_faces(options.preset, options.data, overrides)
-    faces = {"train": divided.train, "heldout": divided.heldout}
     table, about = Table(options.csv, Row), machine(torch.device(options.device))
     for name in methods:
+        its = divided
         with TemporaryDirectory() as scratch:
             if name == "dlib":
                 method = _dlib(
@@ -189,9 +191,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 method = _network(name, config, divided.train, options.cpu_minutes)
             else:
                 method = _run(name, options.device, options.passes)
-            label = name if name in ("dlib", *PEERS) else f"sesame {Path(name).name}"
-            if label != name and options.passes > 1:
-                label += f", {options.passes} passes"
+                its = _faces_of_run(name, options.data)
+            label = name
+            if name not in ("dlib", *PEERS):
+                label = f"sesame {Path(name).name}"
+                label += f", {options.passes} passes" if options.passes > 1 else ""
+            faces = {"train": its.train, "heldout": its.heldout}
             for row in rows(label, method, options.data, faces, about):
                 table.append(row)
                 print(
@@ -200,6 +205,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     + (f", {row.cpu_minutes:g} CPU minutes" if row.cpu_minutes else ""),
                     flush=True,
                 )
+
+
+def _faces_of_run(name: str, data: Path) -> Faces:
+    """The faces as the run divided them: those of another seed are among the faces it saw."""
+    folder = RunFolder(Path(name.partition("@")[0]))
+    return read_faces(run_config(folder, data), folder)
 
 
 if __name__ == "__main__":
