@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from sesame_hpc.console import SafeConsole
     from sesame_hpc.data.check import Finding, Report
 
 __all__ = ["check"]
@@ -60,6 +59,7 @@ def check(
     """
     from rich.progress import Progress
 
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.data.check import check_data
     from sesame_hpc.files import write_json_atomic
     from sesame_hpc.schemes import load_scheme

@@ -11,7 +11,6 @@ from sesame_hpc.cli.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sesame_hpc.console import SafeConsole
     from sesame_hpc.launch.status import RunStatus
 
 __all__ = ["status"]
@@ -82,6 +81,8 @@ def _show(
     import time
 
     from rich.live import Live
+
+    from sesame_hpc.console import SafeConsole
 
     console = SafeConsole()
     wanted = console.is_terminal if watch is None else watch

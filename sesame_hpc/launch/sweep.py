@@ -95,12 +95,15 @@ def read_sweep(output: Path) -> list[Point]:
         return []
     try:
         points = [Point(each["name"], tuple(each["overrides"])) for each in content["points"]]
-        if all(_is_folder_name(point.name) for point in points):
+        if all(_is_inside(point.name) for point in points):
             return points
     except (KeyError, TypeError):
         pass
     raise ValueError(f"{output / SWEEP}: not a list of the sweep's runs, each a name and overrides")
 
 
-def _is_folder_name(name: object) -> bool:
-    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\0"}
+def _is_inside(name: object) -> bool:
+    """Whether it is the path of a folder below another: a study's runs are ARM/seed-N."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    return all(part not in ("", ".", "..") for part in name.split("/"))

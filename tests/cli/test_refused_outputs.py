@@ -165,7 +165,7 @@ def test_an_output_over_what_is_read(inputs):
         (OSError(errno.EIO, "Input/output error", "x"), "Input/output error: x."),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (OSError("libcuda is missing"), "sesame: libcuda is missing"),
-        (PermissionError(errno.EACCES, "Permission denied", b"\xff"), "Permission denied: \udcff"),
+        (PermissionError(errno.EACCES, "Permission denied", b"\xff"), r"Permission denied: \xff"),
         (MemoryError(), "sesame: not enough memory"),
     ],
 )

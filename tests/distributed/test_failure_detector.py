@@ -98,7 +98,7 @@ def test_two_jobs_with_one_port_keep_apart(outcome: Path) -> None:
         str([f"job {job}"] * 2) for job in (0, 0, 1, 1)
     ]
     ports = [int(line.rpartition(" ")[2]) for line in lines]
-    assert ports[0] == ports[1] < ports[2] == ports[3]
+    assert ports[0] == ports[1] <= ports[2] == ports[3]  # the same once the first has ended
 
 
 def test_an_end_without_trouble_leaves_no_connection_broken(outcome: Path) -> None:

@@ -34,7 +34,8 @@ def page_rows(run: Path, faces: str) -> dict[str, list[str]]:
 
 def terminal_rows(output: str, heading: str) -> dict[str, list[str]]:
     """Cells of the table under a heading, by row."""
-    lines = output.split(heading)[1].split("└")[0].splitlines()
+    words = r"\s+".join(map(re.escape, heading.split()))  # a long path breaks the heading
+    lines = re.split(words, output)[1].split("└")[0].splitlines()
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
     return {row[0]: row[1:] for row in cells}
 

@@ -55,8 +55,9 @@ def slurm(folder: Path, refused: str = "nothing") -> None:
 echo x >> "{count}"
 id=$((10 + $(/usr/bin/wc -l < "{count}")))
 if [ $id = {refused} ]; then echo "sbatch: error: Invalid account" >&2; exit 1; fi
-/bin/cp "$1" "{folder}/$id.sh"
-echo "Submitted batch job $id"
+for script; do :; done
+/bin/cp "$script" "{folder}/$id.sh"
+echo "$id"
 """
     )
     (folder / "bin/sbatch").chmod(0o755)

@@ -10,13 +10,14 @@ from sesame_hpc.training.environment import environment, required_packages
 
 def test_environment_is_json_with_versions_and_only_the_job_ids_that_are_set(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setattr("sys.argv", ["sesame", "train", "a b.yaml"])
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
     found = json.loads(json.dumps(environment()))
     assert found["slurm"]["SLURM_JOB_ID"] == "17"
     assert "SLURM_ARRAY_JOB_ID" not in found["slurm"]
     assert set(required_packages()) < set(found["packages"])
     assert all(found["packages"].values())
-    assert "pytest" in found["command"]
+    assert found["command"] == "sesame train 'a b.yaml'"
     assert found["cpu"] in collect_env.get_cpu_info(collect_env.run) or not shutil.which("lscpu")
 
 
