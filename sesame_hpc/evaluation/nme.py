@@ -52,7 +52,7 @@ def point_errors(predicted: np.ndarray, truth: np.ndarray, scheme: Scheme) -> np
 def measured_faces(errors: np.ndarray, scheme: Scheme) -> np.ndarray:
     """Which faces have an error, bool [N], from `point_errors` [N, K].
 
-    Raises ValueError if there is no face, or none with both points of the normaliser.
+    Raises ValueError without faces, or if none has both points of the normaliser.
     """
     if not len(errors):
         raise ValueError("no faces to evaluate")

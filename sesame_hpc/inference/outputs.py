@@ -57,7 +57,7 @@ class OutputFolder:
         return self.path / self._take(f"{name}.pts")
 
     def close(self) -> int:
-        """Remove what earlier predictions left that is no longer true; note what was written.
+        """Remove outdated files of earlier predictions; note what was written.
 
         A table of all faces replaces the earlier one, so drawings that are not of this prediction
         go. Where every face has a file of its own, those of other inputs stay, and of these inputs

@@ -32,7 +32,7 @@ class JobLog:
 def find_log(run: Path, stage: str | None = None, rank: int = 0) -> JobLog:
     """The log of the last job of `stage`, or of the latest stage that has a log.
 
-    Raises FileNotFoundError if there is no such folder, ValueError if there is no such job or rank.
+    Raises FileNotFoundError for a missing folder, ValueError for an unknown job or rank.
     """
     if not run.is_dir():
         raise FileNotFoundError(f"{run} is not a directory; give a run folder")

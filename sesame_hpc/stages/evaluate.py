@@ -56,7 +56,7 @@ class _Network:
         return not self.averaged and self.folder.weights(self.stage, averaged=True).exists()
 
     def require(self) -> None:
-        """Raise FileNotFoundError where there is no such run, or its stage is not finished."""
+        """Raise FileNotFoundError for a missing run or an unfinished stage."""
         self.folder.config()
         path = self.folder.weights(self.stage, self.averaged)
         if not path.exists():

@@ -47,7 +47,7 @@ def read_unlabelled(
 ) -> Annotations | None:
     """The faces of `data.unlabelled`, no point of which is labelled; None where there are none.
 
-    Images for which there is no box are left out. Boxes that YuNet found are those that the run in
+    Images without a box are left out. Boxes that YuNet found are those that the run in
     `folder` remembers once it is under way. `tell` is called before anything that takes long.
 
     Raises:

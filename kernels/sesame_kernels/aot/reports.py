@@ -33,7 +33,7 @@ class OpReport:
     """One op: what its kernels use that process the data of the op.
 
     `instructions` are those of all its kernels per element of that data, None with matrix products;
-    `load_bytes`, `store_bytes` (0 where there is no such access) and `occupancy` are the least,
+    `load_bytes`, `store_bytes` (0 without such an access) and `occupancy` are the least,
     `barriers` the most of a kernel.
     """
 

@@ -9,20 +9,15 @@ from torch import Tensor
 
 from sesame_hpc.data.loading.augment import Augmentation
 
-__all__ = ["recoloured", "with_patches", "with_some_compressed"]
-
-
-def with_some_compressed(images: Tensor, compressed: Tensor, drawn: Augmentation) -> Tensor:
-    """`compressed` where `drawn.jpeg`, else `images`; both [B, S, S, 3]."""
-    chosen = torch.from_numpy(drawn.jpeg).to(images.device)
-    return torch.where(chosen[:, None, None, None], compressed, images)
+__all__ = ["recoloured", "with_patches"]
 
 
 def with_patches(images: Tensor, drawn: Augmentation) -> Tensor:
-    """uint8 [B, S, S, 3] with the patches of `drawn`; in place."""
+    """uint8 [B, S, S, 3] with the patches of `drawn`: a copy, or `images` if it has none."""
     rows = np.flatnonzero(drawn.occlude).tolist()
     if not rows:
         return images
+    images = images.clone()
     flat = np.concatenate([drawn.patches[row].ravel() for row in rows])
     pixels = torch.from_numpy(flat).to(images.device)  # one transfer for all patches
     start = 0

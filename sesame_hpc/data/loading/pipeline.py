@@ -125,7 +125,7 @@ class CropGraph:
         batch_size: the largest batch that will be fed.
         threads: DALI's CPU threads. On the CPU as many more threads make the crops, and DALI gets
             one more to use the time in which those wait for the interpreter lock.
-        device: the device of the crops; on CUDA everything runs there, including decoding.
+        device: the device of the crops; on CUDA everything is done there, decoding too.
         ops: the optional operations.
         whole: whether DALI does more than decode; None: on CUDA.
     """
@@ -205,44 +205,41 @@ class CropGraph:
             self._pipeline.release_outputs()
             self._pipeline.schedule_run()
 
-    def _take(self) -> tuple[Any, ...] | None:
+    def _take(self) -> Any | None:
         try:
-            return tuple(self._pipeline.share_outputs())
+            (crops,) = self._pipeline.share_outputs()
         except StopIteration:
             return None
+        return crops
 
-    def _finishing(self, outputs: tuple[Any, ...], feed: Feed) -> Callable[[], torch.Tensor]:
+    def _finishing(self, outputs: Any, feed: Feed) -> Callable[[], torch.Tensor]:
         """Start a float copy that the caller may keep; the returned function waits for it."""
         if self._cpu_cropper is None:
             images = self._floats(outputs, feed.augmentation)
             return lambda: images
-        regions = [np.asarray(region) for region in outputs[0]]
+        regions = [np.asarray(region) for region in outputs]
         finished = self._cpu_cropper.start(regions, feed.window, feed.augmentation)
         return lambda: torch.from_numpy(finished())
 
-    def _floats(self, outputs: tuple[Any, ...], drawn: Augmentation | None) -> torch.Tensor:
-        """A float copy for the caller's stream, after which DALI may reuse its buffers."""
+    def _floats(self, outputs: Any, drawn: Augmentation | None) -> torch.Tensor:
+        """A float copy for the caller's stream, after which DALI may reuse its buffer."""
         if self._stream is None:
-            views = [torch.from_numpy(np.asarray(each.as_tensor())) for each in outputs]
-            return self._finished_crops(views, drawn)
+            crops = torch.from_numpy(np.asarray(outputs.as_tensor()))
+            return self._finished_crops(crops, drawn)
         with torch.cuda.stream(self._stream):
-            views = [torch.from_dlpack(each.as_tensor()) for each in outputs]
-            images = self._finished_crops(views, drawn)
+            images = self._finished_crops(torch.from_dlpack(outputs.as_tensor()), drawn)
         self._stream.synchronize()
         images.record_stream(torch.cuda.current_stream(images.device))
         return images
 
-    def _finished_crops(
-        self, views: list[torch.Tensor], drawn: Augmentation | None
-    ) -> torch.Tensor:
-        """float32 [B, S, S, 3] in [0, 1], of DALI's uint8 crops and compressed ones."""
-        images = views[0].clone()
+    def _finished_crops(self, crops: torch.Tensor, drawn: Augmentation | None) -> torch.Tensor:
+        """float32 [B, S, S, 3] in [0, 1], of DALI's uint8 crops, which stay as they are."""
         if drawn is not None:
             if self._ops.occlusion:
-                images = with_patches(images, drawn)
+                crops = with_patches(crops, drawn)
             if self._ops.colour:
-                return recoloured(images, drawn).div_(255)
-        return images.to(torch.float32).div_(255)
+                return recoloured(crops, drawn).div_(255)
+        return crops.to(torch.float32).div_(255)
 
 
 def _device_id(device: torch.device) -> int | None:

@@ -156,10 +156,10 @@ class JoinedImages(StoredImages):
         return images is not None and images.holds(sample_id)
 
     def encoded(self, sample_id: int) -> NDArray[np.uint8]:
-        """The encoded image of a face that is held, uint8 [n].
+        """The encoded image of one of the pack's faces, uint8 [n].
 
         Raises:
-            ValueError: it cannot be had.
+            ValueError: it cannot be read.
         """
         if (images := self._images_of.get(sample_id)) is None:
             raise ValueError(f"the image of sample {sample_id} is a file")

@@ -25,14 +25,17 @@ STORE = re.compile(r"(st\.global\.v4\S* \[ %rd\d+) \+ 0( \])")
 BARRIER = "\tbar.sync \t0;\n"
 
 
-def with_edited(edit: Callable[[str], str], call: Callable[[], object]) -> None:
-    """Run what a call launches, with the PTX of every kernel edited."""
+def with_edited(edit: Callable[[str], str], call: Callable[[], object]) -> list[str]:
+    """Run what a call launches, with the PTX of every kernel edited; the kernels' names."""
+    names: list[str] = []
 
     def run(binary, grid, arguments):
+        names.append(binary.name)
         launch(edit(binary.text("ptx")), binary, grid, arguments)
 
     with without_device(ARCH, run), triton_on_cpu():
         call()
+    return names
 
 
 def forward() -> None:
@@ -56,7 +59,7 @@ def noise() -> None:
 
 @pytest.mark.parametrize("call", [forward, backward, products, noise])
 def test_without_an_edit_there_is_no_fault(call):
-    with_edited(lambda ptx: ptx, call)
+    assert with_edited(lambda ptx: ptx, call)
 
 
 @pytest.mark.parametrize(
