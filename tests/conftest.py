@@ -5,11 +5,21 @@ Triton reads the variable when it is first imported, hence here, before any test
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 import torch
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _threads_as_before() -> Iterator[None]:
+    """Training in this process sets PyTorch's threads, which decide the last bits of its sums."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_addoption(parser) -> None:
