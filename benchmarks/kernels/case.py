@@ -9,7 +9,15 @@ from torch import Tensor
 
 __all__ = ["COMPILED", "DIRECTIONS", "OPS", "Case", "Provider", "cases", "runner"]
 
-OPS = ("soft_argmax", "soft_argmax_l1", "linear_soft_argmax", "masked_mse", "noise_mask")
+OPS = (
+    "soft_argmax",
+    "soft_argmax_distribution",
+    "soft_argmax_loss",
+    "star_loss",
+    "linear_soft_argmax",
+    "masked_mse",
+    "noise_mask",
+)
 """Modules of `benchmarks.kernels.ops`."""
 
 COMPILED = "torch.compile"

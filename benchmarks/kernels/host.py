@@ -27,7 +27,9 @@ from benchmarks.kernels.ops import linear_soft_argmax as linear_case
 from benchmarks.kernels.ops import masked_mse as mse_case
 from benchmarks.kernels.ops import noise_mask as noise_case
 from benchmarks.kernels.ops import soft_argmax as soft_argmax_case
-from benchmarks.kernels.ops import soft_argmax_l1 as l1_case
+from benchmarks.kernels.ops import soft_argmax_distribution as distribution_case
+from benchmarks.kernels.ops import soft_argmax_loss as l1_case
+from benchmarks.kernels.ops import star_loss as star_case
 
 __all__ = ["Row", "main"]
 
@@ -68,7 +70,10 @@ def small_cases() -> Iterator[Case]:
         return Case(op, "", inputs, {"ours": ours, "eager": eager}, 0, 0, trained)
 
     yield case("soft_argmax", soft_argmax, soft_argmax_case.eager, maps)
-    yield case("soft_argmax_l1", l1_case.ours, l1_case.eager, maps, target)
+    yield case("soft_argmax_distribution", distribution_case.ours, distribution_case.eager, maps)
+    yield case("soft_argmax_loss", l1_case.ours, l1_case.eager, maps, target)
+    star = star_case.inputs(2, 5, maps.device)
+    yield case("star_loss", star_case.ours, star_case.composed, *star, trained=2)
     yield case(
         "linear_soft_argmax", linear_soft_argmax, linear_case.eager, features, weight, trained=2
     )

@@ -74,7 +74,7 @@ class Steps:
             self.config.model,
             self.config.head,
             self.scheme.num_landmarks,
-            with_marginals=self.config.loss.heatmap > 0,
+            maps_for_losses=self.config.head.impl == "conv",
         )
 
     def trainer(self, ema: float | None = None) -> Step:

@@ -4,27 +4,39 @@ Needs torch, and triton for CUDA tensors; independent of sesame_hpc.
 """
 
 from sesame_kernels.functional import (
+    Distribution,
     linear_soft_argmax,
     masked_mse,
     noise_mask,
     soft_argmax,
-    soft_argmax_l1,
+    soft_argmax_distribution,
 )
+from sesame_kernels.losses import gaussian_divergence, soft_argmax_loss, star_loss
 from sesame_kernels.modules import (
     LinearSoftArgmax,
     MaskedMSELoss,
     SoftArgmax,
-    SoftArgmaxL1Loss,
+    SoftArgmaxLoss,
+    StarLoss,
 )
+from sesame_kernels.penalties import PENALTIES, Penalty, PenaltyName
 
 __all__ = [
+    "PENALTIES",
+    "Distribution",
     "LinearSoftArgmax",
     "MaskedMSELoss",
+    "Penalty",
+    "PenaltyName",
     "SoftArgmax",
-    "SoftArgmaxL1Loss",
+    "SoftArgmaxLoss",
+    "StarLoss",
+    "gaussian_divergence",
     "linear_soft_argmax",
     "masked_mse",
     "noise_mask",
     "soft_argmax",
-    "soft_argmax_l1",
+    "soft_argmax_distribution",
+    "soft_argmax_loss",
+    "star_loss",
 ]

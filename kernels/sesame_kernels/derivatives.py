@@ -52,28 +52,31 @@ def _moments_grad(
     if grad is None:
         grad = torch.zeros_like(coordinates)
     saved = (logits, coordinates, moments, statistics)
-    return call("soft_argmax_moments_backward", grad, grad_moments, *saved, ctx.beta), None
+    op = "soft_argmax_moments_backward"
+    if moments.shape[2] == 5:
+        op = "soft_argmax_distribution_backward"
+    return call(op, grad, grad_moments, *saved, ctx.beta), None
 
 
-def _soft_argmax_l1_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.dtype, ctx.with_gradient, ctx.reuse = inputs[0].dtype, inputs[4], inputs[5]
+def _soft_argmax_loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.dtype, ctx.with_gradient, ctx.reuse = inputs[0].dtype, *inputs[-2:]
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(output[2])
 
 
-def _soft_argmax_l1_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+def _soft_argmax_loss_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     if grad is None:
-        return (None,) * 6
+        return (None,) * 9
     if not ctx.with_gradient:
-        raise RuntimeError("sesame_kernels::soft_argmax_l1 was called with with_gradient=False")
+        raise RuntimeError("sesame_kernels::soft_argmax_loss was called with with_gradient=False")
     if torch.is_grad_enabled():  # create_graph: the gradient is not connected to the logits
-        raise RuntimeError("sesame_kernels::soft_argmax_l1_backward has no derivative of its own")
+        raise RuntimeError("sesame_kernels::soft_argmax_loss_backward has no derivative of its own")
     (unit_gradient,) = ctx.saved_tensors
     if ctx.dtype == unit_gradient.dtype and _may_overwrite(ctx, unit_gradient):
-        _OPS.soft_argmax_l1_rescale_(grad, unit_gradient)
-        return unit_gradient, *(None,) * 5
-    return call("soft_argmax_l1_backward", grad, unit_gradient, ctx.dtype), *(None,) * 5
+        _OPS.soft_argmax_loss_rescale_(grad, unit_gradient)
+        return unit_gradient, *(None,) * 8
+    return call("soft_argmax_loss_backward", grad, unit_gradient, ctx.dtype), *(None,) * 8
 
 
 def _may_overwrite(ctx: Any, saved: Tensor) -> bool:
@@ -82,6 +85,21 @@ def _may_overwrite(ctx: Any, saved: Tensor) -> bool:
     return (
         ctx.reuse and not is_traced and not torch._C._autograd._get_current_graph_task_keep_graph()
     )
+
+
+def _star_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*output[1:])
+
+
+def _star_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 9
+    if torch.is_grad_enabled():  # create_graph: the gradients are not connected to the inputs
+        raise RuntimeError("sesame_kernels::star_loss_backward has no derivative of its own")
+    grad_coordinates, grad_moments = ctx.saved_tensors
+    return grad * grad_coordinates, grad * grad_moments, *(None,) * 7
 
 
 def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -130,7 +148,9 @@ def _noise_mask_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | N
 DERIVATIVES: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {
     "soft_argmax": (_soft_argmax_grad, _soft_argmax_setup),
     "soft_argmax_moments": (_moments_grad, _moments_setup),
-    "soft_argmax_l1": (_soft_argmax_l1_grad, _soft_argmax_l1_setup),
+    "soft_argmax_distribution": (_moments_grad, _moments_setup),
+    "soft_argmax_loss": (_soft_argmax_loss_grad, _soft_argmax_loss_setup),
+    "star_loss": (_star_grad, _star_setup),
     "linear_soft_argmax": (_linear_grad, _linear_setup),
     "masked_mse": (_masked_mse_grad, _masked_mse_setup),
     "noise_mask": (_noise_mask_grad, _noise_mask_setup),

@@ -20,11 +20,14 @@ __all__ = [
     "noise_mask_backward",
     "soft_argmax",
     "soft_argmax_backward",
-    "soft_argmax_l1",
-    "soft_argmax_l1_backward",
-    "soft_argmax_l1_rescale_",
+    "soft_argmax_distribution",
+    "soft_argmax_distribution_backward",
+    "soft_argmax_loss",
+    "soft_argmax_loss_backward",
+    "soft_argmax_loss_rescale_",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
+    "star_loss",
 ]
 
 
@@ -67,11 +70,22 @@ def soft_argmax_moments_backward(
     return empty_gradient(logits)
 
 
-def soft_argmax_l1(
+def soft_argmax_distribution(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    coordinates, statistics = soft_argmax(logits, beta, False)
+    return coordinates, _per_map(logits, logits.shape[1], 5), statistics
+
+
+soft_argmax_distribution_backward = soft_argmax_moments_backward
+
+
+def soft_argmax_loss(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
     beta: float,
+    penalty: str,
+    width: float,
+    curvature: float,
     with_gradient: bool,
     reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,12 +94,32 @@ def soft_argmax_l1(
     return loss, _per_map(logits, logits.shape[1], 2), gradient
 
 
-def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:
+def soft_argmax_loss_backward(
+    grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype
+) -> Tensor:
     return empty_gradient(unit_gradient, dtype)
 
 
-def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
+def soft_argmax_loss_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
     return None
+
+
+def star_loss(
+    coordinates: Tensor,
+    moments: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    penalty: str,
+    width: float,
+    curvature: float,
+    restriction: float,
+    floor: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        coordinates.new_empty(()),
+        coordinates.new_empty(coordinates.shape),
+        moments.new_empty(moments.shape),
+    )
 
 
 def linear_soft_argmax(

@@ -1,6 +1,6 @@
 """The public functions: they validate their arguments, then call the registered ops."""
 
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -16,7 +16,32 @@ from sesame_kernels.checks import (
 )
 from sesame_kernels.registry import call
 
-__all__ = ["linear_soft_argmax", "masked_mse", "noise_mask", "soft_argmax", "soft_argmax_l1"]
+__all__ = [
+    "Distribution",
+    "linear_soft_argmax",
+    "masked_mse",
+    "noise_mask",
+    "soft_argmax",
+    "soft_argmax_distribution",
+]
+
+
+class Distribution(NamedTuple):
+    """The softmax of each map, described by a few numbers.
+
+    All are float32, or float64 for float64 logits, and NaN where `soft_argmax` is.
+
+    Attributes:
+        coordinates: [B, K, 2], the mean, as of `soft_argmax`.
+        moments: [B, K, 3], variances and covariance, as of `soft_argmax`.
+        entropy: [B, K], in nats, in [0, ln(H W)].
+        peak: [B, K], the largest probability, in [1 / (H W), 1]. It has no gradient.
+    """
+
+    coordinates: Tensor
+    moments: Tensor
+    entropy: Tensor
+    peak: Tensor
 
 
 @overload
@@ -60,43 +85,20 @@ def soft_argmax(
     return call("soft_argmax", logits, beta, True)[0]
 
 
-def soft_argmax_l1(
-    logits: Tensor, target: Tensor, weight: Tensor | None = None, beta: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """The L1 loss of `soft_argmax`, and the coordinates.
-
-    The mean over B, K and (x, y) of weight * |soft_argmax(logits, beta) - target|. If the logits
-    require a gradient, forward writes it too; backward multiplies it by that of the loss, which
-    costs nothing if it is 1.
+def soft_argmax_distribution(logits: Tensor, beta: float = 1.0) -> Distribution:
+    """Mean, covariance, entropy and largest probability of each map's softmax, from one pass.
 
     Args:
-        logits: [B, K, H, W] as of `soft_argmax`.
-        target: [B, K, 2], floating, in the units of the coordinates.
-        weight: [B, K], floating, a factor for each landmark's error, or None for 1. The mean
-            divides by the number of coordinates, not by the sum of weights.
-        beta: inverse temperature, above 0.
-
-    Returns:
-        (a scalar loss, NaN for an empty batch; coordinates [B, K, 2], which have
-        no gradient). Both float32, or float64 for float64 logits.
+        logits: [B, K, H, W] of any floating dtype, H and W at least 1.
+        beta: inverse temperature, above 0; the softmax is of beta * logits.
 
     Raises:
-        ValueError: as `soft_argmax`, for shapes or devices that do not match, or a target or weight
-            that requires a gradient.
+        ValueError: for another rank or dtype, an empty map, or beta not above 0.
     """
     require_maps("logits", logits)
     require_temperature(beta)
-    pairs = [("target", target, (*logits.shape[:2], 2))]
-    if weight is not None:
-        pairs.append(("weight", weight, tuple(logits.shape[:2])))
-    for name, tensor, shape in pairs:
-        require_shape(name, tensor, shape)
-        require_floating(name, tensor)
-        require_same_device(name, tensor, "logits", logits)
-        refuse_gradient(name, tensor)
-    with_gradient = logits.requires_grad and torch.is_grad_enabled()
-    loss, coordinates, _ = call("soft_argmax_l1", logits, target, weight, beta, with_gradient, True)
-    return loss, coordinates
+    coordinates, moments, _ = call("soft_argmax_distribution", logits, beta)
+    return Distribution(coordinates, moments[..., :3], moments[..., 3], moments[..., 4].detach())
 
 
 def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> Tensor:

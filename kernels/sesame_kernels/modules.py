@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from sesame_kernels.functional import linear_soft_argmax, masked_mse, soft_argmax, soft_argmax_l1
+from sesame_kernels.functional import linear_soft_argmax, masked_mse, soft_argmax
+from sesame_kernels.losses import soft_argmax_loss, star_loss
+from sesame_kernels.penalties import Penalty
 
-__all__ = ["LinearSoftArgmax", "MaskedMSELoss", "SoftArgmax", "SoftArgmaxL1Loss"]
+__all__ = ["LinearSoftArgmax", "MaskedMSELoss", "SoftArgmax", "SoftArgmaxLoss", "StarLoss"]
 
 
 class SoftArgmax(nn.Module):
@@ -28,20 +30,54 @@ class SoftArgmax(nn.Module):
         return f"beta={self.beta}, second_moments={self.second_moments}"
 
 
-class SoftArgmaxL1Loss(nn.Module):
-    """`soft_argmax_l1`: (logits, target, weight or None) -> (loss, coordinates)."""
+class SoftArgmaxLoss(nn.Module):
+    """`soft_argmax_loss`: (logits, target, weight or None) -> (loss, coordinates)."""
 
-    def __init__(self, beta: float = 1.0) -> None:
+    def __init__(self, beta: float = 1.0, penalty: Penalty | None = None) -> None:
         super().__init__()
         self.beta = beta
+        self.penalty = penalty or Penalty()
 
     def forward(
         self, logits: Tensor, target: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        return soft_argmax_l1(logits, target, weight, self.beta)
+        return soft_argmax_loss(logits, target, weight, self.beta, self.penalty)
 
     def extra_repr(self) -> str:
-        return f"beta={self.beta}"
+        return f"beta={self.beta}, penalty={self.penalty}"
+
+
+class StarLoss(nn.Module):
+    """`star_loss` of maps: (logits [B, K, H, W], target, weight or None) -> (loss, coordinates).
+
+    `penalty`, `restriction` and `floor` as of `star_loss`. The coordinates have a gradient.
+    """
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        penalty: Penalty | None = None,
+        restriction: float = 1.0,
+        floor: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.beta = beta
+        self.penalty = penalty or Penalty()
+        self.restriction = restriction
+        self.floor = floor
+
+    def forward(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        coordinates, moments = soft_argmax(logits, self.beta, second_moments=True)
+        settings = (self.penalty, self.restriction, self.floor)
+        return star_loss(coordinates, moments, target, weight, *settings), coordinates
+
+    def extra_repr(self) -> str:
+        return (
+            f"beta={self.beta}, penalty={self.penalty}, restriction={self.restriction}, "
+            f"floor={self.floor}"
+        )
 
 
 class LinearSoftArgmax(nn.Module):

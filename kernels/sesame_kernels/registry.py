@@ -24,10 +24,15 @@ _SCHEMAS = (
     "soft_argmax_moments(Tensor logits, float beta) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_moments_backward(Tensor grad_coordinates, Tensor grad_moments, Tensor logits, "
     "Tensor coordinates, Tensor moments, Tensor statistics, float beta) -> Tensor",
-    "soft_argmax_l1(Tensor logits, Tensor target, Tensor? weight, float beta, bool with_gradient, "
-    "bool reuse) -> (Tensor, Tensor, Tensor)",
-    "soft_argmax_l1_backward(Tensor grad_loss, Tensor unit_gradient, ScalarType dtype) -> Tensor",
-    "soft_argmax_l1_rescale_(Tensor grad_loss, Tensor(a!) unit_gradient) -> ()",
+    "soft_argmax_distribution(Tensor logits, float beta) -> (Tensor, Tensor, Tensor)",
+    "soft_argmax_distribution_backward(Tensor grad_coordinates, Tensor grad_moments, "
+    "Tensor logits, Tensor coordinates, Tensor moments, Tensor statistics, float beta) -> Tensor",
+    "soft_argmax_loss(Tensor logits, Tensor target, Tensor? weight, float beta, str penalty, "
+    "float width, float curvature, bool with_gradient, bool reuse) -> (Tensor, Tensor, Tensor)",
+    "soft_argmax_loss_backward(Tensor grad_loss, Tensor unit_gradient, ScalarType dtype) -> Tensor",
+    "soft_argmax_loss_rescale_(Tensor grad_loss, Tensor(a!) unit_gradient) -> ()",
+    "star_loss(Tensor coordinates, Tensor moments, Tensor target, Tensor? weight, str penalty, "
+    "float width, float curvature, float restriction, float floor) -> (Tensor, Tensor, Tensor)",
     "linear_soft_argmax(Tensor features, Tensor weight, float beta, bool reuse) "
     "-> (Tensor, Tensor)",
     "linear_soft_argmax_backward(Tensor grad_coordinates, Tensor features, Tensor weight, "

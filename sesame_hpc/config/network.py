@@ -72,10 +72,24 @@ class HeadConfig(Strict):
 
 
 class LossConfig(Strict):
-    """What the coordinate stages minimise: L1 on coordinates, and a term on the heat maps."""
+    """What the coordinate stages minimise: a penalty of the coordinates' errors, of weight 1, and
+    terms on the heat maps."""
 
+    penalty: Literal["l1", "smooth_l1", "wing"] = "l1"
+    """Of the error of each coordinate. l1 is the paper's; smooth_l1 is quadratic below `width`;
+    wing (Feng et al., CVPR 2018) is logarithmic there."""
+    width: Positive = 0.05
+    """Where the penalty smooth_l1 or wing becomes linear, as a fraction of the crop side."""
+    curvature: Positive = 0.01
+    """Of the penalty wing: the smaller, the more a small error counts; as a fraction of the crop
+    side."""
     heatmap: NotNegative = 0.0
     """Weight of the cross-entropy between the heat map's marginals along x and y and Gaussians
     around the label. 0, as in the paper: no such term."""
     heatmap_sigma: Positive = 0.04
     """Standard deviation of those Gaussians, as a fraction of the crop side."""
+    star: NotNegative = 0.0
+    """Weight of the STAR loss (Zhou et al., CVPR 2023): the penalty of the errors along the
+    principal axes of each heat map, over its extent there. 0, as in the paper: no such term."""
+    star_restriction: NotNegative = 1.0
+    """Weight of the heat maps' variances within the STAR loss."""

@@ -62,9 +62,10 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _has_maps(self) -> "Config":
-        if self.loss.heatmap and self.head.impl == "fused":
-            raise ValueError(
-                "loss.heatmap looks at the heat-maps, which head.impl fused never writes: use "
-                "head.impl=conv or loss.heatmap=0"
-            )
+        for name in ("heatmap", "star"):
+            if getattr(self.loss, name) and self.head.impl == "fused":
+                raise ValueError(
+                    f"loss.{name} looks at the heat-maps, which head.impl fused never writes: use "
+                    f"head.impl=conv or loss.{name}=0"
+                )
         return self

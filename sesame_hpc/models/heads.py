@@ -18,8 +18,8 @@ class LandmarkNet(nn.Module):
     `head.impl` fused the last stack's maps are never computed, and the bias of its head, which
     cancels in the softmax, gets no gradient.
 
-    `with_marginals` makes it return, in training mode, what `marginals` returns instead:
-    coordinates and heat-map marginals, for losses that depend on the maps.
+    `maps_for_losses` makes it return, in training mode, the stacks' maps [B, K, M, M] instead, in a
+    list, for losses that are fused with the soft-argmax or depend on the maps.
     """
 
     def __init__(
@@ -28,19 +28,17 @@ class LandmarkNet(nn.Module):
         head: HeadConfig,
         num_landmarks: int,
         *,
-        with_marginals: bool = False,
+        maps_for_losses: bool = False,
     ) -> None:
         super().__init__()
-        self.with_marginals = with_marginals
+        self.maps_for_losses = maps_for_losses
         self.beta = head.beta
         self.is_fused = head.impl == "fused"
         self.backbone = StackedHourglass(model, num_landmarks)
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        if self.with_marginals and self.training:
-            of_stacks = [marginals(maps, self.beta) for maps in self.backbone(images)]
-            coordinates, along_x, along_y = zip(*of_stacks, strict=True)
-            return torch.stack(coordinates), torch.stack(along_x), torch.stack(along_y)
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
+        if self.maps_for_losses and self.training:
+            return self.backbone(images)
         if not self.is_fused:
             return torch.stack([soft_argmax(maps, self.beta) for maps in self.backbone(images)])
         maps, features = self.backbone.without_last_head(images)

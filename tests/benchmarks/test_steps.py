@@ -9,7 +9,7 @@ from sesame_hpc.config import RuntimeConfig, find_config, load_config
 from sesame_hpc.config.presets import preset_names
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.schemes import load_scheme
-from sesame_hpc.stages.coordinates import l1_coord
+from sesame_hpc.stages.coordinate_losses import landmark_loss
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -26,8 +26,7 @@ def test_all_steps_start_from_the_same_loss(preset: str) -> None:
     batch = maker.fixed_batch()
     losses = [float(make()(batch)) for make in (maker.trainer, maker.plain, maker.reference)]
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
-    outputs = maker.network()(batch.images)
-    coordinates = outputs[0] if config.loss.heatmap else outputs
-    error = l1_coord(coordinates, batch.landmarks, config.head).item()
+    bare = config.loss.model_copy(update={"heatmap": 0.0})
+    error = landmark_loss(maker.network()(batch.images), batch.landmarks, config.head, bare).item()
     assert (losses[0] > error + 0.01) if config.loss.heatmap else losses[0] == pytest.approx(error)
     assert math.isfinite(maker.pretrain()(batch))

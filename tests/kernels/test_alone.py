@@ -19,7 +19,7 @@ builtins.__import__ = refuse
 import torch, sesame_kernels as kernels
 assert kernels.__file__.startswith(sys.argv[1]), kernels.__file__
 logits = torch.randn(2, 3, 8, 8, requires_grad=True)
-loss, coordinates = kernels.soft_argmax_l1(logits, torch.rand(2, 3, 2))
+loss, coordinates = kernels.soft_argmax_loss(logits, torch.rand(2, 3, 2))
 (loss + kernels.linear_soft_argmax(logits, torch.randn(4, 3)).sum()).backward()
 assert logits.grad.isfinite().all()
 """

@@ -3,7 +3,14 @@
 import pytest
 import torch
 from kernel_inputs import randn, relative_rmse
-from sesame_kernels import linear_soft_argmax, masked_mse, noise_mask, soft_argmax, soft_argmax_l1
+from sesame_kernels import (
+    linear_soft_argmax,
+    masked_mse,
+    noise_mask,
+    soft_argmax,
+    soft_argmax_distribution,
+    soft_argmax_loss,
+)
 from sesame_kernels.reference.chunks import chunks
 from torch import Tensor
 
@@ -33,9 +40,14 @@ def of_moments(logits: Tensor, _: Tensor) -> Tensor:
     return soft_argmax(logits, 0.7, second_moments=True)[1].sum()
 
 
+def of_distribution(logits: Tensor, _: Tensor) -> Tensor:
+    found = soft_argmax_distribution(logits, 0.7)
+    return (found.entropy + found.moments.sum(2)).sum()
+
+
 def of_l1(logits: Tensor, _: Tensor) -> Tensor:
     target = torch.full((*logits.shape[:2], 2), 0.4)
-    return soft_argmax_l1(logits, target)[0] * len(logits)
+    return soft_argmax_loss(logits, target)[0] * len(logits)
 
 
 def of_head(features: Tensor, weight: Tensor) -> Tensor:
@@ -53,7 +65,9 @@ def of_mask(images: Tensor, _: Tensor) -> Tensor:
     return noise_mask(images, centre, sigma, one, 3, one)[0].square().mean() * len(images)
 
 
-@pytest.mark.parametrize("function", [of_maps, of_moments, of_l1, of_head, of_mse, of_mask])
+@pytest.mark.parametrize(
+    "function", [of_maps, of_moments, of_distribution, of_l1, of_head, of_mse, of_mask]
+)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_large_batch_is_its_samples(function, memory_format):
     batch = randn(SIZE, CPU).contiguous(memory_format=memory_format)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sesame_kernels import linear_soft_argmax, masked_mse, noise_mask, soft_argmax, soft_argmax_l1
+from sesame_kernels import linear_soft_argmax, masked_mse, noise_mask, soft_argmax, soft_argmax_loss
 from torch import Tensor
 
 GIGABYTE = 1 << 30
@@ -47,10 +47,10 @@ def test_soft_argmax(channels_last):
     assert_same_alone(lambda z: torch.cat(soft_argmax(z, second_moments=True), 2), logits)
 
 
-def test_soft_argmax_l1():
+def test_soft_argmax_loss():
     logits = many(98)
     target = torch.full((*logits.shape[:2], 2), 0.25, device="cuda")
-    coordinates = soft_argmax_l1(logits, target)[1]
+    coordinates = soft_argmax_loss(logits, target)[1]
     assert torch.equal(coordinates[-1:], soft_argmax(logits[-1:]))
 
 

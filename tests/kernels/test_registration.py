@@ -9,11 +9,13 @@ import pytest
 import torch
 from kernel_inputs import gradient, randn
 from sesame_kernels import (
+    StarLoss,
     linear_soft_argmax,
     masked_mse,
     noise_mask,
     soft_argmax,
-    soft_argmax_l1,
+    soft_argmax_distribution,
+    soft_argmax_loss,
 )
 from torch import Tensor, nn
 from torch.library import opcheck
@@ -47,8 +49,15 @@ OPS = {
     "soft_argmax_moments": Op(
         lambda z: soft_argmax(z, 1.5, second_moments=True), lambda device: ()
     ),
-    "soft_argmax_l1": Op(
-        lambda z, t, w: soft_argmax_l1(z, t, w)[:1],
+    "soft_argmax_distribution": Op(
+        lambda z: soft_argmax_distribution(z, 1.5)[:3], lambda device: ()
+    ),
+    "star_loss": Op(
+        lambda z, t, w: (StarLoss()(z, t, w)[0],),
+        lambda device: (rand(device, 2, 3, 2), rand(device, 2, 3)),
+    ),
+    "soft_argmax_loss": Op(
+        lambda z, t, w: soft_argmax_loss(z, t, w)[:1],
         lambda device: (rand(device, 2, 3, 2), rand(device, 2, 3)),
     ),
     "linear_soft_argmax": Op(
@@ -93,9 +102,28 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
             *ops.soft_argmax_moments(last, 1.5),
             1.5,
         ),
-        "soft_argmax_l1": lambda: (trained, pairs, sigma, 1.5, True, False),
-        "soft_argmax_l1_backward": lambda: (mask.sum(), last, torch.bfloat16),
-        "soft_argmax_l1_rescale_": lambda: (mask.sum(), last),
+        "soft_argmax_distribution": lambda: (trained, 1.5),
+        "soft_argmax_distribution_backward": lambda: (
+            pairs,
+            rand(device, 2, 3, 5),
+            last,
+            *ops.soft_argmax_distribution(last, 1.5),
+            1.5,
+        ),
+        "soft_argmax_loss": lambda: (trained, pairs, sigma, 1.5, "wing", 0.1, 0.02, True, False),
+        "star_loss": lambda: (
+            pairs.requires_grad_(),
+            rand(device, 2, 3, 3).requires_grad_(),
+            rand(device, 2, 3, 2),
+            sigma,
+            "smooth_l1",
+            0.1,
+            0.02,
+            0.5,
+            1e-4,
+        ),
+        "soft_argmax_loss_backward": lambda: (mask.sum(), last, torch.bfloat16),
+        "soft_argmax_loss_rescale_": lambda: (mask.sum(), last),
         "linear_soft_argmax": lambda: (trained, weight.requires_grad_(), 1.5, False),
         "linear_soft_argmax_backward": lambda: (
             rand(device, 2, 4, 2),
@@ -124,7 +152,7 @@ def test_opcheck(device, name):
     opcheck(getattr(torch.ops.sesame_kernels, name).default, raw_arguments(name, device))
 
 
-@pytest.mark.parametrize("name", [name for name in OPS if name != "masked_mse"])
+@pytest.mark.parametrize("name", [name for name in OPS if name not in ("masked_mse", "star_loss")])
 def test_opcheck_of_channels_last_inputs(device, name):
     first, *others = raw_arguments(name, device)
     last = first.detach().contiguous(memory_format=torch.channels_last).requires_grad_()

@@ -76,10 +76,8 @@ def test_marginals_give_the_coordinates_of_soft_argmax():
     torch.testing.assert_close(along_y, probability.sum(3))
 
 
-def test_only_training_gives_marginals():
-    network = LandmarkNet(NARROW, HeadConfig(), 5, with_marginals=True)
+def test_only_training_gives_maps():
+    network = LandmarkNet(NARROW, HeadConfig(), 5, maps_for_losses=True)
     images = torch.rand(2, 3, 32, 32)
-    coordinates, along_x, _ = network(images)
-    assert coordinates.shape == (2, 2, 5, 2)
-    assert along_x.shape == (2, 2, 5, 4)
+    assert [maps.shape for maps in network(images)] == [(2, 5, 4, 4)] * 2
     assert network.eval()(images).shape == (2, 2, 5, 2)

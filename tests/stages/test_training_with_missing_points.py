@@ -13,15 +13,15 @@ import torch
 from loss_terms import heatmap_term
 from missing_points import write_missing
 from safetensors.torch import load_file
-from sesame_kernels import soft_argmax, soft_argmax_l1
+from sesame_kernels import soft_argmax, soft_argmax_loss
 from training_process import TINY, train
 
 from sesame_hpc.cli.evaluate import evaluate
-from sesame_hpc.config import HeadConfig, RuntimeConfig, load_config
+from sesame_hpc.config import HeadConfig, LossConfig, RuntimeConfig, load_config
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.stages.coordinates import heatmap_loss, l1_coord, point_weights
+from sesame_hpc.stages.coordinate_losses import heatmap_loss, landmark_loss, point_weights
 from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
 from sesame_hpc.stages.source import Source
 
@@ -35,7 +35,7 @@ def test_the_coordinate_loss_is_the_mean_over_labelled_points() -> None:
     found = torch.rand(2, 4, 6, 2, dtype=torch.float64, requires_grad=True)
     labels = torch.rand(4, 6, 2, dtype=torch.float64)
     weight = point_weights(LABELLED, SHARE, CPU)
-    loss = l1_coord(found, labels, HeadConfig(), weight)
+    loss = landmark_loss(found, labels, HeadConfig(), LossConfig(), weight)
     errors = [
         float((found.detach()[t, b, k, axis] - labels[b, k, axis]).abs())
         for t in range(2)
@@ -53,8 +53,8 @@ def test_it_is_that_of_the_kernel_with_the_same_weights() -> None:
     torch.manual_seed(0)
     maps, labels = torch.randn(4, 6, 8, 8), torch.rand(4, 6, 2)
     weight = point_weights(LABELLED, SHARE, CPU)
-    ours = l1_coord(soft_argmax(maps)[None], labels, HeadConfig(), weight)
-    assert float(ours) == pytest.approx(float(soft_argmax_l1(maps, labels, weight)[0]), rel=1e-5)
+    ours = landmark_loss(soft_argmax(maps)[None], labels, HeadConfig(), LossConfig(), weight)
+    assert float(ours) == pytest.approx(float(soft_argmax_loss(maps, labels, weight)[0]), rel=1e-5)
 
 
 def test_the_heat_map_loss_leaves_points_without_labels_out() -> None:
@@ -80,7 +80,9 @@ def test_it_does_not_depend_on_how_a_batch_is_divided_over_ranks() -> None:
 
     def loss(rows: slice) -> float:
         weight = point_weights(uneven[rows], share, CPU)
-        return float(l1_coord(found[:, rows], labels[rows], HeadConfig(), weight))
+        return float(
+            landmark_loss(found[:, rows], labels[rows], HeadConfig(), LossConfig(), weight)
+        )
 
     halves = (loss(slice(0, 2)) + loss(slice(2, 4))) / 2
     assert halves == pytest.approx(loss(slice(0, 4)), rel=1e-6)

@@ -50,10 +50,10 @@ def batches(
         )
 
 
-def network(head: HeadConfig | None = None, with_marginals: bool = False) -> LandmarkNet:
+def network(head: HeadConfig | None = None, maps_for_losses: bool = False) -> LandmarkNet:
     torch.manual_seed(0)
     head = head or HeadConfig()
-    return LandmarkNet(MODEL, head, SCHEME.num_landmarks, with_marginals=with_marginals)
+    return LandmarkNet(MODEL, head, SCHEME.num_landmarks, maps_for_losses=maps_for_losses)
 
 
 def _engine(module: torch.nn.Module, world: World, runtime: dict[str, Any]) -> Engine:
@@ -66,9 +66,10 @@ def _engine(module: torch.nn.Module, world: World, runtime: dict[str, Any]) -> E
 def coordinates(
     world: World, head: HeadConfig | None = None, heatmap: float = 0.0, **runtime: Any
 ) -> tuple[Engine, CoordinateTask]:
-    engine = _engine(network(head, heatmap > 0), world, runtime)
+    head = head or HeadConfig()
+    engine = _engine(network(head, head.impl == "conv"), world, runtime)
     loss = LossConfig(heatmap=heatmap)
-    task = CoordinateTask(engine.module, head or HeadConfig(), loss, None, None, world)  # type: ignore[arg-type]
+    task = CoordinateTask(engine.module, head, loss, None, None, world)  # type: ignore[arg-type]
     return engine, task
 
 

@@ -19,7 +19,8 @@ class Budget:
     """Limits of one op at the sizes of a training step, on every NVIDIA architecture.
 
     Attributes:
-        instructions: at most so many per element of the data; None for matrix products.
+        instructions: at most so many per element of the data (instr in the table); None for
+            matrix products.
         amd_instructions: likewise on gfx942, for which the other limits do not hold.
         load_bytes, store_bytes: accesses of the data by one thread are at least so wide.
         barriers: at most so many per block.
@@ -55,61 +56,61 @@ class Budget:
 
 
 _TABLE = """
-op                           layout        dtype instructions   amd loads stores barriers occupancy
-linear_soft_argmax           channels_last bf16             -     -    16      0      995        12
-linear_soft_argmax           channels_last fp32             -     -    16      0      718        12
-linear_soft_argmax           contiguous    bf16             -     -    16      0      995        12
-linear_soft_argmax           contiguous    fp32             -     -    16      0      718        12
-linear_soft_argmax_backward  channels_last bf16             -     -    16      0      284        12
-linear_soft_argmax_backward  channels_last fp32             -     -    16      0      489        12
-linear_soft_argmax_backward  contiguous    bf16             -     -    16      0      423        12
-linear_soft_argmax_backward  contiguous    fp32             -     -    16      0      603        12
-masked_mse                   channels_last bf16            29    26     2      0       11        16
-masked_mse                   channels_last fp32            27    23     4      0       11        16
-masked_mse                   contiguous    bf16            12    14    16      0        3        56
-masked_mse                   contiguous    fp32            10    13    16      0        3        56
-masked_mse_backward          channels_last bf16            35    33     2      2        8        12
-masked_mse_backward          channels_last fp32            31    25     4      4        8        12
-masked_mse_backward          contiguous    bf16            12    18    16     16        0        62
-masked_mse_backward          contiguous    fp32             9    12    16     16        0        56
-noise_mask                   channels_last bf16           117   153     2      2       27        25
-noise_mask                   channels_last fp32           112   144     4      4       33        25
-noise_mask                   contiguous    bf16           113   144    16     16       16        43
-noise_mask                   contiguous    fp32           108   137    16     16       20        31
-noise_mask_backward          channels_last bf16            26    30     2      2        4        50
-noise_mask_backward          channels_last fp32            23    23     4      4        4        50
-noise_mask_backward          contiguous    bf16            15    20    16     16        0       100
-noise_mask_backward          contiguous    fp32            12    12    16     16        0        75
-soft_argmax                  channels_last bf16            18    17     4      0       13        50
-soft_argmax                  channels_last fp32            17    16     8      0       13        50
-soft_argmax                  contiguous    bf16            13    18    16      0        6        31
-soft_argmax                  contiguous    fp32            13    18    16      0        6        25
-soft_argmax_backward         channels_last bf16            31    44     4      4       10        31
-soft_argmax_backward         channels_last fp32            30    35     8      8       10        25
-soft_argmax_backward         contiguous    bf16            11    18    16     16        0        50
-soft_argmax_backward         contiguous    fp32            11    13    16     16        0        18
-soft_argmax_l1               channels_last bf16            47    61     4      4       24        25
-soft_argmax_l1               channels_last fp32            44    51     8      8       24        25
-soft_argmax_l1               contiguous    bf16            17    28    16     16        6        25
-soft_argmax_l1               contiguous    fp32            17    23    16     16        6        18
-soft_argmax_l1_backward      channels_last bf16             6    13    16     16        0       100
-soft_argmax_l1_backward      channels_last fp32             6     7    16     16        0       100
-soft_argmax_l1_backward      contiguous    bf16             6    13    16     16        0       100
-soft_argmax_l1_backward      contiguous    fp32             6     7    16     16        0       100
-soft_argmax_l1_rescale_      channels_last bf16             7    14    16     16        0       100
-soft_argmax_l1_rescale_      channels_last fp32             6     7    16     16        0       100
-soft_argmax_l1_rescale_      contiguous    bf16             7    14    16     16        0       100
-soft_argmax_l1_rescale_      contiguous    fp32             6     7    16     16        0       100
-soft_argmax_moments          channels_last bf16            18    30     4      0       22        56
-soft_argmax_moments          channels_last fp32            17    29     8      0       22        50
-soft_argmax_moments          contiguous    bf16            19    29    16      0        9        25
-soft_argmax_moments          contiguous    fp32            20    30    16      0        9        25
-soft_argmax_moments_backward channels_last bf16            39    52     4      4       10        25
-soft_argmax_moments_backward channels_last fp32            38    43     8      8       10        25
-soft_argmax_moments_backward contiguous    bf16            13    21    16     16        0        31
-soft_argmax_moments_backward contiguous    fp32            13    17    16     16        0        25
+op                                layout        dtype instr   amd loads stores barriers occupancy
+linear_soft_argmax                channels_last bf16      -     -    16      0      995        12
+linear_soft_argmax                channels_last fp32      -     -    16      0      718        12
+linear_soft_argmax                contiguous    bf16      -     -    16      0      995        12
+linear_soft_argmax                contiguous    fp32      -     -    16      0      718        12
+linear_soft_argmax_backward       channels_last bf16      -     -    16      0      284        12
+linear_soft_argmax_backward       channels_last fp32      -     -    16      0      489        12
+linear_soft_argmax_backward       contiguous    bf16      -     -    16      0      423        12
+linear_soft_argmax_backward       contiguous    fp32      -     -    16      0      603        12
+masked_mse                        channels_last bf16     29    26     2      0       11        16
+masked_mse                        channels_last fp32     27    23     4      0       11        16
+masked_mse                        contiguous    bf16     12    14    16      0        3        56
+masked_mse                        contiguous    fp32     10    13    16      0        3        56
+masked_mse_backward               channels_last bf16     35    33     2      2        8        12
+masked_mse_backward               channels_last fp32     31    25     4      4        8        12
+masked_mse_backward               contiguous    bf16     12    18    16     16        0        62
+masked_mse_backward               contiguous    fp32      9    12    16     16        0        56
+noise_mask                        channels_last bf16    117   153     2      2       27        25
+noise_mask                        channels_last fp32    112   144     4      4       33        25
+noise_mask                        contiguous    bf16    113   144    16     16       16        43
+noise_mask                        contiguous    fp32    108   137    16     16       20        31
+noise_mask_backward               channels_last bf16     26    30     2      2        4        50
+noise_mask_backward               channels_last fp32     23    23     4      4        4        50
+noise_mask_backward               contiguous    bf16     15    20    16     16        0       100
+noise_mask_backward               contiguous    fp32     12    12    16     16        0        75
+soft_argmax                       channels_last bf16     18    17     4      0       13        50
+soft_argmax                       channels_last fp32     17    16     8      0       13        50
+soft_argmax                       contiguous    bf16     13    18    16      0        6        31
+soft_argmax                       contiguous    fp32     13    18    16      0        6        25
+soft_argmax_backward              channels_last bf16     31    44     4      4       10        31
+soft_argmax_backward              channels_last fp32     30    35     8      8       10        25
+soft_argmax_backward              contiguous    bf16     11    18    16     16        0        50
+soft_argmax_backward              contiguous    fp32     11    13    16     16        0        18
+soft_argmax_loss                  channels_last bf16     47    61     4      4       24        25
+soft_argmax_loss                  channels_last fp32     44    51     8      8       24        25
+soft_argmax_loss                  contiguous    bf16     17    28    16     16        6        25
+soft_argmax_loss                  contiguous    fp32     17    23    16     16        6        18
+soft_argmax_loss_backward         channels_last bf16      6    13    16     16        0       100
+soft_argmax_loss_backward         channels_last fp32      6     7    16     16        0       100
+soft_argmax_loss_backward         contiguous    bf16      6    13    16     16        0       100
+soft_argmax_loss_backward         contiguous    fp32      6     7    16     16        0       100
+soft_argmax_loss_rescale_         channels_last bf16      7    14    16     16        0       100
+soft_argmax_loss_rescale_         channels_last fp32      6     7    16     16        0       100
+soft_argmax_loss_rescale_         contiguous    bf16      7    14    16     16        0       100
+soft_argmax_loss_rescale_         contiguous    fp32      6     7    16     16        0       100
+soft_argmax_moments               channels_last bf16     18    30     4      0       22        56
+soft_argmax_moments               channels_last fp32     17    29     8      0       22        50
+soft_argmax_moments               contiguous    bf16     19    29    16      0        9        25
+soft_argmax_moments               contiguous    fp32     20    30    16      0        9        25
+soft_argmax_moments_backward      channels_last bf16     39    52     4      4       10        25
+soft_argmax_moments_backward      channels_last fp32     38    43     8      8       10        25
+soft_argmax_moments_backward      contiguous    bf16     13    21    16     16        0        31
+soft_argmax_moments_backward      contiguous    fp32     13    17    16     16        0        25
 """
-_COLUMNS = "op layout dtype instructions amd loads stores barriers occupancy"
+_COLUMNS = "op layout dtype instr amd loads stores barriers occupancy"
 
 
 def parsed(table: str) -> dict[tuple[str, str, str], Budget]:
@@ -174,7 +175,7 @@ def _most(reports: list[OpReport]) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    widths = (29, 14, 6, 12, 6, 6, 7, 9, 10)
+    widths = (34, 14, 5, 6, 6, 6, 7, 9, 10)
     left, right = cells[:3], cells[3:]
     text = "".join(cell.ljust(width) for cell, width in zip(left, widths, strict=False))
     text += "".join(cell.rjust(width) for cell, width in zip(right, widths[3:], strict=True))

@@ -13,7 +13,11 @@ import triton.language as tl
 __all__ = [
     "LOG2_E",
     "cells_of_runs",
+    "entropy_of_sums",
+    "entropy_slope",
     "exponentials",
+    "exponents",
+    "largest_probability",
     "load_runs",
     "nonzero",
     "row_addresses",
@@ -74,6 +78,30 @@ def safe_shift(peak):
 def exponentials(z, shift, scale):
     """2^(scale (z - shift)): 1 at z = shift exactly, whatever the size of the logits."""
     return tl.exp2((z - shift) * scale)
+
+
+@triton.jit
+def exponents(z, shift, scale):
+    """scale (z - shift), at least -2000: finite, where a power of it is 0 in any dtype."""
+    return tl.maximum((z - shift) * scale, -2000.0)
+
+
+@triton.jit
+def entropy_of_sums(total, total_t):
+    """The entropy in nats, from the sums of e = 2^t and of e t."""
+    return (tl.log2(total) - total_t / total) / LOG2_E
+
+
+@triton.jit
+def largest_probability(total):
+    """1 / sum, the probability at t = 0; NaN where the sum is 0."""
+    return total / total / total
+
+
+@triton.jit
+def entropy_slope(t, total, entropy):
+    """-(ln p + entropy), the derivative of the entropy over p beta, at p = 2^t / sum."""
+    return (tl.log2(total) - t) / LOG2_E - entropy
 
 
 @triton.jit

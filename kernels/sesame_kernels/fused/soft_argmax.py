@@ -1,7 +1,7 @@
 """Soft-argmax in Triton: one read of the logits forward, one read and one write backward.
 
-Second moments come from the same read: moments about the mean of each tile, merged as Chan, Golub
-and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample variances", 1979),
+Second moments and the entropy come from the same read: moments about the mean of each tile, merged
+as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample variances", 1979),
 so that a sharp peak far from the corner does not lose precision.
 
 The kernels here are for maps with contiguous pixels, one program per map; others are in
@@ -23,7 +23,11 @@ from sesame_kernels.fused.launch import (
 from sesame_kernels.fused.runs import (
     LOG2_E,
     cells_of_runs,
+    entropy_of_sums,
+    entropy_slope,
     exponentials,
+    exponents,
+    largest_probability,
     load_runs,
     nonzero,
     row_addresses,
@@ -39,6 +43,8 @@ __all__ = [
     "expectation",
     "soft_argmax",
     "soft_argmax_backward",
+    "soft_argmax_distribution",
+    "soft_argmax_distribution_backward",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
 ]
@@ -75,11 +81,12 @@ def expectation(
     RUNS: tl.constexpr,
     RUN: tl.constexpr,
     MOMENTS: tl.constexpr,
+    ENTROPY: tl.constexpr,
 ):
-    """(peak, sum, x, y, xx, yy, xy) of e = 2^(scale (z - peak)) for one map, in cells.
+    """(peak, sum, x, y, xx, yy, xy, et) of e = 2^t, t = scale (z - peak), for one map, in cells.
 
     x and y are weighted by e, not yet divided by their sum; xx, yy and xy are taken about the mean,
-    and 0 without MOMENTS.
+    and 0 without MOMENTS; et is the sum of e t, and 0 without ENTROPY.
     """
     peak = tl.full([], float("-inf"), ACC)
     total = tl.zeros([], ACC)
@@ -88,6 +95,7 @@ def expectation(
     total_xx = tl.zeros([], ACC)
     total_yy = tl.zeros([], ACC)
     total_xy = tl.zeros([], ACC)
+    total_t = tl.zeros([], ACC)
     for start in range(0, NUM_RUNS, RUNS):
         runs, offsets = runs_of_tile(start, RUNS, RUN)
         z = load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC)
@@ -106,11 +114,14 @@ def expectation(
             total_xx = total_xx * decay + xx + joint * gap_x * gap_x
             total_yy = total_yy * decay + yy + joint * gap_y * gap_y
             total_xy = total_xy * decay + xy + joint * gap_x * gap_y
+        if ENTROPY:
+            total_t = total_t * decay + total * decay * exponents(peak, shift, scale)
+            total_t += tl.sum(tl.sum(e * exponents(z, shift, scale), axis=1), axis=0)
         total = total * decay + tile
         total_x = total_x * decay + tile_x
         total_y = total_y * decay + tile_y
         peak = new_peak
-    return peak, total, total_x, total_y, total_xx, total_yy, total_xy
+    return peak, total, total_x, total_y, total_xx, total_yy, total_xy, total_t
 
 
 @triton.jit
@@ -130,19 +141,24 @@ def soft_argmax_kernel(
     RUN: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
+    """Coordinates, and as many `moments` as MOMENTS says: none, 3, or 5 with entropy and peak."""
     index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
     scale = tl.cast(beta * LOG2_E, ACC)
-    peak, total, total_x, total_y, total_xx, total_yy, total_xy = expectation(
-        map_start, scale, WIDTH, HEIGHT * WIDTH // RUN, ACC, RUNS, RUN, MOMENTS
+    peak, total, total_x, total_y, total_xx, total_yy, total_xy, total_t = expectation(
+        map_start, scale, WIDTH, HEIGHT * WIDTH // RUN, ACC, RUNS, RUN, MOMENTS > 0, MOMENTS == 5
     )
     tl.store(coordinates + 2 * index, total_x / (total * WIDTH))
     tl.store(coordinates + 2 * index + 1, total_y / (total * HEIGHT))
     tl.store(statistics + 2 * index, peak)
     tl.store(statistics + 2 * index + 1, total)
     if MOMENTS:
-        tl.store(moments + 3 * index, total_xx / (total * WIDTH) / WIDTH)
-        tl.store(moments + 3 * index + 1, total_yy / (total * HEIGHT) / HEIGHT)
-        tl.store(moments + 3 * index + 2, total_xy / (total * WIDTH) / HEIGHT)
+        result = moments + MOMENTS * index
+        tl.store(result, total_xx / (total * WIDTH) / WIDTH)
+        tl.store(result + 1, total_yy / (total * HEIGHT) / HEIGHT)
+        tl.store(result + 2, total_xy / (total * WIDTH) / HEIGHT)
+        if MOMENTS == 5:
+            tl.store(result + 3, entropy_of_sums(total, total_t))
+            tl.store(result + 4, largest_probability(total))
 
 
 @triton.jit
@@ -175,27 +191,32 @@ def soft_argmax_backward_kernel(
     x = tl.load(coordinates + 2 * index)
     y = tl.load(coordinates + 2 * index + 1)
     peak = tl.load(statistics + 2 * index)
-    factor = tl.cast(beta, ACC) / tl.load(statistics + 2 * index + 1)
+    total = tl.load(statistics + 2 * index + 1)
+    factor = tl.cast(beta, ACC) / total
     grad_x = tl.load(grad_coordinates + 2 * index).to(ACC) * factor
     grad_y = tl.load(grad_coordinates + 2 * index + 1).to(ACC) * factor
 
-    e = exponentials(
-        load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC), peak, tl.cast(beta * LOG2_E, ACC)
-    )
+    scale = tl.cast(beta * LOG2_E, ACC)
+    z = load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC)
+    e = exponentials(z, peak, scale)
     columns, rows = cells_of_runs(runs, WIDTH, RUN, ACC)
     away_x = (columns + 0.5) / WIDTH - x
     away_y = (rows + 0.5) / HEIGHT - y
     step = tl.arange(0, RUN).to(ACC)[None, :] / WIDTH
     if MOMENTS:
-        grad_xx = tl.load(grad_moments + 3 * index) * factor
-        grad_yy = tl.load(grad_moments + 3 * index + 1) * factor
-        grad_xy = tl.load(grad_moments + 3 * index + 2) * factor
-        constant = grad_y * away_y - grad_xx * tl.load(moments + 3 * index)
-        constant += grad_yy * (away_y * away_y - tl.load(moments + 3 * index + 1))
-        constant -= grad_xy * tl.load(moments + 3 * index + 2)
+        upstream, saved = grad_moments + MOMENTS * index, moments + MOMENTS * index
+        grad_xx = tl.load(upstream) * factor
+        grad_yy = tl.load(upstream + 1) * factor
+        grad_xy = tl.load(upstream + 2) * factor
+        constant = grad_y * away_y - grad_xx * tl.load(saved)
+        constant += grad_yy * (away_y * away_y - tl.load(saved + 1))
+        constant -= grad_xy * tl.load(saved + 2)
         linear = grad_x + grad_xy * away_y
         away = away_x[:, None] + step
         slope = constant[:, None] + away * (linear[:, None] + away * grad_xx)
+        if MOMENTS == 5:
+            t = exponents(z, peak, scale)
+            slope += tl.load(upstream + 3) * factor * entropy_slope(t, total, tl.load(saved + 3))
     else:
         slope = (grad_x * away_x + grad_y * away_y)[:, None] + grad_x * step
     store_runs(grad_start + offsets, e * slope, runs, NUM_RUNS, RUNS)
@@ -206,25 +227,32 @@ def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tenso
 
     The statistics are the largest logit and the sum of exp(beta * (logits - it)).
     """
-    coordinates, statistics, _ = _forward(logits, beta, with_moments=False)
+    coordinates, statistics, _ = _forward(logits, beta, 0)
     return coordinates, statistics
 
 
 def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
     """(coordinates [B, K, 2], moments [B, K, 3], statistics [B, K, 2])."""
-    coordinates, statistics, moments = _forward(logits, beta, with_moments=True)
+    coordinates, statistics, moments = _forward(logits, beta, 3)
     assert moments is not None
     return coordinates, moments, statistics
 
 
-def _forward(
-    logits: Tensor, beta: float, with_moments: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def soft_argmax_distribution(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As `soft_argmax_moments`, with five moments: also entropy and largest probability."""
+    coordinates, statistics, moments = _forward(logits, beta, 5)
+    assert moments is not None
+    return coordinates, moments, statistics
+
+
+def _forward(logits: Tensor, beta: float, num_moments: int) -> tuple[Tensor, Tensor, Tensor | None]:
     batch, num_maps, height, width = logits.shape
     dtype = accumulation_dtype(logits.dtype)
     coordinates = logits.new_empty((batch, num_maps, 2), dtype=dtype)
     statistics = torch.empty_like(coordinates)
-    moments = logits.new_empty((batch, num_maps, 3), dtype=dtype) if with_moments else None
+    moments = None
+    if num_moments:
+        moments = logits.new_empty((batch, num_maps, num_moments), dtype=dtype)
     if coordinates.numel() == 0:
         return coordinates, statistics, moments
     rows = flat_pixels(logits)
@@ -245,7 +273,7 @@ def _forward(
         ACC=TRITON_DTYPE[dtype],
         RUNS=tiles.runs,
         RUN=tiles.run,
-        MOMENTS=with_moments,
+        MOMENTS=num_moments,
         num_warps=tiles.warps,
     )
     return coordinates, statistics, moments
@@ -270,6 +298,9 @@ def soft_argmax_moments_backward(
     """The gradient of the logits, in their dtype and memory format."""
     grad_moments, moments = grad_moments.contiguous(), moments.contiguous()
     return _backward(grad_coordinates, grad_moments, logits, coordinates, moments, statistics, beta)
+
+
+soft_argmax_distribution_backward = soft_argmax_moments_backward
 
 
 def _backward(
@@ -310,7 +341,7 @@ def _backward(
         ACC=TRITON_DTYPE[coordinates.dtype],
         RUNS=tiles.runs,
         RUN=tiles.run,
-        MOMENTS=moments is not None,
+        MOMENTS=0 if moments is None else moments.shape[2],
         num_warps=tiles.warps,
     )
     return grad_logits

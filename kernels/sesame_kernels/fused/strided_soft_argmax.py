@@ -13,7 +13,15 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE, power_of_2_from, quotient_up, strides
-from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
+from sesame_kernels.fused.runs import (
+    LOG2_E,
+    entropy_of_sums,
+    entropy_slope,
+    exponentials,
+    exponents,
+    largest_probability,
+    safe_shift,
+)
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
 __all__ = [
@@ -174,7 +182,9 @@ def strided_kernel(
     PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
     OFFSET: tl.constexpr,
+    MOMENTS: tl.constexpr,
 ):
+    """Coordinates, and as many `moments` as MOMENTS says: none, 3, or 5 with entropy and peak."""
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
     start = logits + sample * stride_b
     scale = tl.cast(beta * LOG2_E, ACC)
@@ -197,11 +207,12 @@ def strided_kernel(
     index = sample * (map_units * UNIT) + maps
     store_pairs(coordinates, index, total_x / (total * WIDTH), total_y / (total * HEIGHT), is_map)
     store_pairs(statistics, index, peak, total, is_map)
-    if moments is not None:
+    if MOMENTS:
         mean_x, mean_y, shift = total_x / total, total_y / total, safe_shift(peak)
         xx = tl.zeros([PIXELS, MAPS], ACC)
         yy = tl.zeros([PIXELS, MAPS], ACC)
         xy = tl.zeros([PIXELS, MAPS], ACC)
+        et = tl.zeros([PIXELS, MAPS], ACC)
         for first in range(0, NUM_PIXELS, PIXELS):
             pixels = first + tl.arange(0, PIXELS)
             z = load_pixels(
@@ -213,17 +224,22 @@ def strided_kernel(
             xx += e * away_x * away_x
             yy += e * away_y * away_y
             xy += e * away_x * away_y
-        result = moments + 3 * index
+            if MOMENTS == 5:
+                et += e * exponents(z, shift[None, :], scale)
+        result = moments + MOMENTS * index
         tl.store(result, tl.sum(xx, axis=0) / (total * WIDTH) / WIDTH, mask=is_map)
         tl.store(result + 1, tl.sum(yy, axis=0) / (total * HEIGHT) / HEIGHT, mask=is_map)
         tl.store(result + 2, tl.sum(xy, axis=0) / (total * WIDTH) / HEIGHT, mask=is_map)
+        if MOMENTS == 5:
+            tl.store(result + 3, entropy_of_sums(total, tl.sum(et, axis=0)), mask=is_map)
+            tl.store(result + 4, largest_probability(total), mask=is_map)
 
 
 @triton.jit
-def _triples(triples, index, is_map, factor):
-    first = tl.load(triples + 3 * index, mask=is_map, other=0.0) * factor
-    second = tl.load(triples + 3 * index + 1, mask=is_map, other=0.0) * factor
-    third = tl.load(triples + 3 * index + 2, mask=is_map, other=0.0) * factor
+def _triples(addresses, is_map, factor):
+    first = tl.load(addresses, mask=is_map, other=0.0) * factor
+    second = tl.load(addresses + 1, mask=is_map, other=0.0) * factor
+    third = tl.load(addresses + 2, mask=is_map, other=0.0) * factor
     return first[None, :], second[None, :], third[None, :]
 
 
@@ -251,6 +267,7 @@ def strided_backward_kernel(
     PIXELS: tl.constexpr,
     UNIT: tl.constexpr,
     OFFSET: tl.constexpr,
+    MOMENTS: tl.constexpr,
 ):
     NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
@@ -266,16 +283,23 @@ def strided_backward_kernel(
     z = load_pixels(
         start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
     )
-    e = exponentials(z, peak[None, :], tl.cast(beta * LOG2_E, ACC))
+    scale = tl.cast(beta * LOG2_E, ACC)
+    e = exponentials(z, peak[None, :], scale)
     x, y = cells_of_pixels(pixels, WIDTH, ACC)
     away_x, away_y = x / WIDTH - mean_x[None, :], y / HEIGHT - mean_y[None, :]
     slope = grad_x[None, :] * away_x + grad_y[None, :] * away_y
-    if moments is not None:
-        grad_xx, grad_yy, grad_xy = _triples(grad_moments, index, is_map, factor)
-        variance_x, variance_y, covariance = _triples(moments, index, is_map, 1.0)
+    if MOMENTS:
+        upstream, saved = grad_moments + MOMENTS * index, moments + MOMENTS * index
+        grad_xx, grad_yy, grad_xy = _triples(upstream, is_map, factor)
+        variance_x, variance_y, covariance = _triples(saved, is_map, 1.0)
         slope += grad_xx * (away_x * away_x - variance_x)
         slope += grad_yy * (away_y * away_y - variance_y)
         slope += grad_xy * (away_x * away_y - covariance)
+        if MOMENTS == 5:
+            grad_entropy = tl.load(upstream + 3, mask=is_map, other=0.0) * factor
+            entropy = tl.load(saved + 3, mask=is_map, other=0.0)
+            t = exponents(z, peak[None, :], scale)
+            slope += grad_entropy[None, :] * entropy_slope(t, total[None, :], entropy[None, :])
     mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
     offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
     offsets += maps.to(OFFSET)[None, :] * grad_stride_k
@@ -308,6 +332,7 @@ def strided_forward(
         PIXELS=tiles.pixels,
         UNIT=tiles.unit,
         OFFSET=tiles.offset,
+        MOMENTS=0 if moments is None else moments.shape[2],
         num_warps=tiles.warps,
     )
 
@@ -343,5 +368,6 @@ def strided_backward(
         PIXELS=pixels,
         UNIT=tiles.unit,
         OFFSET=tiles.offset,
+        MOMENTS=0 if saved[1] is None else saved[1].shape[2],
         num_warps=tiles.warps,
     )

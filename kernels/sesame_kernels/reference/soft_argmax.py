@@ -26,6 +26,8 @@ __all__ = [
     "soft_argmax",
     "soft_argmax_backward",
     "soft_argmax_backward_",
+    "soft_argmax_distribution",
+    "soft_argmax_distribution_backward",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
     "softmax_gradient_",
@@ -122,6 +124,17 @@ def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Te
     return coordinates, moments, probability
 
 
+def soft_argmax_distribution(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As `soft_argmax_moments`, with five moments: also entropy and largest probability."""
+    coordinates, moments, probability = soft_argmax_moments(logits, beta)
+    entropy, peak = torch.empty_like(moments[..., 0]), torch.empty_like(moments[..., 0])
+    for rows in chunks(logits):
+        entropy[rows] = torch.special.entr(probability[rows]).sum((2, 3))
+        peak[rows] = probability[rows].amax((2, 3))
+    five = torch.cat((moments, entropy[..., None], peak[..., None]), 2)
+    return coordinates, five, probability
+
+
 def softmax_gradient_(
     probability: Tensor, grad_coordinates: Tensor, coordinates: Tensor, result: Tensor
 ) -> None:
@@ -169,11 +182,21 @@ def soft_argmax_moments_backward(
     away_x, away_y = _offsets(coordinates, *logits.shape[2:])
     along_x = (grad_second[:, :, :1] * away_x + grad[:, :, :1]) * away_x
     along_y = (grad_second[:, :, 1:2] * away_y + grad[:, :, 1:]) * away_y
-    along_x -= (grad_second * moments).sum(2, keepdim=True)
-    along_both = grad_second[:, :, 2:] * away_y
+    along_x -= (grad_second * moments)[:, :, :4].sum(2, keepdim=True)
+    along_both = grad_second[:, :, 2:3] * away_y
+    with_entropy = moments.shape[2] == 5
     result = on_large_pages(empty_gradient(logits))
     for rows in chunks(logits):
         slope = along_x[rows, :, None, :] + along_y[rows, :, :, None]
         slope.addcmul_(along_both[rows, :, :, None], away_x[rows, :, None, :])
-        torch.mul(statistics[rows], slope, out=result[rows])
+        probability = statistics[rows]
+        if with_entropy:
+            slope.sub_(
+                probability.log().nan_to_num_(neginf=0.0, nan=torch.nan)
+                * grad_second[rows, :, 3, None, None]
+            )
+        torch.mul(probability, slope, out=result[rows])
     return result
+
+
+soft_argmax_distribution_backward = soft_argmax_moments_backward

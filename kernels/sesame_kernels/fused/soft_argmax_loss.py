@@ -1,4 +1,5 @@
-"""Soft-argmax, its L1 loss and the loss's gradient in Triton: one read and one write of the maps.
+"""Soft-argmax, a loss of its coordinates and its gradient in Triton: the maps are read once and
+written once.
 
 Where a program has its whole map in one tile, the gradient is made of the exponentials at hand;
 otherwise it reads the map again, from the cache, once the coordinates are known. Maps whose pixels
@@ -19,6 +20,7 @@ from sesame_kernels.fused.launch import (
     run_tiles,
     strides,
 )
+from sesame_kernels.fused.penalties import penalty_and_slope
 from sesame_kernels.fused.runs import (
     LOG2_E,
     cells_of_runs,
@@ -38,19 +40,15 @@ from sesame_kernels.layout import (
     empty_unit_gradient,
     flat_pixels,
 )
+from sesame_kernels.reference.penalties import penalty_slopes, penalty_values
 
-__all__ = ["soft_argmax_l1", "soft_argmax_l1_backward", "soft_argmax_l1_rescale_"]
+__all__ = ["soft_argmax_loss", "soft_argmax_loss_backward", "soft_argmax_loss_rescale_"]
 
 _ELEMENTS = 4096
 
 
 @triton.jit
-def _sign(value):
-    return tl.where(value > 0.0, 1.0, tl.where(value < 0.0, -1.0, value))
-
-
-@triton.jit
-def soft_argmax_l1_kernel(
+def soft_argmax_loss_kernel(
     logits,
     target,
     weight,
@@ -64,11 +62,14 @@ def soft_argmax_l1_kernel(
     grad_stride_k,
     beta: tl.float64,
     unit: tl.float64,
+    width: tl.float64,
+    curvature: tl.float64,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
     ACC: tl.constexpr,
     RUNS: tl.constexpr,
     RUN: tl.constexpr,
+    PENALTY: tl.constexpr,
 ):
     NUM_RUNS: tl.constexpr = HEIGHT * WIDTH // RUN
     index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
@@ -81,8 +82,8 @@ def soft_argmax_l1_kernel(
         e = exponentials(z, safe_shift(peak), scale)
         total, total_x, total_y = tile_sums(e, columns, rows, RUN, ACC)
     else:
-        peak, total, total_x, total_y, _xx, _yy, _xy = expectation(
-            map_start, scale, WIDTH, NUM_RUNS, ACC, RUNS, RUN, False
+        peak, total, total_x, total_y, _xx, _yy, _xy, _t = expectation(
+            map_start, scale, WIDTH, NUM_RUNS, ACC, RUNS, RUN, False, False
         )
     x, y = total_x / (total * WIDTH), total_y / (total * HEIGHT)
     tl.store(coordinates + 2 * index, x)
@@ -92,11 +93,14 @@ def soft_argmax_l1_kernel(
     importance = tl.full([], 1.0, ACC)
     if weight is not None:
         importance = tl.load(weight + index).to(ACC)
-    tl.store(errors + index, importance * (tl.abs(error_x) + tl.abs(error_y)))
+    width, curvature = tl.cast(width, ACC), tl.cast(curvature, ACC)
+    cost_x, slope_x = penalty_and_slope(error_x, width, curvature, PENALTY)
+    cost_y, slope_y = penalty_and_slope(error_y, width, curvature, PENALTY)
+    tl.store(errors + index, importance * (cost_x + cost_y))
 
     if gradient is not None:
         factor = importance * tl.cast(beta * unit, ACC) / total
-        grad_x, grad_y = factor * _sign(error_x), factor * _sign(error_y)
+        grad_x, grad_y = factor * slope_x, factor * slope_y
         _, grad_start = row_addresses(gradient, num_maps, grad_stride_b, grad_stride_k)
         step = (grad_x * (tl.arange(0, RUN).to(ACC) / WIDTH))[None, :]
         if RUNS >= NUM_RUNS:
@@ -134,11 +138,14 @@ def rescale_kernel(
         tl.store(result + index, value * scale, mask=valid)
 
 
-def soft_argmax_l1(
+def soft_argmax_loss(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
     beta: float,
+    penalty: str,
+    width: float,
+    curvature: float,
     with_gradient: bool,
     reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,7 +156,8 @@ def soft_argmax_l1(
     errors = logits.new_empty((batch, num_maps), dtype=dtype)
     gradient = empty_unit_gradient(logits) if with_gradient else None
     if errors.numel() > 0:
-        _launch(logits, target, weight, beta, coordinates, errors, gradient)
+        results = (coordinates, errors, gradient)
+        _launch(logits, target, weight, beta, (penalty, width, curvature), results)
     loss = mean(errors, 2 * errors.numel()) if errors.numel() else errors.new_full((), torch.nan)
     return loss, coordinates, logits.new_empty(0) if gradient is None else gradient
 
@@ -159,52 +167,59 @@ def _launch(
     target: Tensor,
     weight: Tensor | None,
     beta: float,
-    coordinates: Tensor,
-    errors: Tensor,
-    gradient: Tensor | None,
+    penalty: tuple[str, float, float],
+    results: tuple[Tensor, Tensor, Tensor | None],
 ) -> None:
-    batch, num_maps, height, width = logits.shape
+    coordinates, errors, gradient = results
+    batch, num_maps, rows_of_map, columns = logits.shape
     rows = flat_pixels(logits)
     grad_rows = rows if gradient is None else flat_pixels(gradient)
     weight = None if weight is None else weight.contiguous()
-    results = (coordinates, errors, None if gradient is None else grad_rows)
-    inputs = (rows, target.contiguous(), weight, *results)
-    options = {"HEIGHT": height, "WIDTH": width, "ACC": TRITON_DTYPE[errors.dtype]}
+    written = (coordinates, errors, None if gradient is None else grad_rows)
     unit = 1.0 / (2 * errors.numel())
     if has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows):
-        tiles = run_tiles(height, width, logits.dtype)
-        soft_argmax_l1_kernel[(batch * num_maps,)](
-            *inputs,
+        tiles = run_tiles(rows_of_map, columns, logits.dtype)
+        soft_argmax_loss_kernel[(batch * num_maps,)](
+            rows,
+            target.contiguous(),
+            weight,
+            *written,
             num_maps,
             *strides(rows)[:2],
             *strides(grad_rows)[:2],
             beta,
             unit,
+            *penalty[1:],
+            HEIGHT=rows_of_map,
+            WIDTH=columns,
+            ACC=TRITON_DTYPE[errors.dtype],
             RUNS=tiles.runs,
             RUN=tiles.run,
+            PENALTY=penalty[0],
             num_warps=tiles.warps,
-            **options,
         )
         return
     statistics = torch.empty_like(coordinates)
-    strided_forward(rows, (height, width), coordinates, None, statistics, beta)
+    strided_forward(rows, (rows_of_map, columns), coordinates, None, statistics, beta)
     error = coordinates - target.to(coordinates.dtype)
     importance = 1.0 if weight is None else weight.to(coordinates.dtype)[:, :, None]
-    torch.sum(error.abs() * importance, dim=2, out=errors)
+    torch.sum(penalty_values(error, *penalty) * importance, dim=2, out=errors)
     if gradient is not None:
-        slope = torch.where(error.isnan(), error, error.sign()) * (importance * unit)
+        slope = penalty_slopes(error, *penalty) * (importance * unit)
         saved = (coordinates, None, statistics)
-        strided_backward(slope, None, rows, saved, grad_rows, (height, width), beta)
+        strided_backward(slope, None, rows, saved, grad_rows, (rows_of_map, columns), beta)
 
 
-def soft_argmax_l1_backward(grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype) -> Tensor:
+def soft_argmax_loss_backward(
+    grad_loss: Tensor, unit_gradient: Tensor, dtype: torch.dtype
+) -> Tensor:
     """The unit gradient times the loss's, as a new tensor of `dtype`."""
     result = empty_gradient(unit_gradient, dtype)
     _rescale(grad_loss, unit_gradient, result)
     return result
 
 
-def soft_argmax_l1_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
+def soft_argmax_loss_rescale_(grad_loss: Tensor, unit_gradient: Tensor) -> None:
     """Multiply the unit gradient by the loss's, in place."""
     _rescale(grad_loss, unit_gradient, unit_gradient)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 
 import torch
-from sesame_kernels import soft_argmax, soft_argmax_l1
+from sesame_kernels import soft_argmax, soft_argmax_loss
 from torch import Tensor
 
 from benchmarks.kernels.case import Case
@@ -15,7 +15,7 @@ __all__ = ["cases"]
 
 
 def ours(logits: Tensor, target: Tensor) -> Tensor:
-    return soft_argmax_l1(logits, target)[0]
+    return soft_argmax_loss(logits, target)[0]
 
 
 def composed(logits: Tensor, target: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def cases(device: torch.device) -> Iterator[Case]:
         logits = logits.contiguous(memory_format=memory_format)
         providers = {"ours": ours, "our soft_argmax + L1": composed, "eager": eager}
         yield Case(
-            "soft_argmax_l1",
+            "soft_argmax_loss",
             "x".join(map(str, size)) + layout,
             (logits, torch.rand(*size[:2], 2, device=device)),
             providers | compiled(eager, device),

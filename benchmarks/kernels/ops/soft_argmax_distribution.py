@@ -1,0 +1,52 @@
+"""Mean, covariance and entropy of each map's softmax, from one pass."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import torch
+from sesame_kernels import soft_argmax_distribution
+from torch import Tensor
+
+from benchmarks.kernels.case import Case
+from benchmarks.kernels.peers import compiled, grid
+
+__all__ = ["cases", "eager", "ours"]
+
+
+def ours(logits: Tensor) -> Tensor:
+    """[B, K, 6]: the fields that have a gradient, side by side."""
+    coordinates, moments, entropy, _ = soft_argmax_distribution(logits)
+    return torch.cat((coordinates, moments, entropy[..., None]), 2)
+
+
+def eager(logits: Tensor) -> Tensor:
+    probability = logits.float().flatten(2).softmax(2)
+    centres = grid(*logits.shape[2:], logits.device, torch.float32)
+    mean = probability @ centres
+    away = centres - mean[:, :, None]
+    x, y = away.unbind(3)
+    products = torch.stack((x * x, y * y, x * y), 3)
+    moments = (probability[..., None] * products).sum(2)
+    return torch.cat((mean, moments, torch.special.entr(probability).sum(2, keepdim=True)), 2)
+
+
+def cases(device: torch.device) -> Iterator[Case]:
+    on_cpu = device.type == "cpu"
+    size = (8 if on_cpu else 64, 98, 64, 64)
+    formats = (
+        [torch.contiguous_format] if on_cpu else [torch.contiguous_format, torch.channels_last]
+    )
+    dtypes = [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]
+    for memory_format, dtype in product(formats, dtypes):
+        layout = " nhwc" if memory_format == torch.channels_last else ""
+        logits = torch.randn(size, device=device).to(dtype)
+        logits = logits.contiguous(memory_format=memory_format)
+        yield Case(
+            "soft_argmax_distribution",
+            "x".join(map(str, size)) + layout,
+            (logits,),
+            {"ours": ours, "eager": eager} | compiled(eager, device),
+            forward_bytes=logits.nbytes,
+            backward_bytes=2 * logits.nbytes,
+            equal=("eager",),
+        )
