@@ -45,16 +45,13 @@ def textbook(
 @pytest.mark.parametrize("restriction", [1.0, 0.0])
 def test_equals_the_textbook_in_float64(device, restriction):
     coordinates, moments, target, weight = inputs(device)
-    results = []
-    for function in (
-        lambda *given: star_loss(*given, SMOOTH, restriction),
-        lambda *given: textbook(*given, restriction),
-    ):
-        dtype = torch.float64 if results else torch.float32
-        trained = [tensor.to(dtype).requires_grad_() for tensor in (coordinates, moments)]
-        loss = function(*trained, target.to(dtype), weight.to(dtype))
-        results.append((loss, *torch.autograd.grad(3.0 * loss, trained)))
-    (loss, *gradients), (expected, *expected_gradients) = results
+    coordinates.requires_grad_()
+    moments.requires_grad_()
+    loss = star_loss(coordinates, moments, target, weight, SMOOTH, restriction)
+    gradients = torch.autograd.grad(3.0 * loss, (coordinates, moments))
+    exact = [tensor.double() for tensor in (coordinates, moments, target, weight)]
+    expected = textbook(exact[0], exact[1], exact[2], exact[3], restriction)
+    expected_gradients = torch.autograd.grad(3.0 * expected, (coordinates, moments))
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=0)
     for actual, wanted in zip(gradients, expected_gradients, strict=True):
@@ -122,10 +119,11 @@ def test_from_maps_it_equals_the_composition(device):
 
 @pytest.mark.parametrize("place", range(4))
 def test_nan_shows(device, place):
-    tensors = list(inputs(device))
+    tensors = inputs(device)
     tensors[place][0, 0] = torch.nan
-    trained = [tensor.requires_grad_() for tensor in tensors[:2]]
-    loss = star_loss(*tensors)
+    coordinates, moments, target, weight = tensors
+    trained = (coordinates.requires_grad_(), moments.requires_grad_())
+    loss = star_loss(coordinates, moments, target, weight)
     assert loss.isnan()
     for gradient in torch.autograd.grad(loss, trained):
         assert gradient[0, 0].isnan().any()

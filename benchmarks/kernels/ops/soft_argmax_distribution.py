@@ -21,7 +21,8 @@ def ours(logits: Tensor) -> Tensor:
 
 def eager(logits: Tensor) -> Tensor:
     probability = logits.float().flatten(2).softmax(2)
-    centres = grid(*logits.shape[2:], logits.device, torch.float32)
+    height, width = logits.shape[2:]
+    centres = grid(height, width, logits.device, torch.float32)
     mean = probability @ centres
     away = centres - mean[:, :, None]
     x, y = away.unbind(3)

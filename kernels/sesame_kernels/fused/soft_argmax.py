@@ -1,8 +1,8 @@
 """Soft-argmax in Triton: one read of the logits forward, one read and one write backward.
 
 Second moments and the entropy come from the same read: moments about the mean of each tile, merged
-as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample variances", 1979),
-so that a sharp peak far from the corner does not lose precision.
+as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample
+variances", 1979), so that a sharp peak far from the corner does not lose precision.
 
 The kernels here are for maps with contiguous pixels, one program per map; others are in
 `strided_soft_argmax`.
