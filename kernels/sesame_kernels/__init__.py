@@ -10,6 +10,7 @@ from sesame_kernels.functional import (
     noise_mask,
     soft_argmax,
     soft_argmax_distribution,
+    soft_argmax_marginals,
 )
 from sesame_kernels.losses import gaussian_divergence, soft_argmax_loss, star_loss
 from sesame_kernels.modules import (
@@ -38,5 +39,6 @@ __all__ = [
     "soft_argmax",
     "soft_argmax_distribution",
     "soft_argmax_loss",
+    "soft_argmax_marginals",
     "star_loss",
 ]

@@ -58,6 +58,29 @@ def _moments_grad(
     return call(op, grad, grad_moments, *saved, ctx.beta), None
 
 
+def _marginals_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    logits, ctx.beta, ctx.reuse = inputs
+    ctx.mark_non_differentiable(output[2])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(logits, *output)
+
+
+def _marginals_grad(
+    ctx: Any, grad_x: Tensor | None, grad_y: Tensor | None, _: None
+) -> tuple[Tensor | None, None, None]:
+    if grad_x is None and grad_y is None:
+        return None, None, None
+    logits, along_x, along_y, statistics = ctx.saved_tensors
+    grad_x = torch.zeros_like(along_x) if grad_x is None else grad_x
+    grad_y = torch.zeros_like(along_y) if grad_y is None else grad_y
+    is_softmax = statistics.shape == logits.shape and statistics.dtype == logits.dtype
+    if is_softmax and _may_overwrite(ctx, statistics):
+        turn = implementation("soft_argmax_marginals_backward_", "cpu")
+        return turn(grad_x, grad_y, along_x, along_y, statistics, ctx.beta), None, None
+    arguments = (grad_x, grad_y, logits, along_x, along_y, statistics, ctx.beta)
+    return call("soft_argmax_marginals_backward", *arguments), None, None
+
+
 def _soft_argmax_loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.dtype, ctx.with_gradient, ctx.reuse = inputs[0].dtype, *inputs[-2:]
     ctx.mark_non_differentiable(*output[1:])
@@ -148,6 +171,7 @@ def _noise_mask_grad(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | N
 DERIVATIVES: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {
     "soft_argmax": (_soft_argmax_grad, _soft_argmax_setup),
     "soft_argmax_moments": (_moments_grad, _moments_setup),
+    "soft_argmax_marginals": (_marginals_grad, _marginals_setup),
     "soft_argmax_distribution": (_moments_grad, _moments_setup),
     "soft_argmax_loss": (_soft_argmax_loss_grad, _soft_argmax_loss_setup),
     "star_loss": (_star_grad, _star_setup),

@@ -25,6 +25,8 @@ __all__ = [
     "soft_argmax_loss",
     "soft_argmax_loss_backward",
     "soft_argmax_loss_rescale_",
+    "soft_argmax_marginals",
+    "soft_argmax_marginals_backward",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
     "star_loss",
@@ -76,6 +78,26 @@ def soft_argmax_distribution(logits: Tensor, beta: float) -> tuple[Tensor, Tenso
 
 
 soft_argmax_distribution_backward = soft_argmax_moments_backward
+
+
+def soft_argmax_marginals(
+    logits: Tensor, beta: float, reuse: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    _, statistics = soft_argmax(logits, beta, reuse)
+    maps, height, width = logits.shape[1:]
+    return _per_map(logits, maps, width), _per_map(logits, maps, height), statistics
+
+
+def soft_argmax_marginals_backward(
+    grad_x: Tensor,
+    grad_y: Tensor,
+    logits: Tensor,
+    along_x: Tensor,
+    along_y: Tensor,
+    statistics: Tensor,
+    beta: float,
+) -> Tensor:
+    return empty_gradient(logits)
 
 
 def soft_argmax_loss(

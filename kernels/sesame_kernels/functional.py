@@ -23,6 +23,7 @@ __all__ = [
     "noise_mask",
     "soft_argmax",
     "soft_argmax_distribution",
+    "soft_argmax_marginals",
 ]
 
 
@@ -83,6 +84,34 @@ def soft_argmax(
         coordinates, moments, _ = call("soft_argmax_moments", logits, beta)
         return coordinates, moments
     return call("soft_argmax", logits, beta, True)[0]
+
+
+def soft_argmax_marginals(logits: Tensor, beta: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and marginals of each map's softmax, from one pass over the logits.
+
+    Args:
+        logits: [B, K, H, W] of any floating dtype, H and W at least 1.
+        beta: inverse temperature, above 0; the softmax is of beta * logits.
+
+    Returns:
+        (coordinates [B, K, 2] as of `soft_argmax`, and as means over the marginals; the softmax
+        summed over rows [B, K, W], along x; and summed over columns [B, K, H], along y). All
+        float32, or float64 for float64 logits, with a gradient, and NaN where `soft_argmax` is.
+
+    Raises:
+        ValueError: for another rank or dtype, an empty map, or beta not above 0.
+    """
+    require_maps("logits", logits)
+    require_temperature(beta)
+    along_x, along_y, _ = call("soft_argmax_marginals", logits, beta, True)
+    return torch.stack((_mean(along_x), _mean(along_y)), 2), along_x, along_y
+
+
+def _mean(marginal: Tensor) -> Tensor:
+    """Expected cell centre of [B, K, N], by a sum rather than a product, which autocast rounds."""
+    cells = marginal.shape[-1]
+    centres = torch.arange(0.5, cells, dtype=marginal.dtype, device=marginal.device) / cells
+    return (marginal * centres).sum(-1)
 
 
 def soft_argmax_distribution(logits: Tensor, beta: float = 1.0) -> Distribution:

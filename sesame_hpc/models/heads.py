@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from sesame_hpc.config import HeadConfig, ModelConfig
 from sesame_hpc.models.hourglass import StackedHourglass
 
-__all__ = ["LandmarkNet", "ReconstructionNet", "cell_centres", "marginals"]
+__all__ = ["LandmarkNet", "ReconstructionNet", "cell_centres"]
 
 
 class LandmarkNet(nn.Module):
@@ -44,20 +44,6 @@ class LandmarkNet(nn.Module):
         maps, features = self.backbone.without_last_head(images)
         last = linear_soft_argmax(features, self.backbone.last_stack.head.weight, self.beta)
         return torch.stack([*(soft_argmax(each, self.beta) for each in maps), last])
-
-
-def marginals(maps: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Coordinates [B, K, 2] and the softmax's marginals along x [B, K, W] and y [B, K, H], fp32.
-
-    maps [B, K, H, W]. The coordinates are those of `soft_argmax`, in [0, 1], as means over the
-    marginals.
-    """
-    height, width = maps.shape[2:]
-    logits = maps.float().flatten(2)
-    probability = torch.softmax(beta * logits, dim=2).unflatten(2, (height, width))
-    along_x, along_y = probability.sum(dim=2), probability.sum(dim=3)
-    x, y = along_x @ cell_centres(width, maps.device), along_y @ cell_centres(height, maps.device)
-    return torch.stack((x, y), dim=2), along_x, along_y
 
 
 def cell_centres(count: int, device: torch.device) -> Tensor:

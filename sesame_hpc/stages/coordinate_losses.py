@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 
 import torch
-from sesame_kernels import Penalty, soft_argmax, soft_argmax_loss, star_loss
+from sesame_kernels import (
+    Penalty,
+    soft_argmax,
+    soft_argmax_loss,
+    soft_argmax_marginals,
+    star_loss,
+)
 from torch import Tensor
 
 from sesame_hpc.config import HeadConfig, LossConfig
-from sesame_hpc.models.heads import cell_centres, marginals
+from sesame_hpc.models.heads import cell_centres
 
 __all__ = ["heatmap_loss", "landmark_loss", "point_weights"]
 
@@ -56,8 +62,8 @@ def _of_maps(
         return soft_argmax_loss(maps, labels, weight, beta, penalty)[0]
     terms = []
     if loss.heatmap:
-        coordinates, *of_axes = marginals(maps, beta)
-        for axis, marginal in enumerate(of_axes):
+        coordinates, *marginals = soft_argmax_marginals(maps, beta)
+        for axis, marginal in enumerate(marginals):
             term = heatmap_loss(marginal, labels[..., axis], loss.heatmap_sigma, weight)
             terms.append(loss.heatmap * term)
     if loss.star:

@@ -10,6 +10,7 @@ from sesame_kernels import (
     soft_argmax,
     soft_argmax_distribution,
     soft_argmax_loss,
+    soft_argmax_marginals,
 )
 from sesame_kernels.reference.chunks import chunks
 from torch import Tensor
@@ -45,6 +46,10 @@ def of_distribution(logits: Tensor, _: Tensor) -> Tensor:
     return (found.entropy + found.moments.sum(2)).sum()
 
 
+def of_marginals(logits: Tensor, _: Tensor) -> Tensor:
+    return torch.cat(soft_argmax_marginals(logits, 0.7), 2).square().sum()
+
+
 def of_l1(logits: Tensor, _: Tensor) -> Tensor:
     target = torch.full((*logits.shape[:2], 2), 0.4)
     return soft_argmax_loss(logits, target)[0] * len(logits)
@@ -66,7 +71,8 @@ def of_mask(images: Tensor, _: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "function", [of_maps, of_moments, of_distribution, of_l1, of_head, of_mse, of_mask]
+    "function",
+    [of_maps, of_moments, of_distribution, of_marginals, of_l1, of_head, of_mse, of_mask],
 )
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_large_batch_is_its_samples(function, memory_format):

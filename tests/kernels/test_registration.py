@@ -16,6 +16,7 @@ from sesame_kernels import (
     soft_argmax,
     soft_argmax_distribution,
     soft_argmax_loss,
+    soft_argmax_marginals,
 )
 from torch import Tensor, nn
 from torch.library import opcheck
@@ -49,6 +50,7 @@ OPS = {
     "soft_argmax_moments": Op(
         lambda z: soft_argmax(z, 1.5, second_moments=True), lambda device: ()
     ),
+    "soft_argmax_marginals": Op(lambda z: soft_argmax_marginals(z, 1.5), lambda device: ()),
     "soft_argmax_distribution": Op(
         lambda z: soft_argmax_distribution(z, 1.5)[:3], lambda device: ()
     ),
@@ -100,6 +102,14 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
             rand(device, 2, 3, 3),
             last,
             *ops.soft_argmax_moments(last, 1.5),
+            1.5,
+        ),
+        "soft_argmax_marginals": lambda: (trained, 1.5, False),
+        "soft_argmax_marginals_backward": lambda: (
+            rand(device, 2, 3, 6),
+            rand(device, 2, 3, 5),
+            last,
+            *ops.soft_argmax_marginals(last, 1.5, False),
             1.5,
         ),
         "soft_argmax_distribution": lambda: (trained, 1.5),

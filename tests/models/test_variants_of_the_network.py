@@ -3,10 +3,9 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from sesame_kernels import soft_argmax
 
 from sesame_hpc.config import HeadConfig, ModelConfig
-from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet, marginals
+from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.models.hourglass import StackedHourglass
 from sesame_hpc.models.transfer import transfer_backbone
 
@@ -63,17 +62,6 @@ def test_the_backbone_passes_between_stages():
 def test_sizes_that_do_not_fit_are_named(settings, message):
     with pytest.raises(ValidationError, match=message):
         ModelConfig(**{"width": 8} | settings)
-
-
-def test_marginals_give_the_coordinates_of_soft_argmax():
-    maps = torch.randn(2, 5, 6, 9)
-    coordinates, along_x, along_y = marginals(maps, 1.7)
-    torch.testing.assert_close(coordinates, soft_argmax(maps, beta=1.7))
-    assert along_x.shape == (2, 5, 9)
-    assert along_y.shape == (2, 5, 6)
-    torch.testing.assert_close(along_x.sum(2), torch.ones(2, 5))
-    probability = torch.softmax(1.7 * maps.flatten(2), 2).reshape(maps.shape)
-    torch.testing.assert_close(along_y, probability.sum(3))
 
 
 def test_only_training_gives_maps():

@@ -22,6 +22,8 @@ from sesame_kernels.reference.memory import on_large_pages
 
 __all__ = [
     "CHUNK",
+    "channels_last_softmax_",
+    "contiguous_softmax_",
     "fill_softmax",
     "soft_argmax",
     "soft_argmax_backward",
@@ -52,11 +54,16 @@ def fill_softmax(logits: Tensor, beta: float, probability: Tensor, coordinates: 
         fill(logits[rows], beta, probability[rows], coordinates[rows])
 
 
-def _fill_contiguous(logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor) -> None:
-    height, width = logits.shape[2:]
+def contiguous_softmax_(logits: Tensor, beta: float, probability: Tensor) -> Tensor:
+    """Fill the softmax; returns it as [B, K, H * W]."""
     maps, result = flat_pixels(logits), flat_pixels(probability)
     scaled = maps if beta == 1.0 else maps.to(result.dtype) * beta
-    torch.softmax(scaled, 2, dtype=result.dtype, out=result)
+    return torch.softmax(scaled, 2, dtype=result.dtype, out=result)
+
+
+def _fill_contiguous(logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor) -> None:
+    height, width = logits.shape[2:]
+    result = contiguous_softmax_(logits, beta, probability)
     centres = _pixel_centres(height, width, result.dtype, result.device)
     torch.mm(result.flatten(0, 1), centres, out=coordinates.flatten(0, 1))
 
@@ -73,25 +80,34 @@ def _pixel_centres(height: int, width: int, dtype: torch.dtype, device: torch.de
     return torch.stack((x, y)).flatten(1).t()
 
 
-def _fill_channels_last(
-    logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor
-) -> None:
-    """Softmax over pixels that are not contiguous, for which PyTorch's own is slow.
+def channels_last_softmax_(
+    logits: Tensor, beta: float, probability: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Fill the softmax of channels-last maps, for which PyTorch's own is slow.
 
-    With powers of 2, since torch.exp2 takes a third of the time of torch.exp, and on tensors that
-    are contiguous as [S, H, W, K], since reductions of others are slow as well.
+    Returns the sums of columns [B, W, K], of rows [B, H, K] and of all [B, K] before they are
+    divided by the last. With powers of 2, since torch.exp2 takes a third of the time of torch.exp,
+    and on tensors that are contiguous as [S, H, W, K], since reductions of others are slow as well.
     """
     scale = beta * math.log2(math.e)
     logits = logits.permute(0, 2, 3, 1).to(probability.dtype)
     result = probability.permute(0, 2, 3, 1)
-    samples, height, width, _ = result.shape
+    samples, _, width, _ = result.shape
     peak = logits.flatten(2).amax(1).view(samples, width, -1).amax(1)
     torch.add(peak.mul_(-scale)[:, None, None], logits, alpha=scale, out=result).exp2_()
     columns, rows = result.flatten(2).sum(1).view(samples, width, -1), result.sum(2)
     total = columns.sum(1)
+    result.div_(total[:, None, None])
+    return columns, rows, total
+
+
+def _fill_channels_last(
+    logits: Tensor, beta: float, probability: Tensor, coordinates: Tensor
+) -> None:
+    columns, rows, total = channels_last_softmax_(logits, beta, probability)
+    height, width = logits.shape[2:]
     coordinates[:, :, 0] = (_centres(width, columns) @ columns).div_(total)
     coordinates[:, :, 1] = (_centres(height, rows) @ rows).div_(total)
-    result.div_(total[:, None, None])
 
 
 def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
