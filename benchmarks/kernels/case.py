@@ -12,6 +12,7 @@ __all__ = ["COMPILED", "DIRECTIONS", "OPS", "Case", "Provider", "cases", "runner
 OPS = (
     "soft_argmax",
     "soft_argmax_distribution",
+    "soft_argmax_marginals",
     "soft_argmax_loss",
     "star_loss",
     "linear_soft_argmax",

@@ -29,6 +29,7 @@ from benchmarks.kernels.ops import noise_mask as noise_case
 from benchmarks.kernels.ops import soft_argmax as soft_argmax_case
 from benchmarks.kernels.ops import soft_argmax_distribution as distribution_case
 from benchmarks.kernels.ops import soft_argmax_loss as l1_case
+from benchmarks.kernels.ops import soft_argmax_marginals as marginals_case
 from benchmarks.kernels.ops import star_loss as star_case
 
 __all__ = ["Row", "main"]
@@ -71,6 +72,7 @@ def small_cases() -> Iterator[Case]:
 
     yield case("soft_argmax", soft_argmax, soft_argmax_case.eager, maps)
     yield case("soft_argmax_distribution", distribution_case.ours, distribution_case.eager, maps)
+    yield case("soft_argmax_marginals", marginals_case.ours, marginals_case.eager, maps)
     yield case("soft_argmax_loss", l1_case.ours, l1_case.eager, maps, target)
     star = star_case.inputs(2, 5, maps.device)
     yield case("star_loss", star_case.ours, star_case.composed, *star, trained=2)

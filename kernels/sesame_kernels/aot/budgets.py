@@ -89,6 +89,14 @@ soft_argmax_backward              channels_last bf16     31    44     4      4  
 soft_argmax_backward              channels_last fp32     30    35     8      8       10        25
 soft_argmax_backward              contiguous    bf16     11    18    16     16        0        50
 soft_argmax_backward              contiguous    fp32     11    13    16     16        0        18
+soft_argmax_distribution          channels_last bf16     18    19     4      0       28        56
+soft_argmax_distribution          channels_last fp32     17    31     8      0       28        50
+soft_argmax_distribution          contiguous    bf16     22    35    16      0       14        12
+soft_argmax_distribution          contiguous    fp32     23    36    16      0       14        12
+soft_argmax_distribution_backward channels_last bf16     48    72     4      4       18        25
+soft_argmax_distribution_backward channels_last fp32     47    63     8      8       18        25
+soft_argmax_distribution_backward contiguous    bf16     18    35    16     16        0        25
+soft_argmax_distribution_backward contiguous    fp32     19    33    16     16        0        12
 soft_argmax_loss                  channels_last bf16     47    61     4      4       24        25
 soft_argmax_loss                  channels_last fp32     44    51     8      8       24        25
 soft_argmax_loss                  contiguous    bf16     17    28    16     16        6        25
@@ -109,6 +117,10 @@ soft_argmax_moments_backward      channels_last bf16     39    52     4      4  
 soft_argmax_moments_backward      channels_last fp32     38    43     8      8       10        25
 soft_argmax_moments_backward      contiguous    bf16     13    21    16     16        0        31
 soft_argmax_moments_backward      contiguous    fp32     13    17    16     16        0        25
+star_loss                         channels_last bf16     73   183     4      4        0       100
+star_loss                         channels_last fp32     73   183     4      4        0       100
+star_loss                         contiguous    bf16     73   183     4      4        0       100
+star_loss                         contiguous    fp32     73   183     4      4        0       100
 """
 _COLUMNS = "op layout dtype instr amd loads stores barriers occupancy"
 

@@ -53,12 +53,21 @@ def _maps_of_program(num_maps, MAPS: tl.constexpr):
 
 @triton.jit
 def _addresses(
-    start, first, maps, is_map, stride_k, stride_p, SIZE: tl.constexpr, TILE: tl.constexpr
+    start,
+    first,
+    maps,
+    is_map,
+    stride_k,
+    stride_p,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
     """(addresses [ROWS, COLUMNS, MAPS] of rows from `first` on, whether they exist)."""
-    rows, columns = first + tl.arange(0, TILE[0]), tl.arange(0, TILE[1])
-    pixels = rows[:, None] * SIZE[1] + columns[None, :]
-    exists = (rows < SIZE[0])[:, None] & (columns < SIZE[1])[None, :]
+    rows, columns = first + tl.arange(0, ROWS), tl.arange(0, COLUMNS)
+    pixels = rows[:, None] * WIDTH + columns[None, :]
+    exists = (rows < HEIGHT)[:, None] & (columns < WIDTH)[None, :]
     offsets = (
         pixels.to(tl.int64)[:, :, None] * stride_p + maps.to(tl.int64)[None, None, :] * stride_k
     )
@@ -85,17 +94,22 @@ def soft_argmax_marginals_kernel(
     stride_k,
     stride_p,
     beta: tl.float64,
-    SIZE: tl.constexpr,
-    TILE: tl.constexpr,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    MAPS: tl.constexpr,
     ACC: tl.constexpr,
 ):
-    sample, maps, is_map, index = _maps_of_program(num_maps, TILE[2])
+    sample, maps, is_map, index = _maps_of_program(num_maps, MAPS)
     start = logits + sample * stride_b
     scale = tl.cast(beta * LOG2_E, ACC)
-    peak = tl.full([TILE[2]], float("-inf"), ACC)
-    total = tl.zeros([TILE[2]], ACC)
-    for first in range(0, SIZE[0], TILE[0]):
-        addresses, exists = _addresses(start, first, maps, is_map, stride_k, stride_p, SIZE, TILE)
+    peak = tl.full([MAPS], float("-inf"), ACC)
+    total = tl.zeros([MAPS], ACC)
+    for first in range(0, HEIGHT, ROWS):
+        addresses, exists = _addresses(
+            start, first, maps, is_map, stride_k, stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+        )
         z = tl.load(addresses, mask=exists, other=float("-inf")).to(ACC)
         new_peak = tl.maximum(peak, tl.max(tl.max(z, axis=1), axis=0))
         shift = safe_shift(new_peak)
@@ -103,18 +117,20 @@ def soft_argmax_marginals_kernel(
         total = total * exponentials(peak, shift, scale) + tile
         peak = new_peak
     store_pairs(statistics, index, peak, total, is_map)
-    columns = tl.zeros([TILE[1], TILE[2]], ACC)
+    columns = tl.zeros([COLUMNS, MAPS], ACC)
     shift = safe_shift(peak)
-    for first in range(0, SIZE[0], TILE[0]):
-        addresses, exists = _addresses(start, first, maps, is_map, stride_k, stride_p, SIZE, TILE)
+    for first in range(0, HEIGHT, ROWS):
+        addresses, exists = _addresses(
+            start, first, maps, is_map, stride_k, stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+        )
         z = tl.load(addresses, mask=exists, other=float("-inf")).to(ACC)
         e = exponentials(z, shift[None, None, :], scale)
         columns += tl.sum(e, axis=0)
-        rows = first + tl.arange(0, TILE[0])
-        result = along_y + index[None, :] * SIZE[0] + rows[:, None]
-        is_row = (rows < SIZE[0])[:, None] & is_map[None, :]
+        rows = first + tl.arange(0, ROWS)
+        result = along_y + index[None, :] * HEIGHT + rows[:, None]
+        is_row = (rows < HEIGHT)[:, None] & is_map[None, :]
         tl.store(result, tl.sum(e, axis=1) / total[None, :], mask=is_row)
-    result, exists = _vectors(along_x, index, is_map, SIZE[1], TILE[1])
+    result, exists = _vectors(along_x, index, is_map, WIDTH, COLUMNS)
     tl.store(result, columns / total[None, :], mask=exists)
 
 
@@ -135,36 +151,41 @@ def soft_argmax_marginals_backward_kernel(
     grad_stride_k,
     grad_stride_p,
     beta: tl.float64,
-    SIZE: tl.constexpr,
-    TILE: tl.constexpr,
+    HEIGHT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    MAPS: tl.constexpr,
     PADDED_HEIGHT: tl.constexpr,
     ACC: tl.constexpr,
 ):
     """beta p (g_x + g_y - their mean under p)."""
-    sample, maps, is_map, index = _maps_of_program(num_maps, TILE[2])
+    sample, maps, is_map, index = _maps_of_program(num_maps, MAPS)
     peak, total = load_pairs(statistics, index, is_map, ACC)
-    addresses, exists = _vectors(grad_x, index, is_map, SIZE[1], TILE[1])
+    addresses, exists = _vectors(grad_x, index, is_map, WIDTH, COLUMNS)
     of_columns = tl.load(addresses, mask=exists, other=0.0)
-    addresses, exists = _vectors(along_x, index, is_map, SIZE[1], TILE[1])
+    addresses, exists = _vectors(along_x, index, is_map, WIDTH, COLUMNS)
     mean = tl.sum(of_columns * tl.load(addresses, mask=exists, other=0.0), axis=0)
-    addresses, exists = _vectors(grad_y, index, is_map, SIZE[0], PADDED_HEIGHT)
+    addresses, exists = _vectors(grad_y, index, is_map, HEIGHT, PADDED_HEIGHT)
     of_all_rows = tl.load(addresses, mask=exists, other=0.0)
-    addresses, exists = _vectors(along_y, index, is_map, SIZE[0], PADDED_HEIGHT)
+    addresses, exists = _vectors(along_y, index, is_map, HEIGHT, PADDED_HEIGHT)
     mean += tl.sum(of_all_rows * tl.load(addresses, mask=exists, other=0.0), axis=0)
 
-    first = tl.program_id(1) * TILE[0]
-    rows = first + tl.arange(0, TILE[0])
-    is_row = (rows < SIZE[0])[:, None] & is_map[None, :]
-    of_rows = tl.load(grad_y + index[None, :] * SIZE[0] + rows[:, None], mask=is_row, other=0.0)
+    first = tl.program_id(1) * ROWS
+    rows = first + tl.arange(0, ROWS)
+    is_row = (rows < HEIGHT)[:, None] & is_map[None, :]
+    of_rows = tl.load(grad_y + index[None, :] * HEIGHT + rows[:, None], mask=is_row, other=0.0)
     start = logits + sample * stride_b
-    addresses, exists = _addresses(start, first, maps, is_map, stride_k, stride_p, SIZE, TILE)
+    addresses, exists = _addresses(
+        start, first, maps, is_map, stride_k, stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+    )
     z = tl.load(addresses, mask=exists, other=float("-inf")).to(ACC)
     e = exponentials(z, peak[None, None, :], tl.cast(beta * LOG2_E, ACC))
     slope = of_columns[None, :, :] + of_rows[:, None, :] - mean[None, None, :]
     slope *= (tl.cast(beta, ACC) / total)[None, None, :]
     start = grad_logits + sample * grad_stride_b
     addresses, exists = _addresses(
-        start, first, maps, is_map, grad_stride_k, grad_stride_p, SIZE, TILE
+        start, first, maps, is_map, grad_stride_k, grad_stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
     )
     tl.store(addresses, e * slope, mask=exists)
 
@@ -190,8 +211,11 @@ def soft_argmax_marginals(
         num_maps,
         *strides(rows),
         beta,
-        SIZE=(height, width),
-        TILE=(tiles.rows, tiles.columns, tiles.maps),
+        HEIGHT=height,
+        WIDTH=width,
+        ROWS=tiles.rows,
+        COLUMNS=tiles.columns,
+        MAPS=tiles.maps,
         ACC=TRITON_DTYPE[dtype],
         num_warps=tiles.warps,
     )
@@ -223,8 +247,11 @@ def soft_argmax_marginals_backward(
         *strides(rows),
         *strides(grad_rows),
         beta,
-        SIZE=(height, width),
-        TILE=(tiles.rows, tiles.columns, tiles.maps),
+        HEIGHT=height,
+        WIDTH=width,
+        ROWS=tiles.rows,
+        COLUMNS=tiles.columns,
+        MAPS=tiles.maps,
         PADDED_HEIGHT=power_of_2_from(height),
         ACC=TRITON_DTYPE[along_x.dtype],
         num_warps=tiles.warps,
