@@ -109,6 +109,14 @@ soft_argmax_loss_rescale_         channels_last bf16      7    14    16     16  
 soft_argmax_loss_rescale_         channels_last fp32      6     7    16     16        0       100
 soft_argmax_loss_rescale_         contiguous    bf16      7    14    16     16        0       100
 soft_argmax_loss_rescale_         contiguous    fp32      6     7    16     16        0       100
+soft_argmax_marginals             channels_last bf16     26    42     2      0      188        43
+soft_argmax_marginals             channels_last fp32     23    40     4      0      188        43
+soft_argmax_marginals             contiguous    bf16     27    49    16      0       15        56
+soft_argmax_marginals             contiguous    fp32     27    50    16      0       15        56
+soft_argmax_marginals_backward    channels_last bf16     42    44     2      2        4        25
+soft_argmax_marginals_backward    channels_last fp32     39    40     4      4        4        25
+soft_argmax_marginals_backward    contiguous    bf16     18    30    16     16        6        56
+soft_argmax_marginals_backward    contiguous    fp32     19    27    16     16        6        50
 soft_argmax_moments               channels_last bf16     18    30     4      0       22        56
 soft_argmax_moments               channels_last fp32     17    29     8      0       22        50
 soft_argmax_moments               contiguous    bf16     19    29    16      0        9        25
