@@ -117,7 +117,12 @@ class TrainingLoop:
             Interrupted: the ranks agreed to stop, and saved.
         """
         try:
-            self._train()
+            step = self._resume()
+            while step < self.steps_per_epoch * self.schedule.epochs:
+                epoch, within = divmod(step, self.steps_per_epoch)
+                self._train_epoch(epoch, within)
+                step = (epoch + 1) * self.steps_per_epoch
+                self._end_epoch(epoch, step)
         except FloatingPointError as error:
             epoch = max(0, self._at_step - 1) // self.steps_per_epoch
             self.instruments.monitor.fault(self.schedule.name, epoch, self._at_step, str(error))
@@ -127,14 +132,6 @@ class TrainingLoop:
             "steps": self.steps_per_epoch * self.schedule.epochs,
             "skipped": self.data.skipped.ids,
         }
-
-    def _train(self) -> None:
-        step = self._resume()
-        while step < self.steps_per_epoch * self.schedule.epochs:
-            epoch, within = divmod(step, self.steps_per_epoch)
-            self._train_epoch(epoch, within)
-            step = (epoch + 1) * self.steps_per_epoch
-            self._end_epoch(epoch, step)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
