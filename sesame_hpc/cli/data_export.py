@@ -49,4 +49,4 @@ def export(
     for split, table in parts.items():
         typer.echo(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
     if lost := left_out(next(iter(parts.values())), to):
-        typer.echo(f"{to} has no place for {', '.join(lost)}: left out")
+        typer.echo(f"{to} cannot store {', '.join(lost)}: left out")

@@ -81,7 +81,7 @@ def _global_options(
 def main() -> None:
     """Run the command line, and end with one of the exit codes of `cli/errors.py`.
 
-    What a user can put right ends as a message.
+    What a user can fix ends as a message.
     """
     set_process_defaults()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
@@ -102,5 +102,5 @@ def main() -> None:
     except SystemExit as end:
         by_hand = not isinstance(end.__context__, KeyboardInterrupt)
         if end.code == ExitCode.INTERRUPTED and by_hand:
-            print("sesame: interrupted; nothing half-written is left", file=sys.stderr)
+            print("sesame: interrupted; no half-written files are left", file=sys.stderr)
         raise

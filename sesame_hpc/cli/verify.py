@@ -22,9 +22,9 @@ def verify(
     from sesame_hpc.stages.verify import verify as run
 
     found = run(path)
-    for fault in found.faults:
-        typer.echo(f"sesame: {fault}", err=True)
-    state = f"{counted(len(found.faults), 'fault')}" if found.faults else "all are whole"
+    for problem in found.problems:
+        typer.echo(f"sesame: {problem}", err=True)
+    state = f"{counted(len(found.problems), 'problem')}" if found.problems else "all are whole"
     typer.echo(f"{counted(found.files, 'file')} with checksums in {path}: {state}")
-    if found.faults:
+    if found.problems:
         raise typer.Exit(1)

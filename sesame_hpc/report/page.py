@@ -39,7 +39,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "progress": progress(data),
         "unread": data.unread,
         "masks": "pretrain" in data.stages,
-        "faults": data.faults,
+        "problems": data.problems,
         "parts": [_part(data, part) for part in parts],
         "published": _published(data),
         "masking": masking_rows(data),

@@ -30,11 +30,11 @@ def train(config: Config, only: str | None = None) -> None:
     Run again to resume. Each stage starts from what those before left in the run folder; rank 0
     writes the summary and the report at the end. A stage that another run has trained with the same
     settings is taken from there if `shared.json` names it (run/shared.py). A finished stage that
-    left a file which is now damaged or missing is gone on with from its newest whole checkpoint,
+    left a file which is now damaged or missing resumes from its newest whole checkpoint,
     which makes the file again.
 
     Nothing is written before the config, the data set and the folder's writer are checked. Of
-    several ranks, rank 0 alone looks what is finished.
+    several ranks, rank 0 alone checks what is finished.
 
     Raises:
         ValueError: the folder holds a run with another config or of another data set, another
@@ -205,7 +205,7 @@ def _check_agreement(identities: list[dict[str, Any]]) -> None:
     for rank, identity in enumerate(identities):
         if identity != identities[0]:
             raise ValueError(
-                f"data.root: rank {rank} finds other faces or labels there than rank 0 does; "
+                f"data.root: rank {rank} finds other faces or labels there than rank 0; "
                 "all nodes need the same data set"
             )
 
