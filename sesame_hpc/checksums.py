@@ -18,6 +18,7 @@ __all__ = [
     "HashingWriter",
     "add_sums",
     "check_content",
+    "check_file",
     "damage",
     "digest_of",
     "file_digest",
@@ -82,6 +83,16 @@ def read_verified(path: Path) -> bytes:
     content = path.read_bytes()
     check_content(path, content)
     return content
+
+
+def check_file(path: Path) -> None:
+    """As `check_content`, of a file that is too large to be in memory as a whole.
+
+    Raises FileNotFoundError, and ValueError as `check_content`.
+    """
+    listed = read_sums(path.parent).get(path.name)
+    if listed is not None and listed != file_digest(path):
+        raise ValueError(_other_bytes(path))
 
 
 def check_content(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.rng import keyed_generator
+from sesame_hpc.data.string_column import StringColumn
 
 __all__ = ["heldout_count", "split_heldout", "split_labelled"]
 
@@ -83,7 +84,7 @@ def _drawn(
 
     Also the number of groups, and the faces of all but the last in that order.
     """
-    named = np.array(annotations.images if groups is None else groups)
+    named = StringColumn.of(annotations.images if groups is None else groups).as_bytes()
     names, group_of_row = np.unique(named, return_inverse=True)
     order = generator.permutation(len(names))
     reached = np.cumsum(np.bincount(group_of_row, minlength=len(names))[order])

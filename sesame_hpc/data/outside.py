@@ -29,8 +29,9 @@ def refuse_foreign_files(
     inside = root.resolve()
     outside: list[str] = []
     for table in tables:
-        sources = {table.image_path(row): table.sources[row] for row in range(len(table))}
-        for path, source in sources.items():
+        rows = {image: row for row, image in enumerate(table.images)}
+        for row in rows.values():
+            path, source = table.image_path(row), table.sources[row]
             if not allow_outside and not path.resolve().is_relative_to(inside):
                 outside.append(f"{path} ({source})")
             elif path.is_file() and not _begins_as_an_image(path):

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sesame_hpc.choices import BoxProtocol
 from sesame_hpc.config.schema import AugmentConfig, BoxConfig
+from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.geometry import square_windows
 
 __all__ = ["content_limits", "face_boxes", "reach", "tightest_sides"]
@@ -18,13 +19,16 @@ __all__ = ["content_limits", "face_boxes", "reach", "tightest_sides"]
 Float = NDArray[np.float64]
 
 
-def face_boxes(boxes: Float, landmarks: Float, protocol: BoxProtocol) -> Float:
-    """The boxes [B, 4] of the crops, from annotated boxes [B, 4] and landmarks [B, K, 2].
+def face_boxes(faces: Annotations, protocol: BoxProtocol) -> Float:
+    """The boxes [N, 4] of the crops, from the faces' own boxes or their landmarks.
 
-    Points that are NaN are left out; each face has one that is not.
+    Points that are not labelled are left out; each face has one that is.
     """
-    if protocol == "landmarks":
-        return np.concatenate([np.nanmin(landmarks, axis=1), np.nanmax(landmarks, axis=1)], axis=1)
+    if protocol != "landmarks":
+        return faces.boxes
+    boxes = np.empty((len(faces), 4))
+    for rows, points in faces.blocks():
+        boxes[rows, :2], boxes[rows, 2:] = np.nanmin(points, axis=1), np.nanmax(points, axis=1)
     return boxes
 
 

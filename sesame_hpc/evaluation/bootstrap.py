@@ -7,17 +7,18 @@ import numpy as np
 __all__ = ["RESAMPLES", "bootstrap_means", "face_weights", "intervals"]
 
 RESAMPLES = 2000
-_CHUNK = 100
+_CHUNK, _DRAWS_AT_ONCE = 100, 1 << 22
 
 
 def face_weights(count: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """`RESAMPLES` resamples of `count` faces with replacement, 100 at a time.
+    """`RESAMPLES` resamples of `count` faces with replacement, 100 at a time; of many faces fewer.
 
-    Each float64 [100, N]: how often a face was drawn, over N; a row sums to 1.
+    Each float64 [R, N]: how often a face was drawn, over N; a row sums to 1.
     """
     even = np.full(count, 1.0 / count)
-    for _ in range(RESAMPLES // _CHUNK):
-        yield generator.multinomial(count, even, size=_CHUNK) / count
+    at_once = min(_CHUNK, max(1, _DRAWS_AT_ONCE // count))
+    for first in range(0, RESAMPLES, at_once):
+        yield generator.multinomial(count, even, min(at_once, RESAMPLES - first)) / count
 
 
 def bootstrap_means(values: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -109,7 +109,7 @@ def _intervals(errors: np.ndarray, face_nme: np.ndarray, faces: Annotations) -> 
     for name, at in LIMITS.items():
         columns[f"fr{name}"] = 100.0 * (face_nme > at)
         columns[f"auc{name}"] = auc_of_faces(face_nme, at)
-    regions = intervals(100.0 * region_errors(errors, faces.scheme))
-    overall = intervals(np.column_stack(list(columns.values())))
-    by_region = dict(zip(faces.scheme.regions, regions, strict=True))
-    return {**dict(zip(columns, overall, strict=True)), "regions": by_region}
+    regions = 100.0 * region_errors(errors, faces.scheme)
+    bounds = intervals(np.column_stack([*columns.values(), regions]))
+    by_region = dict(zip(faces.scheme.regions, bounds[len(columns) :], strict=True))
+    return {**dict(zip(columns, bounds, strict=False)), "regions": by_region}

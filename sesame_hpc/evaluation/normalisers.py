@@ -4,6 +4,7 @@ import numpy as np
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.known import mean_known
+from sesame_hpc.evaluation.nme import pixel_distances
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["other_normalisers"]
@@ -32,7 +33,7 @@ def other_normalisers(predicted: np.ndarray, faces: Annotations) -> dict[str, fl
     `box`: square root of width x height of the data set's box, which every face has. A normaliser
     that is zero in some face is left out.
     """
-    pixels = mean_known(np.linalg.norm(predicted - faces.landmarks, axis=-1), 1)
+    pixels = mean_known(pixel_distances(predicted, faces.landmarks), 1)
     extents = faces.boxes[:, 2:] - faces.boxes[:, :2]
     distances = {"box": np.sqrt(extents.prod(axis=1))}
     pupils = _pupils(faces.landmarks, faces.scheme)

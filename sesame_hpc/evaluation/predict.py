@@ -36,7 +36,7 @@ def predict(
     was_training = network.training
     network.eval()
     mirror = torch.tensor(faces.scheme.mirror)
-    mine: dict[int, np.ndarray] = {}
+    pixels, sample_ids = [np.empty((0, *mirror.shape, 2))], [np.empty(0, np.int64)]
     for done, batch in enumerate(loader):
         if progress is not None:
             progress(done, len(loader))
@@ -44,16 +44,23 @@ def predict(
         if flip:
             mirrored = network(batch.images.flip(-1))[-1]
             coordinates = flip_average(coordinates, mirrored, mirror.to(mirrored.device))
-        pixels = _to_pixels(coordinates, batch)
-        mine |= dict(zip(batch.sample_ids.tolist(), pixels, strict=True))
+        pixels.append(_to_pixels(coordinates, batch))
+        sample_ids.append(batch.sample_ids.numpy())
     network.train(was_training)
-    predictions = {key: value for share in _all(mine, gather) for key, value in share.items()}
+    mine = np.concatenate(pixels), np.concatenate(sample_ids)
+    pixels.clear()
+    shares = _all(mine, gather)
+    predicted = shares[0][0] if len(shares) == 1 else np.concatenate([each[0] for each in shares])
+    found = np.concatenate([ids for _, ids in shares])
     skipped = [each for share in _all(loader.images.skipped, gather) for each in share]
     faces = faces.select(~np.isin(faces.sample_ids, skipped)) if skipped else faces
-    if predictions.keys() != set(faces.sample_ids.tolist()):
-        raise ValueError(f"{len(predictions)} predictions do not match {len(faces)} faces")
-    ordered = np.stack([predictions[sample_id] for sample_id in faces.sample_ids.tolist()])
-    return ordered, faces
+    if not np.array_equal(np.sort(found), np.sort(faces.sample_ids)):
+        raise ValueError(f"{len(found)} predictions do not match {len(faces)} faces")
+    if not np.array_equal(found, faces.sample_ids):
+        places = np.empty(len(faces), np.int64)
+        places[np.argsort(faces.sample_ids)] = np.argsort(found)
+        predicted = predicted[places]
+    return predicted, faces
 
 
 def _all(mine: Any, gather: Callable[[Any], list[Any]] | None) -> list[Any]:

@@ -1,15 +1,16 @@
 """Files of predictions: those of a run, and those of other tools."""
 
-import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sesame_hpc.checksums import read_verified
+from sesame_hpc.checksums import check_file
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.delimited import DelimitedRow, read_delimited, shortened
 from sesame_hpc.data.image_names import resolve_names
+from sesame_hpc.data.string_column import StringColumn
 from sesame_hpc.files import replacing
 
 __all__ = ["read_predictions", "read_sample_ids", "write_predictions"]
@@ -39,24 +40,40 @@ def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
         )
     if path.suffix.lower() == ".npz":
         images, points = _read_npz(path)
-        places = [f"{path}: row {row}" for row in range(len(images))]
+        places = None
     else:
         images, points, places = _read_csv(path, wanted[1])
     if points.shape != wanted or len(images) != len(points):
         raise ValueError(
             f"{path}: points are {points.shape} of {len(images)} images; these faces need {wanted}"
         )
+    if (other := _other_image(images, faces)) is not None:
+        raise ValueError(
+            f"{_place(path, places, other)} is for {shortened(images[other])}, but face {other} is "
+            f"in {faces.images[other]} ({faces.sources[other]}); rows must be in the order of the "
+            "annotations"
+        )
+    bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
+    if len(bad):
+        place = _place(path, places, int(bad[0]))
+        raise ValueError(f"{place} ({images[bad[0]]}) has numbers that are not finite")
+    return points
+
+
+def _place(path: Path, places: list[str] | None, row: int) -> str:
+    return f"{path}: row {row}" if places is None else places[row]
+
+
+def _other_image(images: Sequence[str], faces: Annotations) -> int | None:
+    """The first row whose image is not that of the face; spellings count only where they differ."""
+    pairs = zip(images, faces.images, strict=True)
+    if all(found == expected for found, expected in pairs):
+        return None
     meant = resolve_names(images, list(dict.fromkeys(faces.images)))
     for row, (found, expected) in enumerate(zip(images, faces.images, strict=True)):
         if meant.found.get(found, found) != expected:
-            raise ValueError(
-                f"{places[row]} is for {shortened(found)}, but face {row} is in {expected} "
-                f"({faces.sources[row]}); rows must be in the order of the annotations"
-            )
-    bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
-    if len(bad):
-        raise ValueError(f"{places[bad[0]]} ({images[bad[0]]}) has numbers that are not finite")
-    return points
+            return row
+    return None
 
 
 def read_sample_ids(path: Path) -> np.ndarray:
@@ -66,27 +83,28 @@ def read_sample_ids(path: Path) -> np.ndarray:
     return _arrays(path, "sample_ids")["sample_ids"]
 
 
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_npz(path: Path) -> tuple[Sequence[str], np.ndarray]:
     arrays = _arrays(path, "image", "points")
     images, points = arrays["image"], arrays["points"]
     if images.ndim != 1 or images.dtype.kind not in "US":
         raise ValueError(f"{path}: image is {images.dtype} {images.shape}; takes names [N]")
     if points.ndim != 3 or points.dtype.kind not in "fiu":
         raise ValueError(f"{path}: points are {points.dtype} {points.shape}; takes [N, K, 2]")
-    names = [os.fsdecode(name) if isinstance(name, bytes) else str(name) for name in images]
-    return names, points.astype(np.float64)
+    names = (os.fsdecode(name) if isinstance(name, bytes) else str(name) for name in images)
+    return StringColumn(names), points.astype(np.float64, copy=False)
 
 
 def _arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
-    content = read_verified(path)
+    check_file(path)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = dict(archive)
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            arrays = {name: archive[name] for name in wanted if name in names}
     except Exception as error:  # zipfile and numpy raise errors of many kinds on broken files.
         raise ValueError(f"{path}: not an npz file of plain arrays ({error})") from error
-    missing = set(wanted) - arrays.keys()
+    missing = set(wanted) - set(names)
     if missing:
-        raise ValueError(f"{path}: no array {sorted(missing)}; it has {sorted(arrays)}")
+        raise ValueError(f"{path}: no array {sorted(missing)}; it has {sorted(names)}")
     return arrays
 
 

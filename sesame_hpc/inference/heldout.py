@@ -30,7 +30,7 @@ def face_crops(
     An image that cannot be read is an error, or skipped if `data.on_error` is skip.
     """
     images = ImageSource(faces, data)
-    boxes = face_boxes(faces.boxes, faces.landmarks, data.box.protocol)
+    boxes = face_boxes(faces, data.box.protocol)
     matrices = geometry.crop_matrix(boxes, size, scale=data.box.scale)
     limits = content_limits(boxes, data.box.scale, data.box.protocol)
     for row in range(len(faces)):

@@ -24,7 +24,7 @@ def box_offsets(faces: Annotations, protocol: BoxProtocol) -> BoxOffsets:
     """The medians over faces, of the boxes that their crops are made from."""
     landmarks = faces.landmarks
     tight, sides = _tight_boxes(np.nanmin(landmarks, axis=1), np.nanmax(landmarks, axis=1))
-    boxes = face_boxes(faces.boxes, faces.landmarks, protocol)
+    boxes = face_boxes(faces, protocol)
     left, top, right, bottom = np.median((boxes - tight) / sides, axis=0).tolist()
     return left, top, right, bottom
 

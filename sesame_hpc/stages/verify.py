@@ -6,7 +6,8 @@ from pathlib import Path
 from sesame_hpc.checksums import SUMS, damage, read_sums
 from sesame_hpc.choices import STAGES
 from sesame_hpc.data.pack.layout import open_shard
-from sesame_hpc.data.pack.read import has_pack, read_manifest, read_pack
+from sesame_hpc.data.pack.manifest import has_pack, read_manifest
+from sesame_hpc.data.pack.read import read_pack
 from sesame_hpc.files import read_json
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage

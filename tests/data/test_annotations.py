@@ -1,5 +1,6 @@
 """The table of faces, and its division into training and held-out faces."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,42 @@ def test_unknown_formats_splits_and_roots_are_named(tmp_path):
         has_split(tmp_path, "pts", "val")  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match=r"data root .*absent is not a directory"):
         read_annotations(tmp_path / "absent", "wflw")
+
+
+def test_selected_faces_read_landmarks_of_the_table_until_all_are_asked_for():
+    faces = table([f"{number}.jpg" for number in range(9)])
+    chosen = faces.select(np.array([7, 2, 5])).select(np.array([True, False, True]))
+    assert "landmarks" not in vars(chosen)
+    np.testing.assert_array_equal(chosen.points(np.array([1])), faces.landmarks[[5]])
+    blocks = [points for _, points in chosen.blocks()]
+    np.testing.assert_array_equal(np.concatenate(blocks), faces.landmarks[[7, 5]])
+    assert "landmarks" not in vars(chosen)
+    np.testing.assert_array_equal(chosen.landmarks, faces.landmarks[[7, 5]])
+    np.testing.assert_array_equal(chosen.seen, faces.seen[[7, 5]])
+    with pytest.raises(ValueError, match="read-only"):
+        chosen.landmarks[0] = 0
+
+
+def test_selected_faces_keep_which_points_are_seen():
+    faces = table(["a.jpg", "b.jpg"])
+    seen = np.array(faces.seen)
+    seen[1, 0] = 1
+    marked = replace(faces, visibility=seen).select(np.array([1, 0]))
+    assert replace(marked, root=Path("elsewhere")).seen.tolist() == seen[::-1].tolist()
+
+
+def test_selected_faces_are_pickled_without_the_table():
+    faces = table([f"{number}.jpg" for number in range(2000)])
+    one = pickle.dumps(faces.select(np.array([5])))
+    assert len(one) < len(pickle.dumps(faces)) / 20
+    again = pickle.loads(one)
+    assert again.images == ("5.jpg",)
+    np.testing.assert_array_equal(again.landmarks, faces.landmarks[[5]])
+
+
+def test_blocks_are_all_faces_in_their_order(monkeypatch):
+    monkeypatch.setattr("sesame_hpc.data.annotations._ROWS_AT_ONCE", 4)
+    faces = table([f"{number}.jpg" for number in range(9)])
+    assert [(rows.start, rows.stop) for rows, _ in faces.blocks()] == [(0, 4), (4, 8), (8, 9)]
+    together = np.concatenate([points for _, points in faces.blocks()])
+    np.testing.assert_array_equal(together, faces.landmarks)

@@ -1,5 +1,6 @@
 """The box protocols: which part of an image is a face's."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sesame_hpc.data.windows import content_limits, face_boxes, reach, tightest_
 SIZE = 64
 BOXES = np.array([[40.0, 60.0, 72.0, 76.0]])
 POINTS = np.array([[[44.0, 62.0], [60.0, 62.0], [46.0, 70.0], [58.0, 74.0]]])
+FACES = table(Path(), ["white.png"], BOXES, POINTS)
 NOTHING: dict[str, Any] = {
     name: 0 for name in AugmentConfig.model_fields if not name.endswith(("quality", "size"))
 }
@@ -35,8 +37,8 @@ def white(tmp_path, box: BoxConfig, loader: str = "eval", seed: int = 0, **augme
 
 def test_only_landmarks_has_boxes_of_its_own():
     for protocol in ("square", "letterbox"):
-        assert face_boxes(BOXES, POINTS, protocol) is BOXES
-    assert face_boxes(BOXES, POINTS, "landmarks").tolist() == [[44.0, 62.0, 60.0, 74.0]]
+        assert face_boxes(FACES, protocol) is FACES.boxes
+    assert face_boxes(FACES, "landmarks").tolist() == [[44.0, 62.0, 60.0, 74.0]]
 
 
 def test_only_letterbox_hides_what_is_beside_the_box():

@@ -49,7 +49,7 @@ def test_pixels_are_those_of_the_evaluation_loader(run, protocol):
         assert difference.max() < 8, row
         assert difference.mean() < 0.75, row
         np.testing.assert_allclose(matrix, batch.matrices[row].numpy(), rtol=0, atol=1e-12)
-        cut = face_boxes(faces.boxes, faces.landmarks, protocol)[[row]]
+        cut = face_boxes(faces, protocol)[[row]]
         crops, _ = crop_faces(read_image(faces.image_path(row)), cut, SIZE, box)
         np.testing.assert_array_equal(crops[0], crop)
 

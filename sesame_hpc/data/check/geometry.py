@@ -38,13 +38,16 @@ def crop_floor(table: Annotations, box: BoxConfig) -> tuple[Float, NDArray[np.in
     the evaluation crop of `box` (Eqs. 3 and 4 of the paper), float64 [N], NaN where a point of the
     normaliser is not labelled, and how many lie outside of the crop, int64 [N].
     """
-    boxes = face_boxes(table.boxes, table.landmarks, box.protocol)
+    boxes = face_boxes(table, box.protocol)
     centres, sides = square_windows(boxes, box.scale)
-    half = sides[:, None, None] / 2
-    offsets = table.landmarks - centres[:, None]
-    moved = np.linalg.norm(offsets - np.clip(offsets, -half, half), axis=-1)
-    percent = 100 * np.nanmean(moved, axis=1) / _normalisers(table)
-    return percent, (moved > 0).sum(axis=1)
+    percent, outside = np.empty(len(table)), np.empty(len(table), np.int64)
+    for rows, points in table.blocks():
+        half = sides[rows, None, None] / 2
+        offsets = points - centres[rows, None]
+        moved = np.linalg.norm(offsets - np.clip(offsets, -half, half), axis=-1)
+        percent[rows] = 100 * np.nanmean(moved, axis=1)
+        outside[rows] = (moved > 0).sum(axis=1)
+    return percent / _normalisers(table), outside
 
 
 def check_crops(inventory: Inventory) -> Iterator[Finding]:
@@ -68,9 +71,12 @@ def check_letterbox(inventory: Inventory) -> Iterator[Finding]:
         limits = content_limits(table.boxes, box.scale, box.protocol)
         if limits is None:
             continue
-        shown = (table.landmarks >= limits[:, None, :2]) & (table.landmarks <= limits[:, None, 2:])
-        hidden = ~shown.all(axis=2) & table.labelled
-        black = hidden.sum(axis=1) - crop_floor(table, box)[1]
+        hidden = np.empty(len(table), np.int64)
+        for rows, points in table.blocks():
+            low, high = limits[rows, None, :2], limits[rows, None, 2:]
+            shown = ((points >= low) & (points <= high)).all(axis=2)
+            hidden[rows] = (~shown & (table.seen[rows] > 0)).sum(axis=1)
+        black = hidden - crop_floor(table, box)[1]
         for row in np.flatnonzero(black):
             message = f"{_landmarks(int(black[row]))} in the black beside the letterbox's image"
             value = float(black[row])
@@ -85,7 +91,7 @@ def check_landmarks_in_images(inventory: Inventory) -> Iterator[Finding]:
             if image is None or image.size is None:
                 continue
             points = table.landmarks[row]
-            points = points[table.labelled[row]]
+            points = points[table.seen[row] > 0]
             beyond = np.maximum(np.maximum(-points, points - image.size), 0).max(axis=1)
             if not (farthest := float(beyond.max())):
                 continue
@@ -101,8 +107,10 @@ def check_landmarks_in_images(inventory: Inventory) -> Iterator[Finding]:
 def check_boxes(inventory: Inventory) -> Iterator[Finding]:
     """Boxes that hold few of their landmarks, or lie outside their image."""
     for _, table in inventory.tables():
-        low, high = table.boxes[:, None, :2], table.boxes[:, None, 2:]
-        inside = ((table.landmarks >= low) & (table.landmarks <= high)).all(axis=2).sum(axis=1)
+        inside = np.empty(len(table))
+        for rows, points in table.blocks():
+            low, high = table.boxes[rows, None, :2], table.boxes[rows, None, 2:]
+            inside[rows] = ((points >= low) & (points <= high)).all(axis=2).sum(axis=1)
         inside = inside / table.labelled.sum(axis=1)
         for row in np.flatnonzero(inside < _FEW_IN_BOX):
             level: Level = "warning" if inside[row] else "error"
@@ -118,7 +126,7 @@ def check_boxes(inventory: Inventory) -> Iterator[Finding]:
 def check_box_sizes(inventory: Inventory) -> Iterator[Finding]:
     """Boxes several times as large as their landmarks, or reaching far beyond the image."""
     for _, table in inventory.tables():
-        extents = np.array([_extent(landmarks) for landmarks in table.landmarks])
+        extents = face_boxes(table, "landmarks")
         spans = (extents[:, 2:] - extents[:, :2]).max(axis=1)
         sides = (table.boxes[:, 2:] - table.boxes[:, :2]).max(axis=1)
         ratios = sides / np.maximum(spans, 1e-9)
@@ -161,9 +169,8 @@ def check_normalisers(inventory: Inventory) -> Iterator[Finding]:
     first, second = inventory.scheme.normaliser
     for _, table in inventory.tables():
         distances = _normalisers(table)
-        extents = (np.nanmax(table.landmarks, axis=1) - np.nanmin(table.landmarks, axis=1)).max(
-            axis=1
-        )
+        tight = face_boxes(table, "landmarks")
+        extents = (tight[:, 2:] - tight[:, :2]).max(axis=1)
         shares = distances / extents
         for row in np.flatnonzero((shares < _SHORT_NORMALISER) | (distances < _SMALL_NORMALISER)):
             message = (

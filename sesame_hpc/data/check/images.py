@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
+from sesame_hpc.data.check.thumbnails import SIDE, Thumbnail, thumbnails_of
 from sesame_hpc.data.decoding import MOST_PIXELS, DecoderErrors, held_back_errors, too_large
 from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
 from sesame_hpc.data.image_header import Header, image_kind, read_header
@@ -28,7 +28,7 @@ _REDUCED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
 
@@ -42,13 +42,13 @@ class Encoded:
     neighbours: tuple[Landmarks | None, Landmarks | None] = (None, None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProbedImage:
     """An image file, or what a pack holds of it.
 
     `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but
     with errors. `digest` is a hash of its bytes. `header` is None where there is none.
-    `thumbnails` are those of its faces, in their order, float32 [D] or None, and `neighbours` those
+    `thumbnails` are those of its faces, in their order, float16 [D] or None, and `neighbours` those
     that its neighbours' landmarks would give. `cut_from` is the size of the image that a crop in a
     pack is of.
     """
@@ -58,8 +58,8 @@ class ProbedImage:
     damaged: bool = False
     digest: bytes = b""
     header: Header | None = None
-    thumbnails: list[NDArray[np.float32] | None] = field(default_factory=list)
-    neighbours: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None] = (None, None)
+    thumbnails: list[Thumbnail | None] = field(default_factory=list)
+    neighbours: tuple[Thumbnail | None, Thumbnail | None] = (None, None)
     cut_from: tuple[int, int] | None = None
 
     @property
@@ -105,7 +105,7 @@ def _marked(probe: ProbedImage, image: Encoded, errors: DecoderErrors) -> Probed
 
 
 def _probe(image: Encoded) -> ProbedImage:
-    nothing: list[NDArray[np.float32] | None] = [None] * len(image.faces)
+    nothing: list[Thumbnail | None] = [None] * len(image.faces)
     try:
         content = image.read()
     except OSError as error:
@@ -124,10 +124,9 @@ def _probe(image: Encoded) -> ProbedImage:
     if grey is None:
         problem = f"is a {header.kind} that does not decode"
         return ProbedImage(image.path, problem, False, digest, header, nothing)
-    thumbnails = [thumbnail(grey, landmarks / divisor) for landmarks in image.faces]
-    before, behind = (
-        None if landmarks is None else thumbnail(grey, landmarks / divisor)
-        for landmarks in image.neighbours
+    wanted = (*image.faces, *image.neighbours)
+    *thumbnails, before, behind = thumbnails_of(
+        grey, (None if landmarks is None else landmarks / divisor for landmarks in wanted)
     )
     return ProbedImage(image.path, None, False, digest, header, thumbnails, (before, behind))
 

@@ -13,28 +13,29 @@ from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.probe import probe_tables
+from sesame_hpc.data.check.thumbnails import Thumbnail
 from sesame_hpc.data.formats.faults import Fault
 from sesame_hpc.data.formats.parsed import Missing, Parsed, parse_result
 from sesame_hpc.data.formats.readers import has_split, parse_annotations
 from sesame_hpc.data.formats.registry import format_named
-from sesame_hpc.data.pack.read import MANIFEST
+from sesame_hpc.data.pack.manifest import MANIFEST
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Face", "Inventory", "take_inventory"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Face:
     """One face of a part: `path` is its image file, `landmarks` [K, 2] pixels.
 
-    `thumbnail` is float32 [D], or None where its image was not looked at or shows nothing there.
+    `thumbnail` is float16 [D], or None where its image was not looked at or shows nothing there.
     """
 
     split: Split
     source: str
     path: Path
     landmarks: NDArray[np.float64]
-    thumbnail: NDArray[np.float32] | None
+    thumbnail: Thumbnail | None
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Inventory:
         seen: dict[Path, int] = {}
         faces = []
         for split, table in self.tables():
-            for row, source in enumerate(table.sources):
-                path = table.image_path(row)
+            paths: dict[str, Path] = {}
+            for row, (name, source) in enumerate(zip(table.images, table.sources, strict=True)):
+                path = paths.setdefault(name, table.root / name)
                 image = self.images.get(path)
                 place = seen[path] = seen.get(path, -1) + 1
                 thumbnail = image.thumbnails[place] if image and image.thumbnails else None

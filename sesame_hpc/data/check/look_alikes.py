@@ -8,7 +8,7 @@ import numpy as np
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.duplicates import LEAST_LIKENESS
 from sesame_hpc.data.check.probe import probe_tables
-from sesame_hpc.data.check.thumbnails import similar_pairs
+from sesame_hpc.data.check.similar import similar_pairs
 
 __all__ = ["image_groups", "look_alikes"]
 

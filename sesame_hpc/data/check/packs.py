@@ -8,7 +8,8 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.pack.images import StoredImages
-from sesame_hpc.data.pack.read import MANIFEST, check_stored, read_settings
+from sesame_hpc.data.pack.manifest import MANIFEST, read_settings
+from sesame_hpc.data.pack.read import check_stored
 
 __all__ = ["check_pack_crops", "check_pack_index", "check_pack_reach", "unchecked_of_pack"]
 
@@ -89,4 +90,4 @@ def _packed(inventory: Inventory) -> Iterator[tuple[str, Annotations, StoredImag
 
 def _indexed_rows(table: Annotations, pack: StoredImages) -> np.ndarray:
     """The rows of faces that have an image; the others are found where it is read."""
-    return np.flatnonzero(np.isin(table.sample_ids, pack.sample_ids))
+    return np.flatnonzero(pack.has(table.sample_ids))

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.findings import Finding, Level
+from sesame_hpc.data.windows import face_boxes
 
 __all__ = ["check_box_conventions", "check_sentinels", "check_stated_sizes", "check_units"]
 
 Float = NDArray[np.float64]
+Place = tuple[float, float]
 
 _MOST = 0.8
 """What holds for this share of the faces is taken to be how all were made."""
@@ -28,7 +30,7 @@ _SAME_RATIO, _ROUNDING = 0.03, 1
 def check_units(inventory: Inventory) -> Iterator[Finding]:
     """Coordinates that are fractions of the image's size or percent instead of pixels."""
     for split, table in inventory.tables():
-        farthest = float(np.nanmax(np.abs(table.landmarks)))
+        farthest = _farthest(table)
         if farthest <= _FRACTION:
             unit = "fractions of the image's size (0 to 1)"
         elif farthest <= _PERCENT and _all_large(inventory, table):
@@ -58,10 +60,11 @@ def check_sentinels(inventory: Inventory) -> Iterator[Finding]:
         table, shift = parsed.faces, parsed.shift
         if not len(table):
             continue
-        written = np.round(table.landmarks - shift, 9)
-        for x, y in _suspicious_places(written, _is_fraction(table)):
-            same = (written == (x, y)).all(axis=2)
-            rows = np.flatnonzero(same.any(axis=1))
+        for x, y in _suspicious_places(table, shift):
+            same = np.zeros(len(table), np.int64)
+            for block, points in table.blocks():
+                same[block] = (_written(points, shift) == (x, y)).all(axis=2).sum(axis=1)
+            rows = np.flatnonzero(same)
             message = (
                 f"{split}: {_points(int(same.sum()), len(rows))} at exactly ({x:g}, {y:g}); "
                 f"if that stands for points that are not labelled, say --missing={x:g},{y:g} "
@@ -78,26 +81,51 @@ def _points(count: int, faces: int) -> str:
     return f"{count} points of {faces} face{'s' * (faces > 1)} are"
 
 
-def _suspicious_places(written: Float, fractions: bool) -> list[tuple[float, float]]:
+def _written(points: Float, shift: float) -> Float:
+    """Points as the file has them."""
+    return np.round(points - shift, 9)
+
+
+def _suspicious_places(table: Annotations, shift: float) -> list[tuple[float, float]]:
     """Places with several points that are at the first corner or beyond it, or of one face."""
-    labelled = np.isfinite(written).all(axis=2)
-    places = Counter(map(tuple, written[labelled].tolist()))
-    several = [
+    near, beyond = Counter[Place](), Counter[Place]()
+    coincident: dict[Place, None] = {}
+    for _, points in table.blocks():
+        written = _written(points, shift)
+        at_corner = (np.abs(written) <= _NEAR_CORNER).all(axis=2)
+        near.update(map(tuple, written[at_corner].tolist()))
+        far = np.isfinite(written).all(axis=2) & (written.max(axis=2) < -_NEAR_CORNER)
+        beyond.update(map(tuple, written[far].tolist()))
+        for row in np.flatnonzero(_have_coincident(written)):
+            place, count = Counter(map(tuple, written[row].tolist())).most_common(1)[0]
+            if count >= _COINCIDENT and np.isfinite(place).all():
+                coincident[place] = None
+    corner = [] if _is_fraction(table) else [*_several(near), *_several(beyond)]
+    return list(dict.fromkeys([*corner, *coincident]))[:_MOST_PLACES]
+
+
+def _several(places: Counter[Place]) -> list[Place]:
+    return [
         place
         for place, count in places.most_common()
         if count >= _FEWEST_ALIKE or place in _USUAL_SENTINELS
     ]
-    found = [(x, y) for x, y in several if abs(x) <= _NEAR_CORNER and abs(y) <= _NEAR_CORNER]
-    found = [] if fractions else found + [(x, y) for x, y in several if max(x, y) < -_NEAR_CORNER]
-    for points in written:
-        place, count = Counter(map(tuple, points.tolist())).most_common(1)[0]
-        if count >= _COINCIDENT and np.isfinite(place).all() and place not in found:
-            found.append(place)
-    return found[:_MOST_PLACES]
+
+
+def _have_coincident(points: Float) -> NDArray[np.bool_]:
+    """Which faces [N] have that many points [N, K, 2] at one place."""
+    if points.shape[1] < _COINCIDENT:
+        return np.zeros(len(points), np.bool_)
+    ordered = np.sort(points @ np.array([1, 1j]), axis=1)
+    return np.asarray((ordered[:, _COINCIDENT - 1 :] == ordered[:, : 1 - _COINCIDENT]).any(axis=1))
 
 
 def _is_fraction(table: Annotations) -> bool:
-    return float(np.nanmax(np.abs(table.landmarks))) <= _FRACTION
+    return _farthest(table) <= _FRACTION
+
+
+def _farthest(table: Annotations) -> float:
+    return max(float(np.nanmax(np.abs(points))) for _, points in table.blocks())
 
 
 def check_box_conventions(inventory: Inventory) -> Iterator[Finding]:
@@ -107,9 +135,7 @@ def check_box_conventions(inventory: Inventory) -> Iterator[Finding]:
     the left in all of them. Width and height read as a corner hold few landmarks.
     """
     for split, table in inventory.tables():
-        tight = np.concatenate(
-            [np.nanmin(table.landmarks, axis=1), np.nanmax(table.landmarks, axis=1)], axis=1
-        )
+        tight = face_boxes(table, "landmarks")
         boxes = table.boxes
         corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         extents = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

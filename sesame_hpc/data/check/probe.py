@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.images import Encoded, Landmarks, ProbedImage, probe_images
 from sesame_hpc.data.geometry import apply
@@ -81,7 +79,7 @@ def _pack(table: Annotations) -> StoredImages:
 def _encoded(table: Annotations, row: int) -> Encoded:
     pack, landmarks = _pack(table), table.landmarks[row]
     sample_ids = table.sample_ids[[row]]
-    if np.isin(sample_ids, pack.sample_ids)[0]:
+    if pack.has(sample_ids)[0]:
         landmarks = apply(pack.matrices(sample_ids)[0], landmarks)
 
     def read() -> bytes:

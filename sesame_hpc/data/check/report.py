@@ -18,7 +18,7 @@ from sesame_hpc.data.findings import LEVELS, Finding, Level
 from sesame_hpc.data.formats.parsed import Missing
 from sesame_hpc.data.formats.readers import detect_format, scheme_of
 from sesame_hpc.data.formats.registry import format_named
-from sesame_hpc.data.pack.read import read_settings
+from sesame_hpc.data.pack.manifest import read_settings
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Report", "SplitCounts", "check_data"]

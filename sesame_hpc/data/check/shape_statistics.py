@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 __all__ = ["ShapeStatistics", "fit_shapes", "residuals_of"]
 
+_FACES_AT_ONCE = 1 << 13
 _ROUNDS = 4
 _CANDIDATES = 15
 _MOST_FACES = 1500
@@ -41,7 +42,11 @@ def fit_shapes(landmarks: Float) -> tuple[ShapeStatistics, Float]:
     """
     sample = landmarks[:: -(-len(landmarks) // _MOST_FACES)]
     statistics = _fit(sample)
-    return statistics, residuals_of(statistics, landmarks)
+    residuals = np.empty(landmarks.shape[:2])
+    for first in range(0, len(landmarks), _FACES_AT_ONCE):
+        rows = slice(first, first + _FACES_AT_ONCE)
+        residuals[rows] = residuals_of(statistics, landmarks[rows])
+    return statistics, residuals
 
 
 def _fit(landmarks: Float) -> ShapeStatistics:

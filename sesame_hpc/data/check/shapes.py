@@ -10,6 +10,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.check.shape_statistics import ShapeStatistics, fit_shapes, residuals_of
 from sesame_hpc.data.findings import Finding
+from sesame_hpc.data.string_column import StringColumn
 
 __all__ = ["ODD_POINT", "check_shapes", "odd_rows"]
 
@@ -36,13 +37,14 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
     faces = sum(map(len, tables))
     if faces < _FEWEST_FACES or scheme.num_landmarks < _FEWEST_POINTS:
         return
-    landmarks = np.concatenate([table.landmarks for table in tables])
-    sources = [source for table in tables for source in table.sources]
+    several = [table.landmarks for table in tables]
+    landmarks = np.concatenate(several) if len(several) > 1 else several[0]
+    sources = StringColumn.joined([StringColumn.of(table.sources) for table in tables])
     usable = np.isfinite(landmarks).all(axis=2).sum(axis=1) >= _FEWEST_POINTS
     if usable.sum() < _FEWEST_FACES:
         return
     rows = np.flatnonzero(usable)
-    statistics, residuals = fit_shapes(landmarks[rows])
+    statistics, residuals = fit_shapes(landmarks if usable.all() else landmarks[rows])
     worst = np.nanmax(residuals, axis=1)
     least = ODD_POINT if len(rows) >= _FEW_FACES else _ODD_IN_FEW
     names = tables[0].scheme.points
@@ -70,7 +72,7 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
         else:
             message = "left and right points look exchanged (or the image mirrored, not its labels)"
             check = "mirrored-face"
-        finding = Finding("warning", check, sources[rows[i]], message, value=value)
+        finding = Finding("warning", check, sources[int(rows[i])], message, value=value)
         found.append((own[point], finding))
     yield from (finding for _, finding in sorted(found, key=lambda pair: -pair[0]))
 

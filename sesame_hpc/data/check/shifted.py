@@ -11,18 +11,20 @@ images with several faces; packs.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.check.thumbnails import SIDE
 from sesame_hpc.data.findings import Finding
 
 __all__ = ["check_shifted_labels"]
 
-_FEWEST = 16
+_FEWEST, _ROWS_AT_ONCE = 16, 1024
 _LEAST_Z = 3.2
 """Sum of the gains in likeness over the root of the sum of their squares.
 
@@ -38,10 +40,9 @@ Float = NDArray[np.float32]
 def check_shifted_labels(inventory: Inventory) -> Iterator[Finding]:
     """Sequences of rows whose labels fit the image of the row before or after better."""
     for split, table in inventory.tables():
-        thumbnails = _thumbnails(inventory, table)
-        if thumbnails is None:
+        if not _has_single_faces(inventory, table):
             continue
-        likeness = _likeness(thumbnails)
+        likeness = _likeness(inventory, table)
         for place, direction in ((0, "behind"), (2, "before")):
             gain = likeness[place] - likeness[1]
             gain[0 if place == 0 else -1] = -1.0  # no row there to compare with
@@ -64,35 +65,49 @@ def check_shifted_labels(inventory: Inventory) -> Iterator[Finding]:
             yield Finding("error", "shifted-labels", table.sources[start], message, value=z)
 
 
-def _thumbnails(inventory: Inventory, table: Annotations) -> Float | None:
-    """[3, N, D]: each row's image cut out by the labels of the row before, its own, the row after.
+def _has_single_faces(inventory: Inventory, table: Annotations) -> bool:
+    """Whether enough images have one face."""
+    images = (inventory.images.get(table.image_path(row)) for row in range(len(table)))
+    single = (row for row, image in enumerate(images) if image is not None and _is_single(image))
+    return len(list(islice(single, _FEWEST))) == _FEWEST
 
-    Zeros where there is nothing to see. None where too few images have one face.
+
+def _is_single(image: ProbedImage) -> bool:
+    return any(each is not None for each in image.neighbours)
+
+
+def _blocks(inventory: Inventory, table: Annotations) -> Iterator[tuple[slice, Float]]:
+    """[3, B, D]: each row's image cut out by the labels of the row before, its own, the row after.
+
+    Zeros where there is nothing to see.
     """
-    found = np.zeros((3, len(table), SIDE * SIDE), dtype=np.float32)
-    single = 0
-    for row in range(len(table)):
-        image = inventory.images.get(table.image_path(row))
-        if image is None or all(each is None for each in image.neighbours):
-            continue
-        single += 1
-        before, behind = image.neighbours
-        for place, thumbnail in enumerate((before, image.thumbnails[0], behind)):
-            if thumbnail is not None:
-                found[place, row] = thumbnail
-    return found if single >= _FEWEST else None
+    for first in range(0, len(table), _ROWS_AT_ONCE):
+        rows = range(first, min(first + _ROWS_AT_ONCE, len(table)))
+        found = np.zeros((3, len(rows), SIDE * SIDE), dtype=np.float32)
+        for row in rows:
+            image = inventory.images.get(table.image_path(row))
+            if image is None or not _is_single(image):
+                continue
+            before, behind = image.neighbours
+            for place, thumbnail in enumerate((before, image.thumbnails[0], behind)):
+                if thumbnail is not None:
+                    found[place, row - first] = thumbnail
+        yield slice(rows.start, rows.stop), found
 
 
-def _likeness(thumbnails: Float) -> Float:
+def _likeness(inventory: Inventory, table: Annotations) -> Float:
     """[3, N]: correlation of each thumbnail with the mean face of the other rows.
 
     The mean is over that of the three ways to cut out whose faces are most alike.
     """
-    sums = thumbnails.sum(axis=1)
-    best = thumbnails[int(np.argmax((sums**2).sum(axis=1)))]
-    others = best.sum(axis=0) - best
-    length = np.maximum(np.linalg.norm(others, axis=1), 1e-9)
-    return np.einsum("snd,nd->sn", thumbnails, others) / length
+    sums = sum(found.sum(axis=1) for _, found in _blocks(inventory, table))
+    way = int(np.argmax((np.asarray(sums) ** 2).sum(axis=1)))
+    likeness = np.empty((3, len(table)), np.float32)
+    for rows, found in _blocks(inventory, table):
+        others = np.asarray(sums)[way] - found[way]
+        length = np.maximum(np.linalg.norm(others, axis=1), 1e-9)
+        likeness[:, rows] = np.einsum("snd,nd->sn", found, others) / length
+    return likeness
 
 
 def _best_sequence(gain: Float) -> tuple[int, int]:

@@ -177,7 +177,7 @@ def _files(
 
 
 def _annotation(table: Annotations, row: int, image_id: int) -> dict[str, Any]:
-    labelled = table.labelled[row]
+    labelled = table.seen[row] > 0
     points = np.where(labelled[:, None], shifted(table.landmarks[row], -TO_CORNERS), 0)
     low = shifted(table.boxes[row, :2], -TO_CORNERS)
     extent = shifted(table.boxes[row, 2:] - table.boxes[row, :2], 0)

@@ -17,7 +17,7 @@ Add 0.5 to numbers that count pixel centres from 0 (OpenCV, most annotation tool
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,22 +73,26 @@ def parse_csv(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Par
         raise FileNotFoundError(
             f"no {split} split: looked for {path}; {folder_entries(path.parent)}"
         )
-    faces: list[ParsedFace] = []
-    faults: list[Fault] = []
-    names: tuple[str, ...] = ()
+    what, faults = f"faces of {path}", list[Fault]()
     try:
         table = read_text_table(path)
         columns = _parse_header(table, scheme)
-        names = columns.attribute_names
+    except Fault as fault:
+        return parse_result(what, scheme, path.parent, (), [fault], missing=missing)
+    faces, names = _parse_rows(table, columns, faults), columns.attribute_names
+    return parse_result(what, scheme, path.parent, faces, faults, names, missing=missing)
+
+
+def _parse_rows(table: TextTable, columns: _Columns, faults: list[Fault]) -> Iterator[ParsedFace]:
+    """The faces of a table; what cannot be read is added to `faults`."""
+    try:
         for place, row in table.rows:
             try:
-                faces.append(_parse_row(row, columns, place))
+                yield _parse_row(row, columns, place)
             except Fault as fault:
                 faults.append(fault)
     except Fault as fault:
         faults.append(fault)
-    what = f"faces of {path}"
-    return parse_result(what, scheme, path.parent, faces, faults, names, missing=missing)
 
 
 def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:

@@ -1,11 +1,13 @@
 """Faults: faces or files that cannot be read, collected so that one message names several."""
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 __all__ = ["Fault", "FaultKind", "folder_entries", "raise_faults", "read_lines", "read_text"]
+
+_LARGE_FILE, _BYTES_AT_ONCE = 1 << 22, 1 << 20
 
 FaultKind = Literal[
     "text",
@@ -76,9 +78,34 @@ def read_text(path: Path) -> str:
         raise Fault("text", f"{path}:{line}", problem) from error
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, without their ends. Errors as for `read_text`."""
-    return [line.rstrip("\r") for line in read_text(path).split("\n")]
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, without their ends. Errors as for `read_text`, before the first.
+
+    A large file is not in memory as a whole.
+    """
+    if _is_large_utf8(path):
+        return _lines_of_large(path)
+    return (line.rstrip("\r") for line in read_text(path).split("\n"))
+
+
+def _lines_of_large(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for line in file:
+            yield line.removesuffix("\n").rstrip("\r")
+
+
+def _is_large_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        if path.stat().st_size < _LARGE_FILE:
+            return False
+        with path.open("rb") as file:
+            while some := file.read(_BYTES_AT_ONCE):
+                decoder.decode(some)
+        decoder.decode(b"", final=True)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def folder_entries(folder: Path, limit: int = 8) -> str:

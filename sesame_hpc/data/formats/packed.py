@@ -4,7 +4,8 @@ from pathlib import Path
 
 from sesame_hpc.data.formats.format import AnnotationFormat, Split
 from sesame_hpc.data.formats.parsed import Missing, Parsed
-from sesame_hpc.data.pack.read import MANIFEST, has_pack_split, read_pack
+from sesame_hpc.data.pack.manifest import MANIFEST, has_pack_split
+from sesame_hpc.data.pack.read import read_pack
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["FORMAT"]

@@ -1,8 +1,9 @@
 """What the readers of all formats share: a face as parsed, its checks, and the table of faces."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.findings import Finding
+from sesame_hpc.data.formats.face_table import FaceTable
 from sesame_hpc.data.formats.faults import Fault, raise_faults
 from sesame_hpc.data.image_names import ResolvedNames, resolve_images
 from sesame_hpc.schemes import Scheme
@@ -103,7 +105,7 @@ def parse_result(
     what: str,
     scheme: Scheme,
     folder: Path,
-    faces: Sequence[ParsedFace],
+    faces: Iterable[ParsedFace],
     faults: Sequence[Fault],
     attribute_names: tuple[str, ...] = (),
     *,
@@ -114,48 +116,52 @@ def parse_result(
     """The table of those `faces` that can be used, in their order and numbered by it.
 
     `folder` is what image names are relative to. `shift` moves the files' coordinates to
-    corner-based pixels; a point that equals `missing` before that is not labelled.
+    corner-based pixels; a point that equals `missing` before that is not labelled. `faces` may be
+    parsed while they are taken, and then add to `faults`.
     """
-    faults, findings = list(faults), list(findings)
-    names = resolve_images(folder, [face.image for face in faces])
-    if names.respelled and faces:
-        findings.append(_respelled(faces, names))
-    rows: list[tuple[ParsedFace, Float, Float, NDArray[np.uint8]]] = []
-    for face in faces:
+    table = FaceTable(scheme.num_landmarks, len(attribute_names))
+    own: list[tuple[int, Fault]] = []
+    numbers: list[int] = []
+    unlabelled: list[Finding] = []
+    stated: dict[str, tuple[int, int]] = {}
+    for number, face in enumerate(faces):
+        table.name(face.image, face.source)
         points, visibility = _points(face, shift, missing)
         if not visibility.any():
-            findings.append(left_out(face.source, "no point is labelled"))
+            unlabelled.append(left_out(face.source, "no point is labelled"))
             continue
         try:
             _check_normaliser(points, scheme, face.source)
             box = _box(face, points)
-            _check_image(face, folder, names)
         except Fault as fault:
-            faults.append(fault)
-        else:
-            rows.append((face, points, box, visibility))
-    if not rows and not faults:
+            own.append((number, fault))
+            continue
+        table.append(face.image, face.source, points, visibility, box, face.attributes)
+        numbers.append(number)
+        if face.size is not None:
+            stated[face.image] = face.size
+    names = resolve_images(folder, table.names)
+    columns, absent = table.finish(names.found)
+    own += [
+        (numbers[row], _no_image(folder, image, source, names)) for row, image, source in absent
+    ]
+    faults = [*faults, *(fault for _, fault in sorted(own, key=itemgetter(0)))]
+    findings = [*findings, *_respelled(table, names), *unlabelled]
+    count = len(columns["images"])
+    if not count and not faults:
         problem = f"holds no face of scheme {scheme.name}"
         if findings:
             problem += f"; {len(findings)} objects: {findings[0].message}"
         faults.append(Fault("empty", what.removeprefix("faces of "), problem))
-    count, landmarks = len(rows), scheme.num_landmarks
-    table = Annotations(
+    annotations = Annotations(
         scheme=scheme,
         root=folder,
-        images=tuple(names.found[face.image] for face, *_ in rows),
-        boxes=np.array([box for _, _, box, _ in rows], np.float64).reshape(count, 4),
-        landmarks=np.array([points for _, points, _, _ in rows]).reshape(count, landmarks, 2),
-        attributes=np.array([face.attributes for face, *_ in rows], np.bool_).reshape(
-            count, len(attribute_names)
-        ),
         attribute_names=attribute_names,
-        sources=tuple(face.source for face, *_ in rows),
         sample_ids=np.arange(count, dtype=np.int64),
-        visibility=np.array([seen for *_, seen in rows], np.uint8).reshape(count, landmarks),
+        **columns,
     )
-    sizes = {names.found[face.image]: face.size for face, *_ in rows if face.size is not None}
-    return Parsed(what, table, tuple(faults), tuple(findings), sizes, shift)
+    sizes = {names.found[image]: size for image, size in stated.items() if image in names.found}
+    return Parsed(what, annotations, tuple(faults), tuple(findings), sizes, shift)
 
 
 def _points(face: ParsedFace, shift: float, missing: Missing) -> tuple[Float, NDArray[np.uint8]]:
@@ -201,18 +207,20 @@ def _check_normaliser(points: Float, scheme: Scheme, place: str) -> None:
         raise Fault("normaliser", place, problem)
 
 
-def _check_image(face: ParsedFace, folder: Path, names: ResolvedNames) -> None:
-    if face.image not in names.found:
-        hint = names.missing[face.image]
-        problem = f"no image {folder / face.image}" + f"; {hint}" * bool(hint)
-        raise Fault("image", face.source, problem)
+def _no_image(folder: Path, image: str, source: str, names: ResolvedNames) -> Fault:
+    hint = names.missing[image]
+    return Fault("image", source, f"no image {folder / image}" + f"; {hint}" * bool(hint))
 
 
-def _respelled(faces: Sequence[ParsedFace], names: ResolvedNames) -> Finding:
-    face = next(face for face in faces if face.image in names.respelled)
+def _respelled(table: FaceTable, names: ResolvedNames) -> list[Finding]:
+    """One finding about all image names that are spelled otherwise than their files."""
+    image = next((name for name in table.names if name in names.respelled), None)
+    if image is None:
+        return []
     count = len(names.respelled)
     message = (
-        f"{face.image!r} was read as {names.respelled[face.image]!r}; {count} image "
+        f"{image!r} was read as {names.respelled[image]!r}; {count} image "
         f"name{'s are' if count > 1 else ' is'} spelled differently from the file"
     )
-    return Finding("note", "respelled", face.source, message, value=float(count))
+    place = table.named_by(image)
+    return [Finding("note", "respelled", place, message, value=float(count))]

@@ -11,7 +11,8 @@ from sesame_hpc.data.formats.faults import folder_entries
 from sesame_hpc.data.formats.parsed import Missing, OnError, Parsed
 from sesame_hpc.data.formats.registry import FORMATS, format_named
 from sesame_hpc.data.merge import dataset_names, merge_tables
-from sesame_hpc.data.pack.read import SCHEME_FILE, read_manifest
+from sesame_hpc.data.pack.manifest import read_manifest
+from sesame_hpc.data.pack.read import SCHEME_FILE
 from sesame_hpc.schemes import Scheme, load_scheme
 
 __all__ = [

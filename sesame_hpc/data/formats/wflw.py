@@ -5,7 +5,7 @@
 x_min y_min x_max y_max, six attributes 0 or 1, and the image's path below `WFLW_images/`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,8 @@ def parse_wflw(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Pa
     path = _require_list(folder, split, scheme.num_landmarks)
     if not (folder / IMAGES).is_dir():
         raise FileNotFoundError(f"no folder {folder / IMAGES}; {folder_entries(folder)}")
-    faces, faults = _parse_list(path, scheme)
+    faults: list[Fault] = []
+    faces = _parse_list(path, scheme, faults)
     return parse_result(
         f"faces of {path}", scheme, folder / IMAGES, faces, faults, ATTRIBUTES, missing=missing
     )
@@ -109,24 +110,27 @@ def _require_list(folder: Path, split: str, landmarks: int) -> Path:
     )
 
 
-def _parse_list(path: Path, scheme: Scheme) -> tuple[list[ParsedFace], list[Fault]]:
+def _parse_list(path: Path, scheme: Scheme, faults: list[Fault]) -> Iterator[ParsedFace]:
+    """The faces of a list; what cannot be read is added to `faults`."""
     try:
         lines = read_lines(path)
     except Fault as fault:
-        return [], [fault]
-    faces: list[ParsedFace] = []
-    faults: list[Fault] = []
+        faults.append(fault)
+        return
+    any_face = False
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields:
             continue
         try:
-            faces.append(_parse_face(fields, scheme, f"{path}:{number}"))
+            face = _parse_face(fields, scheme, f"{path}:{number}")
         except Fault as fault:
             faults.append(fault)
-    if not faces and not faults:
+        else:
+            any_face = True
+            yield face
+    if not any_face and not faults:
         faults.append(Fault("empty", path, f"holds no face; each line is one of {_form(scheme)}"))
-    return faces, faults
 
 
 def _parse_face(fields: list[str], scheme: Scheme, place: str) -> ParsedFace:
@@ -168,7 +172,7 @@ def _files(
     names = [image.removeprefix(f"{IMAGES}/") for image in images]
     flags, landmarks = _flags(table), table.scheme.num_landmarks
     points = [
-        spelled(np.where(table.labelled[row][:, None], table.landmarks[row], missing or np.nan))
+        spelled(np.where((table.seen[row] > 0)[:, None], table.landmarks[row], missing or np.nan))
         for row in range(len(table))
     ]
     lines = [

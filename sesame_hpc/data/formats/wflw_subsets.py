@@ -88,7 +88,7 @@ def _find_face(
     place: str,
 ) -> int:
     for row in rows_of_image.get(image, []):
-        labelled = test.labelled[row]
+        labelled = test.seen[row] > 0
         if np.abs(test.landmarks[row] - landmarks)[labelled].max() < _SAME_PIXELS:
             return row
     problem = f"no face of the test list has this image ({image}) and these landmarks"

@@ -95,8 +95,9 @@ class TrainLoader:
                 f"stages.{stage}.epoch_samples to at least {self._per_step}"
             )
         self._annotations = annotations
-        self._landmarks, self._landmarks_of = annotations.landmarks, landmarks
-        self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
+        self._landmarks: NDArray[np.float64] | None = None
+        self._landmarks_of = landmarks
+        self._boxes = face_boxes(annotations, data.box.protocol)
         self.images = ImageSource(annotations, data)
         self._data = data
         self._size = size
@@ -159,7 +160,8 @@ class TrainLoader:
             stage=self._stage,
             epoch=epoch,
         )
-        landmarks = apply(drawn.matrices, self._landmarks[rows]) / self._size
+        points = faces.points(rows) if self._landmarks is None else self._landmarks[rows]
+        landmarks = apply(drawn.matrices, points) / self._size
         mirrored = landmarks[:, list(faces.scheme.mirror)]
         window = decode_plan(faces, rows, drawn.matrices, self._size, drawn.limits)
         return PreparedBatch(
@@ -198,7 +200,7 @@ class EvalLoader:
         check_stored(annotations, data.box, data.augment, size)
         self._annotations = annotations
         self._views = views or upright_views(len(annotations), data.box)
-        self._boxes = face_boxes(annotations.boxes, annotations.landmarks, data.box.protocol)
+        self._boxes = face_boxes(annotations, data.box.protocol)
         self.images = ImageSource(annotations, data)
         self._box = data.box
         self._size = size
@@ -240,7 +242,7 @@ class EvalLoader:
         return PreparedBatch(
             rows=rows,
             matrices=matrices,
-            landmarks=apply(matrices, faces.landmarks[rows]) / self._size,
+            landmarks=apply(matrices, faces.points(rows)) / self._size,
             feed=Feed(encoded, window),
             keys=faces.sample_ids[rows],
         )

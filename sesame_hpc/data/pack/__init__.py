@@ -11,7 +11,8 @@ encoded as JPEG again; originals that need neither are kept.
 """
 
 from sesame_hpc.data.pack.images import PackedImages
-from sesame_hpc.data.pack.read import has_pack, has_pack_split, read_pack, read_settings
+from sesame_hpc.data.pack.manifest import has_pack, has_pack_split, read_settings
+from sesame_hpc.data.pack.read import read_pack
 from sesame_hpc.data.pack.settings import PackSettings
 from sesame_hpc.data.pack.write import PackReport, write_pack
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from sesame_hpc.data.pack.layout import RECORD, StoredImage, open_shard
 
 __all__ = ["ImagesInMemory", "PackedImages", "StoredImages"]
+
+_OPEN_SHARDS = 512
+"""Each mapped shard holds a file descriptor, of which a process has 1,024 by default."""
 
 
 class StoredImages(ABC):
@@ -24,7 +28,7 @@ class StoredImages(ABC):
         self.size = size
         self._order = np.argsort(records["sample_id"], kind="stable")
         self._records = records[self._order]
-        self._position_of = {each: i for i, each in enumerate(self._records["sample_id"].tolist())}
+        self._ids = np.ascontiguousarray(self._records["sample_id"])
 
     def holds(self, sample_id: int) -> bool:
         """Whether `encoded` gives the image of a face; else it is the face's file."""
@@ -41,7 +45,13 @@ class StoredImages(ABC):
     @property
     def sample_ids(self) -> NDArray[np.int64]:
         """The sample ids of the index, ascending."""
-        return self._records["sample_id"].copy()
+        return self._ids.copy()
+
+    def has(self, sample_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these faces, int64 [B], are in the index: bool [B]."""
+        if not len(self._ids):
+            return np.zeros(len(sample_ids), np.bool_)
+        return np.asarray(self._ids[self._nearest(sample_ids)] == sample_ids)
 
     def records(self, sample_ids: NDArray[np.int64]) -> NDArray[np.void]:
         """The index records of these faces, `layout.RECORD` [B].
@@ -62,17 +72,23 @@ class StoredImages(ABC):
         matrices[:, :, 2] = -scale * region[:, :2]
         return matrices
 
+    def _place(self, sample_id: int) -> int | None:
+        """The face's position in the index; None where it has none."""
+        place = int(self._ids.searchsorted(sample_id))
+        return place if place < len(self._ids) and self._ids[place] == sample_id else None
+
     def _position(self, sample_id: int) -> int:
-        if (position := self._position_of.get(sample_id)) is None:
+        if (place := self._place(sample_id)) is None:
             raise ValueError(f"sample {sample_id} is not in the pack")
-        return position
+        return place
 
     def _positions(self, sample_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        ids = self._records["sample_id"]
-        positions = np.minimum(np.searchsorted(ids, sample_ids), len(ids) - 1)
-        if (unknown := ids[positions] != sample_ids).any():
-            raise ValueError(f"sample {np.asarray(sample_ids)[unknown][0]} is not in the pack")
-        return positions
+        if not (known := self.has(sample_ids)).all():
+            raise ValueError(f"sample {np.asarray(sample_ids)[~known][0]} is not in the pack")
+        return self._nearest(sample_ids)
+
+    def _nearest(self, sample_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.minimum(np.searchsorted(self._ids, sample_ids), len(self._ids) - 1)
 
 
 class PackedImages(StoredImages):
@@ -87,10 +103,12 @@ class PackedImages(StoredImages):
     """
 
     def __init__(self, paths: list[Path], size: int | None) -> None:
-        self._shards = [open_shard(path) for path in paths]
-        super().__init__(np.concatenate([shard.index for shard in self._shards]), size)
-        numbers = np.repeat(np.arange(len(paths)), [len(shard.index) for shard in self._shards])
+        self._paths = paths
+        indexes = [open_shard(path).index for path in paths]
+        super().__init__(np.concatenate(indexes), size)
+        numbers = np.repeat(np.arange(len(paths)), [len(index) for index in indexes])
         self._shard_of = numbers[self._order]
+        self._open = lru_cache(_OPEN_SHARDS)(open_shard)
 
     def encoded(self, sample_id: int) -> NDArray[np.uint8]:
         """The encoded image of a face, uint8 [n], as a read-only view of the file.
@@ -99,7 +117,8 @@ class PackedImages(StoredImages):
             ValueError: its checksum differs, by shard and sample, or it is not in the pack.
         """
         position = self._position(sample_id)
-        return self._shards[self._shard_of[position]].encoded(self._records[position])
+        shard = self._open(self._paths[self._shard_of[position]])
+        return shard.encoded(self._records[position])
 
 
 class ImagesInMemory(StoredImages):
@@ -140,7 +159,6 @@ class JoinedImages(StoredImages):
     def __init__(self, parts: Sequence[tuple[StoredImages | None, NDArray[np.int64]]]) -> None:
         sizes = [images.size for images, _ in parts if images is not None and images.size]
         records = []
-        self._images_of: dict[int, StoredImages] = {}
         for images, ids in parts:
             if images is None:
                 files = np.zeros(len(ids), RECORD)
@@ -148,11 +166,13 @@ class JoinedImages(StoredImages):
                 records.append(files)
             else:
                 records.append(images.records(ids))
-                self._images_of |= dict.fromkeys(ids.tolist(), images)
         super().__init__(np.concatenate(records), min(sizes, default=None))
+        self._parts = [images for images, _ in parts]
+        numbers = np.repeat(np.arange(len(parts)), [len(ids) for _, ids in parts])
+        self._part_of = numbers[self._order]
 
     def holds(self, sample_id: int) -> bool:
-        images = self._images_of.get(sample_id)
+        images = self._images_of(sample_id)
         return images is not None and images.holds(sample_id)
 
     def encoded(self, sample_id: int) -> NDArray[np.uint8]:
@@ -161,6 +181,11 @@ class JoinedImages(StoredImages):
         Raises:
             ValueError: it cannot be read.
         """
-        if (images := self._images_of.get(sample_id)) is None:
+        if (images := self._images_of(sample_id)) is None:
             raise ValueError(f"the image of sample {sample_id} is a file")
         return images.encoded(sample_id)
+
+    def _images_of(self, sample_id: int) -> StoredImages | None:
+        """None where the face's image is a file, or the face is not one of the tables'."""
+        place = self._place(sample_id)
+        return None if place is None else self._parts[self._part_of[place]]

@@ -81,7 +81,7 @@ def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
     """What to store for each face: all that augmentation can reach, and the margin of filters."""
     if settings.size is None:
         return None
-    boxes = face_boxes(faces.boxes, faces.landmarks, settings.box.protocol)
+    boxes = face_boxes(faces, settings.box.protocol)
     regions = reach(boxes, settings.box, settings.augment)
     if settings.margin is not None:
         centres, sides = square_windows(boxes, settings.margin)
@@ -101,11 +101,13 @@ def plans(faces: Annotations, settings: PackSettings) -> list[Plan] | None:
 def fingerprint_of(faces: Annotations, settings: PackSettings) -> str:
     """A hash of faces and settings: 32 hexadecimal digits."""
     digest = hashlib.blake2b(json.dumps(settings.to_json()).encode(), digest_size=16)
-    arrays = [faces.sample_ids, faces.boxes, faces.landmarks, faces.attributes]
+    for array in (faces.sample_ids, faces.boxes):
+        digest.update(np.ascontiguousarray(array).data)
+    for _, points in faces.blocks():
+        digest.update(np.ascontiguousarray(points).data)
+    digest.update(np.ascontiguousarray(faces.attributes).data)
     if (faces.seen < 2).any():
-        arrays.append(faces.seen)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(json.dumps([faces.images, faces.attribute_names]).encode())
+        digest.update(np.ascontiguousarray(faces.seen).data)
+    digest.update(json.dumps([list(faces.images), faces.attribute_names]).encode())
     digest.update(scheme_yaml(faces.scheme).encode())
     return digest.hexdigest()

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.pack.content import Plan, Stored, stored_crop, stored_original
 from sesame_hpc.data.pack.layout import open_shard, shard_name, write_shard
-from sesame_hpc.data.pack.read import MANIFEST, SCHEME_FILE, VERSION, has_pack, read_manifest
+from sesame_hpc.data.pack.manifest import MANIFEST, VERSION, has_pack, read_manifest
+from sesame_hpc.data.pack.read import SCHEME_FILE
 from sesame_hpc.data.pack.settings import PackSettings, fingerprint_of, plans
 from sesame_hpc.data.pack.table import scheme_yaml, write_table
 from sesame_hpc.files import remove_leftovers, write_json_atomic, write_text_atomic

@@ -6,12 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from sesame_hpc.data.check.thumbnails import similar_pairs, thumbnail
+from sesame_hpc.data.check.similar import EXACT, similar_pairs
+from sesame_hpc.data.check.thumbnails import thumbnails_of
 
 
 def unit_rows(count: int, seed: int = 0) -> np.ndarray:
     rows = np.random.default_rng(seed).standard_normal((count, 64)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def thumbnail(grey: np.ndarray, points: np.ndarray) -> Any:
+    (found,) = thumbnails_of(grey, [points])
+    return None if found is None else found.astype(np.float32)
 
 
 @pytest.mark.parametrize("count", [9, 1024, 1500, 2049])
@@ -33,6 +39,33 @@ def test_of_many_partners_the_most_alike_are_kept():
     assert np.bincount(seconds).tolist() == [0, 1, 2, 3, *[4] * 1996]
     assert 7 in firsts[seconds == 1000]
     assert 7 in firsts[seconds == 1999]
+
+
+def test_among_many_the_alike_are_found_by_signatures():
+    """Of 40 planted pairs of each likeness; nothing else is alike in 64 dimensions at 0.8."""
+    generator = np.random.default_rng(3)
+    rows = unit_rows(EXACT + 400, seed=1)
+    places = generator.permutation(len(rows))[:240].reshape(3, 40, 2)
+    for likeness, pairs in zip((0.85, 0.9, 0.97), places, strict=True):
+        for one, other in pairs:
+            across = rows[other] - (rows[other] @ rows[one]) * rows[one]
+            across /= np.linalg.norm(across)
+            rows[other] = likeness * rows[one] + np.sqrt(1 - likeness**2) * across
+    firsts, seconds, values = similar_pairs(rows.astype(np.float16), 0.8)
+    found = set(zip(firsts.tolist(), seconds.tolist(), strict=True))
+    assert list(zip(seconds, firsts, strict=True)) == sorted(zip(seconds, firsts, strict=True))
+    for least, pairs in zip((36, 38, 40), np.sort(places, axis=2), strict=True):
+        assert len(found & set(map(tuple, pairs.tolist()))) >= least
+    assert found <= {(int(a), int(b)) for pair in places.reshape(-1, 2) for a, b in [sorted(pair)]}
+    np.testing.assert_allclose(values, (rows[firsts] * rows[seconds]).sum(axis=1), atol=2e-3)
+
+
+def test_of_many_partners_by_signatures_the_most_alike_are_kept():
+    rows = unit_rows(EXACT + 1, seed=1)
+    rows[100:120] = rows[100]
+    firsts, seconds, _ = similar_pairs(rows, 0.9, most=4)
+    assert set(np.bincount(seconds)[104:120].tolist()) == {4}
+    assert len(firsts) == 1 + 2 + 3 + 4 * 16
 
 
 def test_a_face_keeps_its_thumbnail_when_the_image_is_changed():
