@@ -79,12 +79,11 @@ class Steps:
 
     def trainer(self, ema: float | None = None) -> Step:
         """A step of the preliminary and finetune stages, as the training loop takes it."""
-        engine = self._engine(self.network())
-        return self._in_loop(engine, self._task(engine.module), ema)
+        return self.in_loop(self.engine(self.network()), ema)
 
     def pretrain(self) -> Step:
         """A step of the pretrain stage with its masking, all regions equally probable."""
-        engine = self._engine(ReconstructionNet(self.config.model, self.config.head))
+        engine = self.engine(ReconstructionNet(self.config.model, self.config.head))
         shares = dict.fromkeys(self.scheme.regions, 1.0)
         masker = Masker(shares, self.scheme, self.config.masking, 0)
         task = ReconstructionTask(engine.module, masker, None, None, self.world)  # type: ignore[arg-type]
@@ -127,7 +126,8 @@ class Steps:
 
         return step
 
-    def _engine(self, network: nn.Module) -> Engine:
+    def engine(self, network: nn.Module) -> Engine:
+        """The trainer's engine of a network."""
         prepare_network(network, self.runtime, self.world.device)
         return Engine(network, self._stage(), self.runtime, self.world, _SCHEDULE_STEPS)
 
@@ -143,6 +143,10 @@ class Steps:
         kind = torch.optim.AdamW if stage.weight_decay else torch.optim.Adam
         settings: dict[str, Any] = {"betas": stage.betas, "weight_decay": stage.weight_decay}
         return kind(network.parameters(), lr=stage.lr, eps=_EPS, fused=fused, **settings)
+
+    def in_loop(self, engine: Engine, ema: float | None = None) -> Step:
+        """The coordinate step of an engine's network, as the training loop takes it."""
+        return self._in_loop(engine, self._task(engine.module), ema)
 
     def _in_loop(self, engine: Engine, task: Task, ema: float | None) -> Step:
         """Engine, loss, a record every `RECORD_EVERY` steps, EMA where `ema` is its decay."""
