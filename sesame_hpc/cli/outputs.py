@@ -21,6 +21,7 @@ _OF_A_RUN = {
     "result.json",
     "scheme.yaml",
     "summary.json",
+    "work.jsonl",
 }
 
 

@@ -1,5 +1,6 @@
 """`sesame submit`."""
 
+import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +35,9 @@ def submit(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print the sbatch scripts without submitting or writing anything."
+            "--dry-run",
+            help="Print the sbatch scripts without submitting or writing anything; where there is "
+            "SLURM, ask it whether it would take them. Exit code 1 if it would not.",
         ),
     ] = False,
     local: Annotated[
@@ -96,10 +99,20 @@ def submit(
 
 
 def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
+    from sesame_hpc.launch.slurm import try_out
     from sesame_hpc.launch.submit import scripts
 
+    refused = False
+    has_slurm = shutil.which("sbatch") is not None
     for stage, text in scripts(plan, site, parallel):
         typer.echo(f"# ---- {stage} ----\n{text}")
+        if has_slurm:
+            taken, said = try_out(text)
+            refused = refused or not taken
+            verdict = "would take it" if taken else "would refuse it"
+            typer.echo(f"sesame: {stage}: sbatch {verdict}: {said}", err=True)
+    if refused:
+        raise typer.Exit(ExitCode.FINDINGS)
 
 
 def _submit(plan: "Plan", name: str | None, site: "Profile", parallel: int | None) -> None:

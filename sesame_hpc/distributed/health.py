@@ -4,8 +4,6 @@ A node with a GPU at half its clock or a bad link does not fail; it makes every 
 slow, and no log says why.
 """
 
-import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from statistics import median
 import torch
 import torch.distributed as dist
 
+from sesame_hpc.distributed.rendezvous import this_node
 from sesame_hpc.distributed.world import World
 
 __all__ = ["RankHealth", "measure_health", "slow_ranks"]
@@ -51,7 +50,7 @@ def measure_health(world: World) -> list[RankHealth]:
             dist.all_reduce(message)
 
     compute, talk = (_best_seconds(world, action) for action in (multiply, reduce))
-    node = os.environ.get("SESAME_NODE") or socket.gethostname()
+    node = this_node()
     own = RankHealth(world.rank, node, 2 * side**3 / compute / 1e12, 4 * count / talk / 1e9)
     healths: list[RankHealth] = world.gather(own)
     return healths

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from sesame_hpc.distributed.stores import find_store, host_store
 
-__all__ = ["Rendezvous", "name_ranks", "rendezvous"]
+__all__ = ["Rendezvous", "name_ranks", "rendezvous", "this_node"]
 
 _SECONDS_TO_SHARE_OUTCOME = 1.0
 _TIME_TO_READ = timedelta(seconds=30)
@@ -44,7 +44,7 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
             ranks have a GPU and others not.
     """
     store, listener = _join(rank, minutes)
-    here = {"node": _node(), "device": device}
+    here = {"node": this_node(), "device": device}
     store.set(f"here/{rank}", json.dumps(here))
     if rank == 0:
         _announce(store, size, minutes)
@@ -72,7 +72,8 @@ def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
     return numbers + where
 
 
-def _node() -> str:
+def this_node() -> str:
+    """The node of this rank, as SLURM names it; else the host's name."""
     return os.environ.get("SESAME_NODE") or socket.gethostname()
 
 
@@ -85,7 +86,7 @@ def _join(rank: int, minutes: float) -> tuple[dist.Store, dist.Store]:
     except TimeoutError as error:
         raise TimeoutError(
             f"{_rank_0()} did not arrive within {time.monotonic() - start:.0f} s: {error}, "
-            f"as seen from {_node()}"
+            f"as seen from {this_node()}"
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.distributed.failure_detector import FailureDetector
 from sesame_hpc.distributed.granted_gpus import granted_gpus
 from sesame_hpc.distributed.interface import choose_gloo_interface
-from sesame_hpc.distributed.rendezvous import rendezvous
+from sesame_hpc.distributed.rendezvous import rendezvous, this_node
 
 __all__ = ["World", "connect", "cpu_threads"]
 
@@ -90,7 +89,7 @@ def _check_no_gpu_was_granted(environ: Mapping[str, str]) -> None:
     granted = granted_gpus(environ)
     if granted is None:
         return
-    node = environ.get("SESAME_NODE") or socket.gethostname()
+    node = this_node()
     why = "is built without CUDA" if torch.version.cuda is None else "finds no usable driver"
     raise ValueError(
         f"SLURM gave this job GPUs on node {node} ({granted}), but torch {torch.__version__} sees "

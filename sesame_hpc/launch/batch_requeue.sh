@@ -43,6 +43,25 @@ sesame_ask() {
 
 # sesame_follow_up CODE: what is left to do when srun has ended with CODE. Does not return.
 sesame_follow_up() {
+  if sesame_goes_on "$1"; then
+    :
+  elif (($1)); then
+    sesame_notify failed
+  elif [[ -n ${SESAME_LAST_JOB:-} ]]; then
+    sesame_notify ended
+  fi
+  exit "$1"
+}
+
+# sesame_notify EVENT: run the command of the profile, if it has one.
+sesame_notify() {
+  [[ -n ${SESAME_NOTIFY:-} ]] || return 0
+  SESAME_EVENT=$1 timeout 60 bash -c "$SESAME_NOTIFY" ||
+    sesame_say "the command of notify ended with code $?"
+}
+
+# sesame_goes_on CODE: whether the job was requeued, or another continues it.
+sesame_goes_on() {
   local code=$1 job=$sesame_job asked='' shown state answer
   if [[ -e $SESAME_REQUEUE_FILE ]]; then
     asked=yes
@@ -50,20 +69,21 @@ sesame_follow_up() {
   fi
   case $asked:$code in
     yes:* | :75 | :130 | :137 | :143) ;;
-    *) exit "$code" ;;
+    *) return 1 ;;
   esac
   if ! shown=$(sesame_ask scontrol show job "$job" --oneliner); then
     sesame_say "SLURM did not say how job $job is: ${shown##*$'\n'}"
-    exit "$code"
+    return 1
   fi
   state=$(sesame_field JobState <<< "$shown")
   if [[ $state != RUNNING || $(sesame_field Restarts <<< "$shown") != "${SLURM_RESTART_COUNT:-0}" ]]; then
     sesame_say "SLURM ends job $job itself ($state)"
-    exit "$code"
+    [[ $state != CANCELLED ]]
+    return
   fi
   if [[ -z $asked ]]; then
     case $(sesame_field PreemptTime <<< "$shown") in
-      '' | None | N/A) exit "$code" ;;
+      '' | None | N/A) return 1 ;;
     esac
     sesame_say "SLURM preempts job $job"
   fi
@@ -71,13 +91,15 @@ sesame_follow_up() {
     sesame_say "job $job is requeued"
     sleep 300 & # until SLURM ends this script
     wait $! || true
+    return 0
   elif [[ -n ${SESAME_JOB_FOLDER:-} ]]; then
     sesame_say "SLURM does not requeue job $job (${answer##*$'\n'})"
     sesame_submit_successor "$job"
+    return
   else
     sesame_say "SLURM does not requeue job $job (${answer##*$'\n'}); submit it again to resume"
   fi
-  exit "$code"
+  return 1
 }
 
 # sesame_submit_successor JOB: submit this script again, to start when this job has ended; note
@@ -90,7 +112,7 @@ sesame_submit_successor() {
   fi
   if ! new=$(sesame_outside_of_job sesame_ask sbatch "${options[@]}" "$0"); then
     sesame_say "and sbatch refuses it: ${new##*$'\n'}; submit it again to resume"
-    return
+    return 1
   fi
   new=$(grep -E '^[0-9]+(;.*)?$' <<< "$new" | tail -n 1) # wrappers of sites print more
   new=${new%%;*}

@@ -1,6 +1,7 @@
 """What a job does on each of its ranks. Small, and picklable by its import path."""
 
 import os
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class StageJob:
         os.environ.update(local_rank_environment(os.environ))
         with recorded(Path(self.run), self.stage):
             join_slurm_step(os.environ)
+            _note_queue(os.environ)
             with requeue_when_saved(Path(self.run)):
                 self._run()
 
@@ -44,3 +46,15 @@ class StageJob:
             evaluate_and_report(folder)
         elif self.stage in folder.stages:
             train_run(folder.config(), only=self.stage)
+
+
+def _note_queue(environ: MutableMapping[str, str]) -> None:
+    """Rank 0 asks how long the job waited, for the cost of the run."""
+    from sesame_hpc.launch.slurm_job import SlurmJob
+    from sesame_hpc.run.work import QUEUE_SECONDS
+
+    job = SlurmJob.current()
+    if job is None or environ.get("RANK", "0") != "0":
+        return
+    if (seconds := job.queue_seconds()) is not None:
+        environ[QUEUE_SECONDS] = f"{seconds:g}"

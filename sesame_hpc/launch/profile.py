@@ -101,6 +101,12 @@ def _srun_arguments(arguments: list[str]) -> list[str]:
     return arguments
 
 
+def _place_on_node(text: str) -> str:
+    if not text.startswith(("/", "$", "~")):
+        raise ValueError("must be an absolute path, or begin with a variable such as $TMPDIR")
+    return text
+
+
 def _sbatch_options(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         key = name.replace("_", "-")
@@ -209,7 +215,7 @@ assert tuple(JobResources.model_fields) == JOBS
 class Profile(Resources):
     """A site: what its jobs ask for, and how they are started."""
 
-    shell_lines: ClassVar[frozenset[str]] = frozenset({"setup"})
+    shell_lines: ClassVar[frozenset[str]] = frozenset({"setup", "notify"})
 
     signal_delay: PositiveInt = 120
     """Seconds before a time limit at which the job is told to save."""
@@ -223,6 +229,15 @@ class Profile(Resources):
     python: str | None = None
     """The interpreter that has sesame-hpc. null: the one that submits, or `python` in a
     container."""
+    notify: str | None = None
+    """A shell command that is run when a run has ended or a job of it failed for good, such as
+    curl to a chat; SESAME_EVENT is "ended" or "failed", SESAME_RUN the run's folder."""
+    stage_data: Annotated[str, AfterValidator(_place_on_node)] | None = None
+    """A folder on each node's own disk, such as $TMPDIR, to which the pack is copied before
+    training; its variables are those of the node. null: the shared pack is read."""
+    min_progress: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001
+    """The share of a stage's steps that a job must complete between two requeues: after two in a
+    row with less, it is not requeued any more."""
     array_parallelism: PositiveInt = 8
     """Points of a sweep that run at the same time."""
     stages: JobResources = JobResources()

@@ -19,7 +19,8 @@ class Progress:
     """Progress of a stage: the current epoch, from 1, its loss and throughput; `eta` in seconds.
 
     `eta` is None until one epoch is complete. `time` is that of the last record, in seconds since
-    1970.
+    1970. Of several ranks, `slowest_rank` on `slowest_node` took `slowest_seconds` per batch before
+    it waited for the others, whose median is `median_seconds`; the median of the last records.
     """
 
     epoch: int
@@ -28,6 +29,10 @@ class Progress:
     images_per_second: float | None
     eta: float | None
     time: float
+    slowest_rank: int | None = None
+    slowest_node: str | None = None
+    slowest_seconds: float | None = None
+    median_seconds: float | None = None
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -52,7 +57,25 @@ def stage_progress(records: Sequence[dict[str, Any]], stage: str, epochs: int) -
         images_per_second=last.get("images_per_second"),
         eta=_eta(steps, epochs),
         time=own[-1]["time"],
+        **_slowest(steps[-_RECENT:]),
     )
+
+
+def _slowest(steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the last records with as many ranks as the last one."""
+    times = [each["rank_seconds"] for each in steps if isinstance(each.get("rank_seconds"), list)]
+    of_ranks = list(zip(*(each for each in times if len(each) == len(times[-1])), strict=True))
+    if not of_ranks:
+        return {}
+    seconds = [median(own) for own in of_ranks]
+    slowest = max(range(len(seconds)), key=seconds.__getitem__)
+    named = [each for each in steps if each.get("slowest_rank") == slowest]
+    return {
+        "slowest_rank": slowest,
+        "slowest_node": named[-1].get("slowest_node") if named else None,
+        "slowest_seconds": seconds[slowest],
+        "median_seconds": median(seconds),
+    }
 
 
 def _eta(steps: Sequence[dict[str, Any]], epochs: int) -> float | None:

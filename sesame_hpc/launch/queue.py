@@ -3,15 +3,26 @@
 Each command runs once for all jobs; parsing its output is a function of its own.
 """
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sesame_hpc.launch.nodes import expand_nodes
 
-__all__ = ["JobState", "QueueError", "query_sacct", "query_squeue", "read_sacct", "read_squeue"]
+__all__ = [
+    "JobState",
+    "QueueError",
+    "query_sacct",
+    "query_squeue",
+    "read_sacct",
+    "read_squeue",
+    "read_squeue_nodes",
+]
 
 _ENDED = frozenset(
     [
@@ -38,6 +49,7 @@ _COLUMNS = {
 }
 _SACCT_FIELDS = ("JobID", "JobName", "State", "NodeList")
 _SECONDS = 30
+_NO_VALUE = 0xFFFFFFFE
 
 
 class QueueError(Exception):
@@ -83,7 +95,50 @@ def query_squeue(jobs: Iterable[str], cluster: str | None = None) -> dict[str, J
         if "Invalid job id" in str(error):
             return {}
         raise
-    return read_squeue(text)
+    found = read_squeue(text)
+    cut = [job for job, state in found.items() if len(state.nodes) >= _COLUMNS["NodeList"]]
+    return found | _with_whole_nodes(found, cut, cluster)
+
+
+def _with_whole_nodes(
+    found: dict[str, JobState], cut: Sequence[str], cluster: str | None
+) -> dict[str, JobState]:
+    """Those whose node list is longer than its column, by `squeue --json`, if this one has that.
+
+    Else the list ends in "…". Not for all jobs: it prints a hundred times as much, and older ones
+    print all jobs there are.
+    """
+    if not cut:
+        return {}
+    nodes: dict[str, str] = {}
+    with suppress(QueueError, ValueError):
+        ids = ",".join(_whole_ids(cut))
+        nodes = read_squeue_nodes(_run(["squeue", *_at(cluster), "--json", f"--jobs={ids}"]))
+    return {job: replace(found[job], nodes=nodes.get(job) or f"{found[job].nodes}…") for job in cut}
+
+
+def read_squeue_nodes(text: str) -> dict[str, str]:
+    """{job: node list} of `squeue --json`.
+
+    Since SLURM 23.02 a number is {"set": ..., "number": ...}. Raises ValueError for what is not
+    such a list of jobs.
+    """
+    try:
+        jobs = json.loads(text)["jobs"]
+        return {_id_in_json(job): str(job["nodes"] or "") for job in jobs}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"squeue --json printed something else: {error!r}") from None
+
+
+def _id_in_json(job: dict[str, Any]) -> str:
+    array, task = (_number(job.get(key)) for key in ("array_job_id", "array_task_id"))
+    return f"{array}_{task}" if array and task is not None else str(job["job_id"])
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, dict):
+        value = value["number"] if value["set"] else None
+    return value if isinstance(value, int) and value < _NO_VALUE else None
 
 
 def read_squeue(text: str) -> dict[str, JobState]:

@@ -1,10 +1,12 @@
 """After an interruption: SLURM requeues the job, or the user repeats the command."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,20 @@ from sesame_hpc.launch.slurm_job import SlurmJob
 from sesame_hpc.launch.successors import JOB_FOLDER, first_of, read_successors
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["MAX_REQUEUES", "REQUEUE_FILE", "requeue_when_saved"]
+__all__ = ["MAX_REQUEUES", "MIN_PROGRESS", "REQUEUE_FILE", "requeue_when_saved"]
 
 MAX_REQUEUES = "SESAME_MAX_REQUEUES"
 """Environment variable: how often one job may be requeued; 100 if not set."""
+
+MIN_PROGRESS = "SESAME_MIN_PROGRESS"
+"""Environment variable: the share of a stage's steps that must be completed between two requeues;
+0.001 if not set."""
 
 REQUEUE_FILE = "SESAME_REQUEUE_FILE"
 """Environment variable, set by batch scripts that requeue their job (batch_requeue.sh): the file by
 which rank 0 asks for it."""
 
-_DEFAULT_REQUEUES = 100
+_DEFAULT_REQUEUES, _DEFAULT_PROGRESS = 100, 0.001
 _FRUITLESS = 2
 _SECONDS_TO_BE_KILLED = 300
 
@@ -55,7 +61,7 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
         SystemExit: with code 75, see above; with code 0 on ranks other than 0 if the batch script
             goes on, since srun ends all ranks when one fails.
         ValueError: no requeue, because there were SESAME_MAX_REQUEUES of them already, or because
-            the last two completed no step.
+            the last two brought less than SESAME_MIN_PROGRESS of a stage.
     """
     job = SlurmJob.current()
     if job is None:
@@ -164,10 +170,16 @@ class _Requeues:
             )
         recent = earlier[-_FRUITLESS:]
         now = self._progress()
-        if len(recent) == _FRUITLESS and all(each == now for each in recent):
+        least = float(os.environ.get(MIN_PROGRESS, str(_DEFAULT_PROGRESS)))
+        gains = [_gain(before, after) for before, after in pairwise([*recent, now])]
+        if len(recent) == _FRUITLESS and (not any(gains) or max(gains) < least):
+            too_little = (
+                f"with less than {100 * least:g} % of a stage's steps each ({MIN_PROGRESS})"
+            )
             raise ValueError(
-                f"job {self._job} was requeued {_FRUITLESS} times without completing a step, now "
-                f"at {now}: raise its time limit, or send the signal later; the run is saved"
+                f"job {self._job} was requeued {_FRUITLESS} times "
+                f"{too_little if any(gains) else 'without completing a step'}, now at {now}: "
+                "raise its time limit, or send the signal later; the run is saved"
             )
 
     def add(self) -> None:
@@ -175,14 +187,31 @@ class _Requeues:
         write_json_atomic(self._file, self._all | {self._first: mine})
 
     def _progress(self) -> dict[str, str]:
-        """{stage: newest checkpoint, or "finished"}."""
-        found: dict[str, str] = {}
-        for stage in STAGES:
-            if self._run.is_finished(stage):
-                found[stage] = "finished"
-            elif (tag := self._run.latest_tag(stage)) is not None:
-                found[stage] = tag
-        return found
+        """{stage: newest checkpoint and of how many steps, or "finished"}."""
+        found = {stage: self._run.progress(stage) for stage in STAGES}
+        return {stage: each for stage, each in found.items() if each is not None}
+
+
+def _gain(before: dict[str, str], after: dict[str, str]) -> float:
+    """The share of a stage's steps by which `after` is ahead, of the stage that gained most.
+
+    1 where it changed and the number of steps is not known.
+    """
+    shares = ((_share(before.get(stage)), _share(now)) for stage, now in after.items())
+    changed = [stage for stage, now in after.items() if before.get(stage) != now]
+    if not changed:
+        return 0.0
+    known = [(one, other) for one, other in shares if one is not None and other is not None]
+    if len(known) < len(after):
+        return 1.0
+    return max(other - one for one, other in known)
+
+
+def _share(progress: str | None) -> float | None:
+    if progress is None or progress == "finished":
+        return float(progress is not None)
+    found = re.fullmatch(r"step-(\d+) of ([1-9]\d*)", progress)
+    return int(found[1]) / int(found[2]) if found else None
 
 
 def _counted_before(path: Path) -> dict[str, list[Any]]:

@@ -31,15 +31,18 @@ __all__ = [
     "Request",
     "UnknownJobError",
     "cancel",
+    "largest_array",
     "log_pattern",
     "make_private",
     "require_slurm",
     "run_here",
     "script",
     "submit",
+    "try_out",
 ]
 
 _YEAR_MIN = 525_600
+_SBATCH_SECONDS = 60
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -47,7 +50,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 class Request:
     """A job to submit, or with several `jobs` an array of them; logs and pickles go to `folder`.
 
-    `parallel` is how many of an array run at once.
+    `parallel` is how many of an array run at once. `is_last` is true of a chain's last job.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Request:
     jobs: Sequence[StageJob]
     dependency: str | None = None
     parallel: int | None = None
+    is_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ def submit(request: Request, warn: Callable[[str], None]) -> Jobs:
     make_private(request.folder)
     write_text_atomic(request.folder / BATCH_REQUEUE.name, BATCH_REQUEUE.read_text("utf-8"))
     try:
-        with _outside_of_jobs(), _without_rivals(request, warn), redirect_stderr(StringIO()):
+        rivals = _without_rivals(script(request), warn)
+        with _outside_of_jobs(), rivals, redirect_stderr(StringIO()):
             ids = executor.submit_all(request.jobs)
     except FailedJobError as error:
         raise ValueError(_refusal(request, str(error))) from None
@@ -135,6 +140,37 @@ def submit(request: Request, warn: Callable[[str], None]) -> Jobs:
             f"and scancel --name={request.name} ends it"
         ) from None
     return Jobs(ids, executor.cluster)
+
+
+def try_out(text: str) -> tuple[bool, str]:
+    """Whether sbatch would take a script, and what it says: when and where the job would start.
+
+    The jobs that the script's own would wait for do not exist, and so its dependency is left out.
+    """
+    alone = re.sub(r"^#SBATCH --dependency=.*\n", "", text, flags=re.MULTILINE)
+    command = ["sbatch", "--test-only"]
+    with _outside_of_jobs(), _without_rivals(alone, lambda text: None):
+        try:
+            ended = subprocess.run(
+                command, input=alone, capture_output=True, text=True, timeout=_SBATCH_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"sbatch did not answer within {_SBATCH_SECONDS} s"
+    lines = [line for line in (ended.stderr + ended.stdout).splitlines() if line.strip()]
+    said = re.sub(r"^sbatch: (error: )?", "", lines[0]) if lines else "nothing"
+    return ended.returncode == 0, said
+
+
+def largest_array() -> int | None:
+    """How many tasks a job array may have on this cluster; None where it does not say."""
+    try:
+        shown = subprocess.run(
+            ["scontrol", "show", "config"], capture_output=True, text=True, timeout=_SBATCH_SECONDS
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
+    return max(1, int(found[1])) if found else None
 
 
 def cancel(jobs: Sequence[str], cluster: str | None = None) -> None:
@@ -242,8 +278,30 @@ def _setup(request: Request) -> list[str]:
         *request.profile.setup,
         "set +e",
         f"export SESAME_MAX_REQUEUES={request.profile.max_requeues}",
+        f"export SESAME_MIN_PROGRESS={request.profile.min_progress:g}",
+        *_staging(request.profile),
+        *_notice(request),
         f"export {JOB_FOLDER}={shlex.quote(str(request.folder))}",
         f"source {shlex.quote(str(request.folder / BATCH_REQUEUE.name))}",
+    ]
+
+
+def _staging(profile: Profile) -> list[str]:
+    """As it is: its variables are those of each node, not of the one that runs the script."""
+    if profile.stage_data is None:
+        return []
+    return [f"export SESAME_STAGE_DATA={shlex.quote(profile.stage_data)}"]
+
+
+def _notice(request: Request) -> list[str]:
+    """What batch_requeue.sh runs when the run has ended, or a job of it failed for good."""
+    if request.profile.notify is None:
+        return []
+    last = ["export SESAME_LAST_JOB=yes"] if request.is_last else []
+    return [
+        f"export SESAME_NOTIFY={shlex.quote(request.profile.notify)}",
+        f"export SESAME_RUN={shlex.quote(str(request.folder.parent))}",
+        *last,
     ]
 
 
@@ -294,9 +352,9 @@ def _outside_of_jobs() -> Iterator[None]:
 
 
 @contextmanager
-def _without_rivals(request: Request, warn: Callable[[str], None]) -> Iterator[None]:
-    """Without those variables of sbatch that would beat the profile."""
-    options = re.findall(r"^#SBATCH --([a-z-]+)", script(request), re.MULTILINE)
+def _without_rivals(text: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Without those variables of sbatch that would beat the script."""
+    options = re.findall(r"^#SBATCH --([a-z-]+)", text, re.MULTILINE)
     rivals = beaten_variables(os.environ, options)
     for name, value in rivals.items():
         warn(f"{name}={value} has no effect: the profile overrides it")

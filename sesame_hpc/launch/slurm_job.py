@@ -5,11 +5,12 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 __all__ = ["SlurmJob"]
 
-_SECONDS = 60
+_SECONDS, _SECONDS_FOR_HISTORY = 60, 10
 _SECONDS_TO_ASK, _PAUSE = 300, 3
 _NO_ANSWER = re.compile(
     "contact|connect|timed out|standby|socket|zero bytes|communication|authentication|temporarily",
@@ -63,17 +64,29 @@ class SlurmJob:
         preempted = self._field("PreemptTime") not in ("", "None", "N/A")
         return preempted and self.state() == "RUNNING"
 
+    def queue_seconds(self) -> float | None:
+        """How long it waited once it could have started; None where SLURM does not say soon."""
+        shown = _scontrol("show", "job", self.name, "-o", seconds=_SECONDS_FOR_HISTORY)[0]
+        found = dict(re.findall(r"\b(EligibleTime|StartTime)=(\S+)", shown))
+        try:
+            eligible, start = (
+                datetime.fromisoformat(found[name]) for name in ("EligibleTime", "StartTime")
+            )
+        except (KeyError, ValueError):
+            return None
+        return max(0.0, (start - eligible).total_seconds())
+
     def _field(self, name: str) -> str:
         """A field of `scontrol show job`; empty if it is missing."""
         found = re.search(rf"\b{name}=(\S+)", _scontrol("show", "job", self.name, "-o")[0])
         return found[1] if found else ""
 
 
-def _scontrol(*arguments: str) -> tuple[str, str]:
+def _scontrol(*arguments: str, seconds: float = _SECONDS) -> tuple[str, str]:
     """Its output, and its error: empty if it succeeded."""
     try:
         done = subprocess.run(
-            ["scontrol", *arguments], capture_output=True, text=True, timeout=_SECONDS
+            ["scontrol", *arguments], capture_output=True, text=True, timeout=seconds
         )
     except (OSError, subprocess.SubprocessError) as error:
         return "", str(error)

@@ -13,6 +13,7 @@ from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.work import StageCost, stage_costs
 from sesame_hpc.training.problems import run_problems
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
@@ -37,6 +38,7 @@ class StageStatus:
     progress: Progress | None
     message: str | None
     log: str | None
+    cost: StageCost | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -112,6 +114,7 @@ def status_of(runs: Sequence[Path]) -> list[RunStatus]:
 def _run_status(snapshot: JobSnapshot) -> RunStatus:
     folder = RunFolder(snapshot.run)
     records = read_records(folder.metrics_file)
+    costs = stage_costs(folder.path, records)
     config = folder.config_or_none()
     stages = config.stages if config else None
     statuses = []
@@ -119,10 +122,11 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
         epochs = getattr(stages, name).epochs if hasattr(stages, name) else 0
         progress = stage_progress(records, name, epochs)
         if name in snapshot.states:
-            statuses.append(_submitted(snapshot, name, progress))
+            statuses.append(_submitted(snapshot, name, progress, costs.get(name)))
         else:
             state = "COMPLETED" if is_finished(folder, name) else None
-            statuses.append(StageStatus(name, None, state, None, None, progress, None, None))
+            cost = costs.get(name)
+            statuses.append(StageStatus(name, None, state, None, None, progress, None, None, cost))
     # A process that trains has held the files against their checksums; --watch need not each time.
     training = any(state.state == "RUNNING" for state in snapshot.states.values())
     problems = () if training else tuple(run_problems(folder))
@@ -133,7 +137,9 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
     return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, problems)
 
 
-def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> StageStatus:
+def _submitted(
+    snapshot: JobSnapshot, name: str, progress: Progress | None, cost: StageCost | None
+) -> StageStatus:
     state, record = snapshot.states[name], snapshot.records[name]
     log = record.log(snapshot.run, 0)
     restarts = state.restarts
@@ -146,6 +152,7 @@ def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> S
         progress=progress,
         message=_words(snapshot, name, state, record),
         log=str(log) if log else None,
+        cost=cost,
     )
 
 

@@ -1,6 +1,7 @@
 """Statuses as tables of at most 80 columns, and as JSON."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from rich.text import Text
 from sesame_hpc.launch.nodes import expand_nodes
 from sesame_hpc.launch.progress import Progress
 from sesame_hpc.launch.status import RunStatus, StageStatus
+from sesame_hpc.plural import counted
+from sesame_hpc.run.work import StageCost
 
 __all__ = ["overview_table", "run_table", "to_json"]
 
 _LONGEST, _LONGEST_NODES = 220, 10
+_SLOW = 1.25
+"""A rank that takes this many times as long as the median one is named."""
+
 _STYLES = {
     "COMPLETED": "green",
     "COMPLETING": "cyan",
@@ -44,7 +50,38 @@ def run_table(status: RunStatus) -> RenderableType:
         _line(", ".join(stage.stage for stage in group), text, bad=any(s.is_bad for s in group))
         for text, group in _grouped(with_messages).items()
     ]
+    lines += [
+        _line(stage.stage, slow, bad=False) for stage in status.stages if (slow := _slow(stage))
+    ]
+    if costs := [f"{each.stage} {_cost(each.cost)}" for each in status.stages if each.cost]:
+        lines.append(Text(f"cost: {'; '.join(costs)}", style="dim"))
     return Group(Text(str(status.run), style="bold"), table, *lines, *_notes([status]))
+
+
+def _cost(cost: StageCost) -> str:
+    """Such as "3.2 GPU-hours in 3 starts, queued for 0:12:00, 40 steps (0:02:10) trained again"."""
+    used = f"{cost.gpu_hours:.1f} GPU-hours" if cost.gpu_hours else _duration(cost.seconds)
+    words = [f"{used} in {counted(cost.starts, 'start')}"]
+    if cost.queue_seconds is not None:
+        words.append(f"queued for {_duration(cost.queue_seconds)}")
+    if cost.lost_steps:
+        lost = f"{counted(cost.lost_steps, 'step')} ({_duration(cost.lost_seconds)})"
+        words.append(f"{lost} trained again")
+    return ", ".join(words)
+
+
+def _slow(stage: StageStatus) -> str | None:
+    """Which rank the others wait for, where it is one."""
+    found = stage.progress
+    if stage.state != "RUNNING" or found is None or not found.slowest_seconds:
+        return None
+    if found.slowest_seconds < _SLOW * (found.median_seconds or 0.0):
+        return None
+    where = f" on node {found.slowest_node}" if found.slowest_node else ""
+    return (
+        f"rank {found.slowest_rank}{where} takes {found.slowest_seconds:.3g} s per batch before it "
+        f"meets the others, the median rank {found.median_seconds:.3g} s"
+    )
 
 
 def _grouped(stages: Sequence[StageStatus]) -> dict[str, list[StageStatus]]:
@@ -107,10 +144,10 @@ def _nodes(nodes: str | None) -> str:
     """The node list, or its length if that is long; shortened where it has an unknown form."""
     if nodes is None or len(nodes) <= _LONGEST_NODES:
         return nodes or ""
-    try:
-        return f"{len(expand_nodes(nodes))} nodes"
-    except ValueError:
-        return f"{nodes[: _LONGEST_NODES - 1]}…"
+    with suppress(ValueError):
+        if not nodes.endswith("…"):
+            return f"{len(expand_nodes(nodes))} nodes"
+    return f"{nodes[: _LONGEST_NODES - 1]}…"
 
 
 def _progress(progress: Progress | None, running: bool) -> tuple[str, str, str, str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
-from sesame_hpc.launch.plan import Plan
+from sesame_hpc.launch.plan import Plan, Run
 from sesame_hpc.launch.profile import Profile
 from sesame_hpc.launch.slurm import (
     Request,
     UnknownJobError,
     cancel,
+    largest_array,
     log_pattern,
     require_slurm,
     script,
@@ -30,11 +31,11 @@ _LONGEST_NAME = 80
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
     """(stage, sbatch script) of each job; dependencies have placeholders for job ids."""
-    before: str | None = None
-    for stage in plan.jobs:
-        request = _request(plan, profile, stage, before, parallel)
-        yield stage, script(request)
-        before = f"ID_OF_{stage.upper()}"
+    for runs in _arrays(plan):
+        before: str | None = None
+        for stage in plan.jobs:
+            yield stage, script(_request(plan, runs, profile, stage, before, parallel))
+            before = f"ID_OF_{stage.upper()}"
 
 
 def submit_plan(
@@ -44,18 +45,19 @@ def submit_plan(
     parallel: int | None,
     tell: Callable[[str, str], None],
     after: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, str]:
+) -> dict[str, list[str]]:
     """Submit the chain, and record it in each run's jobs.json; `tell(stage, id)` after each job.
 
-    Returns the job id of each stage. `after` {stage: job ids} are jobs of other chains that must
+    Runs that are more than a job array of this cluster may have are several chains. Returns the
+    job ids of each stage. `after` {stage: job ids} are jobs of other chains that must
     have ended, successfully or not, before that stage starts. If sbatch refuses a job, those before
     it are cancelled, and ValueError says why. They are also cancelled if the user interrupts.
     """
     require_slurm()
     created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
     write_runs(plan)
-    records: list[list[JobRecord]] = [[] for _ in plan.runs]
-    ids: list[str] = []
+    records: dict[Path, list[JobRecord]] = {path: [] for path in _folders(plan)}
+    ids: dict[str, list[str]] = {stage: [] for stage in plan.jobs}
     warnings: set[str] = set()
     cluster: str | None = None
 
@@ -64,26 +66,36 @@ def submit_plan(
             warnings.add(text)
             print(f"sesame: {text}", file=sys.stderr)
 
-    for stage in plan.jobs:
-        others = (after or {}).get(stage, ())
-        request = _request(plan, profile, stage, ids[-1] if ids else None, parallel, others)
-        try:
-            submitted = submit(request, warn)
-        except UnknownJobError as error:
-            raise ValueError(f"{error}{_rollback(ids, cluster, [])}") from None
-        except ValueError as error:
-            raise ValueError(f"{error}{_rollback(ids, cluster, created)}") from None
-        except KeyboardInterrupt:
-            _rollback(ids, cluster, created)
-            raise
-        jobs, cluster = submitted.ids, submitted.cluster
-        ids.append(jobs[0].split("_")[0])
-        for run, own, job in zip(_folders(plan), records, jobs, strict=True):
-            own.append(_record(request, stage, job, cluster, run))
-        tell(stage, jobs[0] if len(jobs) == 1 else f"{ids[-1]}_[0-{len(jobs) - 1}]")
-    for run, own in zip(_folders(plan), records, strict=True):
-        Ledger(run).add(Submission.now("slurm", name, tuple(own)))
-    return dict(zip(plan.jobs, ids, strict=True))
+    for runs in _arrays(plan):
+        before: str | None = None
+        for stage in plan.jobs:
+            others = (after or {}).get(stage, ())
+            request = _request(plan, runs, profile, stage, before, parallel, others)
+            try:
+                submitted = submit(request, warn)
+            except UnknownJobError as error:
+                raise ValueError(f"{error}{_rollback(ids, cluster, [])}") from None
+            except ValueError as error:
+                raise ValueError(f"{error}{_rollback(ids, cluster, created)}") from None
+            except KeyboardInterrupt:
+                _rollback(ids, cluster, created)
+                raise
+            jobs, cluster = submitted.ids, submitted.cluster
+            before = jobs[0].split("_")[0]
+            ids[stage].append(before)
+            for run, job in zip(runs, jobs, strict=True):
+                path = run.folder.path
+                records[path].append(_record(request, stage, job, cluster, path))
+            tell(stage, jobs[0] if len(jobs) == 1 else f"{before}_[0-{len(jobs) - 1}]")
+    for path, own in records.items():
+        Ledger(path).add(Submission.now("slurm", name, tuple(own)))
+    return ids
+
+
+def _arrays(plan: Plan) -> list[tuple[Run, ...]]:
+    """The plan's runs in parts that a job array of this cluster may have."""
+    size = (largest_array() if len(plan.runs) > 1 else None) or len(plan.runs)
+    return [plan.runs[first : first + size] for first in range(0, len(plan.runs), size)]
 
 
 def write_runs(plan: Plan) -> None:
@@ -97,13 +109,15 @@ def write_runs(plan: Plan) -> None:
 
 def _request(
     plan: Plan,
+    runs: Sequence[Run],
     profile: Profile,
     stage: str,
     before: str | None,
     parallel: int | None,
     others: Sequence[str] = (),
 ) -> Request:
-    several = len(plan.runs) > 1
+    several = len(runs) > 1
+    share = -(-(parallel or profile.array_parallelism) * len(runs) // len(plan.runs))
     own = [f"{'aftercorr' if several else 'afterok'}:{before}"] if before else []
     awaited = [*own, *(f"afterany:{job}" for job in others)]
     return Request(
@@ -111,9 +125,10 @@ def _request(
         folder=plan.output / LOGS,
         profile=profile,
         resources=profile.resources(stage),
-        jobs=[StageJob(str(run.folder.path), stage) for run in plan.runs],
+        jobs=[StageJob(str(run.folder.path), stage) for run in runs],
         dependency=",".join(awaited) or None,
-        parallel=parallel,
+        parallel=share,
+        is_last=stage == plan.jobs[-1],
     )
 
 
@@ -139,11 +154,12 @@ def _folders(plan: Plan) -> list[Path]:
     return [run.folder.path for run in plan.runs]
 
 
-def _rollback(ids: list[str], cluster: str | None, created: list[Path]) -> str:
+def _rollback(ids: Mapping[str, list[str]], cluster: str | None, created: list[Path]) -> str:
     """Cancel a partial chain; remove new folders if no job was submitted."""
-    if not ids:
+    submitted = sorted((job for jobs in ids.values() for job in jobs), key=int)
+    if not submitted:
         for path in created:
             shutil.rmtree(path, ignore_errors=True)
         return ""
-    cancel(ids, cluster)
-    return f". Cancelled: {', '.join(ids)}"
+    cancel(submitted, cluster)
+    return f". Cancelled: {', '.join(submitted)}"

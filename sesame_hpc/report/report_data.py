@@ -18,6 +18,7 @@ from sesame_hpc.plural import counted
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.work import StageCost, stage_costs
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.training.problems import run_problems
 from sesame_hpc.training.records import MetricsLog
@@ -86,6 +87,7 @@ class ReportData:
     train_faces: int | None
     unread: str | None
     problems: list[str] = field(default_factory=list)
+    costs: dict[str, StageCost] = field(default_factory=dict)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -125,14 +127,16 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
         if part is not None:
             parts.append(part)
     metrics = folder.metrics_file
+    records = MetricsLog.read(metrics) if metrics.exists() else []
     return ReportData(
         folder=folder,
         config=config,
         scheme=scheme,
         results=results,
         masking=_whole(lambda: folder.masking),
-        records=MetricsLog.read(metrics) if metrics.exists() else [],
+        records=records,
         starts=folder.starts(),
+        costs=stage_costs(folder.path, records),
         parts=parts,
         train_faces=None if faces is None else len(faces.train),
         unread=unread,

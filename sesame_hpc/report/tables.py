@@ -11,6 +11,7 @@ from sesame_hpc.choices import COORDINATE_STAGES
 from sesame_hpc.report.charts import change_mark, readable, whiskers
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 from sesame_hpc.report.svg import Scale
+from sesame_hpc.run.work import StageCost
 
 __all__ = [
     "MaskingRow",
@@ -175,7 +176,10 @@ def masking_rows(data: ReportData) -> list[MaskingRow]:
 
 @dataclass(frozen=True)
 class StageRow:
-    """A stage's progress; `seconds` without work lost by interruptions, None until finished."""
+    """A stage's progress; `seconds` without work lost by interruptions, None until finished.
+
+    `cost` has that work, too; None for a stage of a run by an earlier version, or of another run.
+    """
 
     name: str
     state: str
@@ -188,6 +192,7 @@ class StageRow:
     mfu: str
     peak_memory: str
     figure: str
+    cost: StageCost | None
 
 
 def stage_rows(data: ReportData) -> list[StageRow]:
@@ -211,6 +216,7 @@ def _stage_row(data: ReportData, stage: str) -> StageRow:
         mfu=_median(data, stage, "mfu", "{:.1%}"),
         peak_memory=_median(data, stage, "peak_memory_gib", "{:.2f} GiB"),
         figure=_last_figure(data, stage),
+        cost=data.costs.get(stage),
     )
 
 

@@ -84,6 +84,16 @@ class RunFolder:
             names = sorted(path.name for path in self.stage(stage).glob("step-*"))
             return names[-1] if names else None
 
+    def progress(self, stage: str) -> str | None:
+        """ "finished", "step-00000420 of 9000", or without the second number; None: not begun."""
+        if self.is_finished(stage):
+            return "finished"
+        tag = self.latest_tag(stage)
+        try:
+            return f"{tag} of {int(read_json(self.stage(stage) / 'latest.json')['steps'])}"
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return tag
+
     def last_saved(self) -> str:
         """The newest checkpoint or finished stage, as text."""
         for stage in reversed(STAGES):

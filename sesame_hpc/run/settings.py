@@ -13,6 +13,7 @@ from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config, differences, dump_config, load_config
 from sesame_hpc.files import make_folder, remove_leftovers, write_bytes_atomic, write_json_atomic
 from sesame_hpc.run.folder import RunFolder, read_verified_json
+from sesame_hpc.run.work import WORK
 
 __all__ = ["check_config", "open_run", "own_scheme", "recorded_identity", "write_settings"]
 
@@ -152,7 +153,7 @@ def _places(folder: RunFolder) -> list[Path]:
 def _forget(folder: RunFolder, keep_scheme: bool) -> None:
     """Remove what starts left that saved nothing."""
     files = [folder.metrics_file, folder.masking_file, folder.summary_file, folder.groups_file]
-    files += [folder.data_file, folder.boxes_file, folder.path / SUMS]
+    files += [folder.data_file, folder.boxes_file, folder.path / SUMS, folder.path / WORK]
     files += [folder.scheme_file] * (not keep_scheme)
     for path in files:
         path.unlink(missing_ok=True)

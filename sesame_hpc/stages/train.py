@@ -126,12 +126,14 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str]) -> An
     """The run's `Session`: its faces are read, and rank 0 has written the settings. Collective."""
     from sesame_hpc.distributed.stop_consensus import StopConsensus
     from sesame_hpc.stages.session import Session
+    from sesame_hpc.stages.staging import stage_data
     from sesame_hpc.training.environment import environment
     from sesame_hpc.training.monitor import Monitor
     from sesame_hpc.training.precision import resolve_precision
 
     if world.is_main:
         folder.lease.refuse_if_busy()
+    stage_data(config, world)
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)
     _check_agreement(world.gather(faces.identity))

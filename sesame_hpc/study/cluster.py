@@ -48,16 +48,16 @@ def submit_study(
         sources = plan.sources[run.name]
         if sources:
             note_source(run.folder, {stage: each.folder for stage, each in sources.items()})
-    ids: list[dict[str, str]] = []
+    ids: list[dict[str, list[str]]] = []
     try:
         for chain in chains:
             after = {
-                stage: [ids[level][stage] for level in sorted(levels) if stage in ids[level]]
+                stage: [job for level in sorted(levels) for job in ids[level].get(stage, ())]
                 for stage, levels in chain.awaits.items()
             }
             ids.append(submit_plan(chain.plan, name, profile, parallel, tell, after))
     except BaseException:
-        if submitted := [job for chain_ids in ids for job in chain_ids.values()]:
+        if submitted := [job for chain in ids for jobs in chain.values() for job in jobs]:
             slurm.cancel(submitted)
         raise
     return sum(len(chain.plan.runs) for chain in chains)

@@ -2,7 +2,7 @@
 
 checkpoints/<stage>/
     step-00000420/          what the engine wrote, and its SHA256SUMS; complete once it has the name
-    latest.json             {"tag": "step-00000420"}
+    latest.json             {"tag": "step-00000420", "steps": 9000}: of how many in the stage
     weights.safetensors     the finished network
     result.json             the figures of the finished network; a stage is finished once it exists
 
@@ -55,8 +55,12 @@ class Checkpoints:
         self.notes: list[str] = []
         self._check_writer = check_writer
 
-    def save(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
+    def save(
+        self, engine: Engine, step: int, state: dict[str, Any], steps: int | None = None
+    ) -> None:
         """Save, mark the checkpoint as latest, and remove the oldest. Collective.
+
+        `steps`, those of the whole stage, is noted in latest.json.
 
         Raises FloatingPointError on every rank, and saves nothing, where a tensor of the network,
         the optimizer or the average is not finite.
@@ -74,7 +78,8 @@ class Checkpoints:
             listed = {name: digest for each in digests for name, digest in each.items()}
             write_sums(self.folder / partial, listed)
             self._take_name(self.folder / partial, self.folder / tag)
-            write_json_atomic(self.folder / "latest.json", {"tag": tag})
+            of = {} if steps is None else {"steps": steps}
+            write_json_atomic(self.folder / "latest.json", {"tag": tag, **of})
             self._prune(step)
         self.world.barrier()
 

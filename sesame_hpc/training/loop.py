@@ -234,5 +234,6 @@ class TrainingLoop:
             "skipped": self.data.skipped.ids,
             "validated": validated,
         }
-        learner.checkpoints.save(learner.engine, step, state)
+        steps = self.steps_per_epoch * self.schedule.epochs
+        learner.checkpoints.save(learner.engine, step, state, steps)
         self.instruments.window.restart_clock()

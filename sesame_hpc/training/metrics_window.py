@@ -2,17 +2,28 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sesame_hpc.data.loading.loader import Batch
+from sesame_hpc.distributed.rendezvous import this_node
 from sesame_hpc.distributed.world import World
 from sesame_hpc.training.throughput import Throughput, peak_memory
 from sesame_hpc.training.waiting import DataWait
 
 __all__ = ["MetricsWindow"]
+
+
+def _of_ranks(seconds: Sequence[float], nodes: Sequence[str]) -> dict[str, Any]:
+    slowest = max(range(len(seconds)), key=seconds.__getitem__)
+    return {
+        "rank_seconds": [float(f"{each:.4g}") for each in seconds],
+        "slowest_rank": slowest,
+        "slowest_node": nodes[slowest],
+    }
 
 
 class MetricsWindow:
@@ -37,6 +48,7 @@ class MetricsWindow:
 
     def add(self, loss: Tensor, sample_ids: Tensor) -> None:
         """Record one micro-step: a scalar loss on the device, and its sample ids on the CPU."""
+        self._wait.end_forward()
         self._losses.append(loss.detach())
         self._ids.append(sample_ids)
         self._images += len(sample_ids)
@@ -54,8 +66,9 @@ class MetricsWindow:
         bad = (~torch.isfinite(losses)).nonzero()
         culprits = self._ids[int(bad[0])].tolist() if len(bad) else []
         mine = (float(losses.mean()), self._images, self._wait.take() / seconds, culprits)
-        reports = self._world.gather((*mine, peak_memory(self._world.device)))
-        means, images, waits, bad_ids, peaks = zip(*reports, strict=True)
+        own = (self._wait.take_forwards(), this_node())
+        reports = self._world.gather((*mine, peak_memory(self._world.device), *own))
+        means, images, waits, bad_ids, peaks, forwards, nodes = zip(*reports, strict=True)
         if named := sorted(sample for ids in bad_ids for sample in ids):
             raise FloatingPointError(
                 f"the loss is not finite at {where}; the batch held sample ids {named}. "
@@ -69,6 +82,7 @@ class MetricsWindow:
             data_wait=math.fsum(waits) / len(waits),
             mfu=rate / self._full_rate,
             peak_memory_gib=max(peaks),
+            **(_of_ranks(forwards, nodes) if len(reports) > 1 else {}),
         )
         return math.fsum(means) / len(means), throughput
 

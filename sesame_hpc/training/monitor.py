@@ -1,7 +1,6 @@
 """Rank 0's output during training: the live display, metrics.jsonl and TensorBoard."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +10,7 @@ from rich.console import Console
 from sesame_hpc.config import Config
 from sesame_hpc.distributed.world import World
 from sesame_hpc.plural import counted
+from sesame_hpc.run.work import note_start
 from sesame_hpc.training.display import Display
 from sesame_hpc.training.records import MetricsLog
 from sesame_hpc.training.throughput import Throughput
@@ -27,7 +27,7 @@ class Monitor:
     def __init__(
         self, config: Config, metrics: Path, tensorboard: Path, world: World, console: Console
     ) -> None:
-        self._console = console
+        self._console, self._world, self._metrics = console, world, metrics
         self._display = Display(config.stages.run, console, enabled=world.is_main)
         self._log: MetricsLog | None = None
         if world.is_main:
@@ -52,9 +52,16 @@ class Monitor:
         self._display.expect(epochs)
 
     def start(self, stage: str, epochs: int, steps_per_epoch: int, first_step: int) -> None:
-        """Start a stage, or resume it at `first_step`, dropping the records after that step."""
+        """Start a stage, or resume it at `first_step`, dropping the records after that step.
+
+        What that loses is noted in work.jsonl.
+        """
         self._display.stage(stage, epochs, steps_per_epoch, first_step)
         if self._log:
+            earlier = [each for each in MetricsLog.read(self._metrics) if each["stage"] == stage]
+            size = self._world.size
+            gpus = size if self._world.device.type == "cuda" else 0
+            note_start(self._metrics.parent, stage, first_step, size, gpus, earlier)
             self._log.truncate(stage, first_step)
 
     def step(
@@ -62,7 +69,7 @@ class Monitor:
     ) -> None:
         """The next learning rate; mean loss and throughput since the last record."""
         self._display.update(epoch, step, loss, lr, throughput)
-        self._write(stage, epoch, step, {"loss": loss, "lr": lr} | asdict(throughput))
+        self._write(stage, epoch, step, {"loss": loss, "lr": lr} | throughput.to_record())
 
     def validation(self, stage: str, epoch: int, step: int, figures: dict[str, float]) -> None:
         """Held-out figures by name."""
@@ -100,6 +107,6 @@ class Monitor:
         """Let `draw` print above the live display."""
         draw(self._console)
 
-    def _write(self, stage: str, epoch: int, step: int, figures: Mapping[str, float | str]) -> None:
+    def _write(self, stage: str, epoch: int, step: int, figures: Mapping[str, Any]) -> None:
         if self._log:
             self._log.append(stage, epoch + 1, step, **figures)

@@ -31,15 +31,20 @@ class MetricsLog:
         _drop_incomplete_line(path)
         self._file = path.open("a", encoding="utf-8")
 
-    def append(self, stage: str, epoch: int, step: int, **values: float | int | str) -> None:
-        """Append one record and flush it. NaN and infinity are written as null."""
+    def append(
+        self, stage: str, epoch: int, step: int, **values: float | int | str | list[float]
+    ) -> None:
+        """Append one record and flush it. NaN and infinity are written as null.
+
+        Texts and lists are not for TensorBoard.
+        """
         record = {"stage": stage, "epoch": epoch, "step": step, "time": time.time()} | values
         self._file.write(json.dumps({key: _finite(value) for key, value in record.items()}) + "\n")
         self._file.flush()
         if self._tensorboard is not None:
             writer = self._writer(stage)
             for key, value in values.items():
-                if not isinstance(value, str):
+                if not isinstance(value, str | list):
                     writer.add_scalar(key, value, step)
 
     def sync(self) -> None:

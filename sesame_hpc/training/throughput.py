@@ -3,8 +3,9 @@
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,23 @@ class Throughput:
     waited for data, averaged over ranks; `mfu`, the FLOPs of the network over those of a matrix
     product on the same devices, in the same time and precision; `peak_memory_gib` of the rank that
     used most, since the stage began (on the CPU: since the process began).
+
+    Of several ranks, `rank_seconds` are those from asking for a batch to the end of its forward
+    pass, by rank: what each takes before it waits for the others; and `slowest_rank`, on
+    `slowest_node`, is the one that takes most.
     """
 
     images_per_second: float
     data_wait: float
     mfu: float
     peak_memory_gib: float
+    rank_seconds: list[float] | None = None
+    slowest_rank: int | None = None
+    slowest_node: str | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """What applies, for metrics.jsonl."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def training_flops(network: nn.Module, image_size: int) -> float:

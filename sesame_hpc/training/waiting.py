@@ -1,4 +1,5 @@
-"""How long the device is idle because the next batch is not ready."""
+"""How long the device is idle because the next batch is not ready, and how long a rank works before
+it meets the others."""
 
 import time
 from collections.abc import Iterator
@@ -22,11 +23,13 @@ class DataWait:
     def __init__(self, device: torch.device) -> None:
         self._on_cuda = device.type == "cuda"
         self._spans: list[tuple[Mark, Mark]] = []
+        self._forwards: list[tuple[Mark, Mark]] = []
+        self._asked: Mark | None = None
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches, measured."""
         while True:
-            asked = self._mark()
+            asked = self._asked = self._mark()
             batch = next(batches, None)
             if batch is None:
                 return
@@ -37,6 +40,19 @@ class DataWait:
         """Seconds of waiting since the last call; on CUDA the device must be synchronized."""
         spans, self._spans = self._spans, []
         return sum(_seconds(asked, here) for asked, here in spans)
+
+    def end_forward(self) -> None:
+        """The forward pass of the last batch is queued; the ranks meet in what follows."""
+        if self._asked is not None:
+            self._forwards.append((self._asked, self._mark()))
+
+    def take_forwards(self) -> float:
+        """Mean seconds from asking for a batch to the end of its forward pass, since the last call.
+
+        On CUDA the device must be synchronized. 0 where there was none.
+        """
+        spans, self._forwards = self._forwards, []
+        return sum(_seconds(asked, here) for asked, here in spans) / max(1, len(spans))
 
     def _mark(self) -> Mark:
         if not self._on_cuda:

@@ -1,6 +1,10 @@
-"""A run that is interrupted at once: python interrupted_process.py RUN STEP PAUSE|END|LOST."""
+"""A run that is interrupted at once: python interrupted_process.py RUN STEP PAUSE|END|LOST.
+
+Its stage has STEPS steps, where that variable is set.
+"""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +18,8 @@ def main() -> None:
     def train() -> None:
         folder = run / "checkpoints" / "pretrain"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "latest.json").write_text(json.dumps({"tag": f"step-{step:08d}"}))
+        of = {"steps": int(os.environ["STEPS"])} if "STEPS" in os.environ else {}
+        (folder / "latest.json").write_text(json.dumps({"tag": f"step-{step:08d}", **of}))
         if why == "LOST":
             raise RanksLost("rank 1 (node n1) is lost: no response", leads=True)
         raise Interrupted("pretrain", step, Stop[why])

@@ -186,3 +186,44 @@ def test_a_successor_that_sbatch_refuses_is_said(job: Job) -> None:
     ended = job.end(75, asks=True)
     assert "and sbatch refuses it: sbatch: error: too many jobs; submit it again" in ended.stderr
     assert list(job.logs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "asks", "state", "last", "noticed"),
+    [
+        (1, False, "JobState=RUNNING Restarts=0", "", "failed in /runs/mine\n"),
+        (0, False, "JobState=RUNNING Restarts=0", "", ""),
+        (0, False, "JobState=RUNNING Restarts=0", "yes", "ended in /runs/mine\n"),
+        (75, True, "JobState=RUNNING Restarts=0", "", ""),
+        (75, True, "JobState=PENDING Restarts=1", "", ""),
+        (75, True, "JobState=CANCELLED Restarts=0", "", "failed in /runs/mine\n"),
+        (75, False, "JobState=RUNNING Restarts=0", "", "failed in /runs/mine\n"),
+    ],
+)
+def test_a_notice_is_given_when_nothing_goes_on(
+    job: Job, code: int, asks: bool, state: str, last: str, noticed: str
+) -> None:
+    job.answers("scontrol", "show", f"JobId=17 {state} PreemptTime=None")
+    told = job.place / "notices"
+    notify = f"echo $SESAME_EVENT in $SESAME_RUN >> '{told}'"
+    own = {"SESAME_NOTIFY": notify, "SESAME_RUN": "/runs/mine", "SESAME_LAST_JOB": last}
+    assert job.end(code, asks, **own).returncode == code
+    assert (told.read_text() if told.exists() else "") == noticed
+
+
+def test_a_job_that_another_continues_gives_no_notice(job: Job) -> None:
+    (job.logs / "17_submitted.pkl").write_text("what to do")
+    job.answers("scontrol", "requeue", f"!{REFUSED}")
+    (job.place / "sbatch").write_text("#!/bin/sh\necho 21\n")
+    told = job.place / "notices"
+    job.end(75, asks=True, SESAME_NOTIFY=f"touch {told}")
+    assert not told.exists()
+    (job.place / "sbatch").write_text("#!/bin/sh\necho no more jobs >&2\nexit 1\n")
+    job.end(75, asks=True, SESAME_NOTIFY=f"touch {told}")
+    assert told.exists()
+
+
+def test_a_notice_that_fails_changes_nothing(job: Job) -> None:
+    ended = job.end(2, SESAME_NOTIFY="exit 3")
+    assert ended.returncode == 2
+    assert "sesame: the command of notify ended with code 3" in ended.stderr

@@ -42,3 +42,23 @@ def test_a_finite_loss_is_not_required():
     rows = records((1, 4, 8.0))
     rows[0]["loss"] = None
     assert stage_progress(rows, "pretrain", 2).loss is None
+
+
+def ranked(*seconds: list[float]) -> list[dict]:
+    rows = records(*((1, step, float(step)) for step in range(1, len(seconds) + 1)))
+    for row, each in zip(rows, seconds, strict=True):
+        slowest = each.index(max(each))
+        row |= {"rank_seconds": each, "slowest_rank": slowest, "slowest_node": f"n{slowest // 2}"}
+    return rows
+
+
+def test_the_rank_that_is_slow_again_and_again_is_named():
+    """Not the one that was slow once, and not those of a start with another number of ranks."""
+    rows = ranked([9.0, 1.0], [1, 1, 1, 3], [1, 8, 1, 3], [1, 1, 1, 3])
+    progress = stage_progress(rows, "pretrain", 5)
+    assert (progress.slowest_rank, progress.slowest_node) == (3, "n1")
+    assert (progress.slowest_seconds, progress.median_seconds) == (3, 1)
+
+
+def test_one_rank_is_not_slow():
+    assert stage_progress(records((1, 2, 4.0)), "pretrain", 5).slowest_rank is None

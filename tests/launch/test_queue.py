@@ -1,11 +1,19 @@
 """What SLURM 22.05 printed, read again."""
 
+import json
 from pathlib import Path
 
 import pytest
 from launched_runs import fake_command, sacct_line, squeue_line
 
-from sesame_hpc.launch.queue import QueueError, query_sacct, query_squeue, read_sacct, read_squeue
+from sesame_hpc.launch.queue import (
+    QueueError,
+    query_sacct,
+    query_squeue,
+    read_sacct,
+    read_squeue,
+    read_squeue_nodes,
+)
 from sesame_hpc.launch.status_table import _nodes
 
 
@@ -27,6 +35,54 @@ def test_squeue_is_read_by_its_columns():
     assert found["10_2"].start == "2026-11-23T01:00:00"
     assert found["11"].reason == "launch failed requeued held"
     assert [job for job, state in found.items() if state.is_active] == ["25", "10_2", "11"]
+
+
+NODES = ",".join(f"n{number}" for number in range(1, 2000, 2))
+"""Every second node, which is longer than the column of 4,000 characters."""
+
+
+def json_job(job: int, nodes: str, **more: object) -> dict[str, object]:
+    return {"job_id": job, "nodes": nodes, "array_job_id": 0, "array_task_id": None, **more}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"jobs": [json_job(25, NODES), json_job(26, "n1")]}, NODES),
+        ({"jobs": [json_job(25, NODES)], "errors": []}, NODES),
+        ({"errors": ["no serializer"]}, f"{NODES[:4000]}…"),
+        ("unrecognized option '--json'", f"{NODES[:4000]}…"),
+    ],
+)
+def test_a_node_list_that_is_cut_is_asked_for_as_json(commands: Path, answer, expected):
+    line = squeue_line("25", "RUNNING", NODES[:4000])
+    script = (
+        f"#!/bin/sh\ncase \"$*\" in *--json*) /bin/cat '{commands}/json' ;; "
+        f"*) /bin/cat '{commands}/table' ;; esac\n"
+    )
+    (commands / "table").write_text(line + "\n")
+    (commands / "json").write_text(answer if isinstance(answer, str) else json.dumps(answer))
+    (commands / "bin/squeue").write_text(script)
+    (commands / "bin/squeue").chmod(0o755)
+    found = query_squeue(["25"])["25"]
+    assert found.nodes == expected
+    assert _nodes(found.nodes) == ("1000 nodes" if expected == NODES else "n1,n3,n5,…")
+
+
+def test_json_of_old_and_new_versions_names_tasks_of_arrays():
+    old = json_job(31, "n0", array_job_id=30, array_task_id=2)
+    new = json_job(
+        31,
+        "n0",
+        array_job_id={"set": True, "infinite": False, "number": 30},
+        array_task_id={"set": True, "infinite": False, "number": 2},
+    )
+    whole = json_job(31, "n0", array_task_id={"set": False, "infinite": False, "number": 0})
+    for job, name in ((old, "30_2"), (new, "30_2"), (whole, "31")):
+        assert read_squeue_nodes(json.dumps({"jobs": [job]})) == {name: "n0"}
+    for text in ("[]", '{"jobs": [{}]}', '{"jobs": 3}', "squeue: error"):
+        with pytest.raises(ValueError, match=r"squeue|Expecting"):
+            read_squeue_nodes(text)
 
 
 def test_sacct_is_read_by_its_fields():

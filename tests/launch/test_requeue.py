@@ -161,6 +161,20 @@ def test_two_restarts_without_a_step_are_the_last(machine: Machine) -> None:
     assert machine.run("PAUSE", SLURM_JOB_ID="18").returncode == -signal.SIGTERM
 
 
+def test_two_restarts_with_too_few_steps_are_the_last(machine: Machine) -> None:
+    long = JOB | {"STEPS": "70000"}
+    for step in (7, 8):
+        assert machine.run("PAUSE", step=step, **long).returncode == -signal.SIGTERM
+    ended = machine.run("PAUSE", step=70, **long)
+    assert (
+        "job 17 was requeued 2 times with less than 0.1 % of a stage's steps each "
+        "(SESAME_MIN_PROGRESS), now at {'pretrain': 'step-00000070 of 70000'}"
+    ) in ended.stderr
+    assert len(machine.requeued) == 2
+    for enough in ({"step": 79}, {"step": 9, "SESAME_MIN_PROGRESS": "0.00001"}):
+        assert machine.run("PAUSE", **{**long, **enough}).returncode == -signal.SIGTERM
+
+
 def test_there_is_a_limit_of_requeues(machine: Machine) -> None:
     limited = JOB | {MAX_REQUEUES: "3"}
     assert machine.run("PAUSE", SLURM_RESTART_COUNT="2", **limited).returncode == -signal.SIGTERM

@@ -203,3 +203,21 @@ def test_lines_of_setup_are_shell(tmp_path):
     assert "if true; then" in text
     (tmp_path / "site.yaml").write_text('setup: ["if true\\nthen module load a\\nfi"]')
     assert load_profile(tmp_path / "site.yaml")[1].setup == ["if true\nthen module load a\nfi"]
+
+
+def test_staging_and_notices_reach_the_script(tmp_path):
+    site = """
+stage_data: $TMPDIR/sesame
+notify: curl -d "$SESAME_EVENT it's" chat.example
+min_progress: 0.02
+"""
+    found = texts(tmp_path, site)
+    assert "export SESAME_STAGE_DATA='$TMPDIR/sesame'\n" in found["preliminary"]
+    assert "export SESAME_MIN_PROGRESS=0.02\n" in found["preliminary"]
+    notify = shlex.quote('curl -d "$SESAME_EVENT it\'s" chat.example')
+    for text in found.values():
+        assert f"export SESAME_NOTIFY={notify}\nexport SESAME_RUN={tmp_path}/runs/tiny\n" in text
+    assert ["SESAME_LAST_JOB=yes" in text for text in found.values()] == [False] * 3 + [True]
+    assert not any("NOTIFY" in text or "STAGE" in text for text in texts(tmp_path).values())
+    with pytest.raises(ValueError, match=r"stage_data: .*begin with a variable such as \$TMPDIR"):
+        texts(tmp_path, "stage_data: local/scratch")

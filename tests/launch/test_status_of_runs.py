@@ -267,3 +267,29 @@ def test_runs_with_jobs_are_found(run, tmp_path):
     assert find_runs(tmp_path / "runs") == [tmp_path / "runs/sweep/seed=1", run]
     with pytest.raises(FileNotFoundError, match="is not a run folder"):
         run_folders(tmp_path / "runs/other")
+
+
+def test_costs_and_the_slowest_rank_are_shown(run: Path, commands: Path):
+    path, lines = run / "metrics.jsonl", []
+    for line in path.read_text().splitlines():
+        ranks = {"rank_seconds": [0.1, 0.1, 0.1, 0.3], "slowest_rank": 3, "slowest_node": "n1"}
+        lines.append(json.dumps(json.loads(line) | ranks))
+    path.write_text("".join(f"{line}\n" for line in lines))
+    start = {"stage": "pretrain", "time": 60.0, "step": 0, "ranks": 4, "gpus": 360}
+    start |= {"job": "12", "queue_seconds": 75.0, "lost_steps": 0, "lost_seconds": 0.0}
+    again = start | {"time": 100.0, "lost_steps": 3, "lost_seconds": 30.0}
+    starts = [start | {"previous_end": None}, again | {"previous_end": 95.0}]
+    (run / "work.jsonl").write_text("".join(json.dumps(each) + "\n" for each in starts))
+    (status,) = status_of([run])
+    text = " ".join(shown(run_table(status)).split())
+    assert (
+        "pretrain: rank 3 on node n1 takes 0.3 s per batch before it meets the others, the median "
+        "rank 0.1 s"
+    ) in text
+    assert (
+        "cost: pretrain 4.3 GPU-hours in 2 starts, queued for 0:02:30, 3 steps (0:00:30) trained "
+        "again"
+    ) in text
+    (stage,) = [each for each in to_json(status)["stages"] if each["stage"] == "pretrain"]
+    assert stage["cost"]["gpu_hours"] == pytest.approx(4.3)
+    assert stage["progress"]["slowest_rank"] == 3

@@ -247,3 +247,53 @@ def test_options_that_do_not_go_together(sesame, tmp_path, options, message):
     assert failed.returncode == 2
     assert message in failed.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_arrays_that_are_too_long_for_the_cluster_are_several_chains(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    fake_command(tmp_path, "scontrol", ["MaxArraySize            = 2", "MaxJobCount = 10000"])
+    config = tiny_config(tmp_path)
+    arguments = (config, "--profile", "local", "--array", "seed=0,1,2,3,4", "--parallel", "4")
+    done = sesame("submit", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "finetune     job 13_[0-1]" in done.stdout
+    assert "report       job 22\n" in done.stdout
+    found = {}
+    for seed in range(5):
+        ledger = json.loads((tmp_path / f"runs/tiny/seed={seed}/jobs.json").read_text())
+        jobs = ledger["submissions"][0]["jobs"]
+        found[seed] = [(job["job"], job["dependency"]) for job in jobs[:2]]
+    assert found == {
+        0: [("11_0", None), ("12_0", "aftercorr:11")],
+        1: [("11_1", None), ("12_1", "aftercorr:11")],
+        2: [("15_0", None), ("16_0", "aftercorr:15")],
+        3: [("15_1", None), ("16_1", "aftercorr:15")],
+        4: [("19", None), ("20", "afterok:19")],
+    }
+    scripts = sesame("submit", *arguments, "output=elsewhere", "--dry-run").stdout
+    assert scripts.count("#SBATCH --array=0-1%2") == 2 * len(JOBS)
+
+
+def test_a_dry_run_asks_slurm_what_it_would_do(sesame, tmp_path):
+    (tmp_path / "bin").mkdir()
+    script = """#!/bin/sh
+/bin/cat > "{0}/given"
+if /bin/grep -q "dependency=" "{0}/given"; then exit 5; fi
+if /bin/grep -q "name=sesame-tiny-{1}" "{0}/given"; then
+  echo "sbatch: error: Batch job submission failed: Requested time limit is invalid" >&2; exit 1
+fi
+echo "sbatch: Job 7 to start at 2026-11-26T08:00:00 using 1 processors on nodes n0" >&2
+"""
+    for refused, code in (("none", 0), ("finetune", 1)):
+        (tmp_path / "bin/sbatch").write_text(script.format(tmp_path, refused))
+        (tmp_path / "bin/sbatch").chmod(0o755)
+        shown = sesame("submit", tiny_config(tmp_path), "--profile", "local", "--dry-run")
+        assert shown.returncode == code, shown.stderr
+        assert (
+            "sesame: pretrain: sbatch would take it: Job 7 to start at 2026-11-26T08:00:00 using 1 "
+            "processors on nodes n0"
+        ) in shown.stderr
+        said = "finetune: sbatch would refuse it: Batch job submission failed: Requested time limit"
+        assert (said in shown.stderr) == bool(code)
+        assert not (tmp_path / "runs").exists()

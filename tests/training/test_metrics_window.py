@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -23,25 +24,59 @@ def test_mean_and_emptiness_after_a_flush() -> None:
     assert window.flush("here") is None
 
 
-def slow_batches(seconds: float) -> Iterator[Batch]:
-    for _ in range(3):
-        time.sleep(seconds)
-        nothing = torch.zeros(0)
-        yield Batch(nothing, nothing, torch.tensor([1]), nothing)
+class Clock:
+    """In place of the clock that measures: it goes on when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def batches(self, seconds: float) -> Iterator[Batch]:
+        """Three, each after so many seconds."""
+        for _ in range(3):
+            self.now += seconds
+            nothing = torch.zeros(0)
+            yield Batch(nothing, nothing, torch.tensor([1]), nothing)
 
 
-def test_the_share_of_time_in_which_batches_were_waited_for() -> None:
+def test_the_share_of_time_in_which_batches_were_waited_for(monkeypatch) -> None:
+    clock = Clock(monkeypatch)
     window = MetricsWindow(ALONE, 1.0)
-    for batch in window.watch(slow_batches(0.06)):
-        time.sleep(0.02)
+    for wait, share in ((6.0, 0.75), (0.0, 0.0)):
+        for batch in window.watch(clock.batches(wait)):
+            clock.now += 2.0
+            window.add(torch.tensor(1.0), batch.sample_ids)
+        _, throughput = window.flush("here")
+        assert throughput.data_wait == pytest.approx(share)
+
+
+class TwoRanks(World):
+    """This rank, and another on node n7 that takes 50 s per batch."""
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value, (*value[:-2], 50.0, "n7")]
+
+
+def test_the_rank_that_the_others_wait_for_is_recorded(monkeypatch) -> None:
+    """Of each batch: 1 s until it is there, 2 s forward, and 10 s in which ranks meet."""
+    monkeypatch.setenv("SESAME_NODE", "n3")
+    clock = Clock(monkeypatch)
+    window = MetricsWindow(TwoRanks(0, 2, 0, torch.device("cpu")), 1.0)
+    for batch in window.watch(clock.batches(1.0)):
+        clock.now += 2.0
         window.add(torch.tensor(1.0), batch.sample_ids)
+        clock.now += 10.0
     _, throughput = window.flush("here")
-    assert 0.6 < throughput.data_wait < 0.85
-    for batch in window.watch(slow_batches(0.0)):
-        time.sleep(0.02)
-        window.add(torch.tensor(1.0), batch.sample_ids)
+    record = throughput.to_record()
+    assert record["rank_seconds"] == [3.0, 50.0]
+    assert (record["slowest_rank"], record["slowest_node"]) == (1, "n7")
+
+
+def test_of_one_rank_no_times_are_recorded() -> None:
+    window = MetricsWindow(ALONE, 1.0)
+    window.add(torch.tensor(1.0), torch.tensor([1]))
     _, throughput = window.flush("here")
-    assert throughput.data_wait < 0.2
+    assert not [name for name in throughput.to_record() if "rank" in name or "slowest" in name]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -213,7 +213,7 @@ def _no_image(folder: Path, image: str, source: str, names: ResolvedNames) -> Fa
 
 
 def _respelled(table: FaceTable, names: ResolvedNames) -> list[Finding]:
-    """One finding about all image names that are spelled otherwise than their files."""
+    """One finding about all image names that are spelled differently from their files."""
     image = next((name for name in table.names if name in names.respelled), None)
     if image is None:
         return []
