@@ -25,7 +25,7 @@ def test_each_node_reads_its_own_copy_and_the_run_names_the_pack(
     text = re.sub(r"stages:\n(?:  .*\n)+", "", text)
     short = "stages: {run: [preliminary], preliminary: {epochs: 1, batch_size: 8}}\n"
     run.config.write_text(text + short)
-    profile = f"nodes: 2\ncpus_per_task: 1\ntime: 10\nstage_data: {tmp_path}/$SLURMD_NODENAME\n"
+    profile = f"nodes: 2\ncpus_per_task: 1\ntime: 60\nstage_data: {tmp_path}/$SLURMD_NODENAME\n"
     file = tmp_path / "tried.yaml"
     file.write_text(profile)
     shown = cluster.run("sesame", "submit", str(run.config), "--profile", str(file), "--dry-run")
