@@ -103,13 +103,13 @@ def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
     from sesame_hpc.launch.submit import scripts
 
     refused = False
-    has_slurm = shutil.which("sbatch") is not None
+    answers = shutil.which("sbatch") is not None
     for stage, text in scripts(plan, site, parallel):
         typer.echo(f"# ---- {stage} ----\n{text}")
-        if has_slurm:
+        if answers:
             taken, said = try_out(text)
-            refused = refused or not taken
-            verdict = "would take it" if taken else "would refuse it"
+            refused, answers = refused or taken is False, taken is not None
+            verdict = {True: "would take it", False: "would refuse it", None: "cannot say"}[taken]
             typer.echo(f"sesame: {stage}: sbatch {verdict}: {said}", err=True)
     if refused:
         raise typer.Exit(ExitCode.FINDINGS)

@@ -24,6 +24,7 @@ from sesame_hpc.launch.batch_script import BATCH_REQUEUE
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.profile import Profile, Resources
 from sesame_hpc.launch.sbatch import beaten_variables, read_job
+from sesame_hpc.launch.slurm_job import NO_ANSWER
 from sesame_hpc.launch.successors import JOB_FOLDER
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
 
 _YEAR_MIN = 525_600
 _SBATCH_SECONDS = 60
+_NO_CLUSTER = re.compile(f"configuration source|{NO_ANSWER.pattern}", re.IGNORECASE)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -142,10 +144,11 @@ def submit(request: Request, warn: Callable[[str], None]) -> Jobs:
     return Jobs(ids, executor.cluster)
 
 
-def try_out(text: str) -> tuple[bool, str]:
+def try_out(text: str) -> tuple[bool | None, str]:
     """Whether sbatch would take a script, and what it says: when and where the job would start.
 
-    The jobs that the script's own would wait for do not exist, and so its dependency is left out.
+    None where it cannot be asked, as without a controller. The jobs that the script's own would
+    wait for do not exist, and so its dependency is left out.
     """
     alone = re.sub(r"^#SBATCH --dependency=.*\n", "", text, flags=re.MULTILINE)
     command = ["sbatch", "--test-only"]
@@ -155,10 +158,12 @@ def try_out(text: str) -> tuple[bool, str]:
                 command, input=alone, capture_output=True, text=True, timeout=_SBATCH_SECONDS
             )
         except subprocess.TimeoutExpired:
-            return False, f"sbatch did not answer within {_SBATCH_SECONDS} s"
+            return None, f"no answer within {_SBATCH_SECONDS} s"
     lines = [line for line in (ended.stderr + ended.stdout).splitlines() if line.strip()]
-    said = re.sub(r"^sbatch: (error: )?", "", lines[0]) if lines else "nothing"
-    return ended.returncode == 0, said
+    lines = [re.sub(r"^sbatch: ((error|fatal): )?", "", line) for line in lines] or ["nothing"]
+    if ended.returncode and any(map(_NO_CLUSTER.search, lines)):
+        return None, lines[-1]
+    return ended.returncode == 0, lines[0]
 
 
 def largest_array() -> int | None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-__all__ = ["SlurmJob"]
+__all__ = ["NO_ANSWER", "SlurmJob"]
 
 _SECONDS, _SECONDS_FOR_HISTORY = 60, 10
 _SECONDS_TO_ASK, _PAUSE = 300, 3
-_NO_ANSWER = re.compile(
+NO_ANSWER = re.compile(
     "contact|connect|timed out|standby|socket|zero bytes|communication|authentication|temporarily",
     re.IGNORECASE,
 )
+"""What SLURM's commands print when the controller does not answer, and not that it refuses."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SlurmJob:
         does not answer.
         """
         end = time.monotonic() + _SECONDS_TO_ASK
-        while (refusal := self._requeue()) and _NO_ANSWER.search(refusal):
+        while (refusal := self._requeue()) and NO_ANSWER.search(refusal):
             if time.monotonic() > end:
                 break
             time.sleep(_PAUSE)

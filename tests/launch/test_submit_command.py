@@ -297,3 +297,20 @@ echo "sbatch: Job 7 to start at 2026-11-26T08:00:00 using 1 processors on nodes 
         said = "finetune: sbatch would refuse it: Batch job submission failed: Requested time limit"
         assert (said in shown.stderr) == bool(code)
         assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "error: _establish_config_source: failed to fetch config\n"
+        "sbatch: fatal: Could not establish a configuration source",
+        "error: allocation failure: Unable to contact slurm controller (connect failure)",
+    ],
+)
+def test_a_dry_run_without_a_controller_is_no_refusal(sesame, tmp_path, error):
+    fake_command(tmp_path, "sbatch", error=f"sbatch: {error}\n", code=1)
+    shown = sesame("submit", tiny_config(tmp_path), "--profile", "local", "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    last = error.splitlines()[-1].removeprefix("sbatch: ").partition(": ")[2]
+    assert shown.stderr.count(f"sesame: preliminary: sbatch cannot say: {last}\n") == 1
+    assert len((tmp_path / "bin/sbatch.asked").read_text().splitlines()) == 1
