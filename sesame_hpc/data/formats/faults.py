@@ -1,11 +1,14 @@
 """Faults: faces or files that cannot be read, collected so that one message names several."""
 
-import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from sesame_hpc.data.delimited import encoding_of
+
 __all__ = ["Fault", "FaultKind", "folder_entries", "raise_faults", "read_lines", "read_text"]
+
+_ZIP = b"PK\x03\x04"
 
 FaultKind = Literal[
     "text",
@@ -55,7 +58,7 @@ def raise_faults(what: str, faults: Sequence[Fault], shown: int = 10, advice: st
 
 
 def read_text(path: Path) -> str:
-    """The content of a text file: UTF-8, or UTF-16 with its byte order mark (Excel).
+    """The content of a text file: UTF-8, or UTF-16 or UTF-32 as `encoding_of` tells (Excel).
 
     Raises:
         Fault: the file cannot be read, or holds other bytes; the message names the line.
@@ -65,10 +68,11 @@ def read_text(path: Path) -> str:
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error})"
         raise Fault("text", path, problem) from error
+    if content.startswith(_ZIP):
+        problem = "is a ZIP archive or a workbook (.xlsx), not text; save it as CSV, or unpack it"
+        raise Fault("text", path, problem)
     try:
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return content.decode("utf-16")
-        return content.decode("utf-8-sig")
+        return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         byte, encoding = content[error.start], error.encoding.upper()
