@@ -65,7 +65,7 @@ def check(
     from sesame_hpc.files import write_json_atomic
     from sesame_hpc.schemes import load_scheme
 
-    check_output_file("--json", json)
+    check_output_file("--json", json, root)
     console = SafeConsole()
     loaded = load_scheme(scheme) if scheme else None
     threads = _cores() if images else None
