@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.data.check.other_readings import read_otherwise
 from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
 from sesame_hpc.data.decoding import MOST_PIXELS, DecoderErrors, held_back_errors, too_large
 from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
@@ -32,7 +33,8 @@ _REDUCED = {
 class Encoded:
     """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
 
-    `neighbours` are landmarks of the faces before and after it in the annotations, None for none.
+    `neighbours` are landmarks of the faces before and behind it in the annotations, None for none.
+    `readings` says whether its face is also cut out under `OTHER_READINGS` of its landmarks.
     `read` raises OSError or ValueError where there are no bytes.
     """
 
@@ -40,6 +42,7 @@ class Encoded:
     read: Callable[[], bytes]
     faces: list[Landmarks]
     neighbours: tuple[Landmarks | None, Landmarks | None] = (None, None)
+    readings: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class ProbedImage:
     `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but
     with errors. `digest` is a hash of its bytes. `header` is None where there is none.
     `thumbnails` are those of its faces, in their order, float32 [D] or None, and `neighbours` those
-    that its neighbours' landmarks would give. `cut_from` is the size of the image that a crop in a
+    that its neighbours' landmarks would give. `readings` are those of its face under
+    `OTHER_READINGS` of its landmarks, if any. `cut_from` is the size of the image that a crop in a
     pack is of.
     """
 
@@ -60,6 +64,7 @@ class ProbedImage:
     header: Header | None = None
     thumbnails: list[NDArray[np.float32] | None] = field(default_factory=list)
     neighbours: tuple[NDArray[np.float32] | None, NDArray[np.float32] | None] = (None, None)
+    readings: tuple[NDArray[np.float32] | None, ...] = ()
     cut_from: tuple[int, int] | None = None
 
     @property
@@ -129,7 +134,11 @@ def _probe(image: Encoded) -> ProbedImage:
         None if landmarks is None else thumbnail(grey, landmarks / divisor)
         for landmarks in image.neighbours
     )
-    return ProbedImage(image.path, None, False, digest, header, thumbnails, (before, behind))
+    others = read_otherwise(image.faces[0], header.upright_size) if image.readings else []
+    readings = tuple(thumbnail(grey, landmarks / divisor) for landmarks in others)
+    return ProbedImage(
+        image.path, None, False, digest, header, thumbnails, (before, behind), readings
+    )
 
 
 def _header_problem(content: bytes, header: Header | None) -> str | None:
