@@ -138,5 +138,4 @@ def test_few_labels_of_two_data_sets_with_points_that_are_not_labelled(
     assert counts["labelled"] == len(parts.train)
     assert counts["unlabelled"] > len(parts.rest)
     assert np.isfinite(points(config.output, 0)).all()
-    rows = folder.result("finetune")
-    assert np.isfinite(rows["nme"])
+    assert folder.is_finished("finetune")

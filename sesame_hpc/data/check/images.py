@@ -14,7 +14,13 @@ from sesame_hpc.data.check.other_readings import read_otherwise
 from sesame_hpc.data.check.thumbnails import SIDE, thumbnail
 from sesame_hpc.data.decoding import MOST_PIXELS, DecoderErrors, held_back_errors, too_large
 from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
-from sesame_hpc.data.image_header import Header, image_kind, read_header
+from sesame_hpc.data.image_header import (
+    UNREAD_PIXELS,
+    Header,
+    has_unread_pixels,
+    image_kind,
+    read_header,
+)
 
 __all__ = ["Encoded", "Landmarks", "ProbedImage", "probe_images"]
 
@@ -147,6 +153,8 @@ def _header_problem(content: bytes, header: Header | None) -> str | None:
     kind = image_kind(content)
     if kind not in IMAGE_KINDS:
         return f"is {kind or 'not an image'}; valid are {VALID_IMAGES}"
+    if has_unread_pixels(content):
+        return f"is a {kind} of {UNREAD_PIXELS}"
     if header is None:
         return f"is a {kind} whose header breaks off"
     if not header.whole:
