@@ -172,6 +172,15 @@ def test_an_output_over_what_is_read(inputs):
     assert RunFolder(run).config()
 
 
+def test_a_typo_in_what_is_read_is_named_before_all_else(inputs):
+    run, faces, _ = inputs
+    code, text = run_here(["report", str(run), "--data", str(faces) + "x"])
+    assert (code, text) == (2, f"sesame: --data: {faces}x is not a directory\n")
+    assert not (run / "report.html").exists()
+    code, text = run_here(["eval", "--predictions", f"{run}/gone.csv", "--data", str(faces)])
+    assert (code, text) == (2, f"sesame: --predictions: {run}/gone.csv is not a file\n")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
