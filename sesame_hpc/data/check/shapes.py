@@ -84,13 +84,13 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
     turns = turns_of(statistics, landmarks[rows])
     fits = worst < _ODD_IN_FEW
     if (np.abs(turns) <= _UPRIGHT).mean() >= _UPRIGHT_SHARE:
-        for i in np.flatnonzero((np.abs(turns) > _TURNED) & fits).tolist():
+        for face in np.flatnonzero((np.abs(turns) > _TURNED) & fits).tolist():
             message = (
-                f"the points are turned by {turns[i]:.0f} degrees against those of other faces: "
+                f"the points are turned by {turns[face]:.0f} degrees against those of other faces: "
                 "the head is, or the image was turned and not its labels"
             )
-            value = float(turns[i])
-            yield Finding("warning", "turned-face", sources[rows[i]], message, value=value)
+            value = float(turns[face])
+            yield Finding("warning", "turned-face", sources[rows[face]], message, value=value)
 
 
 def _explained(
