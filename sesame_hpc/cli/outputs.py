@@ -46,7 +46,7 @@ def check_output_file(option: str, path: Path | None, *inputs: Path) -> None:
         if _is_of_a_run(place, source):
             raise ValueError(f"{option}: {path} is a file of the run {each}; give another file")
         if path.exists() and place.is_relative_to(source) and not _is_run(source):
-            raise ValueError(f"{option}: {path} is a file of {each}, which is read")
+            raise ValueError(f"{option}: {path} is a file of the input {each}; give a new name")
     _probe(option, path.parent, path)
 
 

@@ -57,7 +57,7 @@ def find_inputs(paths: list[Path]) -> Found:
 
 def _files(given: Path, found: Found) -> list[Path]:
     if given.is_dir():
-        below = list(files_below(given, lambda error: found.faults.append(_told(error))))
+        below = list(files_below(given, lambda error: found.failed.append(_told(error))))
         files = [
             given / path
             for path in below
@@ -70,15 +70,15 @@ def _files(given: Path, found: Found) -> list[Path]:
         kept = [file for file in files if file not in written]
         found.own_outputs += len(files) - len(kept)
         streams = [file for file in kept if is_stream(file)]
-        found.faults += [f"{file}: {_NOT_A_FILE}" for file in streams]
+        found.failed += [f"{file}: {_NOT_A_FILE}" for file in streams]
         kept = [file for file in kept if file not in streams]
         if not files:
             found.failed.append(f"{given}: holds no image or video ({', '.join(_SUFFIXES)})")
         return kept
     if not given.exists():
-        found.faults.append(f"{given}: does not exist")
+        found.failed.append(f"{given}: does not exist")
     elif is_stream(given):
-        found.faults.append(f"{given}: {_NOT_A_FILE}")
+        found.failed.append(f"{given}: {_NOT_A_FILE}")
     elif given.suffix.lower() not in _SUFFIXES:
         found.failed.append(f"{given}: is neither image nor video ({', '.join(_SUFFIXES)})")
     else:

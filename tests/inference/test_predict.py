@@ -64,7 +64,7 @@ def test_a_directory_that_cannot_be_listed_is_named(folder, monkeypatch):
     found = find_inputs([folder])
     assert len(found.inputs) == 6
     told = f"{folder / 'deep'}: Permission denied; what is in this directory was left out"
-    assert found.faults == [told]
+    assert found.failed == [told]
 
 
 def test_a_pipe_is_named_and_not_waited_for(folder):
@@ -73,7 +73,7 @@ def test_a_pipe_is_named_and_not_waited_for(folder):
     os.mkfifo(folder / "pipe.jpg")
     for given in (folder, folder / "pipe.jpg"):
         found = find_inputs([given])
-        assert found.faults == [f"{folder / 'pipe.jpg'}: is a device or pipe, not a file"]
+        assert found.failed == [f"{folder / 'pipe.jpg'}: is a device or pipe, not a file"]
 
 
 def test_a_folder_with_broken_files_gives_all_the_others(landmarker, folder, tmp_path):

@@ -39,7 +39,7 @@ _REDUCED = {
 class Encoded:
     """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
 
-    `neighbours` are landmarks of the faces before and behind it in the annotations, None for none.
+    `neighbours` are landmarks of the faces before and after it in the annotations, None for none.
     `readings` says whether its face is also cut out under `OTHER_READINGS` of its landmarks.
     `read` raises OSError or ValueError where there are no bytes.
     """

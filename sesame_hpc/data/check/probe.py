@@ -30,7 +30,7 @@ def probe_tables(
     """Reads the images of all tables, and says of each image name what `ProbedImage` says.
 
     Thumbnails of faces on one image are in the order of tables and rows. With `neighbours`, an
-    image of one face has those of the rows before and behind it too, except in a pack; some have
+    image of one face has those of the rows before and after it too, except in a pack; some have
     those of other readings of their landmarks.
 
     In a pack, checksums and sizes are verified; where it stores crops, there is nothing to say of

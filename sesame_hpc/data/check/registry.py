@@ -91,7 +91,7 @@ TITLES = {
     "box-outside-image": "box outside the image",
     "box-beyond-image": "box reaches far beyond the image",
     "box-size": "box several times its landmarks",
-    "box-convention": "box numbers read the wrong way",
+    "box-convention": "box numbers in another convention",
     "odd-box": "box unlike those of other faces",
     "units": "coordinates are not pixels",
     "orientation": "faces are turned or mirrored",
