@@ -60,7 +60,9 @@ def decode_image(content: bytes, place: Path | str) -> np.ndarray:
         raise ValueError(f"{place}: {error}") from None
     kind = image_kind(content)
     if kind not in IMAGE_KINDS:
-        raise ValueError(f"{place}: is {kind or 'no image'}; images that are read: {VALID_IMAGES}")
+        raise ValueError(
+            f"{place}: is {kind or 'not an image'}; images that are read: {VALID_IMAGES}"
+        )
     if has_unread_pixels(content):
         raise ValueError(f"{place}: is a {kind} of {UNREAD_PIXELS}")
     if is_cut_short(content):

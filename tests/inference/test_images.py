@@ -150,7 +150,11 @@ def test_kinds_that_are_not_read_are_called_what_they_are(tmp_path):
     assert cv2.imwrite(str(tmp_path / "a.tif"), pixels)
     with pytest.raises(ValueError, match=r"a\.tif: is a TIFF of pixels that are not read"):
         read_image(tmp_path / "a.tif")
-    for content, kind in ((b"GIF89a", "GIF"), (b"<html>", "an HTML page"), (bytes(90), "no image")):
+    for content, kind in (
+        (b"GIF89a", "GIF"),
+        (b"<html>", "an HTML page"),
+        (bytes(90), "not an image"),
+    ):
         (tmp_path / "b.jpg").write_bytes(content)
         with pytest.raises(ValueError, match=rf"b\.jpg: is {kind}; images that are read: JPEG, "):
             read_image(tmp_path / "b.jpg")
