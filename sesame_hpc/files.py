@@ -11,6 +11,8 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,7 @@ from sesame_hpc.process import is_running, node_name
 __all__ = [
     "as_json",
     "file_system_now",
+    "is_stream",
     "link_or_copy",
     "make_folder",
     "new_folder",
@@ -84,8 +87,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
     It ends as `path` does. What was written goes to disk and then over `path`, whose permissions
     are kept; on an exception it is removed, and `path` stays as it was. An OSError names `path`.
+    Into a device or pipe it is written, as nothing may take the place of /dev/null or /dev/stdout.
     """
     path = Path(path)
+    if is_stream(path):
+        with _written_into(path) as partial:
+            yield partial
+        return
     partial = path.with_name(temporary_name(path.name, path.suffix))
     try:
         make_folder(path.parent)
@@ -101,6 +109,30 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is that of a device, pipe or socket, or an open file of this process."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        return True
+    folder = os.path.realpath(path.parent)
+    return folder in ("/dev", "/dev/fd") or folder.startswith("/proc/")
+
+
+@contextmanager
+def _written_into(path: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder) / f"content{path.suffix}"
+        yield partial
+        try:
+            with path.open("wb") as file:
+                file.write(partial.read_bytes())
+        except OSError as error:
+            raise _about(path, error, partial) from None
 
 
 @contextmanager

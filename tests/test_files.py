@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +168,24 @@ def test_a_name_that_is_not_utf_8_can_be_written(tmp_path):
     write_text_atomic(path, "1")
     assert path.read_text() == "1"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path):
+    """As `--json /dev/null` or `/dev/stdout` would, for a user who may write into /dev."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_json_atomic(pipe, {"a": 1})
+    assert json.loads(os.read(reader, 100)) == {"a": 1}
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe"]
+    os.close(reader)
+    open_file = tmp_path / "open.txt"
+    with open_file.open("w") as file:
+        write_json_atomic(f"/proc/self/fd/{file.fileno()}", [])
+    assert open_file.read_text() == "[]\n"
+    if Path("/dev/full").is_char_device():
+        with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+            write_json_atomic("/dev/full", [])
+    for device in (Path("/dev/null"), Path("/dev/full")):
+        assert device.is_char_device()

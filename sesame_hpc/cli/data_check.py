@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_HEIGHT_BESIDE_GROUPS = 11
-_LINES_OF_GROUP = 3
+_MOST_LINES, _LINES_BESIDE_GROUPS, _LINES_OF_EXAMPLE = 40, 11, 2
+_FEWEST_GROUPS = 2
+_INDENT = 7
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -64,7 +65,7 @@ def check(
     from sesame_hpc.files import write_json_atomic
     from sesame_hpc.schemes import load_scheme
 
-    check_output_file("--json", json)
+    check_output_file("--json", json, root)
     console = SafeConsole()
     loaded = load_scheme(scheme) if scheme else None
     threads = _cores() if images else None
@@ -100,12 +101,15 @@ def _print_report(console: "Console", report: "Report", strict: bool, json: Path
     crops = f"least NME: of {report.box.protocol} crops of {report.box.scale:g} boxes"
     console.print(Text(crops, style="dim"))
     groups = report.groups()
-    room = max(3, (min(console.height, 40) - _HEIGHT_BESIDE_GROUPS) // _LINES_OF_GROUP)
-    for group in groups[:room]:
-        _print_group(console, report, group)
-    if len(groups) > room:
-        hidden = sum(map(len, groups[room:]))
-        console.print(Text(f"and {len(groups) - room} more kinds with {hidden} findings"))
+    room = min(console.height, _MOST_LINES) - _LINES_BESIDE_GROUPS
+    for shown, group in enumerate(groups):
+        lines = _example(console, report, group[0])
+        room -= 1 + len(lines)
+        if room < 0 and shown >= _FEWEST_GROUPS:
+            hidden = sum(map(len, groups[shown:]))
+            console.print(Text(f"and {len(groups) - shown} more kinds with {hidden} findings"))
+            break
+        _print_group(console, group, lines)
     if report.unchecked:
         console.print(
             Text(f"not checked, as a pack has none: {', '.join(report.unchecked)}", style="dim")
@@ -130,19 +134,26 @@ def _parts_table(report: "Report") -> "Table":
     return table
 
 
-def _print_group(console: "Console", report: "Report", group: list["Finding"]) -> None:
+def _example(console: "Console", report: "Report", finding: "Finding") -> list[str]:
+    """The lines of a finding; errors in full, since their end says what to do."""
+    text = f"{Path(finding.place).name}: {finding.message}".replace(f"{report.root}/", "")
+    width = max(console.width - _INDENT, 20)
+    if finding.level == "error":
+        return textwrap.wrap(text, width)
+    return textwrap.wrap(text, width, max_lines=_LINES_OF_EXAMPLE, placeholder=" ...")
+
+
+def _print_group(console: "Console", group: list["Finding"], lines: list[str]) -> None:
     from rich.text import Text
 
     from sesame_hpc.data.check.registry import TITLES
 
-    first, width = group[0], max(console.width - 7, 20)
+    first = group[0]
     head = Text(f"{len(group):>6,} ")
     head.append(first.level, style=_STYLES[first.level])
     head.append(f"{'s' * (len(group) > 1)}: {TITLES[first.check]}")
     console.print(head)
-    example = f"{Path(first.place).name}: {first.message}".replace(f"{report.root}/", "")
-    lines = textwrap.wrap(example, width, max_lines=_LINES_OF_GROUP - 1, placeholder=" ...")
-    console.print(Text(textwrap.indent("\n".join(lines), " " * 7), style="dim"))
+    console.print(Text(textwrap.indent("\n".join(lines), " " * _INDENT), style="dim"))
 
 
 def _verdict(report: "Report", strict: bool) -> str:

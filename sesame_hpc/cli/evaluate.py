@@ -68,8 +68,11 @@ def evaluate(
     """Report NME, failure rates and AUC on a data set, per facial region, with 95 % intervals."""
     if (run is None) == (predictions is None):
         raise ValueError("give either RUN or --predictions FILE")
+    if predictions is not None and not predictions.is_file():
+        raise FileNotFoundError(f"--predictions: {predictions} is not a file")
+    read = [*data, *(each for each in (run, predictions, compare) if each)]
     for option, path in (("--json", json), ("--csv", csv)):
-        check_output_file(option, path, *data, *(each for each in (run, predictions) if each))
+        check_output_file(option, path, *read)
     missing_point = parse_missing(missing)
 
     from sesame_hpc.cli.progress_bar import progress_bar

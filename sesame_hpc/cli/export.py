@@ -41,7 +41,10 @@ def export(
     ] = None,
 ) -> None:
     """Export a run's network, with a model card; the result is checked against PyTorch."""
-    check_output_folder("--out", out or run)
+    if out is None:
+        check_output_folder("--out", run)
+    else:
+        check_output_folder("--out", out, run, inside_is_fine=True)
 
     from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.inference.export import export_run

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from sesame_hpc.files import temporary_name
+from sesame_hpc.files import is_stream, temporary_name
 
 __all__ = ["check_output_file", "check_output_folder"]
 
@@ -25,14 +25,18 @@ _OF_A_RUN = {
 }
 
 
+_FOLDERS_OF_A_RUN = ("checkpoints", "images", "predictions", "tensorboard")
+
+
 def check_output_file(option: str, path: Path | None, *inputs: Path) -> None:
     """Raise where the file `path`, that `option` names, cannot be written; None is no file.
 
     Raises:
-        ValueError: it is a folder, or one of the `inputs`, or a file of a run among them.
+        ValueError: it is a folder, or one of the `inputs`, or a file of a run among them, or exists
+            in a folder among them that is no run.
         OSError: no permission, a full or read-only disk, a name that is too long.
     """
-    if path is None:
+    if path is None or is_stream(path):
         return
     if path.is_dir():
         raise ValueError(f"{option}: {path} is a directory; give the name of a file")
@@ -40,8 +44,10 @@ def check_output_file(option: str, path: Path | None, *inputs: Path) -> None:
         place, source = _resolved(path), _resolved(each)
         if place == source:
             raise ValueError(f"{option}: {path} is the input; give another file")
-        if path.name in _OF_A_RUN and place.is_relative_to(source):
+        if _is_of_a_run(place, source):
             raise ValueError(f"{option}: {path} is a file of the run {each}; give another file")
+        if path.exists() and place.is_relative_to(source) and not _is_run(source):
+            raise ValueError(f"{option}: {path} is a file of the input {each}; give a new name")
     _probe(option, path.parent, path)
 
 
@@ -60,11 +66,25 @@ def check_output_folder(
         place, source = _resolved(path), _resolved(each)
         if place == source:
             raise ValueError(f"{option}: {path} is the input; give another directory")
+        if inside_is_fine and _is_of_a_run(place, source):
+            raise ValueError(f"{option}: {path} is part of the run {each}; give another directory")
         if place.is_relative_to(source) and not inside_is_fine:
             raise ValueError(
                 f"{option}: {path} is inside the input {each}; give a directory outside it"
             )
     _probe(option, path, path)
+
+
+def _is_of_a_run(place: Path, run: Path) -> bool:
+    """Whether a place is a file of a run, or in one of the folders that a run writes."""
+    if not _is_run(run) or not place.is_relative_to(run):
+        return False
+    first = place.relative_to(run).parts[:1]
+    return place.name in _OF_A_RUN or first in [(folder,) for folder in _FOLDERS_OF_A_RUN]
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file()
 
 
 def _resolved(path: Path) -> Path:

@@ -72,7 +72,7 @@ def predict(
     if detector_weights is not None and detector is None:
         raise ValueError("--detector-weights needs --detector yunet")
 
-    check_output_folder("--out", out)
+    check_output_folder("--out", out, model, inside_is_fine=True)
 
     from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.inference.boxes import read_boxes

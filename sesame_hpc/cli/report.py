@@ -27,6 +27,8 @@ def report(
     from sesame_hpc.report import REPORT_NAME, write_report
     from sesame_hpc.run.folder import RunFolder
 
+    if data is not None and not data.is_dir():
+        raise FileNotFoundError(f"--data: {data} is not a directory")
     check_output_file("--out", out, run)
     if out is None and run.is_dir():
         check_output_file("RUN", run / REPORT_NAME)

@@ -8,7 +8,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DelimitedRow", "clipped", "decode_text", "read_delimited", "shortened"]
+__all__ = [
+    "DelimitedRow",
+    "clipped",
+    "decode_text",
+    "encoding_of",
+    "named_separator",
+    "read_delimited",
+    "shortened",
+]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -17,7 +25,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t", "|")
 _SHOWN = 200
 
 
@@ -33,15 +41,27 @@ class DelimitedRow:
     problem: str = ""
 
 
+def encoding_of(content: bytes) -> str:
+    """That of a text by its byte order mark or, in UTF-16, by the zeros of Latin letters."""
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and content[:200].count(0) * 3 > len(content[:200]):
+        return "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    return encoding
+
+
+def named_separator(line: str) -> str | None:
+    """That which a first line "sep=;" names, as Excel writes and reads it."""
+    match = re.fullmatch(r'"?sep=(.)"?', line.strip("\r\n "), re.IGNORECASE)
+    return match[1] if match else None
+
+
 def decode_text(content: bytes, place: Path | str) -> str:
     """Text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark or Latin letters.
 
     In UTF-8, other bytes become surrogates, as in the names of files: `os.fsencode` gives them
     back. Raises ValueError naming `place` for broken UTF-16 and UTF-32.
     """
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and content[:200].count(0) * 3 > len(content[:200]):
-        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    encoding = encoding_of(content)
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
     try:
         return content.decode(encoding, errors)
@@ -52,10 +72,10 @@ def decode_text(content: bytes, place: Path | str) -> str:
 def read_delimited(path: Path, required: Collection[str], form: str) -> Iterator[DelimitedRow]:
     """The rows of a table whose first line names the columns, `required` among them.
 
-    The separator is a comma, a semicolon or a tab; blank lines, blanks around names of columns and
-    empty cells after the last column are ignored; a first column `image` takes separators that are
-    too many, as in names without quotes. Where the separator is not a comma, a comma in the
-    columns x... and y... is a decimal point.
+    The separator is a comma, a semicolon, a tab or a bar; a line "sep=;" before the columns, blank
+    lines, blanks around names of columns and empty cells after the last column are ignored; a first
+    column `image` takes separators that are too many, as in names without quotes. Where the
+    separator is not a comma, a comma in the columns x... and y... is a decimal point.
 
     Raises:
         ValueError: columns are missing or given twice; names the file and says the `form`.
@@ -63,6 +83,9 @@ def read_delimited(path: Path, required: Collection[str], form: str) -> Iterator
     text = decode_text(path.read_bytes(), path)
     lines = io.StringIO(text, newline="")
     first = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
+    names_separator = named_separator(first) is not None
+    if names_separator:
+        first = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
     separator, header = _header(first, required, path, form)
     reader = csv.reader(
         io.StringIO(text, newline=""),
@@ -80,6 +103,9 @@ def read_delimited(path: Path, required: Collection[str], form: str) -> Iterator
         if cells is None:
             return
         if not any(cell.strip() for cell in cells):
+            continue
+        if names_separator:
+            names_separator = False
             continue
         if not seen_header:
             seen_header = True

@@ -1,7 +1,7 @@
 """Which image files are read, in one place; and which files are ignored."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 __all__ = [
@@ -37,12 +37,21 @@ def is_hidden(path: Path | PurePosixPath) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts if part != "..")
 
 
-def files_below(folder: Path) -> Iterator[PurePosixPath]:
+def files_below(
+    folder: Path, unlisted: Callable[[OSError], None] | None = None
+) -> Iterator[PurePosixPath]:
     """All files below a folder, hidden ones too, as paths relative to it, in sorted order.
 
-    Links to folders are not followed. A folder that cannot be listed is skipped.
+    Links to folders are not followed. `unlisted` is called for each folder that cannot be listed.
+
+    Raises:
+        OSError: there is such a folder, and no `unlisted`.
     """
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=unlisted or _raise):
         folders.sort()
         below = PurePosixPath(Path(parent).relative_to(folder).as_posix())
         yield from (below / name for name in sorted(names))
+
+
+def _raise(error: OSError) -> None:
+    raise error

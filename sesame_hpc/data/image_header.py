@@ -18,8 +18,18 @@ from PIL import (
 
 from sesame_hpc.data.image_files import VALID_IMAGES
 
-__all__ = ["Colours", "Header", "image_kind", "is_cut_short", "read_header"]
-__all__ += ["upright_size"]
+__all__ = [
+    "UNREAD_PIXELS",
+    "Colours",
+    "Header",
+    "has_unread_pixels",
+    "image_kind",
+    "is_cut_short",
+    "read_header",
+    "upright_size",
+]
+
+UNREAD_PIXELS = "pixels that are not read, such as floats; 8 and 16 bits per channel are"
 
 Colours = Literal["rgb", "grey", "alpha", "cmyk"]
 
@@ -104,6 +114,19 @@ def upright_size(path: Path) -> tuple[int, int]:
     if header is None:
         raise ValueError(f"{path} is not an image that is read; valid are {VALID_IMAGES}")
     return header.upright_size
+
+
+def has_unread_pixels(content: bytes) -> bool:
+    """Whether a whole TIFF stores its pixels in a way that is not read, such as as floats."""
+    if image_kind(content) != "TIFF":
+        return False
+    try:
+        TiffImagePlugin.TiffImageFile(io.BytesIO(content))
+    except SyntaxError as error:
+        return "pixel mode" in str(error)
+    except _BROKEN:
+        pass
+    return False
 
 
 def is_cut_short(content: bytes) -> bool:

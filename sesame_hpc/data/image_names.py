@@ -79,7 +79,9 @@ def resolve_images(folder: Path, names: Iterable[str]) -> ResolvedNames:
     if not absent:
         return result
     existing = [
-        str(path) for path in files_below(folder) if is_image_name(str(path)) if not is_hidden(path)
+        str(path)
+        for path in files_below(folder, lambda error: None)
+        if is_image_name(str(path)) and not is_hidden(path)
     ]
     others = resolve_names(distinct, existing)
     for name in absent:

@@ -7,11 +7,15 @@ import cv2
 import numpy as np
 
 from sesame_hpc.data.decoding import held_back_errors, image_size
-from sesame_hpc.data.image_header import is_cut_short
+from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
+from sesame_hpc.data.image_header import (
+    UNREAD_PIXELS,
+    has_unread_pixels,
+    image_kind,
+    is_cut_short,
+)
 
-__all__ = ["IMAGE_SUFFIXES", "decode_image", "read_image"]
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+__all__ = ["decode_image", "read_image"]
 
 _SPARE_BYTES = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 _HARMLESS_SPARE_BYTES = 8
@@ -54,6 +58,13 @@ def decode_image(content: bytes, place: Path | str) -> np.ndarray:
         image_size(content)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
+    kind = image_kind(content)
+    if kind not in IMAGE_KINDS:
+        raise ValueError(
+            f"{place}: is {kind or 'not an image'}; images that are read: {VALID_IMAGES}"
+        )
+    if has_unread_pixels(content):
+        raise ValueError(f"{place}: is a {kind} of {UNREAD_PIXELS}")
     if is_cut_short(content):
         raise ValueError(f"{place}: the file is cut short; its end is missing")
     try:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sesame_hpc.data.image_files import IMAGE_SUFFIXES, files_below, is_hidden
+from sesame_hpc.files import is_stream
 from sesame_hpc.inference.record import RECORD_NAME, read_record
 
 __all__ = ["VIDEO_SUFFIXES", "Found", "Input", "find_inputs"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
+_NOT_A_FILE = "is a device or pipe, not a file"
 _SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 
 
@@ -55,7 +57,7 @@ def find_inputs(paths: list[Path]) -> Found:
 
 def _files(given: Path, found: Found) -> list[Path]:
     if given.is_dir():
-        below = list(files_below(given))
+        below = list(files_below(given, lambda error: found.failed.append(_told(error))))
         files = [
             given / path
             for path in below
@@ -67,16 +69,25 @@ def _files(given: Path, found: Found) -> list[Path]:
                 written |= read_record((given / path).parent)
         kept = [file for file in files if file not in written]
         found.own_outputs += len(files) - len(kept)
+        streams = [file for file in kept if is_stream(file)]
+        found.failed += [f"{file}: {_NOT_A_FILE}" for file in streams]
+        kept = [file for file in kept if file not in streams]
         if not files:
             found.failed.append(f"{given}: holds no image or video ({', '.join(_SUFFIXES)})")
         return kept
     if not given.exists():
         found.failed.append(f"{given}: does not exist")
+    elif is_stream(given):
+        found.failed.append(f"{given}: {_NOT_A_FILE}")
     elif given.suffix.lower() not in _SUFFIXES:
         found.failed.append(f"{given}: is neither image nor video ({', '.join(_SUFFIXES)})")
     else:
         return [given]
     return []
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}; what is in this directory was left out"
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -61,6 +61,13 @@ def test_a_clean_set_ends_with_0_and_strict_counts_notes(sesame, faces):
     assert sesame(*command, "--strict", "--no-images").returncode == 0
 
 
+def test_what_to_do_about_an_error_is_on_the_screen_in_full(sesame, faces):
+    table = faces / "train.csv"
+    table.write_text(table.read_text().replace("word", "44").replace("20,20,44", "-1,-1,44"))
+    checked = sesame("data", "check", "faces", "--scheme", "trio.yaml", COLUMNS="80", LINES="24")
+    assert "say --missing=-1,-1 (data.missing=[-1,-1])" in " ".join(checked.stdout.split())
+
+
 @pytest.mark.parametrize("height", [24, 40])
 def test_many_kinds_of_findings_fit_a_screen(sesame, faces, height):
     rows = ["gone.png,20,20,44,20,32,44", "0.png,1", "0.png,20,20,20,20,32,44", ",1,2,3,4,5,6"]

@@ -144,18 +144,41 @@ def test_an_output_that_is_the_input_or_inside_it(command, inputs):
 def test_an_output_over_what_is_read(inputs):
     run, faces, config = inputs
     image = next((faces / "WFLW_images").rglob("*.jpg"))
+    labels = next((faces / "WFLW_annotations").rglob("*.txt"))
+    before = labels.read_bytes()
     for command, out in (
         ("data show", image),
         ("eval --json", run / "config.yaml"),
         ("report", run / "metrics.jsonl"),
+        ("report", run / "checkpoints" / "report.html"),
+        ("eval --json", run / "predictions" / "finetune-heldout.npz"),
+        ("eval --csv", labels),
+        ("data check", labels),
+        ("data check", image),
+        ("data show", labels),
+        ("export", run),
+        ("export", run / "checkpoints"),
+        ("predict", run),
+        ("predict", run / "images" / "new"),
     ):
         code, text = run_here(commands(out, *inputs)[command])
         assert code == 2, text
-        assert f"{out} is a" in text
+        assert f"{out} is " in text, text
     code, text = run_here(["train", str(config), f"output={faces}"])
     assert (code, "is the input" in text) == (2, True), text
     assert image.stat().st_size > 0
+    assert labels.read_bytes() == before
+    assert not (run / "checkpoints").exists()
     assert RunFolder(run).config()
+
+
+def test_a_typo_in_what_is_read_is_named_before_all_else(inputs):
+    run, faces, _ = inputs
+    code, text = run_here(["report", str(run), "--data", str(faces) + "x"])
+    assert (code, text) == (2, f"sesame: --data: {faces}x is not a directory\n")
+    assert not (run / "report.html").exists()
+    code, text = run_here(["eval", "--predictions", f"{run}/gone.csv", "--data", str(faces)])
+    assert (code, text) == (2, f"sesame: --predictions: {run}/gone.csv is not a file\n")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_what_follows_the_end_of_a_jpeg_does_no_harm(tmp_path):
 def test_other_content_is_named(tmp_path):
     for name, content, message in (
         ("empty.jpg", b"", "empty"),
-        ("text.png", b"no image at all", "can be decoded"),
+        ("text.png", b"no image at all", "images that are read"),
     ):
         with pytest.raises(ValueError, match=rf"{name}: .*{message}"):
             read_image(write(tmp_path, name, content))
@@ -143,3 +143,18 @@ def test_what_others_write_to_standard_error_meanwhile_stays(tmp_path, capfd):
         os.write(2, b"of somebody else\nlibpng warning: iCCP\n")
         assert errors.lines() == ["of somebody else", "libpng warning: iCCP"]
     assert capfd.readouterr().err == "of somebody else\n"
+
+
+def test_kinds_that_are_not_read_are_called_what_they_are(tmp_path):
+    pixels = np.linspace(0, 1, 48, dtype=np.float32).reshape(4, 4, 3)
+    assert cv2.imwrite(str(tmp_path / "a.tif"), pixels)
+    with pytest.raises(ValueError, match=r"a\.tif: is a TIFF of pixels that are not read"):
+        read_image(tmp_path / "a.tif")
+    for content, kind in (
+        (b"GIF89a", "GIF"),
+        (b"<html>", "an HTML page"),
+        (bytes(90), "not an image"),
+    ):
+        (tmp_path / "b.jpg").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"b\.jpg: is {kind}; images that are read: JPEG, "):
+            read_image(tmp_path / "b.jpg")

@@ -1,6 +1,7 @@
 """`sesame predict`: every file that can be used is used, and every other is named."""
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -46,6 +47,33 @@ def folder(tmp_path):
 def read_faces(out) -> dict[str, np.ndarray]:
     record = json.loads((out / "landmarks.json").read_text())
     return {face["image"]: np.array(face["points"]) for face in record["faces"]}
+
+
+def test_a_directory_that_cannot_be_listed_is_named(folder, monkeypatch):
+    """Root may list every directory, so the refusal is made here."""
+    from sesame_hpc.inference.inputs import find_inputs
+
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_inputs([folder])
+    assert len(found.inputs) == 6
+    told = f"{folder / 'deep'}: Permission denied; what is in this directory was left out"
+    assert found.failed == [told]
+
+
+def test_a_pipe_is_named_and_not_waited_for(folder):
+    from sesame_hpc.inference.inputs import find_inputs
+
+    os.mkfifo(folder / "pipe.jpg")
+    for given in (folder, folder / "pipe.jpg"):
+        found = find_inputs([given])
+        assert found.failed == [f"{folder / 'pipe.jpg'}: is a device or pipe, not a file"]
 
 
 def test_a_folder_with_broken_files_gives_all_the_others(landmarker, folder, tmp_path):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from missing_points import write_missing
 from safetensors.torch import load_file
 from training_process import TINY
 
@@ -106,3 +107,35 @@ def test_a_moved_folder_is_taken_and_another_one_is_refused(run: Path, tmp_path:
 def _with_images(config: Config, images: Path | None) -> Config:
     data = config.data.model_copy(update={"unlabelled": images})
     return config.model_copy(update={"data": data})
+
+
+def test_few_labels_of_two_data_sets_with_points_that_are_not_labelled(
+    tmp_path: Path, faces: Path
+) -> None:
+    """Labels are drawn over both sets; each face, labelled or not, keeps the set that it is of."""
+    one = write_missing(faces, tmp_path / "one", "coco", 0)
+    two = write_missing(faces, tmp_path / "two", "csv", 1)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    settings = (
+        f"data.root=[{one},{two}]",
+        "data.format=coco",
+        "data.scheme=wflw98",
+        "data.labels=0.5",
+        "data.unlabelled_rest=true",
+        f"data.unlabelled={faces / 'WFLW_images'}",
+        "stages.pretrain.unlabelled_share=0.5",
+        *(f"stages.{stage}.epochs=1" for stage in STAGES),
+    )
+    config = load_config(tmp_path / "tiny.yaml", [*settings, f"output={tmp_path / 'run'}"])
+    parts = read_faces(config, RunFolder(config.output))
+    assert parts.rest is not None
+    assert set(parts.train.datasets) == set(parts.rest.datasets) == {"one", "two"}
+    assert not parts.rest.labelled.any()
+    assert 0 < parts.train.labelled.mean() < 1
+    train(config)
+    folder = RunFolder(config.output)
+    counts = folder.result("pretrain")
+    assert counts["labelled"] == len(parts.train)
+    assert counts["unlabelled"] > len(parts.rest)
+    assert np.isfinite(points(config.output, 0)).all()
+    assert folder.is_finished("finetune")

@@ -26,6 +26,9 @@ _FEW_IN_BOX = 0.5
 _HIGH_FLOOR = 1.0
 _FAR_OUTSIDE = 0.25
 _LARGE_BOX, _LARGER_THAN_OTHERS = 3.0, 2.5
+_FEW_POINTS, _LARGE_BOX_OF_FEW = 20, 3.75
+"""Few points, as of eyes and mouth, span less of a face than a box shows."""
+
 _SHORT_NORMALISER, _SMALL_NORMALISER = 0.1, 4.0
 
 Float = NDArray[np.float64]
@@ -131,7 +134,10 @@ def check_box_sizes(inventory: Inventory) -> Iterator[Finding]:
         sides = (table.boxes[:, 2:] - table.boxes[:, :2]).max(axis=1)
         ratios = sides / np.maximum(spans, 1e-9)
         usual = float(np.median(ratios))
-        large = (ratios > _LARGE_BOX) & (ratios > _LARGER_THAN_OTHERS * min(usual, 1.5))
+        few = table.landmarks.shape[1] < _FEW_POINTS
+        least = _LARGE_BOX_OF_FEW if few else _LARGE_BOX
+        unlike_others = (ratios > _LARGE_BOX) & (ratios > _LARGER_THAN_OTHERS * usual)
+        large = (ratios > least) | unlike_others
         whole = table.labelled.mean(axis=1) >= _FEW_IN_BOX
         for row in np.flatnonzero(large & whole).tolist():
             message = (

@@ -10,10 +10,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sesame_hpc.data.check.other_readings import read_otherwise
 from sesame_hpc.data.check.thumbnails import SIDE, Thumbnail, thumbnails_of
 from sesame_hpc.data.decoding import MOST_PIXELS, DecoderErrors, held_back_errors, too_large
 from sesame_hpc.data.image_files import IMAGE_KINDS, VALID_IMAGES
-from sesame_hpc.data.image_header import Header, image_kind, read_header
+from sesame_hpc.data.image_header import (
+    UNREAD_PIXELS,
+    Header,
+    has_unread_pixels,
+    image_kind,
+    read_header,
+)
 
 __all__ = ["Encoded", "Landmarks", "ProbedImage", "probe_images"]
 
@@ -33,6 +40,7 @@ class Encoded:
     """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
 
     `neighbours` are landmarks of the faces before and after it in the annotations, None for none.
+    `readings` says whether its face is also cut out under `OTHER_READINGS` of its landmarks.
     `read` raises OSError or ValueError where there are no bytes.
     """
 
@@ -40,6 +48,7 @@ class Encoded:
     read: Callable[[], bytes]
     faces: list[Landmarks]
     neighbours: tuple[Landmarks | None, Landmarks | None] = (None, None)
+    readings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,8 @@ class ProbedImage:
     `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but
     with errors. `digest` is a hash of its bytes. `header` is None where there is none.
     `thumbnails` are those of its faces, in their order, float16 [D] or None, and `neighbours` those
-    that its neighbours' landmarks would give. `cut_from` is the size of the image that a crop in a
+    that its neighbours' landmarks would give. `readings` are those of its face under
+    `OTHER_READINGS` of its landmarks, if any. `cut_from` is the size of the image that a crop in a
     pack is of.
     """
 
@@ -60,6 +70,7 @@ class ProbedImage:
     header: Header | None = None
     thumbnails: list[Thumbnail | None] = field(default_factory=list)
     neighbours: tuple[Thumbnail | None, Thumbnail | None] = (None, None)
+    readings: tuple[Thumbnail | None, ...] = ()
     cut_from: tuple[int, int] | None = None
 
     @property
@@ -124,11 +135,21 @@ def _probe(image: Encoded) -> ProbedImage:
     if grey is None:
         problem = f"is a {header.kind} that does not decode"
         return ProbedImage(image.path, problem, False, digest, header, nothing)
-    wanted = (*image.faces, *image.neighbours)
-    *thumbnails, before, behind = thumbnails_of(
+    others = read_otherwise(image.faces[0], header.upright_size) if image.readings else []
+    wanted = (*image.faces, *image.neighbours, *others)
+    found = thumbnails_of(
         grey, (None if landmarks is None else landmarks / divisor for landmarks in wanted)
     )
-    return ProbedImage(image.path, None, False, digest, header, thumbnails, (before, behind))
+    count = len(image.faces)
+    thumbnails, (before, behind), readings = (
+        found[:count],
+        found[count : count + 2],
+        found[count + 2 :],
+    )
+    neighbours = (before, behind)
+    return ProbedImage(
+        image.path, None, False, digest, header, thumbnails, neighbours, tuple(readings)
+    )
 
 
 def _header_problem(content: bytes, header: Header | None) -> str | None:
@@ -137,6 +158,8 @@ def _header_problem(content: bytes, header: Header | None) -> str | None:
     kind = image_kind(content)
     if kind not in IMAGE_KINDS:
         return f"is {kind or 'not an image'}; valid are {VALID_IMAGES}"
+    if has_unread_pixels(content):
+        return f"is a {kind} of {UNREAD_PIXELS}"
     if header is None:
         return f"is a {kind} whose header breaks off"
     if not header.whole:

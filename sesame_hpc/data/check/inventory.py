@@ -58,6 +58,15 @@ class Inventory:
             if len(parsed.faces):
                 yield split, parsed.faces
 
+    def sizes(self, table: Annotations) -> NDArray[np.float64]:
+        """Width and height of each face's image [N, 2]; NaN where it was not looked at."""
+        sizes = np.full((len(table), 2), np.nan)
+        for row in range(len(table)):
+            image = self.images.get(table.image_path(row))
+            if image is not None and image.size is not None:
+                sizes[row] = image.size
+        return sizes
+
     @cached_property
     def faces(self) -> list[Face]:
         """The faces of all parts in their order."""

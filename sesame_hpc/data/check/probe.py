@@ -13,6 +13,9 @@ from sesame_hpc.data.pack.images import StoredImages
 __all__ = ["probe_tables"]
 
 
+_MOST_READINGS = 200
+"""Of how many images the landmarks are tried under other readings, evenly spread."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -25,7 +28,8 @@ def probe_tables(
     """Reads the images of all tables, and says of each image name what `ProbedImage` says.
 
     Thumbnails of faces on one image are in the order of tables and rows. With `neighbours`, an
-    image of one face has those of the rows before and after it too, except in a pack.
+    image of one face has those of the rows before and after it too, except in a pack; some have
+    those of other readings of their landmarks.
 
     In a pack, checksums and sizes are verified; where it stores crops, there is nothing to say of
     the original's kind.
@@ -42,15 +46,16 @@ def _probe_files(
     for table in tables:
         for row in range(len(table)):
             places.setdefault(table.image_path(row), []).append((table, row))
-    images = [
-        Encoded(
-            path,
-            path.read_bytes,
-            [table.landmarks[row] for table, row in own],
-            _beside(*own[0]) if neighbours and len(own) == 1 else (None, None),
-        )
-        for path, own in places.items()
-    ]
+    step = -(-len(places) // _MOST_READINGS)
+    images = []
+    for number, (path, own) in enumerate(places.items()):
+        faces = [table.landmarks[row] for table, row in own]
+        if neighbours and len(own) == 1:
+            read_otherwise = number % step == 0
+            image = Encoded(path, path.read_bytes, faces, _beside(*own[0]), read_otherwise)
+        else:
+            image = Encoded(path, path.read_bytes, faces)
+        images.append(image)
     return {image.path: image for image in probe_images(images, threads, progress)}
 
 

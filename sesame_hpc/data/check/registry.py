@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from sesame_hpc.data.check.box_conventions import check_box_conventions, check_odd_boxes
 from sesame_hpc.data.check.duplicates import (
     check_copies,
     check_look_alikes,
@@ -17,16 +18,15 @@ from sesame_hpc.data.check.geometry import (
     check_normalisers,
 )
 from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.check.misplaced import check_misplaced_landmarks
 from sesame_hpc.data.check.official import check_official_sizes, check_subset_lists
+from sesame_hpc.data.check.orientation import check_orientation
 from sesame_hpc.data.check.packs import check_pack_crops, check_pack_index, check_pack_reach
-from sesame_hpc.data.check.plausible import (
-    check_box_conventions,
-    check_sentinels,
-    check_stated_sizes,
-    check_units,
-)
+from sesame_hpc.data.check.sentinels import check_sentinels
 from sesame_hpc.data.check.shapes import check_shapes
 from sesame_hpc.data.check.shifted import check_shifted_labels
+from sesame_hpc.data.check.stated_sizes import check_stated_sizes
+from sesame_hpc.data.check.units import check_units
 from sesame_hpc.data.findings import Finding
 
 __all__ = ["CHECKS", "TITLES", "Check"]
@@ -37,13 +37,16 @@ CHECKS: tuple[Check, ...] = (
     check_faults,
     check_images,
     check_units,
+    check_orientation,
     check_sentinels,
     check_stated_sizes,
     check_box_conventions,
     check_boxes,
     check_box_sizes,
+    check_odd_boxes,
     check_shapes,
     check_shifted_labels,
+    check_misplaced_landmarks,
     check_normalisers,
     check_landmarks_in_images,
     check_crops,
@@ -89,12 +92,16 @@ TITLES = {
     "box-beyond-image": "box reaches far beyond the image",
     "box-size": "box several times its landmarks",
     "box-convention": "box numbers in another convention",
+    "odd-box": "box unlike those of other faces",
     "units": "coordinates are not pixels",
+    "orientation": "faces are turned or mirrored",
     "sentinel": "numbers that stand for missing points",
     "stated-size": "image size is not the stated one",
     "odd-shape": "points far from where they usually are",
     "swapped-points": "two points look swapped",
+    "turned-face": "points are turned against those of other faces",
     "mirrored-face": "left and right look exchanged",
+    "misplaced": "landmarks are not on the faces",
     "shifted-labels": "labels are those of the next image",
     "short-normaliser": "normaliser is very short",
     "outside-image": "landmarks outside the image",

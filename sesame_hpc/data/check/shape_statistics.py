@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ShapeStatistics", "fit_shapes", "residuals_of"]
+__all__ = ["ShapeStatistics", "fit_shapes", "residuals_of", "turns_of"]
 
 _FACES_AT_ONCE = 1 << 13
 _ROUNDS = 4
@@ -53,9 +53,9 @@ def _fit(landmarks: Float) -> ShapeStatistics:
     faces = _normalised(landmarks)
     shape = _typical_face(faces)
     for _ in range(_ROUNDS):
-        aligned = _aligned(faces, shape)
+        aligned, _ = _aligned(faces, shape)
         shape = _unit(np.nan_to_num(_median(aligned, axis=0)))
-    aligned = _aligned(faces, shape)
+    aligned, _ = _aligned(faces, shape)
     components = _components(aligned, shape)
     distances = _distances(aligned, shape, components)
     typical = _median(distances, axis=0)
@@ -65,8 +65,13 @@ def _fit(landmarks: Float) -> ShapeStatistics:
 
 def residuals_of(statistics: ShapeStatistics, landmarks: Float) -> Float:
     """The residuals [N, K] of other faces [N, K, 2] under a set's statistics."""
-    aligned = _aligned(_normalised(landmarks), statistics.shape)
+    aligned, _ = _aligned(_normalised(landmarks), statistics.shape)
     return _distances(aligned, statistics.shape, statistics.components) / statistics.scales
+
+
+def turns_of(statistics: ShapeStatistics, landmarks: Float) -> Float:
+    """By how many degrees faces [N, K, 2] are turned against the set's shape, clockwise: [N]."""
+    return _aligned(_normalised(landmarks), statistics.shape)[1]
 
 
 def _typical_face(faces: Float) -> Float:
@@ -76,7 +81,7 @@ def _typical_face(faces: Float) -> Float:
         return _unit(np.nan_to_num(_median(faces, 0)))
     some = whole[:: -(-len(whole) // _CANDIDATES)]
     shapes = [_unit(face) for face in some]
-    distances = [np.abs(_aligned(some, shape) - shape).mean(axis=(1, 2)) for shape in shapes]
+    distances = [np.abs(_aligned(some, shape)[0] - shape).mean(axis=(1, 2)) for shape in shapes]
     return shapes[int(np.argmin([np.median(each) for each in distances]))]
 
 
@@ -98,13 +103,14 @@ def _unit(shape: Float) -> Float:
     return centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)
 
 
-def _aligned(faces: Float, shape: Float) -> Float:
-    """Each face moved, turned and scaled onto `shape`, points far off it counting less."""
+def _aligned(faces: Float, shape: Float) -> tuple[Float, Float]:
+    """Each face moved, turned and scaled onto `shape`, points far off it counting less; and by
+    how many degrees it was turned [N]."""
     known: NDArray[np.bool_] = np.asarray(np.isfinite(faces).all(axis=2))
     points = np.where(known[..., None], faces, 0.0) @ np.array([1, 1j])
     target = np.broadcast_to(shape @ np.array([1, 1j]), points.shape)
     weights = known.astype(np.float64)
-    moved = points
+    moved, turn = points, np.ones((len(points), 1), np.complex128)
     for _ in range(_FIT_STEPS):
         total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
         a = (weights * points).sum(axis=1, keepdims=True) / total
@@ -116,7 +122,7 @@ def _aligned(faces: Float, shape: Float) -> Float:
         usual = np.maximum(_median(off, 1, True), 1e-3)
         weights = np.where(known, 1 / np.maximum(off / (2 * usual), 1.0), 0.0)
     aligned = np.stack([moved.real, moved.imag], axis=2)
-    return np.where(known[..., None], aligned, np.nan)
+    return np.where(known[..., None], aligned, np.nan), -np.degrees(np.angle(turn[:, 0]))
 
 
 def _components(aligned: Float, shape: Float) -> Float:

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.inventory import Inventory
-from sesame_hpc.data.check.shape_statistics import ShapeStatistics, fit_shapes, residuals_of
+from sesame_hpc.data.check.shape_statistics import (
+    ShapeStatistics,
+    fit_shapes,
+    residuals_of,
+    turns_of,
+)
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.string_column import StringColumn
 
@@ -25,6 +30,9 @@ _ODD_IN_FEW = 14.0
 """The same where too few faces are there to tell pose from error."""
 
 _FEW_FACES, _FEWEST_FACES, _FEWEST_POINTS = 100, 8, 4
+_UPRIGHT, _UPRIGHT_SHARE, _TURNED = 40.0, 0.95, 60.0
+"""Degrees; in sets whose faces are upright, more than 60 is a turned image or turned labels."""
+
 _SUSPECT, _FITS_AGAIN, _MOST_SUSPECTS = 4.0, 0.5, 8
 
 Float = NDArray[np.float64]
@@ -75,6 +83,16 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
         finding = Finding("warning", check, sources[int(rows[i])], message, value=value)
         found.append((own[point], finding))
     yield from (finding for _, finding in sorted(found, key=lambda pair: -pair[0]))
+    turns = turns_of(statistics, landmarks[rows])
+    fits = worst < _ODD_IN_FEW
+    if (np.abs(turns) <= _UPRIGHT).mean() >= _UPRIGHT_SHARE:
+        for face in np.flatnonzero((np.abs(turns) > _TURNED) & fits).tolist():
+            message = (
+                f"the points are turned by {turns[face]:.0f} degrees against those of other faces: "
+                "the head is, or the image was turned and not its labels"
+            )
+            value = float(turns[face])
+            yield Finding("warning", "turned-face", sources[rows[face]], message, value=value)
 
 
 def _explained(

@@ -13,6 +13,7 @@ is (0.5, 0.5) in corner-based pixels. Boxes are in the same coordinates.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.formats.coco_files import coco_path, image_folders, require_coco_path
-from sesame_hpc.data.formats.coco_layout import Layout, load_layout
+from sesame_hpc.data.formats.coco_layout import Layout, id_of, load_layout
 from sesame_hpc.data.formats.faults import Fault
 from sesame_hpc.data.formats.flags import attributes_of, settle_flags
 from sesame_hpc.data.formats.format import AnnotationFormat, Split, Writer
@@ -96,9 +97,12 @@ def _no_face(entry: Any, layout: Layout, place: str) -> str | None:
 
 
 def _parse_face(entry: Mapping[str, Any], layout: Layout, scheme: Scheme, place: str) -> ParsedFace:
-    key = entry.get("image_id")
-    if not isinstance(key, int | str) or key not in layout.images:
-        raise Fault("image", place, f"image_id is {key!r}, which is the id of no image")
+    key = id_of(entry.get("image_id"))
+    if key is None or key not in layout.images:
+        whose = layout.broken.get(key or "", "no image")
+        raise Fault(
+            "image", place, f"image_id is {entry.get('image_id')!r}, which is the id of {whose}"
+        )
     numbers = _parse_keypoints(entry["keypoints"], scheme, place)
     points = np.array(numbers).reshape(-1, 3)
     if bad := [value for value in points[:, 2].tolist() if value not in _VISIBILITIES]:
@@ -120,7 +124,16 @@ def _parse_keypoints(value: Any, scheme: Scheme, place: str) -> list[float]:
         found = f"{len(value)} numbers" if isinstance(value, list) else "not a list"
         problem = f"`keypoints` is {found}; takes {expected}: x, y, v of each point"
         raise Fault("fields", place, problem)
-    return _parse_numbers(value, "keypoints", place)
+    numbers = [0 if _is_missing(value, position) else each for position, each in enumerate(value)]
+    return _parse_numbers(numbers, "keypoints", place)
+
+
+def _is_missing(values: list[Any], position: int) -> bool:
+    """Whether the number at `position` is null or NaN, as the coordinate of a point of v = 0."""
+    value = values[position]
+    if position % 3 == 2 or values[position - position % 3 + 2] not in (0, False, None):
+        return False
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parse_box(value: Any, place: str) -> list[float]:

@@ -37,6 +37,7 @@ def image_folders(root: Path, path: Path, split: str) -> list[Path]:
     below += [folder for folder in _folders(root) if part_of(folder.name) == split]
     below += [root / "images" / split, root / "images" / path.parent.name]
     below += [folder for folder in _folders(root / "images") if part_of(folder.name) == split]
+    below += [folder for folder in _folders(root) if folder.name.casefold() == "images"]
     return [*below, path.parent, root]
 
 

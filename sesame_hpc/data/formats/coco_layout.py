@@ -11,7 +11,7 @@ from sesame_hpc.data.formats.faults import Fault, read_text
 from sesame_hpc.data.formats.point_names import points_in_order
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["Category", "Layout", "load_layout"]
+__all__ = ["Category", "Layout", "id_of", "load_layout"]
 
 _LARGEST_SIDE = 10**6
 
@@ -30,18 +30,22 @@ class Category:
 
 @dataclass(frozen=True)
 class Layout:
-    """A file's lists. `images` are file names by id, `sizes` their width and height as stated."""
+    """A file's lists. `images` are file names by id, `sizes` their width and height as stated.
 
-    images: dict[int | str, str]
-    sizes: dict[int | str, tuple[int, int]]
-    categories: dict[int | str, Category]
+    Ids are those of `id_of`. `broken` says of the ids of other images what is wrong with them.
+    """
+
+    images: dict[str, str]
+    sizes: dict[str, tuple[int, int]]
+    categories: dict[str, Category]
     annotations: list[Any]
     findings: list[Finding] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
 
     def category(self, entry: Mapping[str, Any]) -> Category | None:
         """That of an annotation, where it names keypoints."""
-        key = entry.get("category_id")
-        return self.categories.get(key) if isinstance(key, int | str) else None
+        key = id_of(entry.get("category_id"))
+        return None if key is None else self.categories.get(key)
 
 
 def load_layout(path: Path, scheme: Scheme) -> Layout:
@@ -51,10 +55,17 @@ def load_layout(path: Path, scheme: Scheme) -> Layout:
         Fault: it is not such a file, by line or key.
     """
     content = _load(path)
-    images, sizes = _parse_images(content, path)
+    images, sizes, broken = _parse_images(content, path)
     findings: list[Finding] = []
     categories = _parse_categories(content, path, scheme, findings)
-    return Layout(images, sizes, categories, _list(content, "annotations", path), findings)
+    return Layout(images, sizes, categories, _list(content, "annotations", path), findings, broken)
+
+
+def id_of(value: Any) -> str | None:
+    """An id as text, so that 7, 7.0 and "7" are one; None for what cannot be one."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | str) else None
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -83,36 +94,40 @@ def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
 
 def _parse_images(
     content: Mapping[str, Any], path: Path
-) -> tuple[dict[int | str, str], dict[int | str, tuple[int, int]]]:
-    images: dict[int | str, str] = {}
-    sizes: dict[int | str, tuple[int, int]] = {}
+) -> tuple[dict[str, str], dict[str, tuple[int, int]], dict[str, str]]:
+    images: dict[str, str] = {}
+    broken: dict[str, str] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     for number, entry in enumerate(_list(content, "images", path)):
         place = f"{path}:images[{number}]"
         name = entry.get("file_name") if isinstance(entry, dict) else None
-        key = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(key, int | str) or not isinstance(name, str) or not name:
+        key = id_of(entry.get("id")) if isinstance(entry, dict) else None
+        if key is None:
             raise Fault("layout", place, "an image has an `id` and a `file_name`")
-        if key in images:
-            raise Fault("layout", place, f"id {key!r} is also that of {images[key]}")
+        if not isinstance(name, str) or not name:
+            broken[key] = f"images[{number}], which has no `file_name`"
+            continue
+        if key in images and images[key] != name:
+            raise Fault("layout", place, f"id {key} is also that of {images[key]}")
         images[key] = name
         sides = [entry.get("width"), entry.get("height")]
         if all(isinstance(side, int) and 0 < side <= _LARGEST_SIDE for side in sides):
             sizes[key] = (sides[0], sides[1])
-    return images, sizes
+    return images, sizes, broken
 
 
 def _parse_categories(
     content: Mapping[str, Any], path: Path, scheme: Scheme, findings: list[Finding]
-) -> dict[int | str, Category]:
-    categories: dict[int | str, Category] = {}
+) -> dict[str, Category]:
+    categories: dict[str, Category] = {}
     if "categories" not in content:
         return categories
     for number, entry in enumerate(_list(content, "categories", path)):
         place = f"{path}:categories[{number}]"
         names = (entry.get("keypoints") or []) if isinstance(entry, dict) else None
-        key = entry.get("id") if isinstance(entry, dict) else None
+        key = id_of(entry.get("id")) if isinstance(entry, dict) else None
         fine = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not isinstance(entry, dict) or not fine or not isinstance(key, int | str):
+        if not isinstance(entry, dict) or not fine or key is None:
             problem = "a category has an `id` and, of keypoints, a list of their names"
             raise Fault("layout", place, problem)
         if names:

@@ -1,14 +1,17 @@
 """CSV tables of a user's own faces: `train.csv` and `test.csv` in the data set's folder.
 
+Where there is no file of that name, the one table of points (.csv, .tsv, .txt) whose name or
+folder tells the split is it, as in COCO's format.
+
     image,x_min,y_min,x_max,y_max,x0,y0,x1,y1,...,attribute_blur
     photos/one.jpg,10,12,90,101,31.5,40.25,62.0,40.5,...,0
 
 The first line names the columns, in any order and case: `image`, a path relative to the table's
 folder; x0, y0 to x<K-1>, y<K-1>, the landmarks; optionally the four of the box (without them a
 face's box is the tight one of its labelled points), any number of attribute_<name>, 0 or 1, and
-v0 to v<K-1> (1 occluded, 2 visible). Both cells of a point are empty where it is not labelled.
-Semicolons and tabs separate as well as commas, then with decimal commas; an index column (pandas)
-and empty columns at the end are ignored.
+v0 to v<K-1> (1 occluded, 2 visible). Both cells of a point are empty where it is not labelled
+(or nan, NA, null, none, -). Semicolons, tabs and bars separate as well as commas, then with
+decimal commas; an index column (pandas) and empty columns at the end are ignored.
 
 Coordinates are corner-based pixels: the first pixel spans 0 to 1 and its centre is (0.5, 0.5).
 Add 0.5 to numbers that count pixel centres from 0 (OpenCV, most annotation tools).
@@ -17,7 +20,8 @@ Add 0.5 to numbers that count pixel centres from 0 (OpenCV, most annotation tool
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +31,21 @@ from sesame_hpc.data.formats.faults import Fault, folder_entries
 from sesame_hpc.data.formats.format import AnnotationFormat, Split, Writer
 from sesame_hpc.data.formats.numbers import FARTHEST, finite_numbers, first_bad_number, spelled
 from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_result
+from sesame_hpc.data.formats.split_files import split_file
 from sesame_hpc.data.formats.text_tables import TextTable, read_text_table
+from sesame_hpc.data.image_names import most_names_in
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["ATTRIBUTE", "BOX", "FORMAT", "csv_path", "parse_csv", "point_columns"]
 
 
 ATTRIBUTE = "attribute_"
+_IMAGE_NAMES = ("filename", "file_name", "file", "path", "image_path", "image_name", "img")
+_FIRST_BYTES = 65536
+_SUFFIXES = (".csv", ".tsv", ".txt")
+_NOT_LABELLED = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+_NO_DECIMAL_COMMA = "a decimal comma? Write a point, or separate the columns by semicolons"
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,25 @@ class _Columns:
         return tuple(self.names[position][len(ATTRIBUTE) :] for position in self.attributes)
 
 
-def csv_path(root: Path, split: str) -> Path:
-    """Where the table of a split lies."""
-    return root / f"{split}.csv"
+def csv_path(root: Path, split: str) -> Path | None:
+    """The table of a split: `<split>.csv`, else the one table whose name or folder tells it.
+
+    Raises:
+        ValueError: several tables could be the split's.
+    """
+    exact = root / f"{split}.csv"
+    return exact if exact.is_file() else split_file(root, split, _SUFFIXES, _is_table)
+
+
+def _is_table(path: Path) -> bool:
+    """Whether the first line names the first point."""
+    try:
+        with path.open("rb") as file:
+            if b"X0" not in file.read(_FIRST_BYTES).replace(b"\0", b"").upper():
+                return False
+        return {"x0", "y0"} <= set(read_text_table(path).names)
+    except (OSError, Fault):
+        return False
 
 
 def point_columns(landmarks: int) -> tuple[str, ...]:
@@ -69,9 +97,9 @@ def parse_csv(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Par
         FileNotFoundError: no such table.
     """
     path = csv_path(root, split)
-    if not path.is_file():
+    if path is None:
         raise FileNotFoundError(
-            f"no {split} split: looked for {path}; {folder_entries(path.parent)}"
+            f"no {split} split: looked for {root / f'{split}.csv'}; {folder_entries(root)}"
         )
     what, faults = f"faces of {path}", list[Fault]()
     try:
@@ -79,8 +107,13 @@ def parse_csv(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Par
         columns = _parse_header(table, scheme)
     except Fault as fault:
         return parse_result(what, scheme, path.parent, (), [fault], missing=missing)
-    faces, names = _parse_rows(table, columns, faults), columns.attribute_names
-    return parse_result(what, scheme, path.parent, faces, faults, names, missing=missing)
+    faces: Iterable[ParsedFace] = _parse_rows(table, columns, faults)
+    folder = path.parent
+    if folder != root:
+        faces = list(faces)
+        folder = most_names_in([folder, root], [face.image for face in faces])
+    names = columns.attribute_names
+    return parse_result(what, scheme, folder, faces, faults, names, missing=missing)
 
 
 def _parse_rows(table: TextTable, columns: _Columns, faults: list[Fault]) -> Iterator[ParsedFace]:
@@ -98,7 +131,7 @@ def _parse_rows(table: TextTable, columns: _Columns, faults: list[Fault]) -> Ite
 def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:
     points = point_columns(scheme.num_landmarks)
     form = f"image, {points[0]}, {points[1]} to {points[-2]}, {points[-1]}"
-    header, place = table.names, table.place
+    header, place = _with_image(table.names), table.place
     where = {name: position for position, name in enumerate(header)}
     if len(where) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
@@ -109,6 +142,7 @@ def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:
             f"the first line names the columns, and lacks {listed}; "
             f"scheme {scheme.name} takes {form}"
         )
+        problem += f"; it begins with {', '.join(table.spelled[:2])!r:.80}" if header else ""
         raise Fault("layout", place, problem)
     seen = tuple(f"v{point}" for point in range(scheme.num_landmarks))
     valid = {"image", *points, *BOX, *seen}
@@ -132,9 +166,19 @@ def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:
     )
 
 
+def _with_image(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Column names with `image` where the file calls that column, and no other, otherwise."""
+    others = [name for name in names if name in _IMAGE_NAMES]
+    if "image" in names or len(others) != 1:
+        return names
+    return tuple("image" if name == others[0] else name for name in names)
+
+
 def _parse_row(row: list[str], columns: _Columns, place: str) -> ParsedFace:
     if len(row) != len(columns.names):
         problem = f"has {len(row)} fields; the first line names {len(columns.names)}"
+        if len(row) == 2 * len(columns.names) - 1:
+            problem += f"; {_NO_DECIMAL_COMMA}"
         raise Fault("fields", place, problem)
     coordinates = _coordinates(row, columns, place)
     box = None
@@ -157,12 +201,15 @@ def _parse_row(row: list[str], columns: _Columns, place: str) -> ParsedFace:
 
 def _coordinates(row: list[str], columns: _Columns, place: str) -> list[float]:
     """2K numbers, NaN where both cells of a point are empty."""
-    absent = {position for position in columns.points if not row[position]}
+    absent = {position for position in columns.points if row[position].casefold() in _NOT_LABELLED}
     for x, y in zip(columns.points[::2], columns.points[1::2], strict=True):
         if (x in absent) != (y in absent):
-            name = columns.names[x if x in absent else y]
-            problem = f"{name} is '', and the point's other coordinate is not; a point has both, "
-            raise Fault("number", place, problem + "or neither where it is not labelled")
+            position = x if x in absent else y
+            problem = (
+                f"{columns.names[position]} is {row[position]!r}, and the point's other coordinate "
+                "is not; a point has both, or neither where it is not labelled"
+            )
+            raise Fault("number", place, problem)
     given = tuple(position for position in columns.points if position not in absent)
     numbers = dict(zip(given, _numbers(row, given, columns.names, place), strict=True))
     return [numbers.get(position, math.nan) for position in columns.points]
@@ -179,12 +226,17 @@ def _numbers(
             f"{names[positions[bad]]} is {fields[bad]!r:.60}; coordinates are finite numbers of "
             f"pixels, at most {FARTHEST:g}"
         )
+        if _DECIMAL_COMMA.fullmatch(fields[bad]):
+            problem += f"; {_NO_DECIMAL_COMMA}"
         raise Fault("number", place, problem)
     return numbers
 
 
 def _has_split(root: Path, split: Split, scheme: Scheme | None) -> bool:
-    return csv_path(root, split).is_file()
+    try:
+        return csv_path(root, split) is not None
+    except ValueError:
+        return True
 
 
 def _files(
@@ -212,5 +264,5 @@ def _cells(table: Annotations, row: int) -> list[str]:
 
 
 FORMAT = AnnotationFormat(
-    "csv", parse_csv, _has_split, "train.csv or test.csv", writer=Writer(_files)
+    "csv", parse_csv, _has_split, "a CSV table with image, x0, y0, ...", writer=Writer(_files)
 )

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from sesame_hpc.data.delimited import encoding_of
+
 __all__ = ["Fault", "FaultKind", "folder_entries", "raise_faults", "read_lines", "read_text"]
 
-_LARGE_FILE, _BYTES_AT_ONCE = 1 << 22, 1 << 20
+_LARGE_FILE, _BYTES_AT_ONCE, _FIRST_BYTES = 1 << 22, 1 << 20, 1024
+_ZIP = b"PK\x03\x04"
 
 FaultKind = Literal[
     "text",
@@ -57,7 +60,7 @@ def raise_faults(what: str, faults: Sequence[Fault], shown: int = 10, advice: st
 
 
 def read_text(path: Path) -> str:
-    """The content of a text file: UTF-8, or UTF-16 with its byte order mark (Excel).
+    """The content of a text file: UTF-8, or UTF-16 or UTF-32 as `encoding_of` tells (Excel).
 
     Raises:
         Fault: the file cannot be read, or holds other bytes; the message names the line.
@@ -67,10 +70,11 @@ def read_text(path: Path) -> str:
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error})"
         raise Fault("text", path, problem) from error
+    if content.startswith(_ZIP):
+        problem = "is a ZIP archive or a workbook (.xlsx), not text; save it as CSV, or unpack it"
+        raise Fault("text", path, problem)
     try:
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return content.decode("utf-16")
-        return content.decode("utf-8-sig")
+        return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         byte, encoding = content[error.start], error.encoding.upper()
@@ -100,6 +104,9 @@ def _is_large_utf8(path: Path) -> bool:
         if path.stat().st_size < _LARGE_FILE:
             return False
         with path.open("rb") as file:
+            if not encoding_of(file.read(_FIRST_BYTES)).startswith("utf-8"):
+                return False
+            file.seek(0)
             while some := file.read(_BYTES_AT_ONCE):
                 decoder.decode(some)
         decoder.decode(b"", final=True)

@@ -189,7 +189,19 @@ def _hint(root: Path, format: str, scheme: Scheme | None) -> str | None:
 
 def _nothing_found(root: Path) -> str:
     looked_for = "; ".join(f"{name}: {own.looks_like}" for name, own in FORMATS.items())
+    inside = _data_set_inside(root)
+    if inside is not None:
+        return f"{root} holds no data set, but {inside} does: give that directory"
     return f"{root} holds no data set of a known format ({looked_for}); {folder_entries(root)}"
+
+
+def _data_set_inside(root: Path) -> Path | None:
+    """The first directory right below `root` that holds a data set of some format."""
+    for folder in sorted(each for each in root.iterdir() if each.is_dir()):
+        for own in FORMATS.values():
+            if any(own.has_split(folder, split, None) for split in SPLITS):
+                return folder
+    return None
 
 
 def _log_findings(parsed: Parsed) -> None:

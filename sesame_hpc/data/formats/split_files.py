@@ -74,8 +74,8 @@ def _folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     below = [each for each in sorted(root.iterdir()) if each.is_dir()]
-    named = [each for each in below if each.name != "annotations" and part_of(each.name)]
-    return [root, *(each for each in below if each.name == "annotations"), *named]
+    own = [each for each in below if each.name.casefold() == "annotations"]
+    return [root, *own, *(each for each in below if each not in own and part_of(each.name))]
 
 
 def _part(path: Path, root: Path) -> str:

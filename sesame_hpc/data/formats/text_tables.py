@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.data.delimited import named_separator
 from sesame_hpc.data.formats.faults import Fault, read_text
 
 __all__ = ["TextTable", "read_text_table"]
 
-_SEPARATORS = ",;\t"
+_SEPARATORS = ",;\t|"
 _INDEX_COLUMNS = ("", "index", "unnamed: 0")
 
 
@@ -31,16 +32,20 @@ class TextTable:
 def read_text_table(path: Path) -> TextTable:
     """The table in a file whose first line names the columns.
 
-    The separator is the comma, semicolon or tab that the first line has most of. With the other
-    two, a comma in a field that is a number is a decimal comma.
+    The separator is the comma, semicolon, tab or bar that the first line has most of, or what a
+    line "sep=;" before it names. With another than the comma, a comma in a field that is a number
+    is a decimal comma.
 
     Raises:
         Fault: the file is not text, or not a table.
     """
     text = read_text(path)
     first = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)
+    named = named_separator(first)
+    separator = named or max(_SEPARATORS, key=first.count)
     rows = _rows(path, text, separator)
+    if named is not None:
+        next(rows)
     place, header = next(rows, (f"{path}:1", []))
     leading = int(len(header) > 1 and header[0].casefold() in _INDEX_COLUMNS)
     trailing = 0

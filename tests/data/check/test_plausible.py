@@ -1,5 +1,7 @@
 """Checks of data that could be read as it stands, and is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from five_faces import (
@@ -50,6 +52,34 @@ def test_percent_are_not_pixels(tmp_path):
     assert "percent" in found(tmp_path, "csv", threads=1)["units"].message
 
 
+def test_single_faces_in_fractions_are_named(tmp_path):
+    points = points_of()
+    points[3:9:2] /= SIZE
+    write_csv(tmp_path, points)
+    finding = found(tmp_path, "csv")["units"]
+    assert "no coordinate of 3 faces of 16 is above" in finding.message
+    assert finding.place.endswith("train.csv:5")
+    assert "sentinel" not in found(tmp_path, "csv")
+
+
+@pytest.mark.parametrize("sentinel", [(9999.0, 9999.0), (65535.0, 65535.0), (255.0, 255.0)])
+def test_large_numbers_that_stand_for_missing_points(tmp_path, sentinel):
+    points = points_of()
+    points[[3, 7], [2, 4]] = sentinel
+    write_csv(tmp_path, points)
+    message = found(tmp_path, "csv", threads=1)["sentinel"].message
+    assert "2 points of 2 faces are at exactly ({:g}, {:g})".format(*sentinel) in message
+
+
+@pytest.mark.parametrize("corner", [SIZE, (SIZE[0] - 1, SIZE[1] - 1), (SIZE[0], 0), (0.5, SIZE[1])])
+def test_points_in_corners_of_their_images(tmp_path, corner):
+    points = points_of()
+    points[[3, 7, 9], [2, 4, 0]] = corner
+    write_csv(tmp_path, points)
+    message = found(tmp_path, "csv", threads=1)["sentinel"].message
+    assert "3 points of 3 faces are exactly in a corner of their image" in message
+
+
 @pytest.mark.parametrize("sentinel", [(-1.0, -1.0), (0.0, 0.0)])
 @pytest.mark.parametrize("count", [1, 8])
 def test_numbers_that_stand_for_missing_points(tmp_path, sentinel, count):
@@ -94,6 +124,100 @@ def test_width_and_height_where_corners_are_meant(tmp_path):
     hints = [each for each in report.findings if each.check in ("box", "box-convention")]
     assert hints
     assert all("width" in each.message for each in hints)
+
+
+BOXES = boxes_of(points_of())
+MIDDLES, SIDES = (BOXES[:, :2] + BOXES[:, 2:]) / 2, BOXES[:, 2:] - BOXES[:, :2]
+
+
+def write_boxes(root, boxes):
+    lines = csv_text(add_images(root), points_of()).splitlines()
+    rows = [f"{line},{','.join(map(str, box))}" for line, box in zip(lines[1:], boxes, strict=True)]
+    (root / "train.csv").write_text("\n".join([lines[0] + ",x_min,y_min,x_max,y_max", *rows]))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        (BOXES[:, [1, 0, 3, 2]], "y stands before x"),
+        (BOXES / np.array([*SIZE, *SIZE]), "they are fractions of the image's size"),
+        (BOXES / np.array([*SIZE, *SIZE]) * 100, "they are percent of the image's size"),
+        (BOXES / 2, "they are of an image of half the size"),
+        (BOXES * 2, "they are of an image of twice the size"),
+        (np.roll(BOXES, 1, axis=0), "they are those of the row behind"),
+    ],
+)
+def test_other_meanings_of_the_numbers_of_boxes(tmp_path, boxes, words):
+    write_boxes(tmp_path, boxes)
+    finding = found(tmp_path, "csv", threads=1)["box-convention"]
+    assert finding.level == "error"
+    assert words in finding.message
+
+
+def test_single_boxes_written_in_another_way_and_single_odd_ones(tmp_path):
+    tight = np.concatenate([points_of().min(axis=1) - 1, points_of().max(axis=1) + 1], axis=1)
+    boxes = tight.copy()
+    boxes[5, 2:] += boxes[5, :2]
+    write_boxes(tmp_path, boxes)
+    finding = found(tmp_path, "csv", threads=1)["box-convention"]
+    assert finding.place.endswith("train.csv:7")
+    boxes = BOXES.copy()
+    boxes[5] = np.concatenate([MIDDLES[5] - 0.8 * SIDES[5], MIDDLES[5] + 0.8 * SIDES[5]])
+    write_boxes(tmp_path, boxes)
+    findings = found(tmp_path, "csv", threads=1)
+    assert findings["odd-box"].place.endswith("train.csv:7")
+    assert "1.5 times as large as usual" in findings["odd-box"].message
+    assert "box-convention" not in findings
+    write_boxes(tmp_path, BOXES)
+    assert found(tmp_path, "csv", threads=1) == {}
+
+
+def test_boxes_of_a_whole_set_three_times_as_large_as_68_points(tmp_path):
+    from sesame_hpc.schemes import load_scheme
+
+    scheme = load_scheme("ibug68")
+    points = np.random.default_rng(3).uniform(40, 80, (20, 68, 2))
+    middles = points.mean(axis=1)
+    boxes = np.concatenate([middles - 62, middles + 62], axis=1)
+    header = ",".join(["image", "x_min", "y_min", "x_max", "y_max"])
+    header += "".join(f",x{i},y{i}" for i in range(68))
+    rows = [
+        ",".join([name, *map(str, box), *map(str, own.ravel())])
+        for name, box, own in zip(add_images(tmp_path, 20), boxes, points, strict=True)
+    ]
+    (tmp_path / "train.csv").write_text("\n".join([header, *rows]))
+    findings = check_data(tmp_path, "csv", scheme, threads=None).findings
+    assert sum(each.check == "box-size" for each in findings) == 20
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (lambda points: points[..., ::-1], "x and y look exchanged"),
+        (lambda points: points * (1, -1) + (0, SIZE[1]), "y counts from above"),
+        (lambda points: points[:, list(FIVE.mirror)], "left and right are those of the image"),
+    ],
+)
+def test_axes_and_sides(tmp_path, moved, words):
+    named = replace(
+        FIVE,
+        points=("eye_image_left", "eye_image_right", "nose", "mouth_image_left", "mouth_right"),
+    )
+    write_csv(tmp_path, moved(points_of()))
+    findings = check_data(tmp_path, "csv", named, threads=None).findings
+    (finding,) = [each for each in findings if each.check == "orientation"]
+    assert finding.level == "error"
+    assert words in finding.message
+
+
+def test_a_face_whose_points_are_turned_is_named(tmp_path):
+    points = points_of(120)
+    middle = points[40].mean(axis=0)
+    points[40] = (points[40] - middle) @ np.array([[0, 1], [-1, 0]]) + middle
+    write_csv_of(tmp_path, points)
+    finding = found(tmp_path, "csv")["turned-face"]
+    assert finding.place.endswith("train.csv:42")
+    assert 60 < abs(finding.value) < 120
 
 
 def test_boxes_several_times_their_landmarks_and_beyond_the_image(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from five_faces import FIVE, SIZE, points_of
+from five_faces import FIVE, SIZE, csv_text, points_of
 
 from sesame_hpc.data.check import Report, check_data
 from sesame_hpc.data.formats.readers import read_annotations
@@ -85,6 +85,44 @@ def test_labels_in_any_order_and_few_faces_are_not_called_shifted(folder):
     assert shifted(check(folder, few[-1:] + few[:-1])) == []
 
 
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (lambda points: points / SIZE * 640, "pixels of a copy of 640 x 640"),
+        (lambda points: points / 2, "pixels of a copy of half the size"),
+        (lambda points: points * (1, -1) + (0, SIZE[1]), "y counted from below"),
+        (lambda points: points[..., ::-1], "y, x instead of x, y"),
+    ],
+)
+def test_numbers_that_are_not_pixels_are_found_by_what_the_images_show(
+    folder, tmp_path, read, words
+):
+    for image in folder.glob("*.png"):
+        (tmp_path / image.name).symlink_to(image)
+    names = [f"{row:02}.png" for row in range(FACES)]
+    (tmp_path / "train.csv").write_text(csv_text(names, read(POINTS)))
+    findings = check_data(tmp_path, "csv", FIVE).findings
+    (finding,) = [each for each in findings if each.check == "misplaced"]
+    assert finding.level == "error"
+    assert words in finding.message
+
+
+def test_right_labels_are_not_called_misplaced_on_one_and_the_same_ground(tmp_path):
+    ground = np.random.default_rng(0).integers(60, 190, (*SIZE[::-1], 3)).astype(np.uint8)
+    names = [f"{row:02}.png" for row in range(FACES)]
+    for row, name in enumerate(names):
+        draw(tmp_path / name, POINTS[row], row)
+        image = cv2.imread(str(tmp_path / name))
+        low = np.clip(POINTS[row].min(axis=0) - 20, 0, None).astype(int)
+        high = POINTS[row].max(axis=0).astype(int) + 20
+        image[: low[1]], image[high[1] :] = ground[: low[1]], ground[high[1] :]
+        image[:, : low[0]], image[:, high[0] :] = ground[:, : low[0]], ground[:, high[0] :]
+        cv2.imwrite(str(tmp_path / name), image)
+    (tmp_path / "train.csv").write_text(csv_text(names, POINTS))
+    checks = {each.check for each in check_data(tmp_path, "csv", FIVE).findings}
+    assert "misplaced" not in checks
+
+
 @pytest.mark.skipif(not LFPW.exists(), reason="the LFPW images are not here")
 def test_photographs(tmp_path):
     """120 faces of LFPW with their own labels, and with those of the face before."""
@@ -98,3 +136,4 @@ def test_photographs(tmp_path):
             (tmp_path / name).write_text(text)
         report = check_data(tmp_path, "csv", faces.scheme)
         assert len(shifted(report)) == expected
+        assert not [each for each in report.findings if each.check == "misplaced"]

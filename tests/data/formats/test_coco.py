@@ -26,6 +26,9 @@ CONTENT = {
 }
 
 
+TWO_OF_ONE_ID = [*CONTENT["images"], {"id": 7, "file_name": "two.png"}]
+
+
 def changed(*keys, value) -> dict:
     """`CONTENT` with the entry under `keys` replaced; None takes it away."""
     content = copy.deepcopy(CONTENT)
@@ -86,7 +89,7 @@ def test_what_is_optional_may_be_missing(root):
         ("[" + "9" * 5000 + "]", "json: is not JSON: .*digits"),
         (changed("images", value=None), "json:images: is not a list"),
         (changed("images", 0, "id", value=[1]), r"images\[0\]: an image has an `id`"),
-        (changed("images", value=CONTENT["images"] * 2), r"images\[1\]: id 7 is also that of one"),
+        (changed("images", value=TWO_OF_ONE_ID), r"images\[1\]: id 7 is also that of one"),
         (changed("annotations", 0, value=5), r"annotations\[0\]: is not an object"),
         (changed("annotations", 0, "image_id", value=8), "image_id is 8, which is the id of no"),
         (changed("annotations", 0, "keypoints", value=[1]), "is 1 numbers; takes 9: x, y, v"),
@@ -149,3 +152,44 @@ def test_which_file_is_meant_must_be_clear(root):
         read(root)
     write(root, CONTENT, "train.json")
     assert len(read(root)) == 1
+
+
+@pytest.mark.parametrize("key", ["7", 7.0, 7])
+def test_an_id_is_the_same_as_a_number_and_as_text(root, key):
+    content = changed("annotations", 0, "image_id", value=key)
+    write(root, content)
+    assert len(read(root)) == 1
+    content["images"][0]["id"] = "7"
+    content["categories"][0]["id"] = "1"
+    write(root, content)
+    assert len(read(root)) == 1
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_points_of_v_0_may_have_no_numbers(root, nothing):
+    keypoints = [20.25, 30, 2, 44, 30, 1, nothing, nothing, 0]
+    write(root, changed("annotations", 0, "keypoints", value=keypoints))
+    assert read(root).labelled[0].tolist() == [True, True, False]
+    write(root, changed("annotations", 0, "keypoints", value=[*keypoints[:-1], 2]))
+    with pytest.raises(ValueError, match=r"keypoints\[6\] is (None|nan)"):
+        read(root)
+
+
+def test_an_image_listed_twice_and_one_without_a_name_cost_no_other(root):
+    content = changed("annotations", 0, "image_id", value=7)
+    other = {**content["annotations"][0], "image_id": 8}
+    content["images"] += [dict(content["images"][0]), {"id": 8}]
+    content["annotations"].append(other)
+    write(root, content)
+    parsed = parse_annotations(root, "coco", scheme=TRIO)
+    assert len(parsed.faces) == 1
+    (fault,) = parsed.faults
+    assert "image_id is 8, which is the id of images[2], which has no `file_name`" in str(fault)
+
+
+def test_folders_may_begin_with_capitals(root):
+    write(root, CONTENT)
+    (root / "annotations").rename(root / "Annotations")
+    (root / "images").rename(root / "Images")
+    assert has_split(root, "coco", "train")
+    assert read(root).image_path(0) == root / "Images" / "one.png"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from format_files import CSV_HEADER, CSV_ROW, TRIO, add_image
 
-from sesame_hpc.data.formats.readers import has_split, read_annotations
+from sesame_hpc.data.formats.readers import detect_format, has_split, read_annotations
 
 
 def write_table(root: Path, *rows: str, header: str = CSV_HEADER, split: str = "train") -> Path:
@@ -48,7 +48,7 @@ def test_columns_in_any_order_and_without_a_box(root):
     ("row", "message"),
     [
         (CSV_ROW + ",4", ":3: has 13 fields; the first line names 12"),
-        (CSV_ROW.replace("20.5", "nan"), ":3: x0 is 'nan'; coordinates are finite"),
+        (CSV_ROW.replace("20.5", "nan"), ":3: x0 is 'nan', and the point's other"),
         (CSV_ROW.replace("20.5", "2_0"), ":3: x0 is '2_0'"),
         (CSV_ROW.replace("20.5", "1e12"), ":3: x0 is '1e12'"),
         (CSV_ROW.replace("20.5", ""), ":3: x0 is ''"),
@@ -70,7 +70,7 @@ def test_faults_of_a_row_name_file_and_line(root, row, message):
     ("header", "message"),
     [
         (CSV_HEADER.replace(",y2", ""), ":1: .* lacks y2; scheme trio takes image, x0, y0 to"),
-        (CSV_HEADER.replace("image", "file"), ":1: .* lacks image"),
+        (CSV_HEADER.replace("image", "picture"), ":1: .* lacks image"),
         (CSV_HEADER + ",x0", ":1: column 'x0' is given twice"),
         (CSV_HEADER + ",name", ":1: unknown column 'name'; takes image"),
         (CSV_HEADER.replace("x_max,", ""), ":1: 3 columns of a box; takes all of x_min"),
@@ -90,3 +90,72 @@ def test_empty_and_missing_tables_are_named(root):
         read(root)
     with pytest.raises(ValueError, match="format csv do not say what their points are"):
         read_annotations(root, "csv")
+
+
+SHORT = "image,x0,y0,x1,y1,x2,y2"
+ROW = "one.png,20.5,30,44,30,32,50"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("train.csv", f"sep=;\n{SHORT}\n{ROW}".replace(",", ";")),
+        ("train.csv", f"sep=,\n{SHORT}\n{ROW}"),
+        ("train.csv", f"{SHORT}\n{ROW}".replace(",", "|")),
+        ("train.csv", f"{SHORT}\n{ROW}".replace(",", ";").replace("20.5", "20,5")),
+        ("train.csv", f"{SHORT}\n{ROW}".replace("image", "file_name")),
+        ("train.csv", f"{SHORT}\n{ROW}".encode("utf-16-le")),
+        ("train.csv", f"{SHORT}\n{ROW}".encode("utf-32")),
+        ("Train.CSV", f"{SHORT}\n{ROW}"),
+        ("train.tsv", f"{SHORT}\n{ROW}".replace(",", "\t")),
+        ("labels.csv", f"{SHORT}\n{ROW}"),
+        ("annotations/faces_train.csv", f"{SHORT}\n{ROW}"),
+    ],
+)
+def test_tables_as_programs_write_and_people_name_them(root, name, content):
+    path = root / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert detect_format(root, TRIO) == "csv"
+    assert read(root).landmarks[0].tolist() == [[20.5, 30], [44, 30], [32, 50]]
+    assert not has_split(root, "csv", "test")
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "null", "None", "-", ""])
+def test_words_for_a_point_that_is_not_labelled(root, word):
+    write_table(root, ROW.replace("44,30,32,50", f"44,31,{word},{word}"), header=SHORT)
+    assert read(root).labelled[0].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04 and more", "train.csv: is a ZIP archive or a workbook"),
+        (f"{SHORT}\n{ROW}".replace("20.5", '"20,5"').encode(), ":2: x0 is '20,5'.*decimal comma"),
+        (f"{SHORT}\none.png,20,5,30,5,44,5,30,5,32,5,50,5".encode(), ":2: has 13 .*decimal comma"),
+        (b"<html><body>Sign in", ":1: .* lacks image.*it begins with '<html>"),
+    ],
+)
+def test_tables_that_are_none_are_called_what_they_are(root, content, message):
+    (root / "train.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read(root)
+
+
+def test_two_tables_that_could_be_the_same_split_are_not_guessed_about(root):
+    for name in ("a.csv", "b.csv"):
+        (root / name).write_text(f"{SHORT}\n{ROW}\n")
+    with pytest.raises(ValueError, match=r"several train splits .*a.csv, b.csv; name one of them"):
+        read(root)
+
+
+def test_a_data_set_one_directory_below_is_named(root, tmp_path):
+    write_table(root, CSV_ROW)
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    (root / "train.csv").rename(outer / "train.csv")
+    inner = tmp_path / "above"
+    inner.mkdir()
+    outer.rename(inner / "unpacked")
+    with pytest.raises(FileNotFoundError, match=r"holds no data set, but .*above/unpacked does"):
+        detect_format(inner, TRIO)
