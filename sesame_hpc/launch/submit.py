@@ -10,6 +10,7 @@ from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan
 from sesame_hpc.launch.profile import Profile
+from sesame_hpc.launch.reservation import reserved
 from sesame_hpc.launch.slurm import (
     Request,
     UnknownJobError,
@@ -50,9 +51,22 @@ def submit_plan(
     Returns the job id of each stage. `after` {stage: job ids} are jobs of other chains that must
     have ended, successfully or not, before that stage starts. If sbatch refuses a job, those before
     it are cancelled, and ValueError says why. They are also cancelled if the user interrupts.
+    ValueError also as `reserved`.
     """
     require_slurm()
-    created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
+    with reserved(plan) as created:
+        return _submit(plan, name, profile, parallel, tell, after or {}, created)
+
+
+def _submit(
+    plan: Plan,
+    name: str | None,
+    profile: Profile,
+    parallel: int | None,
+    tell: Callable[[str, str], None],
+    after: Mapping[str, Sequence[str]],
+    created: list[Path],
+) -> dict[str, str]:
     write_runs(plan)
     records: list[list[JobRecord]] = [[] for _ in plan.runs]
     ids: list[str] = []
@@ -65,7 +79,7 @@ def submit_plan(
             print(f"sesame: {text}", file=sys.stderr)
 
     for stage in plan.jobs:
-        others = (after or {}).get(stage, ())
+        others = after.get(stage, ())
         request = _request(plan, profile, stage, ids[-1] if ids else None, parallel, others)
         try:
             submitted = submit(request, warn)

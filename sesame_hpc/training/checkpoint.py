@@ -1,14 +1,17 @@
 """A stage's checkpoints on disk: the newest complete one, and the final weights.
 
 checkpoints/<stage>/
-    step-00000420/          what the engine wrote, and its SHA256SUMS; complete once it has the name
+    step-00000420/          state.pt and its SHA256SUMS; complete once it has the name
     latest.json             {"tag": "step-00000420"}
     weights.safetensors     the finished network
     result.json             the figures of the finished network; a stage is finished once it exists
 
-Order of a save: each rank writes and syncs its files in a folder with a temporary name; rank 0
-lists their checksums there, syncs the folder, gives it its name, syncs that, and then replaces
-latest.json. A power cut leaves the checkpoint before or this one, never a part of it.
+state.pt does not depend on the number of ranks or on ZeRO's stage (see training/moments.py): a run
+may go on with others.
+
+Order of a save: rank 0 writes and syncs state.pt in a folder with a temporary name, lists its
+checksum there, syncs the folder, gives it its name, syncs that, and then replaces latest.json. A
+power cut leaves the checkpoint before or this one, never a part of it.
 """
 
 import os
@@ -17,7 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.checksums import damage, write_sums
+import torch
+
+from sesame_hpc.checksums import HashingWriter, damage, write_sums
 from sesame_hpc.distributed.world import World
 from sesame_hpc.files import (
     make_folder,
@@ -33,6 +38,7 @@ from sesame_hpc.training.engine import Engine
 __all__ = ["Checkpoints", "load_weights", "save_weights"]
 
 _PREFIX = "step-"
+_STATE = "state.pt"
 
 
 class Checkpoints:
@@ -62,18 +68,15 @@ class Checkpoints:
         the optimizer or the average is not finite.
         """
         self._refuse_not_finite(engine, step, state)
-        tag = f"{_PREFIX}{step:08d}"
-        partial = self.world.share(temporary_name(tag) if self.world.is_main else None)
+        self.world.share_buffers(engine.module)
+        content = {"engine": engine.state(), "loop": state}
         if self.world.is_main:
             self._check_writer()
-            make_folder(self.folder)
-        self.world.barrier()
-        self.world.share_buffers(engine.module)
-        digests = self.world.gather(engine.save(self.folder, partial, state))
-        if self.world.is_main:
-            listed = {name: digest for each in digests for name, digest in each.items()}
-            write_sums(self.folder / partial, listed)
-            self._take_name(self.folder / partial, self.folder / tag)
+            tag = f"{_PREFIX}{step:08d}"
+            partial = self.folder / temporary_name(tag)
+            make_folder(partial)
+            write_sums(partial, {_STATE: _write(partial / _STATE, content)})
+            self._take_name(partial, self.folder / tag)
             write_json_atomic(self.folder / "latest.json", {"tag": tag})
             self._prune(step)
         self.world.barrier()
@@ -99,13 +102,16 @@ class Checkpoints:
         tag, self.notes = self.world.share(self._choose() if self.world.is_main else None)
         if tag is None:
             return None
+        path = self.folder / tag / _STATE
         try:
-            return engine.load(self.folder, tag)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            engine.restore(content["engine"])
+            return content["loop"]
         except Exception as error:
             raise ValueError(
                 f"checkpoint {self.folder / tag} is whole, but it cannot be read by this run "
-                f"({type(error).__name__}: {str(error).splitlines()[0]}); was it written with "
-                "another number of ranks, or another version of this program?"
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); was it written by "
+                "another version of this program?"
             ) from error
 
     def newest_step(self) -> int | None:
@@ -171,3 +177,19 @@ class Checkpoints:
 
 def _step(path: Path) -> int:
     return int(path.name.removeprefix(_PREFIX))
+
+
+def _write(path: Path, content: dict[str, Any]) -> str:
+    """Write a new file, on disk at return; its SHA-256."""
+    with path.open("xb") as file:
+        writer = HashingWriter(file)
+        try:
+            torch.save(content, writer)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        except (RuntimeError, OSError) as error:
+            cause = writer.error or error
+            if isinstance(cause, OSError) and cause.errno is not None:
+                raise OSError(cause.errno, os.strerror(cause.errno), str(path)) from None
+            raise
+    return writer.digest
