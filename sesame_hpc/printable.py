@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["printable"]
+__all__ = ["printable", "with_notes"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -15,6 +15,12 @@ def printable(text: object) -> str:
     """
     plain = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return _CONTROL.sub(_escaped, plain)
+
+
+def with_notes(text: str, error: BaseException) -> str:
+    """`text` on an error, and in brackets the notes that were added to it."""
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    return f"{text} ({notes})" if text and notes else text or notes
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 from sesame_hpc.choices import CompileUnit, Device, Precision
 from sesame_hpc.config.fields import NotNegative, Positive, Strict
 
-__all__ = ["CheckpointConfig", "LogConfig", "RuntimeConfig"]
+__all__ = ["CheckpointConfig", "DivergenceConfig", "LogConfig", "RuntimeConfig"]
 
 
 class RuntimeConfig(Strict):
@@ -64,6 +64,29 @@ class CheckpointConfig(Strict):
     """Also after every so many steps. null: not."""
     keep: PositiveInt = 2
     """How many checkpoints of a stage to keep."""
+
+
+class DivergenceConfig(Strict):
+    """What is done where a stage's loss rises for good, or is not finite.
+
+    The mean loss of every `every_steps` steps is compared with the lowest such mean before it in
+    the stage.
+    """
+
+    action: Literal["warn", "stop", "rewind"] = "warn"
+    """warn: say it in log, status and report, and train on. stop: end the run with an error.
+    rewind: go back `checkpoints` checkpoints and train from there at `lr_factor` times the rate;
+    once in each stage, a second time ends the run. A loss or weight that is not finite ends the
+    run, unless the stage can still go back."""
+    factor: Annotated[float, Field(gt=1.0)] = 3.0
+    """The loss diverges where a mean is above this multiple of the lowest."""
+    every_steps: PositiveInt = 100
+    """Steps of a mean."""
+    checkpoints: PositiveInt = 2
+    """How many checkpoints to go back, of those that `checkpoint` asks for; at most
+    `checkpoint.keep`. The oldest that is kept where there are fewer."""
+    lr_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """With rewind: what the learning rates of the rest of the stage are multiplied by."""
 
 
 class LogConfig(Strict):

@@ -21,6 +21,7 @@ import torch.distributed as dist
 
 from sesame_hpc.distributed.interruption import Interrupted, RankFailed, RanksLost
 from sesame_hpc.distributed.rendezvous import Rendezvous, name_ranks
+from sesame_hpc.printable import with_notes
 
 __all__ = ["FailureDetector"]
 
@@ -167,7 +168,7 @@ def _is_communication(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    return f"{type(error).__name__}: {with_notes(lines[0] if lines else '', error)}"
 
 
 def _wait_until(happened: Callable[[], bool], seconds: float) -> None:

@@ -21,6 +21,7 @@ _MAY_CHANGE = (
     "profile",
     "log.",
     "checkpoint.",
+    "divergence.",
     "data.threads",
     "data.root",
     "data.more_roots",

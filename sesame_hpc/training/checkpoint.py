@@ -33,6 +33,7 @@ from sesame_hpc.files import (
 )
 from sesame_hpc.models.weights import load_weights, save_weights
 from sesame_hpc.plural import counted
+from sesame_hpc.training.divergence import Diverged
 from sesame_hpc.training.engine import Engine
 
 __all__ = ["Checkpoints", "load_weights", "save_weights"]
@@ -42,10 +43,11 @@ _STATE = "state.pt"
 
 
 class Checkpoints:
-    """The engine's checkpoints in one folder; the newest `keep` of them are kept.
+    """The engine's checkpoints in one folder.
 
-    `check_writer` raises where another process has taken over the folder. `notes` are sentences on
-    what `load_latest` found damaged.
+    Kept are the newest one and the newest `keep` of those whose step `is_scheduled`: one that an
+    interruption saved takes the place of none of them. `check_writer` raises where another process
+    has taken over the folder. `notes` are sentences on what the last load found damaged.
     """
 
     def __init__(
@@ -54,25 +56,27 @@ class Checkpoints:
         keep: int,
         world: World,
         check_writer: Callable[[], None] = lambda: None,
+        is_scheduled: Callable[[int], bool] = lambda step: True,
     ) -> None:
         self.folder = folder
         self.keep = keep
         self.world = world
         self.notes: list[str] = []
         self._check_writer = check_writer
+        self._is_scheduled = is_scheduled
 
     def save(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
         """Save, mark the checkpoint as latest, and remove the oldest. Collective.
 
-        Raises FloatingPointError on every rank, and saves nothing, where a tensor of the network,
-        the optimizer or the average is not finite.
+        Raises Diverged on every rank, and saves nothing, where a tensor of the network, the
+        optimizer or the average is not finite.
         """
         self._refuse_not_finite(engine, step, state)
         self.world.share_buffers(engine.module)
         content = {"engine": engine.state(), "loop": state}
         if self.world.is_main:
             self._check_writer()
-            tag = f"{_PREFIX}{step:08d}"
+            tag = _tag(step)
             partial = self.folder / temporary_name(tag)
             make_folder(partial)
             write_sums(partial, {_STATE: _write(partial / _STATE, content)})
@@ -86,11 +90,12 @@ class Checkpoints:
         bad, total = max(counts)
         if bad:
             kept = self.newest_step()
-            raise FloatingPointError(
+            raise Diverged(
                 f"{bad} of {total} tensors of the network and its optimizer are not finite after "
                 f"step {step}, and so no checkpoint of it is saved; "
                 + (f"that of step {kept} is kept" if kept is not None else "there is none before")
-                + ". Train anew with a smaller learning rate (another output=FOLDER)."
+                + ". Train anew with a smaller learning rate (another output=FOLDER).",
+                step,
             )
 
     def load_latest(self, engine: Engine) -> dict[str, Any] | None:
@@ -99,7 +104,31 @@ class Checkpoints:
         One that is damaged is passed over, for the newest before it whose checksums are right.
         Raises ValueError for one that is whole and cannot be loaded.
         """
-        tag, self.notes = self.world.share(self._choose() if self.world.is_main else None)
+        return self._load(engine, self._latest_step() if self.world.is_main else None)
+
+    def go_back(self, engine: Engine, step: int, count: int) -> dict[str, Any] | None:
+        """Restore the `count`-th newest scheduled checkpoint before `step`; forget those after it.
+
+        The oldest where there are fewer; None if there is none, and then nothing is changed.
+        Otherwise as `load_latest`, which restores the same one from now on. Collective.
+        """
+        self.world.barrier()
+        steps = [_step(path) for path in self._folders()]
+        before = [each for each in steps if each < step and self._is_scheduled(each)]
+        chosen = self.world.share(before[-count:][0] if before else None)
+        if chosen is None:
+            return None
+        if self.world.is_main:
+            self._check_writer()
+            write_json_atomic(self.folder / "latest.json", {"tag": _tag(chosen)})
+            for path in self._folders():
+                if _step(path) > chosen:
+                    self._remove(path)
+        return self._load(engine, chosen)
+
+    def _load(self, engine: Engine, latest: int | None) -> dict[str, Any] | None:
+        """The newest whole one, of those up to step `latest` if rank 0 gives that."""
+        tag, self.notes = self.world.share(self._choose(latest) if self.world.is_main else None)
         if tag is None:
             return None
         path = self.folder / tag / _STATE
@@ -119,9 +148,8 @@ class Checkpoints:
         steps = [_step(path) for path in self._folders()]
         return max(steps, default=None)
 
-    def _choose(self) -> tuple[str | None, list[str]]:
+    def _choose(self, latest: int | None) -> tuple[str | None, list[str]]:
         """The tag to load, and what is to be said of those that are damaged."""
-        latest = self._latest_step()
         notes: list[str] = []
         lost: int | None = None
         for path in reversed(self._folders()):
@@ -167,12 +195,22 @@ class Checkpoints:
         shutil.rmtree(old, ignore_errors=True)
 
     def _prune(self, step: int) -> None:
-        """Remove older ones beyond `keep`, each under a temporary name: no part of one stays."""
-        older = [path for path in self._folders() if _step(path) < step]
-        for path in older[: max(0, len(older) - (self.keep - 1))]:
-            old = path.with_name(temporary_name(path.name))
-            os.replace(path, old)
-            shutil.rmtree(old, ignore_errors=True)
+        """Remove those before `step` that need not be kept."""
+        folders = [path for path in self._folders() if _step(path) <= step]
+        scheduled = [path for path in folders if self._is_scheduled(_step(path))]
+        for path in folders[:-1]:
+            if path not in scheduled[-self.keep :]:
+                self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """Under a temporary name first: no part of one stays."""
+        old = path.with_name(temporary_name(path.name))
+        os.replace(path, old)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _tag(step: int) -> str:
+    return f"{_PREFIX}{step:08d}"
 
 
 def _step(path: Path) -> int:

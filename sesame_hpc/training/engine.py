@@ -82,8 +82,9 @@ class Engine:
             keep_freed_memory()
         module.to(world.device)
         optimizer = _optimizer(module, stage)
+        self._lr_scale = 1.0
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: lr_factor(stage, total_steps, step)
+            optimizer, lambda step: self._lr_scale * lr_factor(stage, total_steps, step)
         )
         self._engine, _, _, self._scheduler = deepspeed.initialize(
             model=module,
@@ -110,6 +111,11 @@ class Engine:
     def lr(self) -> float:
         """Learning rate of the next optimizer step."""
         return float(self._scheduler.get_last_lr()[0])
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the schedule's rates by `factor` from the next step on; 1 is the schedule."""
+        self._lr_scale = factor
+        self._set_steps(self._scheduler.last_epoch)
 
     def forward(self, images: Tensor) -> Any:
         """The module on `images`, under the engine's autocast."""
