@@ -26,11 +26,12 @@ _TRIALS_PER_SNAPSHOT = 8
 
 @dataclass
 class Outcome:
-    """`wrong` says what was not as it should be; `lost` is how often steps were trained again."""
+    """`wrong` says what was not as it should be; `is_possible` whether this machine can do it."""
 
     tries: int = 0
     interrupted: int = 0
     mended: int = 0
+    is_possible: bool = True
     wrong: list[str] = field(default_factory=list)
 
 
@@ -211,6 +212,7 @@ def full_disk(bench: Bench, generator: random.Random, outcome: Outcome) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True).returncode:
         outcome.tries -= 1
+        outcome.is_possible = False
         return
     try:
         run = place / bench.new_run().name
@@ -241,7 +243,8 @@ WEIGHTS = dict(zip(KINDS, (2, 2, 2, 10, 1), strict=True))
 
 def next_kind(outcomes: Mapping[str, Outcome]) -> str:
     """The kind that is furthest behind its share of the trials."""
-    return min(KINDS, key=lambda kind: outcomes[kind].tries / WEIGHTS[kind])
+    possible = [kind for kind in KINDS if outcomes[kind].is_possible]
+    return min(possible, key=lambda kind: outcomes[kind].tries / WEIGHTS[kind])
 
 
 def _send(child: int, number: int) -> None:
