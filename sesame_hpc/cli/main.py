@@ -24,6 +24,7 @@ from sesame_hpc.cli.study import study
 from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
 from sesame_hpc.cli.verify import verify
+from sesame_hpc.printable import escape_warnings, say
 from sesame_hpc.process import set_process_defaults
 
 __all__ = ["app", "main"]
@@ -58,7 +59,7 @@ app.command()(doctor)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sesame-hpc {__version__}")
+        say(f"sesame-hpc {__version__}")
         raise typer.Exit
 
 
@@ -84,6 +85,7 @@ def main() -> None:
     What a user can put right ends as a message.
     """
     set_process_defaults()
+    escape_warnings()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     show_traceback = (
         len(arguments) < len(sys.argv) - 1 or os.environ.get("SESAME_TRACEBACK", "0") != "0"
@@ -97,10 +99,10 @@ def main() -> None:
     except USER_ERRORS as error:
         if show_traceback:
             raise
-        print(message(error), file=sys.stderr)
+        say(message(error), err=True)
         raise SystemExit(ExitCode.ERROR) from None
     except SystemExit as end:
         by_hand = not isinstance(end.__context__, KeyboardInterrupt)
         if end.code == ExitCode.INTERRUPTED and by_hand:
-            print("sesame: interrupted; nothing half-written is left", file=sys.stderr)
+            say("sesame: interrupted; nothing half-written is left", err=True)
         raise

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sesame_hpc.printable import say
+
 __all__ = ["verify"]
 
 
@@ -23,8 +25,8 @@ def verify(
 
     found = run(path)
     for fault in found.faults:
-        typer.echo(f"sesame: {fault}", err=True)
+        say(f"sesame: {fault}", err=True)
     state = f"{counted(len(found.faults), 'fault')}" if found.faults else "all are whole"
-    typer.echo(f"{counted(found.files, 'file')} with checksums in {path}: {state}")
+    say(f"{counted(found.files, 'file')} with checksums in {path}: {state}")
     if found.faults:
         raise typer.Exit(1)

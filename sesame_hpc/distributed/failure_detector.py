@@ -21,7 +21,7 @@ import torch.distributed as dist
 
 from sesame_hpc.distributed.interruption import Interrupted, RankFailed, RanksLost
 from sesame_hpc.distributed.rendezvous import Rendezvous, name_ranks
-from sesame_hpc.printable import with_notes
+from sesame_hpc.printable import say, with_notes
 
 __all__ = ["FailureDetector"]
 
@@ -114,7 +114,7 @@ class FailureDetector:
             pass
         self._alarmed.set()
         if not self._left.wait(_SECONDS_TO_END):
-            print(f"sesame (rank {self._rank}): {self._cause()}", file=sys.stderr, flush=True)
+            say(f"sesame (rank {self._rank}): {self._cause()}", err=True)
             os._exit(1)
 
     def _exchange_reports(self) -> None:

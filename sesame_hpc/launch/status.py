@@ -13,7 +13,7 @@ from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.training.faults import run_faults
+from sesame_hpc.training.faults import run_faults, run_notes
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
@@ -51,12 +51,15 @@ class StageStatus:
 class RunStatus:
     """`faults` are sentences on damage, and on why training ended without success.
 
-    `unknown` are sentences on what could not be determined."""
+    `notes` are sentences on stages that diverged and went on or back, `unknown` those on what could
+    not be determined.
+    """
 
     run: Path
     stages: tuple[StageStatus, ...]
     unknown: tuple[str, ...]
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def current(self) -> StageStatus:
@@ -128,7 +131,8 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
     faults = () if training else tuple(run_faults(folder))
     if config is None and folder.config_file.exists():
         faults = (f"{folder.config_file} is damaged; the command that began the run mends it.",)
-    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, faults)
+    notes = tuple(run_notes(records))
+    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, faults, notes)
 
 
 def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> StageStatus:

@@ -77,6 +77,7 @@ def to_json(status: RunStatus) -> dict[str, Any]:
         "stages": [asdict(stage) for stage in status.stages],
         "unknown": list(status.unknown),
         "faults": list(status.faults),
+        "notes": list(status.notes),
     }
 
 
@@ -141,6 +142,7 @@ def _line(what: str, message: str, bad: bool) -> Text:
 
 def _notes(statuses: Sequence[RunStatus]) -> list[Text]:
     faults = [Text(text, style="bold red") for status in statuses for text in status.faults]
+    faults += [Text(text, style="yellow") for status in statuses for text in status.notes]
     sentences = dict.fromkeys(text for status in statuses for text in status.unknown)
     return faults + [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sesame_hpc.launch.slurm import (
     submit,
 )
 from sesame_hpc.launch.sweep import write_sweep
+from sesame_hpc.printable import say
 from sesame_hpc.run.settings import write_settings
 
 __all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
@@ -76,7 +76,7 @@ def _submit(
     def warn(text: str) -> None:
         if text not in warnings:
             warnings.add(text)
-            print(f"sesame: {text}", file=sys.stderr)
+            say(f"sesame: {text}", err=True)
 
     for stage in plan.jobs:
         others = after.get(stage, ())

@@ -93,8 +93,7 @@ class Checkpoints:
             raise Diverged(
                 f"{bad} of {total} tensors of the network and its optimizer are not finite after "
                 f"step {step}, and so no checkpoint of it is saved; "
-                + (f"that of step {kept} is kept" if kept is not None else "there is none before")
-                + ". Train anew with a smaller learning rate (another output=FOLDER).",
+                + (f"that of step {kept} is kept" if kept is not None else "there is none before"),
                 step,
             )
 

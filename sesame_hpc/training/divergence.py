@@ -10,11 +10,17 @@ __all__ = ["Diverged", "LossWatch"]
 
 
 class Diverged(FloatingPointError):
-    """From `step` on the stage is not worth going on with; checkpoints before it may be."""
+    """From `step` on the stage is not worth going on with; checkpoints before it may be.
 
-    def __init__(self, text: str, step: int) -> None:
-        super().__init__(text)
-        self.step = step
+    `cause` says why, without a full stop.
+    """
+
+    def __init__(self, cause: str, step: int) -> None:
+        super().__init__(
+            f"{cause}. Earlier checkpoints are kept: divergence.action=rewind goes back to one of "
+            "them, and on from there at a smaller learning rate."
+        )
+        self.cause, self.step = cause, step
 
 
 class LossWatch:

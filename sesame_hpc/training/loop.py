@@ -196,14 +196,18 @@ class TrainingLoop:
             raise diverged
         if self._rewound:
             raise FloatingPointError(
-                f"{diverged} The stage went back to step {self._rewound['to']} before, and does so "
-                "only once."
+                f"{diverged.cause}. The stage went back to step {self._rewound['to']} before, and "
+                "does so only once. Train anew with a smaller learning rate (another "
+                "output=FOLDER)."
             )
         count, factor = schedule.divergence.checkpoints, schedule.divergence.lr_factor
         learner.engine.scale_lr(factor)
         state = learner.checkpoints.go_back(learner.engine, diverged.step, count)
         if state is None:
-            raise FloatingPointError(f"{diverged} There is no checkpoint to go back to.")
+            raise FloatingPointError(
+                f"{diverged.cause}. There is no checkpoint before it to go back to: train anew "
+                "with a smaller learning rate (another output=FOLDER)."
+            )
         step = int(state["step"])
         self._rewound = {"from": diverged.step, "to": step, "lr_factor": factor}
         self._restore(state)
@@ -211,8 +215,10 @@ class TrainingLoop:
         monitor = self.instruments.monitor
         monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
         # At the first step that is trained at the smaller rate: who resumes before it forgets it.
-        text = f"went back from step {diverged.step} to {step}, and trains on at {factor:g} times"
-        text += f" the learning rate: {diverged}"
+        text = (
+            f"went back from step {diverged.step} to step {step}, and on from there at {factor:g}"
+        )
+        text += f" times the learning rate: {diverged.cause}"
         monitor.note(schedule.name, step // self.steps_per_epoch, step + 1, text)
         return step
 
@@ -299,7 +305,7 @@ class TrainingLoop:
         monitor.step(name, epoch, step, lr, flushed.loss, flushed.throughput)
         diverges = self._watch.add(flushed.losses, step)
         if diverges and self.schedule.divergence.action != "warn":
-            raise Diverged(f"{diverges}. Earlier checkpoints are kept.", step)
+            raise Diverged(diverges, step)
         if diverges:
             monitor.note(name, epoch, step, diverges)
 

@@ -83,7 +83,7 @@ class MetricsWindow:
             ]
             raise Diverged(
                 f"the loss is not finite at {where}, step {at}; the batch held sample ids "
-                f"{sorted(named)}. Earlier checkpoints are kept.",
+                f"{sorted(named)}",
                 at,
             )
         rate = sum(images) / seconds
