@@ -22,6 +22,7 @@ from sesame_hpc.launch.slurm import (
 from sesame_hpc.launch.sweep import write_sweep
 from sesame_hpc.printable import say
 from sesame_hpc.run.settings import write_settings
+from sesame_hpc.training.schedule import check_ranks
 
 __all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
 
@@ -30,7 +31,11 @@ _LONGEST_NAME = 80
 
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
-    """(stage, sbatch script) of each job; dependencies have placeholders for job ids."""
+    """(stage, sbatch script) of each job; dependencies have placeholders for job ids.
+
+    Raises ValueError where a stage's ranks cannot share its batches.
+    """
+    _check_ranks(plan, profile)
     before: str | None = None
     for stage in plan.jobs:
         request = _request(plan, profile, stage, before, parallel)
@@ -51,9 +56,10 @@ def submit_plan(
     Returns the job id of each stage. `after` {stage: job ids} are jobs of other chains that must
     have ended, successfully or not, before that stage starts. If sbatch refuses a job, those before
     it are cancelled, and ValueError says why. They are also cancelled if the user interrupts.
-    ValueError also as `reserved`.
+    ValueError also as `reserved`, and where a stage's ranks cannot share its batches.
     """
     require_slurm()
+    _check_ranks(plan, profile)
     with reserved(plan) as created:
         return _submit(plan, name, profile, parallel, tell, after or {}, created)
 
@@ -98,6 +104,14 @@ def _submit(
     for run, own in zip(_folders(plan), records, strict=True):
         Ledger(run).add(Submission.now("slurm", name, tuple(own)))
     return dict(zip(plan.jobs, ids, strict=True))
+
+
+def _check_ranks(plan: Plan, profile: Profile) -> None:
+    for run in plan.runs:
+        for stage in plan.jobs:
+            if stage in run.config.stages.run:
+                settings = {stage: getattr(run.config.stages, stage)}
+                check_ranks(settings, run.config.runtime, profile.resources(stage).ranks)
 
 
 def write_runs(plan: Plan) -> None:

@@ -45,9 +45,9 @@ _STATE = "state.pt"
 class Checkpoints:
     """The engine's checkpoints in one folder.
 
-    Kept are the newest one and the newest `keep` of those whose step `is_scheduled`: one that an
-    interruption saved takes the place of none of them. `check_writer` raises where another process
-    has taken over the folder. `notes` are sentences on what the last load found damaged.
+    Kept are the newest one and the newest `keep` of those whose step `is_scheduled`, none of which
+    makes room for one that an interruption saved. `check_writer` raises where another process has
+    taken over the folder. `notes` are sentences on what the last load found damaged.
     """
 
     def __init__(
@@ -195,11 +195,14 @@ class Checkpoints:
 
     def _prune(self, step: int) -> None:
         """Remove those before `step` that need not be kept."""
-        folders = [path for path in self._folders() if _step(path) <= step]
-        scheduled = [path for path in folders if self._is_scheduled(_step(path))]
-        for path in folders[:-1]:
-            if path not in scheduled[-self.keep :]:
-                self._remove(path)
+        steps = [each for each in map(_step, self._folders()) if each <= step]
+        scheduled = [each for each in steps if self._is_scheduled(each)][-self.keep :]
+        others = [each for each in steps if not self._is_scheduled(each)]
+        room = max(0, self.keep - len(scheduled))
+        kept = {step, *scheduled, *others[max(0, len(others) - room) :]}
+        for each in steps:
+            if each not in kept:
+                self._remove(self.folder / _tag(each))
 
     def _remove(self, path: Path) -> None:
         """Under a temporary name first: no part of one stays."""

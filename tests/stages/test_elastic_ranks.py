@@ -12,9 +12,10 @@ from training_process import clean_environment
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
-# The preliminary stage alone, of 3 epochs of 5 steps of 8 faces, with both kinds of Adam's groups.
+# The preliminary stage alone, of 2 epochs of 5 steps of 8 faces, with both kinds of Adam's groups.
 SETTINGS = (
     "stages.run=[preliminary]",
+    "stages.preliminary.epochs=2",
     "stages.preliminary.weight_decay=0.01",
     "stages.preliminary.ema=0.5",
 )
@@ -23,13 +24,12 @@ SETTINGS = (
 # Ranks, ZeRO's stage, micro-batches per step, step to stop at: 1 -> 2 -> 4 -> 2 -> 1 ranks, with
 # micro-batches of 2 faces throughout. Three ranks cannot share 8 faces.
 PHASES = (
-    (1, 1, 4, 4),
-    (2, 1, 2, 7),
-    (4, 1, 1, 9),
+    (1, 1, 4, 1),
+    (2, 1, 2, 3),
+    (4, 1, 1, 5),
     (3, 1, 1, None),
-    (2, 0, 2, 11),
-    (1, 1, 4, 13),
-    (1, 0, 4, None),
+    (2, 0, 2, 7),
+    (1, 1, 4, None),
 )
 
 
@@ -47,7 +47,7 @@ def said_in(folder: Path, config: Path, phases: Sequence[tuple]) -> list[list[st
     ]
     command = [sys.executable, elastic_trainer.__file__, str(folder), json.dumps(orders)]
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, timeout=1200)
+    subprocess.run(command, env=environment, check=True)
     return [
         [(folder / f"{number}-{rank}.txt").read_text() for rank in range(order["ranks"])]
         for number, order in enumerate(orders)
@@ -59,7 +59,7 @@ def losses(run: Path) -> list[tuple[int, float]]:
     return [(record["step"], record["loss"]) for record in records if "loss" in record]
 
 
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(1200)
 def test_a_run_moves_between_numbers_of_ranks(write_config, tmp_path: Path) -> None:
     """Each restore is exact on every rank; with equal micro-batches, losses differ by rounding."""
     said_in(tmp_path / "a", write_config("alone", *SETTINGS), [(1, 0, 4, None)])
@@ -73,5 +73,5 @@ def test_a_run_moves_between_numbers_of_ranks(write_config, tmp_path: Path) -> N
             assert "OTHER" not in text, text
             assert (number == 0) != ("same bits" in text), text
     one, other = (losses(tmp_path / "runs" / run) for run in ("alone", "moving"))
-    assert [step for step, _ in other] == list(range(1, 16))
+    assert [step for step, _ in other] == list(range(1, 11))
     assert [loss for _, loss in other] == pytest.approx([loss for _, loss in one], rel=2e-4)

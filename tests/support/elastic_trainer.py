@@ -26,13 +26,13 @@ from sesame_hpc.training.loop import TrainingLoop
 _FIRST_PORT = 23_000
 
 
-def stop_at(step: int) -> None:
-    """Signal this process once it has recorded `step`."""
+def stop_at(last: int) -> None:
+    """Signal this process once it has recorded step `last`."""
     original = TrainingLoop._record
 
-    def record(self: TrainingLoop, epoch: int, now: int) -> None:
-        original(self, epoch, now)
-        if now == step:
+    def record(self: TrainingLoop, epoch: int, step: int) -> None:
+        original(self, epoch, step)
+        if step == last:
             os.kill(os.getpid(), signal.SIGUSR1)
 
     TrainingLoop._record = record  # type: ignore[method-assign]

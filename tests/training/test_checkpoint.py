@@ -70,6 +70,58 @@ def test_as_many_are_kept_as_asked_for(world: World, tmp_path: Path, keep: int) 
     assert checkpoints.load_latest(engine)["step"] == 12
 
 
+def test_those_of_interruptions_take_no_place(world: World, tmp_path: Path) -> None:
+    """Every fourth step is scheduled; where there are too few of these, others stay too."""
+    checkpoints = Checkpoints(tmp_path, 2, world, is_scheduled=lambda step: step % 4 == 0)
+    engine, kept = make(world), list[list[int]]()
+    for step in (1, 3, 4, 7, 8, 9, 11, 12, 13):
+        checkpoints.save(engine, step, {"step": step})
+        kept.append([int(path.name[5:]) for path in sorted(tmp_path.glob("step-*"))])
+    assert kept == [
+        [1],
+        [1, 3],
+        [3, 4],
+        [4, 7],
+        [4, 8],
+        [4, 8, 9],
+        [4, 8, 11],
+        [8, 12],
+        [8, 12, 13],
+    ]
+
+
+def test_as_many_as_there_is_room_for_stay_where_none_is_scheduled(world, tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, 4, world, is_scheduled=lambda step: False)
+    engine = make(world)
+    for step in (1, 2, 3, 5, 6):
+        checkpoints.save(engine, step, {"step": step})
+    assert [int(path.name[5:]) for path in sorted(tmp_path.glob("step-*"))] == [2, 3, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("before", "count", "step"), [(13, 1, 12), (13, 2, 8), (12, 1, 8), (13, 9, 4), (4, 1, None)]
+)
+def test_going_back_is_to_scheduled_ones_and_stays(
+    world: World, tmp_path: Path, before: int, count: int, step: int | None
+) -> None:
+    checkpoints = Checkpoints(tmp_path, 3, world, is_scheduled=lambda step: step % 4 == 0)
+    engine, states = make(world), {}
+    for each in (4, 8, 10, 12, 13):
+        train(engine, 1)
+        checkpoints.save(engine, each, {"step": each})
+        states[each] = state_of(engine)
+    there = sorted(os.listdir(tmp_path))
+    found = checkpoints.go_back(engine, before, count)
+    if step is None:
+        assert found is None
+        assert sorted(os.listdir(tmp_path)) == there
+        return
+    assert found == {"step": step}
+    assert all(map(torch.equal, state_of(engine), states[step]))
+    assert max(path.name for path in tmp_path.glob("step-*")) == f"step-{step:08d}"
+    assert restored(world, tmp_path, engine) == (step, [])
+
+
 def test_none_is_none(world: World, tmp_path: Path) -> None:
     assert restored(world, tmp_path, make(world)) == (None, [])
 

@@ -89,7 +89,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         orders += [{"run": f"signalled-{at}", "settings": REWIND}]
     orders = [order | {"config": str(config)} for order in orders]
     command = [sys.executable, diverging_trainer.__file__, str(folder), json.dumps(orders)]
-    subprocess.run(command, env=clean_environment(), check=True, timeout=3000)
+    subprocess.run(command, env=clean_environment(), check=True)
     return folder
 
 
