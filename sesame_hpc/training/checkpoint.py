@@ -40,6 +40,7 @@ __all__ = ["Checkpoints", "load_weights", "save_weights"]
 
 _PREFIX = "step-"
 _STATE = "state.pt"
+_LATEST = "latest.json"
 
 
 class Checkpoints:
@@ -81,7 +82,7 @@ class Checkpoints:
             make_folder(partial)
             write_sums(partial, {_STATE: _write(partial / _STATE, content)})
             self._take_name(partial, self.folder / tag)
-            write_json_atomic(self.folder / "latest.json", {"tag": tag})
+            write_json_atomic(self.folder / _LATEST, {"tag": tag})
             self._prune(step)
         self.world.barrier()
 
@@ -119,7 +120,7 @@ class Checkpoints:
             return None
         if self.world.is_main:
             self._check_writer()
-            write_json_atomic(self.folder / "latest.json", {"tag": _tag(chosen)})
+            write_json_atomic(self.folder / _LATEST, self._latest() | {"tag": _tag(chosen)})
             for path in self._folders():
                 if _step(path) > chosen:
                     self._remove(path)
@@ -173,11 +174,17 @@ class Checkpoints:
 
     def _latest_step(self) -> int | None:
         """The step that latest.json names; None where it is missing or damaged."""
+        tag = str(self._latest().get("tag"))
+        number = tag.removeprefix(_PREFIX)
+        return int(number) if number.isdecimal() else None
+
+    def _latest(self) -> dict[str, Any]:
+        """What latest.json says; {} where it is missing or damaged."""
         try:
-            tag = read_json(self.folder / "latest.json")["tag"]
-            return int(tag.removeprefix(_PREFIX))
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return None
+            found = read_json(self.folder / _LATEST)
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _folders(self) -> list[Path]:
         """Checkpoints that have their name, the newest last."""
@@ -195,14 +202,14 @@ class Checkpoints:
 
     def _prune(self, step: int) -> None:
         """Remove those before `step` that need not be kept."""
-        steps = [each for each in map(_step, self._folders()) if each <= step]
-        scheduled = [each for each in steps if self._is_scheduled(each)][-self.keep :]
-        others = [each for each in steps if not self._is_scheduled(each)]
+        found = [path for path in self._folders() if _step(path) <= step]
+        scheduled = [path for path in found if self._is_scheduled(_step(path))]
+        others = [path for path in found if not self._is_scheduled(_step(path))]
         room = max(0, self.keep - len(scheduled))
-        kept = {step, *scheduled, *others[max(0, len(others) - room) :]}
-        for each in steps:
-            if each not in kept:
-                self._remove(self.folder / _tag(each))
+        kept = scheduled[-self.keep :] + others[max(0, len(others) - room) :]
+        for path in found[:-1]:
+            if path not in kept:
+                self._remove(path)
 
     def _remove(self, path: Path) -> None:
         """Under a temporary name first: no part of one stays."""

@@ -213,6 +213,8 @@ class TrainingLoop:
         self._restore(state)
         self.instruments.window.clear()
         monitor = self.instruments.monitor
+        for note in learner.checkpoints.notes:
+            monitor.message(f"{schedule.name}: {note}")
         monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
         # At the first step that is trained at the smaller rate: who resumes before it forgets it.
         text = (
