@@ -67,26 +67,25 @@ class CheckpointConfig(Strict):
 
 
 class DivergenceConfig(Strict):
-    """What is done where a stage's loss rises for good, or is not finite.
+    """What happens when a stage's loss rises for good, or is not finite.
 
-    The mean loss of every `every_steps` steps is compared with the lowest such mean before it in
-    the stage.
+    The mean loss of every `every_steps` steps is compared with the lowest earlier one of the stage.
     """
 
     action: Literal["warn", "stop", "rewind"] = "warn"
-    """warn: say it in log, status and report, and train on. stop: end the run with an error.
-    rewind: go back `checkpoints` checkpoints and train from there at `lr_factor` times the rate;
-    once in each stage, a second time ends the run. A loss or weight that is not finite ends the
-    run, unless the stage can still go back."""
+    """warn: say so in the log, status and report, and continue. stop: end the run with an error.
+    rewind: go back `checkpoints` checkpoints and continue at `lr_factor` times the learning rate,
+    once per stage; a second time ends the run. A loss or weight that is not finite ends the run
+    unless the stage can go back."""
     factor: Annotated[float, Field(gt=1.0)] = 3.0
-    """The loss diverges where a mean is above this multiple of the lowest."""
+    """The loss diverges if a mean is above this multiple of the lowest."""
     every_steps: PositiveInt = 100
-    """Steps of a mean."""
+    """Steps per mean."""
     checkpoints: PositiveInt = 2
-    """How many checkpoints to go back, of those that `checkpoint` asks for; at most
-    `checkpoint.keep`. The oldest that is kept where there are fewer."""
+    """With rewind: how many of the checkpoints that `checkpoint` schedules to go back; at most
+    `checkpoint.keep`. If there are fewer, the oldest."""
     lr_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """With rewind: what the learning rates of the rest of the stage are multiplied by."""
+    """With rewind: factor of the learning rates of the rest of the stage."""
 
 
 class LogConfig(Strict):

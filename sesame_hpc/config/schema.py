@@ -82,7 +82,7 @@ class Config(Strict):
         back, keep = self.divergence.checkpoints, self.checkpoint.keep
         if self.divergence.action == "rewind" and back > keep:
             raise ValueError(
-                f"divergence.checkpoints is {back}, but checkpoint.keep is {keep}: only what is "
-                "kept can be gone back to"
+                f"divergence.checkpoints is {back}, but checkpoint.keep is {keep}: a stage can go "
+                "back only to what is kept"
             )
         return self

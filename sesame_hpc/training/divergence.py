@@ -10,15 +10,15 @@ __all__ = ["Diverged", "LossWatch"]
 
 
 class Diverged(FloatingPointError):
-    """From `step` on the stage is not worth going on with; checkpoints before it may be.
+    """The stage is not worth continuing from `step` on; checkpoints before it may be.
 
     `cause` says why, without a full stop.
     """
 
     def __init__(self, cause: str, step: int) -> None:
         super().__init__(
-            f"{cause}. Earlier checkpoints are kept: divergence.action=rewind goes back to one of "
-            "them, and on from there at a smaller learning rate."
+            f"{cause}. Earlier checkpoints are kept; with divergence.action=rewind the same "
+            "command continues from one of them at a smaller learning rate."
         )
         self.cause, self.step = cause, step
 

@@ -186,8 +186,8 @@ class TrainingLoop:
     def _go_back(self, diverged: Diverged) -> int:
         """Restore an earlier checkpoint, at a smaller learning rate from now on; its step.
 
-        Nothing on disk says so until the next checkpoint. A process that is killed before it trains
-        up to `diverged.step` again, and comes to the same end.
+        Nothing on disk says so until the next checkpoint. A run that is killed before that trains
+        up to `diverged.step` again, and goes back in the same way.
 
         Raises `diverged`, or why the stage does not go back.
         """
@@ -196,8 +196,8 @@ class TrainingLoop:
             raise diverged
         if self._rewound:
             raise FloatingPointError(
-                f"{diverged.cause}. The stage went back to step {self._rewound['to']} before, and "
-                "does so only once. Train anew with a smaller learning rate (another "
+                f"{diverged.cause}. The stage has already gone back once, to step "
+                f"{self._rewound['to']}. Train again with a smaller learning rate (another "
                 "output=FOLDER)."
             )
         count, factor = schedule.divergence.checkpoints, schedule.divergence.lr_factor
@@ -205,8 +205,8 @@ class TrainingLoop:
         state = learner.checkpoints.go_back(learner.engine, diverged.step, count)
         if state is None:
             raise FloatingPointError(
-                f"{diverged.cause}. There is no checkpoint before it to go back to: train anew "
-                "with a smaller learning rate (another output=FOLDER)."
+                f"{diverged.cause}. There is no earlier checkpoint to go back to: train again with "
+                "a smaller learning rate (another output=FOLDER)."
             )
         step = int(state["step"])
         self._rewound = {"from": diverged.step, "to": step, "lr_factor": factor}
@@ -218,9 +218,9 @@ class TrainingLoop:
         monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
         # At the first step that is trained at the smaller rate: who resumes before it forgets it.
         text = (
-            f"went back from step {diverged.step} to step {step}, and on from there at {factor:g}"
+            f"went back from step {diverged.step} to step {step} and continued at {factor:g} times "
+            f"the learning rate: {diverged.cause}"
         )
-        text += f" times the learning rate: {diverged.cause}"
         monitor.note(schedule.name, step // self.steps_per_epoch, step + 1, text)
         return step
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
+from sesame_hpc.plural import counted
 
 __all__ = ["check_ranks", "lr_factor", "micro_batch_size"]
 
@@ -35,18 +36,15 @@ def check_ranks(stages: Mapping[str, StageConfig], runtime: RuntimeConfig, ranks
     if all(stage.batch_size % parts == 0 for stage in stages.values()):
         return
     common = math.gcd(*(stage.batch_size for stage in stages.values()))
-    ways = [
-        f"{what} {_listed(found)}"
-        for what, found in (
-            ("ranks:", _quotients(common, runtime.accumulation)),
-            ("runtime.accumulation:", _quotients(common, ranks)),
-        )
-        if found
-    ]
+    valid = [f"a batch_size that is a multiple of {parts}"]
+    if found := _quotients(common, ranks):
+        valid.insert(0, f"runtime.accumulation {_listed(found)}")
+    if found := _quotients(common, runtime.accumulation):
+        valid.insert(0, f"{_listed(found)} ranks")
     sizes = ", ".join(f"stages.{name}.batch_size {s.batch_size}" for name, s in stages.items())
     raise ValueError(
-        f"{ranks} ranks with runtime.accumulation {runtime.accumulation} cannot share each batch "
-        f"evenly ({sizes}). Change one of these; valid are {'; or '.join(ways) or 'none alone'}"
+        f"{counted(ranks, 'rank')} with runtime.accumulation {runtime.accumulation} cannot share "
+        f"each batch evenly ({sizes}): use {', or '.join(valid)}"
     )
 
 
@@ -59,7 +57,8 @@ def _quotients(number: int, part: int) -> list[int]:
 
 
 def _listed(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def micro_batch_size(stage: StageConfig, runtime: RuntimeConfig, world_size: int) -> int:

@@ -118,7 +118,7 @@ def test_ranks_that_cannot_share_a_batch_are_refused_before_the_queue(sesame, tm
         failed = sesame("submit", tiny_config(tmp_path), "--profile", profile, also)
         assert failed.returncode == 2
         assert "3 ranks with runtime.accumulation 1 cannot share each batch" in failed.stderr
-        assert "valid are ranks: 1, 2, 4, 8" in failed.stderr
+        assert ": use 1, 2, 4 or 8 ranks, or" in failed.stderr
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""A stage that was cancelled goes on with other numbers of nodes and ranks."""
+"""A cancelled stage resumes with other numbers of nodes and ranks."""
 
 import json
 import re
@@ -21,9 +21,7 @@ PROFILE = "cpus_per_task: 1\ntime: 60\nsignal_delay: 30\n"
 STARTS = ((1, 1, 1), (2, 1, 1), (2, 2, 1), (1, 2, 0), (1, 1, 1))
 
 
-def test_a_stage_goes_on_with_other_nodes(
-    cluster: LocalCluster, faces: Path, tmp_path: Path
-) -> None:
+def test_a_stage_resumes_on_other_nodes(cluster: LocalCluster, faces: Path, tmp_path: Path) -> None:
     run = TrainingRun(tmp_path / "elastic", faces)
     resumed = []
     for number, (nodes, ranks, zero) in enumerate(STARTS):

@@ -138,8 +138,8 @@ def test_it_goes_back_two_checkpoints_with_a_smaller_rate(place: Path) -> None:
     own = records(place, "back")
     (note,) = run_notes(own)
     assert note.startswith(
-        "preliminary: went back from step 16 to step 8, and on from there at 0.01 times the "
-        f"learning rate: {WHY}"
+        "preliminary: went back from step 16 to step 8 and continued at 0.01 times the learning "
+        f"rate: {WHY}"
     )
     warned = {r["step"]: r["lr"] for r in records(place, "warned") if "lr" in r}
     for record in own:
@@ -154,11 +154,11 @@ def test_it_goes_back_two_checkpoints_with_a_smaller_rate(place: Path) -> None:
 @pytest.mark.slow
 def test_a_second_time_or_without_a_checkpoint_it_ends(place: Path) -> None:
     (twice,) = said(place, "twice")
-    assert "The stage went back to step 8 before, and does so only once" in twice["error"]
+    assert "The stage has already gone back once, to step 8. Train again" in twice["error"]
     (fault,) = run_faults(RunFolder(place / "twice"))
-    assert "does so only once" in fault
+    assert "already gone back once" in fault
     (none,) = said(place, "none")
-    assert "There is no checkpoint before it to go back to" in none["error"]
+    assert "There is no earlier checkpoint to go back to" in none["error"]
 
 
 @pytest.mark.slow

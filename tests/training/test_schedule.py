@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
@@ -33,10 +35,10 @@ def test_the_global_batch_is_divided() -> None:
 @pytest.mark.parametrize(
     ("sizes", "accumulation", "ranks", "valid"),
     [
-        ((32, 24), 2, 3, "valid are ranks: 1, 2, 4"),
-        ((12, 12), 4, 2, "valid are ranks: 1, 3; or runtime.accumulation: 1, 2, 3, 6"),
-        ((5, 7), 2, 3, "valid are none alone"),
-        ((8, 8), 1, 16, "valid are ranks: 1, 2, 4, 8"),
+        ((32, 24), 2, 3, "use 1, 2 or 4 ranks"),
+        ((12, 12), 4, 2, "use 1 or 3 ranks, or runtime.accumulation 1, 2, 3 or 6"),
+        ((5, 7), 2, 3, "use "),
+        ((8, 8), 1, 16, "use 1, 2, 4 or 8 ranks"),
     ],
 )
 def test_ranks_that_cannot_share_a_batch_are_told_what_is_valid(
@@ -49,10 +51,12 @@ def test_ranks_that_cannot_share_a_batch_are_told_what_is_valid(
     runtime = RuntimeConfig(accumulation=accumulation)
     with pytest.raises(ValueError, match=f"{ranks} ranks with runtime.accumulation") as refused:
         check_ranks(stages, runtime, ranks)
-    assert str(refused.value).endswith(valid)
+    multiple = f"a batch_size that is a multiple of {ranks * accumulation}"
+    expected = f"{valid}, or {multiple}" if valid != "use " else f"use {multiple}"
+    assert str(refused.value).endswith(f": {expected}")
     assert f"stages.finetune.batch_size {sizes[1]}" in str(refused.value)
-    for each in [int(n) for n in valid.partition("ranks: ")[2].partition(";")[0].split(", ") if n]:
-        check_ranks(stages, runtime, each)
+    for each in re.findall(r"\d+", valid.partition(" ranks")[0]):
+        check_ranks(stages, runtime, int(each))
 
 
 def test_a_cosine_rises_over_its_share_and_falls_along_half_a_cosine():
