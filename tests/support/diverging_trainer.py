@@ -1,10 +1,11 @@
 """A stage whose learning rate rises until its loss diverges, trained by the real loop and engine.
 
 `python diverging_trainer.py FOLDER ORDERS`: ORDERS is a JSON list of {"run", "settings", "die_at",
-"stop_at", "spoil"}, each done in a forked process, in order. FOLDER/RUN is the folder of a run. A
-process kills itself before its `die_at`-th file operation, is signalled after step `stop_at`, and
-finds a loss that is not finite at step `spoil` unless the stage went back. It appends a line of
-JSON to FOLDER/RUN.jsonl: {"error"} or {"result", "weights", "lr"}.
+"stop_at", "spoil", "poison"}, each done in a forked process, in order. FOLDER/RUN is the folder of
+a run. A process kills itself before its `die_at`-th file operation and is signalled after step
+`stop_at`. Unless the stage went back, it has at step `spoil` a loss that is not finite, and at step
+`poison` a finite loss whose gradient is not. It appends a line of JSON to FOLDER/RUN.jsonl:
+{"error"} or {"result", "weights", "lr"}.
 """
 
 import json
@@ -56,17 +57,20 @@ class Loader:
 class Task:
     """The mean distance of the network's output from a target: Adam overshoots it."""
 
-    def __init__(self, loop: list[TrainingLoop], spoil: int | None, stop: int | None) -> None:
-        self._loop, self._spoil, self._stop, self._step = loop, spoil, stop, 0
+    def __init__(self, loop: list[TrainingLoop], order: dict[str, Any]) -> None:
+        self._loop, self._order = loop, order
 
     def loss(self, forward: Any, batch: Batch, epoch: int) -> Tensor:
         (loop,) = self._loop
-        self._step = loop.learner.engine._scheduler.last_epoch + 1
-        if self._step == self._stop:
+        step = loop.learner.engine._scheduler.last_epoch + 1
+        if step == self._order.get("stop_at"):
             os.kill(os.getpid(), signal.SIGUSR1)
         loss = (forward(batch.images) - _TARGET).abs().mean()
-        is_spoilt = self._step == self._spoil and loop._rewound is None
-        return loss * math.nan if is_spoilt else loss
+        if loop._rewound is None and step == self._order.get("spoil"):
+            return loss * math.nan
+        if loop._rewound is None and step == self._order.get("poison"):
+            return loss + (0 * loop.learner.network.bias).sqrt().sum()
+        return loss
 
     def validate(self) -> dict[str, float]:
         return {}
@@ -87,7 +91,7 @@ def make_loop(config: Config, world: World, monitor: Monitor, order: dict) -> Tr
     )
     loader: Any = Loader()
     loops: list[TrainingLoop] = []
-    task: Any = Task(loops, order.get("spoil"), order.get("stop_at"))
+    task: Any = Task(loops, order)
     loop = TrainingLoop(
         schedule,
         Learner(task, engine, ModelEMA(engine.module, 0.5), checkpoints),

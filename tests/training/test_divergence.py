@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -79,6 +80,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"run": "spoilt", "settings": REWIND, "spoil": 15},
         {"run": "spoilt-rarely", "settings": [*REWIND, "log.every_steps=7"], "spoil": 15},
         {"run": "spoilt-warned", "spoil": 15},
+        {"run": "poisoned", "settings": ["log.every_steps=1000"], "poison": LAST},
+        {"run": "poisoned-back", "settings": [*REWIND, "divergence.factor=9"], "poison": LAST},
     ]
     for at in KILLS:
         orders += [{"run": f"killed-{at}", "settings": REWIND, "die_at": at}]
@@ -93,8 +96,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-KILLS = (3, 20, 44, 47, 50, 53, 56, 59, 62, 70, 90, 130)
-SIGNALS = (6, 13, 15, 19)
+LAST = diverging_trainer.EPOCHS * diverging_trainer.STEPS
+KILLS = (3, 20, 44, 49, 54, 58, 62, 90, 130)
+SIGNALS = (6, 15, 19)
 
 
 def said(place: Path, run: str) -> list[dict]:
@@ -168,6 +172,19 @@ def test_a_loss_that_is_not_finite_goes_back_too_whatever_is_logged(place: Path)
     assert end(place, "spoilt")[0] == end(place, "spoilt-rarely")[0]
     (warned,) = said(place, "spoilt-warned")
     assert "the loss is not finite at stage preliminary, epoch 3, step 15; " in warned["error"]
+
+
+@pytest.mark.slow
+def test_weights_that_break_at_the_last_step_are_not_saved(place: Path) -> None:
+    (ended,) = said(place, "poisoned")
+    assert re.search(
+        r"of \d+ tensors .* are not finite after step 40, .*step 36 is kept", ended["error"]
+    )
+    folder = RunFolder(place / "poisoned")
+    assert folder.latest_tag("preliminary") == "step-00000036"
+    assert not (folder.stage("preliminary") / "step-00000040").exists()
+    assert "not finite after step 40" in run_faults(folder)[0]
+    assert end(place, "poisoned-back")[2] == {"from": 40, "to": 32, "lr_factor": 0.01}
 
 
 @pytest.mark.slow
