@@ -106,8 +106,8 @@ def test_export_says_what_it_did_and_what_it_left_out(sesame, faces):
     "command",
     [
         ("data", "check", "faces"),
-        ("data", "export", "faces", "--to", "coco", "--out", "coco"),
-        ("data", "pack", "faces", "--out", "packed"),
+        ("data", "export", "faces", "coco", "--to", "coco"),
+        ("data", "pack", "faces", "packed"),
         ("data", "show", "faces", "--out", "sheet"),
     ],
     ids=lambda command: command[1],
