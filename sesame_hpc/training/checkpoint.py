@@ -15,6 +15,7 @@ power cut leaves the checkpoint before or this one, never a part of it.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -174,9 +175,8 @@ class Checkpoints:
 
     def _latest_step(self) -> int | None:
         """The step that latest.json names; None where it is missing or damaged."""
-        tag = str(self._latest().get("tag"))
-        number = tag.removeprefix(_PREFIX)
-        return int(number) if number.isdecimal() else None
+        found = re.fullmatch(rf"{_PREFIX}(\d+)", str(self._latest().get("tag")))
+        return int(found[1]) if found else None
 
     def _latest(self) -> dict[str, Any]:
         """What latest.json says; {} where it is missing or damaged."""
