@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from sesame_hpc.distributed.interruption import EXIT_INTERRUPTED, EXIT_SAVED
 from sesame_hpc.printable import printable, with_notes
+from sesame_hpc.shortage import shortage
 
 __all__ = ["USER_ERRORS", "ExitCode", "message"]
 
@@ -53,8 +54,8 @@ def message(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return f"not enough memory{f': {error}' if str(error) else ''}"
+    if lacking := shortage(error):
+        return lacking
     if not isinstance(error, OSError) or error.errno is None or error.strerror is None:
         return str(error)
     if error.filename is None:

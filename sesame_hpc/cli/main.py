@@ -26,6 +26,7 @@ from sesame_hpc.cli.train import train
 from sesame_hpc.cli.verify import verify
 from sesame_hpc.printable import escape_warnings, say
 from sesame_hpc.process import set_process_defaults
+from sesame_hpc.shortage import shortage
 
 __all__ = ["app", "main"]
 
@@ -98,6 +99,11 @@ def main() -> None:
         raise SystemExit(ExitCode.ERROR) from None
     except USER_ERRORS as error:
         if show_traceback:
+            raise
+        say(message(error), err=True)
+        raise SystemExit(ExitCode.ERROR) from None
+    except RuntimeError as error:
+        if show_traceback or not shortage(error):
             raise
         say(message(error), err=True)
         raise SystemExit(ExitCode.ERROR) from None

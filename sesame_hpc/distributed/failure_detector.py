@@ -22,6 +22,7 @@ import torch.distributed as dist
 from sesame_hpc.distributed.interruption import Interrupted, RankFailed, RanksLost
 from sesame_hpc.distributed.rendezvous import Rendezvous, name_ranks
 from sesame_hpc.printable import say, with_notes
+from sesame_hpc.shortage import shortage
 
 __all__ = ["FailureDetector"]
 
@@ -167,8 +168,9 @@ def _is_communication(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {with_notes(lines[0] if lines else '', error)}"
+    lines = [shortage(error) or "", *str(error).strip().splitlines()]
+    first = next((line for line in lines if line), "")
+    return f"{type(error).__name__}: {with_notes(first, error)}"
 
 
 def _wait_until(happened: Callable[[], bool], seconds: float) -> None:

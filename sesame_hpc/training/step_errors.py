@@ -13,8 +13,6 @@ __all__ = ["StepPlace"]
 
 _SAID_ELSEWHERE = (FloatingPointError, RankFailed, RanksLost, torch.distributed.DistError)
 _MANY = 64
-# PyTorch's allocator of the CPU raises RuntimeError, and libraries as they like.
-_OUT_OF_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "Cannot allocate memory")
 
 
 class StepPlace:
@@ -37,28 +35,11 @@ class StepPlace:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Add the place to errors, as a note. Whatever lacks memory becomes a MemoryError."""
+        """Add the place to errors, as a note."""
         try:
             yield
         except _SAID_ELSEWHERE:
             raise
         except Exception as error:
-            if not isinstance(error, MemoryError) and _lacks_memory(error):
-                lacking = MemoryError(_first_line(error))
-                for note in getattr(error, "__notes__", ()):
-                    lacking.add_note(note)
-                lacking.add_note(f"in {self}")
-                raise lacking from error
             error.add_note(f"in {self}")
             raise
-
-
-def _lacks_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(each in str(error) for each in _OUT_OF_MEMORY)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else ""

@@ -60,7 +60,7 @@ def test_a_rank_that_lacks_memory_is_named_with_step_and_samples(outcome: Path) 
     where = "(in stage pretrain, epoch 1, step 3, on rank 1 (node n0), sample ids 4, 9)"
     code, text = said(outcome, "rank 1 lacks memory", 0)
     assert code == 2
-    assert "RankFailed: rank 1 (node n0) failed: MemoryError: " in text
+    assert "RankFailed: rank 1 (node n0) failed: RuntimeError: not enough memory: " in text
     assert where in text.splitlines()[0]
 
 

@@ -27,20 +27,33 @@ def told(place: StepPlace, error: Exception) -> str:
 
 
 def test_what_lacks_memory_is_said_with_its_place(place: StepPlace) -> None:
-    with pytest.raises(MemoryError) as found, place.named():
+    with pytest.raises(RuntimeError) as found, place.named():
         torch.empty(2**60, dtype=torch.uint8)
     text = message(found.value)
     assert text.startswith("sesame: not enough memory: ")
     assert text.endswith(f"({WHERE})")
     assert len(text.splitlines()) == 1
-    with pytest.raises(MemoryError) as found, place.named():
+    with pytest.raises(MemoryError) as lacking, place.named():
         bytearray(2**60)
-    assert message(found.value) == f"sesame: not enough memory ({WHERE})"
-    with pytest.raises(MemoryError) as found, place.named():
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
-    assert "not enough memory: CUDA out of memory. Tried to allocate 2 GiB. (" in message(
-        found.value
-    )
+    assert message(lacking.value) == f"sesame: not enough memory ({WHERE})"
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+    expected = "sesame: not enough memory: CUDA out of memory. Tried to allocate 2 GiB. ("
+    assert told(place, error) == f"{expected}{WHERE})"
+
+
+DALI = """Critical error when building pipeline:
+Error in CPU operator `nvidia.dali.fn.external_source`,
+encountered:
+
+Resource temporarily unavailable
+"""
+
+
+@pytest.mark.parametrize("text", [DALI, "can't start new thread"])
+def test_what_lacks_threads_is_one_line_too(place: StepPlace, text: str) -> None:
+    line = text.strip().splitlines()[-1]
+    expected = f"sesame: no more threads can be started (ulimit -u, ulimit -v): {line} ({WHERE})"
+    assert told(place, RuntimeError(text)) == expected
 
 
 def test_other_errors_keep_their_kind_and_their_notes(place: StepPlace) -> None:
