@@ -112,7 +112,7 @@ def test_a_submission_leaves_its_ids_and_settings_in_the_run(sesame, tmp_path):
 def test_ranks_that_cannot_share_a_batch_are_refused_before_the_queue(sesame, tmp_path):
     profile = tmp_path / "three.yaml"
     profile.write_text("nodes: 3\ntasks_per_node: 1\ntime: 60\n")
-    for also in ("--dry-run", "--stage=pretrain"):
+    for also in ("--dry-run", "--stage=preliminary"):
         (tmp_path / "bin").mkdir(exist_ok=True)
         slurm(tmp_path)
         failed = sesame("submit", tiny_config(tmp_path), "--profile", profile, also)

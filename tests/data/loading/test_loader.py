@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -306,7 +307,7 @@ def test_an_error_in_a_readers_thread_names_its_samples(faces, monkeypatch):
 def test_no_image_is_blamed_by_a_machine_that_cannot_decode(faces, monkeypatch):
     assert can_decode(sound_image(), CPU)
 
-    def fail(graph: CropGraph, feeds: object) -> None:
+    def fail(graph: CropGraph, feeds: Iterable[Any]) -> None:
         next(iter(feeds))
         raise RuntimeError("cannot start a thread")
 
