@@ -59,7 +59,6 @@ def losses(run: Path) -> list[tuple[int, float]]:
     return [(record["step"], record["loss"]) for record in records if "loss" in record]
 
 
-@pytest.mark.timeout(1200)
 def test_a_run_moves_between_numbers_of_ranks(write_config, tmp_path: Path) -> None:
     """Each restore is exact on every rank; with equal micro-batches, losses differ by rounding."""
     said_in(tmp_path / "a", write_config("alone", *SETTINGS), [(1, 0, 4, None)])

@@ -69,7 +69,7 @@ class Task:
         if loop._rewound is None and step == self._order.get("spoil"):
             return loss * math.nan
         if loop._rewound is None and step == self._order.get("poison"):
-            return loss + (0 * loop.learner.network.bias).sqrt().sum()
+            return loss + (0 * next(loop.learner.network.parameters())).sqrt().sum()
         return loss
 
     def validate(self) -> dict[str, float]:
