@@ -8,7 +8,7 @@ _TRAINING = ("train", "demo")
 
 
 def main() -> None:
-    """Run the command line; of a training, signals are heard before anything else is imported."""
+    """Run the command line; in training, signals are handled before anything else is imported."""
     if any(word in _TRAINING for word in sys.argv[1:2]):
         from sesame_hpc.distributed.interruption import listen
 

@@ -1,4 +1,4 @@
-"""Which bytes a folder's files had when they were written: a `SHA256SUMS` beside them.
+"""Checksums of a folder's files, in a `SHA256SUMS` beside them.
 
 Lines as `sha256sum` writes them, so that `sha256sum -c SHA256SUMS` in the folder checks the same.
 """
@@ -96,7 +96,7 @@ def _other_bytes(path: Path) -> str:
 
 
 def add_sums(folder: Path, digests: Mapping[str, str]) -> None:
-    """Add to `SHA256SUMS` of `folder`, or replace in it; a damaged one is begun anew."""
+    """Add to `SHA256SUMS` of `folder`, or replace in it; a damaged one starts empty."""
     try:
         known = read_sums(folder)
     except ValueError:
@@ -105,7 +105,7 @@ def add_sums(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def forget_sums(folder: Path, names: Iterable[str]) -> None:
-    """Take out of `SHA256SUMS` what is going to be written anew."""
+    """Take out of `SHA256SUMS` what is about to be rewritten."""
     try:
         known = read_sums(folder)
     except ValueError:
@@ -162,10 +162,10 @@ def damage(folder: Path, wanted: Iterable[str] | None = None) -> list[str]:
     if not sums:
         return [f"{folder / SUMS}: is missing or empty"]
     names = sorted(sums) if wanted is None else list(wanted)
-    return [fault for name in names if (fault := _fault(folder, name, sums.get(name)))]
+    return [text for name in names if (text := _damage_of(folder, name, sums.get(name)))]
 
 
-def _fault(folder: Path, name: str, digest: str | None) -> str | None:
+def _damage_of(folder: Path, name: str, digest: str | None) -> str | None:
     path = Path(os.path.normpath(folder / name))
     if digest is None:
         return f"{path}: has no checksum in {folder / SUMS}"

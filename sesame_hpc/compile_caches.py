@@ -16,7 +16,7 @@ def keep_caches_on_the_node(environ: MutableMapping[str, str]) -> None:
 
     The defaults are in the home folder, which on clusters is shared: every rank of every node
     would look for hundreds of small files there. Does nothing if the folder cannot be made, or
-    belongs to somebody else, who could give this process code to run.
+    belongs to another user, who could give this process code to run.
     """
     job = environ.get("SLURM_JOB_ID")
     if job is None or all(name in environ for name in _VARIABLES):

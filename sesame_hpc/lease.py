@@ -22,7 +22,7 @@ from sesame_hpc.process import identity, is_alive, node_name
 __all__ = ["STALE_SECONDS", "FolderBusy", "Lease"]
 
 STALE_SECONDS = 120.0
-"""A process of another machine that gave no sign of life for so long is taken for dead."""
+"""Seconds without a sign of life after which a process on another machine counts as dead."""
 
 _BEAT_SECONDS = 15.0
 _FILE = ".lock"
@@ -120,7 +120,7 @@ class Lease:
             who = f": process {holder['pid']}{job} on {holder['host']}"
         return FolderBusy(
             f"another process is {self._doing} {self.folder}{who}. Wait for it to end, or give "
-            f"another folder; a machine that died is forgotten after {STALE_SECONDS:.0f} s"
+            f"another folder; the lock of a machine that died expires after {STALE_SECONDS:.0f} s"
         )
 
     def _remove_if_dead(self) -> None:

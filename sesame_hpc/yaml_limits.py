@@ -31,9 +31,7 @@ def check_yaml_size(node: yaml.Node | None, name: str) -> None:
             contains itself.
     """
     if node is not None and _amount(node, name, {}, 0)[0] > _VALUES:
-        raise ValueError(
-            f"{name}: stands for more than {_VALUES} values with its aliases written out"
-        )
+        raise ValueError(f"{name}: expands to more than {_VALUES} values with its aliases")
 
 
 _Sizes = dict[int, tuple[int, int] | None]

@@ -72,7 +72,10 @@ def sources(*folders: str) -> list[Path]:
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Every module that a file imports, `from a import b` as a.b, wherever the statement stands."""
+    """Every module that a file imports, `from a import b` as a.b, wherever the statement stands.
+
+    Relative ones have their full names.
+    """
     return frozenset(_imports(path))
 
 
@@ -80,15 +83,27 @@ def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = [*_package(path, node.level), *filter(None, [node.module])]
+            yield from (".".join([*source, alias.name]) for alias in node.names)
+
+
+def _package(path: Path, level: int) -> list[str]:
+    """The package that a relative import with so many dots begins at; nothing for an absolute."""
+    if not level:
+        return []
+    parts = path.relative_to(_root(path)).parts[:-1]
+    return list(parts[: len(parts) - level + 1])
 
 
 def module(path: Path) -> str:
     """The name under which a file is imported."""
-    root = next(each for each in IMPORT_ROOTS if path.is_relative_to(each))
-    parts = path.relative_to(root).with_suffix("").parts
+    parts = path.relative_to(_root(path)).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _root(path: Path) -> Path:
+    return next(each for each in IMPORT_ROOTS if path.is_relative_to(each))
 
 
 def own(name: str, known: frozenset[str]) -> str | None:
@@ -111,6 +126,14 @@ def edges(*folders: str) -> dict[str, set[str]]:
 
 def floor(name: str) -> str:
     return name.split(".")[1] if "." in name else ""
+
+
+def test_relative_imports_are_seen():
+    assert "sesame_hpc.data.rng.keyed_generator" in imports(PACKAGE / "data/division.py")
+    assert _package(PACKAGE / "synth/head.py", 1) == ["sesame_hpc", "synth"]
+    assert _package(PACKAGE / "synth/__init__.py", 1) == ["sesame_hpc", "synth"]
+    assert _package(PACKAGE / "synth/head.py", 2) == ["sesame_hpc"]
+    assert _package(PACKAGE / "synth/head.py", 0) == []
 
 
 def test_every_package_has_a_floor():

@@ -17,9 +17,9 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
     f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 8)
 )
 HOSTILE: dict[str, tuple[str | bytes, str]] = {
-    "aliases": (ALIASES, "stands for more than 20000 values"),
-    "mappings": (MAPPINGS, "stands for more than 20000 values"),
-    "merges": (MERGES, "stands for more than 20000 values"),
+    "aliases": (ALIASES, "expands to more than 20000 values"),
+    "mappings": (MAPPINGS, "expands to more than 20000 values"),
+    "merges": (MERGES, "expands to more than 20000 values"),
     "itself": ("a: &a [*a]", "contains itself"),
     "deep list": ("a: " + "[" * 100 + "]" * 100, "nested too deeply"),
     "deep mapping": ("a: " + "{b: " * 100 + "}" * 100, "nested too deeply"),

@@ -87,7 +87,7 @@ class Exchange(nn.Module):
 class HighResolutionNet(nn.Module):
     """Branches of widths 18, 36, 72, 144 that exchange, as HRNet-W18's (arXiv:1908.07919).
 
-    [B, 3, S, S] in [0, 1] -> heat-maps [B, K, S / 4, S / 4]. One exchange per number of branches
+    [B, 3, S, S] in [0, 1] -> heat maps [B, K, S / 4, S / 4]. One exchange per number of branches
     and two blocks per branch: the small version of its authors.
     """
 

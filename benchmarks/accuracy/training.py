@@ -23,7 +23,7 @@ __all__ = ["finder", "heatmap_points", "train_peer", "wing"]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 _SIGMA = 1.5
-"""Of the Gaussian heat-maps, in cells, as HRNet's facial configurations have it."""
+"""Of the Gaussian heat maps, in cells, as HRNet's facial configurations have it."""
 
 
 def wing(difference: Tensor, width: float = 0.1, curvature: float = 0.02) -> Tensor:

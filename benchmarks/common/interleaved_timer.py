@@ -1,7 +1,7 @@
 """Alternatives timed in interleaved rounds, so that all of them meet the same machine.
 
-Every round samples each alternative once, in an order shuffled anew, since each leaves its mark on
-the caches that the next one finds. Where the machine slows down for a while, it does so for all of
+Every round samples each alternative once, in a new random order, since each leaves its mark on
+the caches that the next one finds. If the machine slows down for a while, it does so for all of
 them, and the ratio of two times from the same round varies less than either.
 """
 

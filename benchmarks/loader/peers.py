@@ -1,7 +1,7 @@
 """What others do: a torch DataLoader whose workers crop and augment with OpenCV or albumentations.
 
 The OpenCV loader does the same work as ours: the same crops and landmarks in the same order, from
-augmentations that its workers draw a batch at a time. Where ours shrinks an image before it warps
+augmentations that its workers draw per batch. Where ours shrinks an image before it warps
 it, to keep fine detail from aliasing, so does OpenCV's: `area` by averaging, `reduced` by decoding
 at a half or a quarter of the size, `aliased` not at all, as most loaders do.
 """

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common.markdown import markdown_table
+from benchmarks.common.notes import note_on
 from benchmarks.common.paths import BENCHMARKS, RESULTS
 from benchmarks.common.script import script_parser
 from benchmarks.common.table import Table
@@ -17,7 +18,7 @@ REPORT = BENCHMARKS / "LOADER.md"
 Rates = dict[tuple[str, str, str, int], float]
 """By what, provider, source and size."""
 
-INTRODUCTION = """# The loaders, measured
+INTRODUCTION = """# Loader benchmarks
 
 Made by `python -m benchmarks.loader.report` of {tables}; the rows come from
 `python -m benchmarks.loader.run`. Images per second, the median of several measurements; the tables
@@ -25,10 +26,10 @@ have their spread.
 
 * **ours**: `TrainLoader` and `EvalLoader`, from bytes on disk to float tensors.
 * **opencv**: a torch `DataLoader` that does the same work in as many worker processes: the same
-  augmentations (drawn a batch at a time), crops and landmarks. It shrinks before it warps where
+  augmentations (drawn per batch), crops and landmarks. It shrinks before it warps where
   ours does.
 * **reduced**: the same, but images to be shrunk are decoded at a half or a quarter of their size,
-  the fastest way that OpenCV has and DALI has not.
+  the fastest way that OpenCV has and DALI does not.
 * **aliased**: the same without shrinking, as in most loaders; fine detail aliases.
 * **albumentations**: aliased crops, with the augmentations of albumentations 2.
 * **decoding**: nothing but DALI's JPEG decoder on the regions that the crops need: the limit.
@@ -59,7 +60,7 @@ def _section(table: Path) -> str:
     rows = Table(table, Row).read()
     rates = {_key(row): row.images_per_second for row in rows}
     costs = {_key(row): 1000 / row.cpu_ms for row in rows if row.cpu_ms > 0}
-    parts = [_setup(rows[0])]
+    parts = [_setup(rows[0]), *note_on(table)]
     for what, title in (("train", "Training"), ("eval", "Evaluation")):
         parts += [f"### {title}\n", _loaders(rates, costs, what)]
     if any(row.what == "step" for row in rows):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from benchmarks.common.notes import note_on
 from benchmarks.common.paths import BENCHMARKS, RESULTS
 from benchmarks.common.script import script_parser
 from benchmarks.common.table import RowType, Table
@@ -23,7 +24,7 @@ __all__ = ["REPORT", "main", "report"]
 
 REPORT = BENCHMARKS / "STEP.md"
 
-INTRODUCTION = """# Training, measured
+INTRODUCTION = """# Training benchmarks
 
 Made by `python -m benchmarks.training.report` of the tables in `results/`. The rows of one table
 were measured interleaved, on the same machine; a ratio is the median of the ratios within rounds,
@@ -47,6 +48,7 @@ class Section(Generic[RowType]):
             if rows:
                 yield f"## {self.title}: {path.stem}\n"
                 yield f"`python -m benchmarks.training.{self.command}`{_where(rows[0])}\n"
+                yield from note_on(path)
                 yield self.render(rows)
 
 

@@ -1,4 +1,4 @@
-"""The page of what compiled kernels may use, from the table that the tests hold them to."""
+"""The limits of compiled kernels, from the table that the tests enforce."""
 
 from sesame_kernels.aot.architectures import ARCHITECTURES
 from sesame_kernels.aot.budgets import BUDGETS

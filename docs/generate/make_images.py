@@ -64,7 +64,7 @@ class _Run:
     rows: np.ndarray
 
     def batch(self, size: int) -> Batch:
-        """Crops of the shown faces, `size` pixels a side."""
+        """Crops of the shown faces, `size` pixels per side."""
         data = run_config(self.folder).data
         shown = self.faces.select(self.rows)
         return next(iter(EvalLoader(shown, data, size, batch_size=len(self.rows), device=_DEVICE)))

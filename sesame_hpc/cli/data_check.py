@@ -53,7 +53,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check annotations and images, and name each problem by file and line.
+    """Check annotations and images, and name each finding by file and line.
 
     Exit codes: 0 clean, 1 errors or warnings (with --strict also notes), 2 no readable face.
     """
@@ -149,7 +149,7 @@ def _verdict(report: "Report", strict: bool) -> str:
     from sesame_hpc.data.findings import LEVELS
 
     if report.exit_code(strict) == 2:
-        return "unreadable: not one face without a fault"
+        return "unreadable: no face can be read"
     counts = [(report.count(level), level) for level in LEVELS]
     said = [f"{count:,} {level}{'s' * (count > 1)}" for count, level in counts if count]
     return f"{'found' if report.exit_code(strict) else 'clean'}: {', '.join(said) or 'nothing'}"

@@ -50,4 +50,4 @@ def export(
     for split, table in parts.items():
         say(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
     if lost := left_out(next(iter(parts.values())), to):
-        say(f"{to} has no place for {', '.join(lost)}: left out")
+        say(f"{to} cannot store {', '.join(lost)}: left out")

@@ -46,7 +46,9 @@ def show(
     ] = None,
     findings: Annotated[
         bool,
-        typer.Option("--findings", help="Draw faces with errors or warnings, the gravest first."),
+        typer.Option(
+            "--findings", help="Draw faces with errors or warnings, the most severe first."
+        ),
     ] = False,
     augment: Annotated[
         bool, typer.Option("--augment", help="Draw one row per face: each augmentation on its own.")

@@ -28,11 +28,11 @@ def doctor(
 
     check_output_file("--json", json)
     console = SafeConsole(highlight=False)
-    with console.status("looking, and running a training step"):
+    with console.status("checking, and running a training step"):
         diagnoses = [*machine_diagnoses(), *running_diagnoses()]
     console.print(_table(diagnoses))
     broken = [each.name for each in diagnoses if each.status is Status.BROKEN]
-    console.print(f"broken: {', '.join(broken)}" if broken else "this install can train")
+    console.print(f"broken: {', '.join(broken)}" if broken else "this installation can train")
     if json is not None:
         _write(diagnoses, json)
     if broken:

@@ -112,7 +112,7 @@ def _locked_memory() -> Diagnosis:
     found = f"limit of {soft / 2**20:.0f} MiB"
     if soft >= _GIB:
         return Diagnosis("locked memory", Status.OK, found)
-    fix = "matters for InfiniBand between nodes alone: ulimit -l unlimited"
+    fix = "matters only for InfiniBand between nodes: ulimit -l unlimited"
     return Diagnosis("locked memory", Status.NOTE, found, fix)
 
 

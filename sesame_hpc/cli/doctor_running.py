@@ -38,13 +38,13 @@ def _gpus() -> Diagnosis:
     if shutil.which("nvidia-smi") is None and granted is None:
         return Diagnosis(name, Status.NOTE, "none; training runs on the CPU")
     if torch.version.cuda is None:
-        fix = "install torch's CUDA build: this one is for the CPU alone"
+        fix = "install torch's CUDA build: this one is for CPUs only"
     else:
         fix = f"the driver must serve CUDA {torch.version.cuda}; compare with nvidia-smi"
     if granted is not None:
         found = f"SLURM gave this job GPUs ({granted}), but torch sees none"
         return Diagnosis(name, Status.BROKEN, found, fix)
-    return Diagnosis(name, Status.NOTE, "nvidia-smi is here, but torch sees no GPU", fix)
+    return Diagnosis(name, Status.NOTE, "nvidia-smi is installed, but torch sees no GPU", fix)
 
 
 def _cpu() -> str:
@@ -111,7 +111,7 @@ def _decode() -> str:
             level = next(iter(loader)).images.mean().item() * 255
             if abs(level - _GREY) > 2:
                 raise RuntimeError(f"an image of grey {_GREY} came out as {level:.1f} on {device}")
-    return f"a JPEG came out right on {' and '.join(str(device) for device in _devices())}"
+    return f"a JPEG decodes correctly on {' and '.join(str(device) for device in _devices())}"
 
 
 def _training_step() -> str:
@@ -127,7 +127,7 @@ def _training_step() -> str:
     stage = StageConfig(epochs=1, batch_size=2 * world.size)
     engine = Engine(nn.Linear(2, 1), stage, runtime, world, total_steps=1)
     engine.step(engine.forward(torch.ones(2, 2, device=world.device)).mean())
-    return f"taken on {world.device}"
+    return f"ran on {world.device}"
 
 
 def running_diagnoses() -> Iterator[Diagnosis]:

@@ -1,9 +1,9 @@
 """What a command ends with: its exit code, and one sentence in place of a traceback.
 
 0    done
-1    done, with findings: faults of a data set, inputs that failed, damage, a run that failed
+1    done, with findings in a data set, inputs that failed, damage, a run that failed
 2    not done: usage, input, or something that the machine refused; the message says what
-75   interrupted, and saved: the same command goes on
+75   interrupted, and saved: the same command resumes
 130  ended by Ctrl-C before anything could be saved
 """
 
@@ -27,26 +27,26 @@ class ExitCode(IntEnum):
 
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
-"""What a user can put right; anything else is a fault of this program."""
+"""What a user can fix; anything else is a bug of this program."""
 
 _HINTS = {
-    errno.ENOSPC: "What was finished is kept; make room and give the same command again.",
-    errno.EDQUOT: "What was finished is kept; make room and give the same command again.",
-    errno.EROFS: "Give a place that can be written.",
-    errno.EACCES: "Give another place, or ask its owner.",
-    errno.EPERM: "Give another place, or ask its owner.",
-    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.ENOSPC: "What was finished is kept; free some space and run the same command again.",
+    errno.EDQUOT: "What was finished is kept; free some space and run the same command again.",
+    errno.EROFS: "Choose a location that can be written to.",
+    errno.EACCES: "Choose another location, or ask its owner.",
+    errno.EPERM: "Choose another location, or ask its owner.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.EMFILE: "Raise the limit on open files (ulimit -n), or use fewer workers.",
     errno.EIO: "The disk or the connection to it failed.",
-    errno.ESTALE: "The file system was mounted anew under this command; give it again.",
+    errno.ESTALE: "The file system was remounted while the command ran; run it again.",
 }
 
 
 def message(error: BaseException) -> str:
     """One line, or as many as the error has: "sesame: ..." with the rank where there are several.
 
-    Control characters in it are escaped. An OSError is told with its file, and what to do; notes
-    that were added to an error say where it happened.
+    Control characters in it are escaped. An OSError is reported with its file, and what to do;
+    notes that were added to an error say where it happened.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     rank = f" (rank {os.environ.get('RANK', '?')})" if several else ""

@@ -18,7 +18,7 @@ def get(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Another address, or a file that you have. It must be the same."
+            "--from", help="Another URL, or a local copy of the file. The checksum must match."
         ),
     ] = None,
     to: Annotated[
@@ -26,7 +26,7 @@ def get(
         typer.Option(help="The file to write. Default: where `sesame predict` looks for it."),
     ] = None,
 ) -> None:
-    """Download what sesame-hpc does not bring along, and check that it is the right file."""
+    """Download a file that is not part of sesame-hpc, and verify its checksum."""
     from sesame_hpc.inference.detector_weights import SOURCE, get_weights
 
     path = get_weights(source or SOURCE, to)

@@ -83,7 +83,7 @@ def _global_options(
 def main() -> None:
     """Run the command line, and end with one of the exit codes of `cli/errors.py`.
 
-    What a user can put right ends as a message.
+    What a user can fix ends as a message.
     """
     set_process_defaults()
     escape_warnings()
@@ -110,5 +110,5 @@ def main() -> None:
     except SystemExit as end:
         by_hand = not isinstance(end.__context__, KeyboardInterrupt)
         if end.code == ExitCode.INTERRUPTED and by_hand:
-            say("sesame: interrupted; nothing half-written is left", err=True)
+            say("sesame: interrupted; no half-written files are left", err=True)
         raise

@@ -1,4 +1,4 @@
-"""Where a command is to write: found out before its work whether it can."""
+"""Where a command writes: checked before its work begins."""
 
 import os
 from contextlib import suppress
@@ -38,7 +38,7 @@ def check_output_file(option: str, path: Path | None, *inputs: Path) -> None:
     for each in inputs:
         place, source = _resolved(path), _resolved(each)
         if place == source:
-            raise ValueError(f"{option}: {path} is what is read; give another file")
+            raise ValueError(f"{option}: {path} is the input; give another file")
         if path.name in _OF_A_RUN and place.is_relative_to(source):
             raise ValueError(f"{option}: {path} is a file of the run {each}; give another file")
     _probe(option, path.parent, path)
@@ -58,10 +58,10 @@ def check_output_folder(
     for each in inputs:
         place, source = _resolved(path), _resolved(each)
         if place == source:
-            raise ValueError(f"{option}: {path} is what is read; give another directory")
+            raise ValueError(f"{option}: {path} is the input; give another directory")
         if place.is_relative_to(source) and not inside_is_fine:
             raise ValueError(
-                f"{option}: {path} is inside {each}, which is read; give a directory outside it"
+                f"{option}: {path} is inside the input {each}; give a directory outside it"
             )
     _probe(option, path, path)
 

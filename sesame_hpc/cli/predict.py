@@ -58,7 +58,7 @@ def predict(
     passes: Annotated[
         int | None,
         typer.Option(
-            help="How often to look at a face: from the second time on, around the landmarks just "
+            help="Passes per face: each after the first crops around the landmarks just "
             "found. Default: 1 with --boxes, else 2.",
             min=1,
         ),
@@ -102,7 +102,7 @@ def predict(
     say(f"{outcome}: {out}")
     for note in outcome.notes:
         say(f"note: {note}", err=True)
-    for fault in outcome.faults:
-        say(f"sesame: {fault}", err=True)
-    if outcome.faults:
+    for text in outcome.failed:
+        say(f"sesame: {text}", err=True)
+    if outcome.failed:
         raise typer.Exit(1)

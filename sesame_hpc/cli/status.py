@@ -78,7 +78,7 @@ def _show(
     ask: "Callable[[], list[RunStatus]]",
     watch: bool | None,
 ) -> "list[RunStatus]":
-    """Until nothing is active, or the user has seen enough; what was shown last."""
+    """Until nothing is active, or the user interrupts; what was shown last."""
     import time
 
     from rich.live import Live

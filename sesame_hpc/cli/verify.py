@@ -24,9 +24,9 @@ def verify(
     from sesame_hpc.stages.verify import verify as run
 
     found = run(path)
-    for fault in found.faults:
-        say(f"sesame: {fault}", err=True)
-    state = f"{counted(len(found.faults), 'fault')}" if found.faults else "all are whole"
+    for problem in found.problems:
+        say(f"sesame: {problem}", err=True)
+    state = f"{counted(len(found.problems), 'problem')}" if found.problems else "all are whole"
     say(f"{counted(found.files, 'file')} with checksums in {path}: {state}")
-    if found.faults:
+    if found.problems:
         raise typer.Exit(1)

@@ -31,15 +31,15 @@ class AugmentConfig(Strict):
     flip: Fraction = 0.5
     """Probability of mirroring."""
     rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 20.0
-    """Greatest rotation either way, in degrees."""
+    """Largest rotation in either direction, in degrees."""
     translation: Fraction = 0.05
-    """Greatest shift along each axis, as a fraction of the crop side."""
+    """Largest shift along each axis, as a fraction of the crop side."""
     brightness: Fraction = 0.3
-    """Greatest change of brightness, as a fraction of white."""
+    """Largest change of brightness, as a fraction of white."""
     contrast: Fraction = 0.3
-    """Greatest relative change of contrast around mid-grey."""
+    """Largest relative change of contrast around mid-grey."""
     saturation: Fraction = 0.3
-    """Greatest relative change of saturation."""
+    """Largest relative change of saturation."""
     jpeg: Fraction = 0.5
     """Probability of JPEG artefacts."""
     jpeg_quality: tuple[Quality, Quality] = (20, 100)

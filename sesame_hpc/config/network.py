@@ -18,13 +18,13 @@ class ModelConfig(Strict):
     """Number of channels at the resolution of the maps."""
     widths: tuple[Width, ...] | None = None
     """Where they differ, the number of channels at each resolution from that of the maps down:
-    `levels` + 1 of them. null: `width` at all."""
+    `levels` + 1 of them. null: `width` at every resolution."""
     block: Literal["bottleneck", "single"] = "bottleneck"
     """bottleneck: the paper's. single: one pre-activation 3x3 convolution with a shortcut, which
     CPUs compute at twice the rate per operation."""
     stem: Literal["paper", "strided"] = "paper"
     """paper: a 7x7 convolution and three bottlenecks. strided: 3x3 convolutions of stride 2
-    alone."""
+    only."""
     levels: Annotated[int, Field(ge=1, le=6)] = 4
     """How often an hourglass halves the resolution."""
     image_size: PositiveInt = 256

@@ -25,7 +25,7 @@ class RuntimeConfig(Strict):
     accumulation: PositiveInt = 1
     """Micro-batches per optimizer step."""
     clip: NotNegative = 0.0
-    """Greatest norm of the gradient; 0 does not clip."""
+    """Largest norm of the gradient; 0 disables clipping."""
     channels_last: bool = True
     """Keep images and features in channels-last memory."""
     compile: Literal["auto", "none", CompileUnit] = "auto"
@@ -59,9 +59,9 @@ class CheckpointConfig(Strict):
     """When a checkpoint is saved, from which an interrupted stage resumes."""
 
     every_epochs: PositiveInt = 1
-    """After every so many epochs, and after the last."""
+    """Epochs between checkpoints; there is always one after the last."""
     every_steps: PositiveInt | None = None
-    """Also after every so many steps. null: not."""
+    """Steps between further checkpoints. null: none."""
     keep: PositiveInt = 2
     """How many checkpoints of a stage to keep."""
 

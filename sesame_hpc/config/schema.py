@@ -53,7 +53,7 @@ class Config(Strict):
     output: UserPath
     """The run folder."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Everything random follows from it."""
+    """The seed of everything that is random."""
     profile: bool = False
     """Trace some steps of each stage, and print where their time goes."""
     data: DataConfig
@@ -72,7 +72,7 @@ class Config(Strict):
         for name in ("heatmap", "star"):
             if getattr(self.loss, name) and self.head.impl == "fused":
                 raise ValueError(
-                    f"loss.{name} looks at the heat-maps, which head.impl fused never writes: use "
+                    f"loss.{name} needs the heat maps, which head.impl fused never writes: use "
                     f"head.impl=conv or loss.{name}=0"
                 )
         return self

@@ -22,12 +22,12 @@ class StageConfig(Strict):
     is given."""
     epoch_samples: PositiveInt | None = None
     """Samples (crops) in an epoch: where there are fewer faces they come again, and where there
-    are more the next epoch goes on with the others. With it, runs with few labels or many
+    are more the next epoch continues with the others. With it, runs with few labels or many
     unlabelled faces see as many samples as others. null: as many as faces."""
     batch_size: PositiveInt = 32
     """Faces per optimizer step, over all ranks and accumulation steps."""
     lr: Positive = 1e-3
-    """The greatest learning rate of Adam."""
+    """The peak learning rate of Adam."""
     final_lr: Positive = 1e-5
     """The learning rate at the last step; at most `lr`."""
     schedule: Literal["exponential", "cosine"] = "exponential"
@@ -37,7 +37,7 @@ class StageConfig(Strict):
     warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """The warm-up as a fraction of all steps; the longer of the two counts."""
     weight_decay: NotNegative = 0.0
-    """Decoupled weight decay (AdamW), not of biases and batch norms."""
+    """Decoupled weight decay (AdamW); biases and batch norms have none."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Adam's decay rates of the moving averages of the gradient and of its square."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
@@ -124,7 +124,7 @@ class MaskingConfig(Strict):
     alpha: NotNegative = 1.0
     """A region's probability is proportional to its NME to this power; 0 is uniform."""
     floor: Fraction = 0.01
-    """The least probability of a region."""
+    """The smallest probability of a region."""
     regions: tuple[PositiveInt, PositiveInt] = (1, 3)
     """The range of the number of regions masked per image."""
     anchors: PositiveInt = 3

@@ -13,10 +13,10 @@ __all__ = ["are_copies"]
 
 
 def are_copies(faces: Annotations, others: Iterable[Annotations]) -> NDArray[np.bool_]:
-    """Of which faces the image file is a copy of one of the others', bool [N].
+    """Which faces have an image file that is a copy of one of the others', bool [N].
 
-    Images in packs, and files that cannot be read, count as no copies. Only files of equal size are
-    read.
+    Images in packs, and files that cannot be read, do not count as copies. Only files of equal size
+    are read.
     """
     theirs = {
         table.image_path(row) for table in others if table.pack is None for row in range(len(table))

@@ -70,7 +70,7 @@ class DecoderErrors:
 
 @contextmanager
 def held_back_errors() -> Iterator[DecoderErrors]:
-    """Sends file descriptor 2 to a file while it lasts: image decoders complain there alone.
+    """Sends file descriptor 2 to a file while it lasts: image decoders report errors only there.
 
     One at a time in a process. What is not from a decoder is written to standard error at the end.
     """

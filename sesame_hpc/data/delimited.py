@@ -53,12 +53,12 @@ def read_delimited(path: Path, required: Collection[str], form: str) -> Iterator
     """The rows of a table whose first line names the columns, `required` among them.
 
     The separator is a comma, a semicolon or a tab; blank lines, blanks around names of columns and
-    empty cells behind the last column do no harm; a first column `image` takes separators that are
-    too many, as in names without quotes. Where the separator is no comma, a comma in the
+    empty cells after the last column are ignored; a first column `image` takes separators that are
+    too many, as in names without quotes. Where the separator is not a comma, a comma in the
     columns x... and y... is a decimal point.
 
     Raises:
-        ValueError: columns lack, or stand twice; names the file and says the `form`.
+        ValueError: columns are missing or given twice; names the file and says the `form`.
     """
     text = decode_text(path.read_bytes(), path)
     lines = io.StringIO(text, newline="")
@@ -99,7 +99,7 @@ def _header(line: str, required: Collection[str], path: Path, form: str) -> tupl
     if missing := sorted(set(required) - set(header)):
         raise ValueError(f"{path}:1: lacks {', '.join(missing[:6])}; takes {form}")
     if twice := sorted({name for name in required if header.count(name) > 1}):
-        raise ValueError(f"{path}:1: column {twice[0]!r} stands twice; takes {form}")
+        raise ValueError(f"{path}:1: column {twice[0]!r} is given twice; takes {form}")
     return separator, header
 
 
@@ -122,7 +122,7 @@ def _row(place: str, cells: list[str], header: list[str], separator: str) -> Del
 
 
 def shortened(value: object) -> str:
-    """`repr` of a value for a message, cut where it is long; bytes that are no UTF-8 as `\\xe9`."""
+    """`repr` of a value for a message, cut where it is long; bytes that are not UTF-8: `\\xe9`."""
     return clipped(re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", repr(value)))
 
 

@@ -1,4 +1,10 @@
-"""`Finding`: one thing that a reader or a check has to say about a data set."""
+"""`Finding`: one thing that a reader or a check has to say about a data set.
+
+Three words, each for one thing. A *fault* (`formats/faults.py`) is the exception for a face, or a
+file, that cannot be read. A *finding* is what `sesame data check` reports: each fault as an error,
+and whatever else it notices. A *problem* is only text: the part of a message that says what is
+wrong, with a setting, a row or a run as well.
+"""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Which image files are read, in one place; and which files are passed over."""
+"""Which image files are read, in one place; and which files are ignored."""
 
 import os
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def is_hidden(path: Path | PurePosixPath) -> bool:
 def files_below(folder: Path) -> Iterator[PurePosixPath]:
     """All files below a folder, hidden ones too, as paths relative to it, in sorted order.
 
-    Links to folders are not followed. A folder that cannot be listed is passed over.
+    Links to folders are not followed. A folder that cannot be listed is skipped.
     """
     for parent, folders, names in os.walk(folder):
         folders.sort()

@@ -107,7 +107,7 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 def is_cut_short(content: bytes) -> bool:
-    """Whether the end of an image file is missing. Bytes behind the end do not matter."""
+    """Whether the end of an image file is missing. Bytes after the end do not matter."""
     kind = image_kind(content)
     try:
         if kind == "JPEG":
@@ -157,7 +157,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _scan_start(content: bytes) -> int:
-    """Where a JPEG's own pixels begin, behind a thumbnail that may have an end of its own."""
+    """Where a JPEG's own pixels begin, after a thumbnail that may have an end of its own."""
     position = 2
     while True:
         if content[position] != 0xFF:

@@ -22,7 +22,7 @@ def dataset_names(roots: tuple[Path, ...]) -> list[str]:
 
 
 def merge_tables(tables: Mapping[str, Annotations]) -> Annotations:
-    """The faces of all tables, in their order and numbered anew; `datasets` has each one's name.
+    """The faces of all tables, in their order and renumbered; `datasets` has each one's name.
 
     Attributes are those of any table; a face of one that does not have it counts as no.
 

@@ -59,7 +59,7 @@ class Interrupted(Exception):
 
 
 class RankFailed(ConnectionError):
-    """Another rank failed, and so this one cannot go on."""
+    """Another rank failed, and so this one cannot continue."""
 
 
 class RanksLost(ConnectionError):
@@ -110,8 +110,8 @@ def listen() -> None:
 def exit_when_saved(last_saved: Callable[[], str]) -> Iterator[None]:
     """While training: on a signal the ranks save, then exit with `EXIT_SAVED`.
 
-    The same command resumes. `last_saved` says what is saved, for who ends at once with a second
-    Ctrl-C. Main thread only.
+    The same command resumes. `last_saved` says what is saved, for a user who ends at once with a
+    second Ctrl-C. Main thread only.
     """
     listen()
     try:
@@ -121,7 +121,7 @@ def exit_when_saved(last_saved: Callable[[], str]) -> Iterator[None]:
         _say(f"{interrupted}; run the same command to resume")
         raise SystemExit(EXIT_SAVED) from None
     except KeyboardInterrupt:
-        _say(f"ended at once; saved is {last_saved()}; run the same command to resume")
+        _say(f"ended at once; saved: {last_saved()}; run the same command to resume")
         raise SystemExit(EXIT_INTERRUPTED) from None
     except RanksLost:
         restore_sigterm()

@@ -36,7 +36,7 @@ from sesame_hpc.evaluation.known import mean_known
 
 __all__ = ["ONE_SEED", "Estimate", "seed_estimates", "student_quantile"]
 
-ONE_SEED = "One seed: no statement about the method"
+ONE_SEED = "One seed says nothing about the method"
 
 _STEPS = 20_000
 _ALMOST_NORMAL = 10_000.0
@@ -71,7 +71,7 @@ def seed_estimates(
     [n]: which face each row is of. One that several seeds share is resampled in all of them at
     once. `seed` is that of the resampling.
 
-    Raises ValueError for no seed, for a seed without a value, and for a face that stands twice.
+    Raises ValueError for no seed, for a seed without a value, and for a face that is given twice.
     """
     if not values or any(not len(each) or np.isnan(each).all(axis=0).any() for each in values):
         raise ValueError("an estimate needs at least one seed, and each seed at least one face")
@@ -100,7 +100,7 @@ def _arranged(
     for row, (own, ids) in enumerate(zip(values, faces, strict=True)):
         columns = np.searchsorted(distinct, ids)
         if len(np.unique(columns)) < len(ids):
-            raise ValueError(f"seed number {row + 1}: a face stands twice")
+            raise ValueError(f"seed number {row + 1}: a face is given twice")
         dense[row, columns] = own
         present[row, columns] = True
     known = ~np.isnan(dense)

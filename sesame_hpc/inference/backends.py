@@ -45,10 +45,10 @@ class OnnxBackend:
             self._session = onnxruntime.InferenceSession(path, providers=providers)
         except Exception as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"{path} is no ONNX model that runs here ({reason})") from None
+            raise ValueError(f"{path} is not an ONNX model that runs here ({reason})") from None
         metadata = self._session.get_modelmeta().custom_metadata_map
         if METADATA_KEY not in metadata:
-            raise ValueError(f"{path} was not written by sesame export: it does not say its scheme")
+            raise ValueError(f"{path} was not written by sesame export: it names no scheme")
         self.manifest = Manifest.from_json(metadata[METADATA_KEY], path)
 
     def __call__(self, crops: Float) -> tuple[Float, Float]:

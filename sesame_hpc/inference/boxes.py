@@ -133,7 +133,7 @@ def _json_records(path: Path) -> Iterator[tuple[str, Any, str]]:
     try:
         records = json.loads(decode_text(path.read_bytes(), path))
     except RecursionError:
-        raise ValueError(f"{path}: is nested too deep; takes a list of {_FORM}") from None
+        raise ValueError(f"{path}: is nested too deeply; takes a list of {_FORM}") from None
     except ValueError as error:
         raise ValueError(f"{path}: is not JSON ({error})") from None
     if not isinstance(records, list):
@@ -151,7 +151,7 @@ def _row(record: Any) -> Row:
         box = [float(record[side]) for side in _SIDES]
         frame = _frame(record.get("frame"))
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise ValueError(f"{shortened(record)} is no box; takes {_FORM}") from None
+        raise ValueError(f"{shortened(record)} is not a box; takes {_FORM}") from None
     x_min, y_min, x_max, y_max = box
     if not all(map(math.isfinite, box)) or x_max <= x_min or y_max <= y_min:
         raise ValueError(f"box {box} is not finite with x_min < x_max and y_min < y_max")

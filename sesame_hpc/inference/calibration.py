@@ -1,7 +1,7 @@
 """What a heat map's spread says about the error, learnt from held-out faces.
 
 A network trained on coordinates alone is free to make its maps as wide as it likes, and how wide
-differs from landmark to landmark. So a spread is held against what is usual for its landmark; and
+differs from landmark to landmark. So a spread is compared with what is usual for its landmark; and
 as a face that the network does not understand disturbs all of its maps at once, the disturbance
 of the whole face counts beside the landmark's own. One monotone map turns the score into figures.
 """
@@ -51,7 +51,7 @@ class Calibration(BaseModel):
     @model_validator(mode="after")
     def _lengths(self) -> "Calibration":
         if not len(self.usual) == len(self.scale) == len(self.base):
-            raise ValueError("usual, scale and base must have one number a landmark")
+            raise ValueError("usual, scale and base must have one number per landmark")
         if not 0 < len(self.knots) == len(self.error) == len(self.within):
             raise ValueError("knots, error and within must have the same length, at least 1")
         return self

@@ -10,7 +10,7 @@ from sesame_hpc.inference.manifest import Manifest
 __all__ = ["note_export", "refuse_mixture", "write_card"]
 
 _CHECKS_FILE = "export.json"
-_UNKNOWN_LICENCE = "Say here under which terms the images are."
+_UNKNOWN_LICENCE = "State the terms of use of the images here."
 _WINDOWS = {
     "square": "the square around the centre of the face's box",
     "landmarks": "the square around the centre of the tight box of the face's landmarks",
@@ -28,7 +28,7 @@ def note_export(out: Path, name: str, figures: dict[str, Any]) -> None:
 
 
 def refuse_mixture(out: Path, manifest: Manifest) -> None:
-    """Raise ValueError where `out` holds exports of another network: one card cannot tell both."""
+    """Raise ValueError where `out` has exports of another network: one card describes one."""
     for name, found in _checks(out).items():
         if found.get("of", manifest.title) != manifest.title:
             raise ValueError(
@@ -104,7 +104,7 @@ def _metrics(tables: dict[str, dict[str, Any]]) -> str:
         + " |"
     )
     return (
-        "## How good it is\n\nNormalised mean error in percent: mean distance over "
+        "## Accuracy\n\nNormalised mean error in percent: mean distance over "
         "the distance of the outer eye corners, in original pixels.\n\n" + "\n".join(rows)
     )
 
@@ -116,7 +116,7 @@ def _printed(nme: float | None) -> str:
 def _input(manifest: Manifest) -> str:
     size, scale = manifest.model.image_size, manifest.box.scale
     window = _WINDOWS[manifest.box.protocol]
-    return f"""## What goes in and comes out
+    return f"""## Inputs and outputs
 
 **Boxes.** The crop is {window}, its side {scale:g} times the box's
 longer side, scaled to {size} x {size}; black beyond the image. Boxes should be like those of the

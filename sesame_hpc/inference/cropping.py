@@ -2,7 +2,7 @@
 
 A crop is an axis-aligned resampling. Blocks of pixels are averaged until no more than
 `LARGEST_BILINEAR_SHRINK` of them fall on a crop pixel; then it is two small matrices of bilinear
-weights, one an axis.
+weights, one per axis.
 """
 
 from typing import Any
@@ -76,7 +76,7 @@ def crop_image(
 
 
 def _block_averages(region: NDArray[np.uint8], block: int) -> NDArray[np.uint8]:
-    """Averages of block x block pixels; the last row and column are repeated where they lack."""
+    """Averages of block x block pixels; the last row and column are repeated to fill a block."""
     if block == 1:
         return region
     if block > min(region.shape[:2]):

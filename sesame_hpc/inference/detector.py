@@ -53,14 +53,14 @@ class YuNet:
                 )
         except cv2.error as error:
             raise ValueError(
-                f"{path} is no YuNet network that OpenCV reads ({error.err})"
+                f"{path} is not a YuNet network that OpenCV reads ({error.err})"
             ) from None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Boxes float64 [F, 4] (x_min, y_min, x_max, y_max) of an RGB uint8 [H, W, 3] image.
 
         From brows to chin, as boxes around landmarks are, where YuNet's begin at the hairline.
-        Large images are looked at in a size of at most 1024 pixels.
+        Large images are shrunk to at most 1024 pixels first.
         """
         height, width = image.shape[:2]
         zoom = min(1.0, _LONGEST_SIDE / max(height, width))

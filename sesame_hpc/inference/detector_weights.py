@@ -48,7 +48,7 @@ def how_to_get_them() -> str:
 def get_weights(source: str = SOURCE, to: Path | None = None) -> Path:
     """Download the weights, or copy them from a file, to `to` (by default `usual_weights()`).
 
-    Only the very file is taken whose SHA-256 is `SHA256`. A file that is there already is kept.
+    Only a file whose SHA-256 is `SHA256` is accepted. A file that is already there is kept.
 
     Raises:
         ConnectionError: the address cannot be reached; says how to do without a network.

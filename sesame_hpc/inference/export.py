@@ -74,7 +74,7 @@ class _Job:
         return np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts])
 
     def check(self, run: Callable[[Crops], Outputs], what: str) -> dict[str, Any]:
-        """Figures of `run` held against PyTorch. Raises ValueError above 1e-3 crop pixels.
+        """Figures of `run` compared with PyTorch. Raises ValueError above 1e-3 crop pixels.
 
         Sharp maps of a large network may amplify the rounding of fp32 itself beyond that: then
         `run` must be about as near to PyTorch in float64 as PyTorch in fp32 is.
@@ -142,9 +142,9 @@ def export_run(
     folder in the run for each variant. `progress` is called with what is being done, how much of
     it is done, and how much there is, if known. Returns the files.
 
-    Raises FileNotFoundError for a folder without this stage, ValueError for weights that it has
-    not, a folder that holds exports of another network, a failed check, a missing package, or
-    `int8` with another form or without the held-out faces.
+    Raises FileNotFoundError for a folder without this stage, ValueError for weights that it does
+    not have, a folder that holds exports of another network, a failed check, a missing package,
+    or `int8` with another form or without the held-out faces.
     """
     if int8 and to != "onnx":
         raise ValueError(f"--int8 goes with --to onnx, not {to}")

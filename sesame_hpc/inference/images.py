@@ -41,7 +41,7 @@ def read_image(path: Path) -> np.ndarray:
         if damage := _damage(errors.lines()):
             raise ValueError(
                 f"{path}: the image is damaged and may be shown wrong ({damage}); if it looks "
-                "right, save it anew"
+                "right, save it again"
             )
     return image
 
@@ -61,7 +61,7 @@ def decode_image(content: bytes, place: Path | str) -> np.ndarray:
     except cv2.error as error:
         raise ValueError(f"{place}: cannot be decoded ({error.err})") from None
     if image is None:
-        raise ValueError(f"{place}: is no image that can be decoded")
+        raise ValueError(f"{place}: is not an image that can be decoded")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 

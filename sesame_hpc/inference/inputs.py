@@ -27,11 +27,11 @@ class Input:
 
 @dataclass
 class Found:
-    """The files meant by some paths, a message for each path that is no good, and how many files
-    were left out, since `sesame predict` wrote them."""
+    """The files meant by some paths, a message for each path that cannot be used, and how many
+    files were left out because `sesame predict` wrote them."""
 
     inputs: list[Input] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     own_outputs: int = 0
 
 
@@ -68,12 +68,12 @@ def _files(given: Path, found: Found) -> list[Path]:
         kept = [file for file in files if file not in written]
         found.own_outputs += len(files) - len(kept)
         if not files:
-            found.faults.append(f"{given}: holds no image or video ({', '.join(_SUFFIXES)})")
+            found.failed.append(f"{given}: holds no image or video ({', '.join(_SUFFIXES)})")
         return kept
     if not given.exists():
-        found.faults.append(f"{given}: does not exist")
+        found.failed.append(f"{given}: does not exist")
     elif given.suffix.lower() not in _SUFFIXES:
-        found.faults.append(f"{given}: is neither image nor video ({', '.join(_SUFFIXES)})")
+        found.failed.append(f"{given}: is neither image nor video ({', '.join(_SUFFIXES)})")
     else:
         return [given]
     return []

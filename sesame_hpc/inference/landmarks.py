@@ -21,7 +21,7 @@ class Landmarks:
             of the normaliser (on faces, of the distance of the outer eye corners), as calibrated
             on held-out faces. NaN where the model carries no calibration.
         expected_error: float64 [F, K], the mean error to be expected, in percent of the
-            normaliser; NaN likewise.
+            normaliser; NaN in the same case.
         spread: float64 [F, K], the standard deviation of each heat map's softmax around its mean,
             in fractions of the crop side: what the two figures above are made from.
         boxes: float64 [F, 4], x_min, y_min, x_max, y_max: the faces that were asked for.

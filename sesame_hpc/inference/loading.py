@@ -41,7 +41,7 @@ def load_folder(path: Path, device: Device, variant: Variant, batch_size: int) -
         return CropModel(TorchBackend(network, device), manifest, batch_size)
     if path.is_file():
         raise ValueError(
-            f"{path} is no model that can be loaded; valid are a run folder, a folder of "
+            f"{path} is not a model that can be loaded; valid are a run folder, a folder of "
             "sesame export, and the files in it"
         )
     raise FileNotFoundError(

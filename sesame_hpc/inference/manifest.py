@@ -53,11 +53,13 @@ class Manifest(BaseModel):
         try:
             manifest = cls.model_validate_json(text)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
-                for fault in error.errors()[:5]
+            problems = "; ".join(
+                f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}"
+                for problem in error.errors()[:5]
             )
-            raise ValueError(f"{where} is no model description of sesame-hpc: {faults}") from None
+            raise ValueError(
+                f"{where} is not a model description of sesame-hpc: {problems}"
+            ) from None
         calibration, landmarks = manifest.calibration, manifest.scheme.num_landmarks
         if calibration is not None and len(calibration.usual) != landmarks:
             raise ValueError(

@@ -35,7 +35,7 @@ class FoundFace:
 
 @dataclass
 class Outcome:
-    """What was found; a message for each input or box that failed (`faults`); what else the user
+    """What was found; a message for each input or box that failed (`failed`); what else the user
     should know (`notes`); the files that were written.
 
     `without_faces` counts images and frames for which no box was given or found.
@@ -43,7 +43,7 @@ class Outcome:
 
     box_source: Literal["file", "detector", "whole image"]
     faces: list[FoundFace] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     images: int = 0

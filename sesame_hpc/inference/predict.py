@@ -40,7 +40,7 @@ def predict(
 
     Boxes are those of `boxes`, else the detector's, else each whole image. `smooth` steadies the
     landmarks of videos. `passes` is as of `Landmarker`; None: 1 with `boxes`, else 2. An input or a
-    box that cannot be used is a fault of the outcome; the others are done. Also when it is
+    box that cannot be used has failed; the others are done. Also when it is
     interrupted, what was found till then is written. `progress` is called with what is being done,
     how much of it is done, and how much there is (None where that is not known).
 
@@ -50,17 +50,17 @@ def predict(
     """
     found = find_inputs(paths)
     if not found.inputs:
-        raise ValueError("; ".join(found.faults) or _ONLY_DRAWN)
+        raise ValueError("; ".join(found.failed) or _ONLY_DRAWN)
     folder = OutputFolder(out, found.inputs, table_names(format), pts=format == "pts", draw=draw)
     outcome = Outcome(box_source=_box_source(boxes, detector))
     if found.own_outputs:
         files = count_of(found.own_outputs, "file")
         outcome.notes.append(f"left out {files} that sesame predict drew before")
-    outcome.faults += found.faults
+    outcome.failed += found.failed
     matched = None
     if boxes is not None:
         matched = boxes.match(found.inputs)
-        outcome.faults += boxes.problems
+        outcome.failed += boxes.problems
         if matched.unused:
             name, known = next(iter(matched.unused.items()))
             outcome.notes.append(

@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class Predictor:
-    """Notes faces and faults in `outcome`; see `predict`."""
+    """Adds what it finds, and what fails, to `outcome`; see `predict`."""
 
     landmarker: Landmarker
     folder: OutputFolder
@@ -137,7 +137,7 @@ class Predictor:
         for problem, order in zip(problems, orders, strict=True):
             if problem is not None:
                 place = "" if self.boxes is None else f"{self.boxes.table.places[order]}: "
-                self.outcome.faults.append(f"{place}{source.path}: {problem}")
+                self.outcome.failed.append(f"{place}{source.path}: {problem}")
         usable = np.array([problem is None for problem in problems], dtype=bool)
         return boxes[usable], orders[usable]
 
@@ -182,12 +182,12 @@ class Predictor:
             self._note(source, error)
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 self.draw = False
-                self.outcome.faults.append("no more images are drawn, since they find no room")
+                self.outcome.failed.append("no more images are drawn: no space is left for them")
 
     def _note(self, source: Input, error: BaseException) -> None:
         text = str(error) or type(error).__name__
         place = str(source.path)
-        self.outcome.faults.append(text if place in text else f"{place}: {text}")
+        self.outcome.failed.append(text if place in text else f"{place}: {text}")
 
 
 def _batches(items: Iterator[Item], image_of: Callable[[Item], np.ndarray]) -> Iterator[list[Item]]:

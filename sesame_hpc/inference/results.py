@@ -1,4 +1,4 @@
-"""Landmarks as files: JSON, CSV, and one 300-W `.pts` file a face."""
+"""Landmarks as files: JSON, CSV, and one 300-W `.pts` file per face."""
 
 import csv
 import io
@@ -73,7 +73,7 @@ def _json(faces: list[FoundFace], scheme: Scheme, outcome: Outcome) -> dict[str,
             }
             for face in faces
         ],
-        "failed": outcome.faults,
+        "failed": outcome.failed,
     }
 
 

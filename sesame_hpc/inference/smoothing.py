@@ -11,7 +11,7 @@ class OneEuro:
     """A low-pass filter that follows fast movements and steadies slow ones.
 
     The One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) on points [K, 2]; the speed is that
-    of each point, in units of `scale` pixels a second.
+    of each point, in units of `scale` pixels per second.
 
     Args:
         least_cutoff: the cutoff frequency at rest, in Hz.
@@ -63,7 +63,7 @@ class FaceSmoother:
     """Filters the landmarks of every face of a video, one frame after the other.
 
     A face is the same as one of the frames before where their boxes overlap most, and by at least
-    `least_overlap` (intersection over union); one unseen for `patience` seconds begins anew.
+    `least_overlap` (intersection over union); one unseen for `patience` seconds starts again.
     """
 
     def __init__(self, least_overlap: float = 0.3, patience: float = 0.5) -> None:

@@ -41,12 +41,12 @@ def read_torchscript(path: Path) -> tuple[PredictionNet, Manifest]:
         state = torch.jit.load(io.BytesIO(content), map_location="cpu").state_dict()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{path} is no TorchScript model that can be read ({reason})") from None
+        raise ValueError(f"{path} is not a TorchScript model that can be read ({reason})") from None
     return network_of({k: v for k, v in state.items() if k != "_mirror"}, manifest, path), manifest
 
 
 def _member(path: Path | io.BytesIO, end: str) -> bytes | None:
-    """The file of a zip archive whose name, behind its first folder, is `end`."""
+    """The file of a zip archive whose name, after its first folder, is `end`."""
     try:
         with ZipFile(path) as archive:
             for name in archive.namelist():

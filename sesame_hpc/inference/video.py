@@ -43,11 +43,11 @@ class Video:
             container = av.open(str(self.path))
         except av.FFmpegError as error:
             raise ValueError(
-                f"{self.path}: is no video that can be read ({error.strerror})"
+                f"{self.path}: is not a video that can be read ({error.strerror})"
             ) from None
         if not container.streams.video:
             container.close()
-            raise ValueError(f"{self.path}: is no video that can be read (it has no images)")
+            raise ValueError(f"{self.path}: is not a video that can be read (it has no images)")
         return container
 
     def frames(self) -> Iterator[Frame]:
@@ -103,7 +103,7 @@ def _decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame |
 
 
 def _time(frame: av.VideoFrame, last: Fraction | None, rate: Fraction) -> Fraction:
-    """Strictly increasing, also where the file's own stamps lack or go back."""
+    """Strictly increasing, also where the file's own stamps are missing or go back."""
     if frame.pts is not None and frame.time_base:
         time = frame.pts * frame.time_base
         if last is None or time > last:

@@ -46,10 +46,10 @@ class VideoSink:
             self._open(drawn)
         assert self._output is not None
         self._add_sound(frame.time)
-        picture = av.VideoFrame.from_ndarray(self._fitted(drawn), format="rgb24")
-        picture.pts = round(frame.time / _CLOCK)
-        picture.time_base = _CLOCK
-        self._output.mux(self._stream.encode(picture))
+        converted = av.VideoFrame.from_ndarray(self._fitted(drawn), format="rgb24")
+        converted.pts = round(frame.time / _CLOCK)
+        converted.time_base = _CLOCK
+        self._output.mux(self._stream.encode(converted))
 
     def _open(self, first: np.ndarray) -> None:
         partial = self._file.enter_context(replacing(self.path))
@@ -66,7 +66,7 @@ class VideoSink:
         self._next_sound = next(self._sound, None)
 
     def _fitted(self, drawn: np.ndarray) -> np.ndarray:
-        """H.264 takes even sides: the last row and column may stand twice.
+        """H.264 takes even sides: the last row and column may be repeated.
 
         A video whose size changes is scaled to that of its first frame.
         """

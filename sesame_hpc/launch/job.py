@@ -14,7 +14,7 @@ __all__ = ["StageJob"]
 class StageJob:
     """One stage of the run in the folder `run`, or its report.
 
-    Nothing is done for a stage that the run does not have: other runs of an array have it.
+    Does nothing for a stage that the run does not have: other runs of an array have it.
     """
 
     run: str

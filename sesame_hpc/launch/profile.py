@@ -56,7 +56,7 @@ _OURS_OF_SRUN = {
     "container-mounts": "give container: {mounts: ...}",
     "cpus-per-task": "give cpus_per_task",
     "error": "logs are in the run folder",
-    "export": "the ranks need all variables",
+    "export": "the ranks need all environment variables",
     "kill-on-bad-exit": "all ranks end when one fails",
     "nodes": "give nodes",
     "ntasks": "give tasks_per_node",

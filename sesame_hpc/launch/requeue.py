@@ -91,7 +91,7 @@ def _follow_up(interrupted: Interrupted, job: SlurmJob, run: Path) -> None:
     if interrupted.stop is Stop.PAUSE:
         _requeue(job, run, str(interrupted), at_once=not script_follows_up)
     elif job.is_being_preempted():
-        _requeue(job, run, f"{interrupted}, for SLURM preempts the job", at_once=True)
+        _requeue(job, run, f"{interrupted}, because SLURM preempts the job", at_once=True)
     else:
         _print(f"{interrupted}; SLURM ends job {job.name} ({job.state()})")
         return

@@ -237,7 +237,7 @@ def _executor(request: Request) -> _Executor:
 
 
 def _setup(request: Request) -> list[str]:
-    """The script goes on after its ranks have failed, to requeue the job if they asked for it."""
+    """The script continues after its ranks have failed, to requeue the job if they asked for it."""
     return [
         *request.profile.setup,
         "set +e",
@@ -299,7 +299,7 @@ def _without_rivals(request: Request, warn: Callable[[str], None]) -> Iterator[N
     options = re.findall(r"^#SBATCH --([a-z-]+)", script(request), re.MULTILINE)
     rivals = beaten_variables(os.environ, options)
     for name, value in rivals.items():
-        warn(f"{name}={value} has no effect: the profile decides")
+        warn(f"{name}={value} has no effect: the profile overrides it")
         del os.environ[name]
     try:
         yield

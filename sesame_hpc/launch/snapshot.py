@@ -121,7 +121,8 @@ def _query(jobs: Sequence[_Key]) -> tuple[dict[_Key, JobState], tuple[str, ...]]
                 found = query_sacct(missing, cluster) | found
             except QueueError as error:
                 warnings.append(
-                    f"how jobs ended that squeue no longer lists: there is no accounting ({error})"
+                    "how jobs ended that squeue no longer lists: accounting is not available "
+                    f"({error})"
                 )
         known |= {(cluster, job): state for job, state in found.items()}
     return known, tuple(warnings)

@@ -13,7 +13,7 @@ from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.training.faults import run_faults, run_notes
+from sesame_hpc.training.problems import run_notes, run_problems
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
@@ -49,7 +49,7 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """`faults` are sentences on damage, and on why training ended without success.
+    """`problems` are sentences on damage, and on why training ended without success.
 
     `notes` are sentences on stages that diverged and went on or back, `unknown` those on what could
     not be determined.
@@ -58,7 +58,7 @@ class RunStatus:
     run: Path
     stages: tuple[StageStatus, ...]
     unknown: tuple[str, ...]
-    faults: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -77,7 +77,7 @@ class RunStatus:
     @property
     def has_failed(self) -> bool:
         """Whether a job failed or was cancelled, or files are damaged."""
-        return bool(self.faults) or any(stage.is_bad for stage in self.stages)
+        return bool(self.problems) or any(stage.is_bad for stage in self.stages)
 
     @property
     def is_active(self) -> bool:
@@ -128,11 +128,13 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
             statuses.append(StageStatus(name, None, state, None, None, progress, None, None))
     # A process that trains has held the files against their checksums; --watch need not each time.
     training = any(state.state == "RUNNING" for state in snapshot.states.values())
-    faults = () if training else tuple(run_faults(folder))
+    problems = () if training else tuple(run_problems(folder))
     if config is None and folder.config_file.exists():
-        faults = (f"{folder.config_file} is damaged; the command that began the run mends it.",)
+        problems = (
+            f"{folder.config_file} is damaged; the command that started the run repairs it.",
+        )
     notes = tuple(run_notes(records))
-    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, faults, notes)
+    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, problems, notes)
 
 
 def _submitted(snapshot: JobSnapshot, name: str, progress: Progress | None) -> StageStatus:

@@ -76,7 +76,7 @@ def to_json(status: RunStatus) -> dict[str, Any]:
         "failed": status.has_failed,
         "stages": [asdict(stage) for stage in status.stages],
         "unknown": list(status.unknown),
-        "faults": list(status.faults),
+        "problems": list(status.problems),
         "notes": list(status.notes),
     }
 
@@ -141,10 +141,10 @@ def _line(what: str, message: str, bad: bool) -> Text:
 
 
 def _notes(statuses: Sequence[RunStatus]) -> list[Text]:
-    faults = [Text(text, style="bold red") for status in statuses for text in status.faults]
-    faults += [Text(text, style="yellow") for status in statuses for text in status.notes]
+    problems = [Text(text, style="bold red") for status in statuses for text in status.problems]
+    problems += [Text(text, style="yellow") for status in statuses for text in status.notes]
     sentences = dict.fromkeys(text for status in statuses for text in status.unknown)
-    return faults + [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
+    return problems + [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
 
 
 def _name(run: Path, root: Path) -> str:

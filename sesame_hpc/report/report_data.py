@@ -19,7 +19,7 @@ from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import Scheme
-from sesame_hpc.training.faults import run_faults
+from sesame_hpc.training.problems import run_problems
 from sesame_hpc.training.records import MetricsLog
 
 __all__ = ["PARTS", "EvaluatedPart", "ReportData", "read_report_data"]
@@ -72,7 +72,7 @@ class EvaluatedPart:
 class ReportData:
     """A run, read once. `unread` is why labels or predictions could not be read, if so.
 
-    `faults` are what is damaged, and why the run ended without success: a sentence each.
+    `problems` are what is damaged, and why the run ended without success: a sentence each.
     """
 
     folder: RunFolder
@@ -85,7 +85,7 @@ class ReportData:
     parts: list[EvaluatedPart]
     train_faces: int | None
     unread: str | None
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
     """
     config = run_config(folder, data)
     scheme = run_scheme(config, folder)
-    faults = run_faults(folder)
+    problems = run_problems(folder)
     results: dict[str, dict[str, Any]] = {
         stage: found
         for stage in config.stages.run
@@ -136,12 +136,12 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
         parts=parts,
         train_faces=None if faces is None else len(faces.train),
         unread=unread,
-        faults=faults,
+        problems=problems,
     )
 
 
 def _whole(read: Callable[..., Any], *arguments: Any) -> Any:
-    """None for a damaged file, which is among the run's faults."""
+    """None for a damaged file, which is among the run's problems."""
     try:
         return read(*arguments)
     except ValueError:

@@ -32,8 +32,8 @@ def data_identity(
 ) -> dict[str, Any]:
     """{"format", "scheme", "crops", and for each of `parts` its number of faces and digests}.
 
-    A part that the data set has not is None. The parts `rest` (training faces whose labels are not
-    kept) and `unlabelled` are there only if there are any.
+    A part that the data set does not have is None. The parts `rest` (training faces whose labels
+    are not kept) and `unlabelled` are there only if there are any.
     """
     scheme = next(table.scheme for table in parts.values() if table is not None)
     crops = {"protocol": box.protocol, "scale": box.scale}

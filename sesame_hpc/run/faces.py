@@ -71,7 +71,7 @@ def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None
     everything = read_part(data, "train", scheme)
     alike = groups = None
     if data.heldout_group == "look_alike":
-        alike = _remembered(folder)
+        alike = _recorded_groups(folder)
         if alike is None:
             alike = look_alikes(everything, data.threads)
         groups = image_groups(everything, alike)
@@ -104,13 +104,13 @@ def _check_identity(identity: dict[str, Any], config: Config, folder: RunFolder)
         data = config.data
         where = f"data.unlabelled: {data.unlabelled}" if own else f"data.root: {data.root}"
         raise ValueError(
-            f"{where} is not the data set that {folder.path} began with: "
+            f"{where} is not the data set that {folder.path} was started with: "
             f"{'; '.join(changed)}. Continue it with its own data set, or give another "
             "output=FOLDER."
         )
 
 
-def _remembered(folder: RunFolder) -> dict[str, str] | None:
+def _recorded_groups(folder: RunFolder) -> dict[str, str] | None:
     """The groups of the run; None where it has none yet, or they are damaged."""
     if not folder.has_progress():
         return None

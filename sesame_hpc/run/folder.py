@@ -65,7 +65,7 @@ class RunFolder:
         return self.path / "predictions" / f"{stage}-{part}{'-ema' if averaged else ''}.npz"
 
     def has_progress(self) -> bool:
-        """Whether there is anything to go on from: a checkpoint, or a finished stage."""
+        """Whether there is anything to resume from: a checkpoint, or a finished stage."""
         marks = ("latest.json", "result.json", "step-*/SHA256SUMS")
         return any(any(self.stage(name).glob(mark)) for name in STAGES for mark in marks)
 
@@ -85,7 +85,7 @@ class RunFolder:
             return names[-1] if names else None
 
     def last_saved(self) -> str:
-        """The newest checkpoint or finished stage, in words."""
+        """The newest checkpoint or finished stage, as text."""
         for stage in reversed(STAGES):
             if self.is_finished(stage):
                 return f"all of stage {stage}"
@@ -145,7 +145,7 @@ class RunFolder:
     def starts(self) -> list[dict[str, Any]]:
         """The environment of each process that worked on the run, the latest last.
 
-        What a damaged environment.json held is lost: it says nothing that a run goes on from.
+        What a damaged environment.json held is lost: nothing that a run resumes from is in it.
         """
         try:
             return list(read_json(self.environment_file)["starts"])
@@ -157,14 +157,14 @@ class RunFolder:
         starts = self.starts()
         return Path(starts[-1]["directory"]) if starts else None
 
-    def check_earlier(self, stage: str, mended: Container[str] = ()) -> None:
+    def check_earlier(self, stage: str, repaired: Container[str] = ()) -> None:
         """Raise ValueError if a stage that `stage` depends on is unfinished.
 
-        Those in `mended` are going to be finished first.
+        Those in `repaired` are going to be finished first.
         """
         later = STAGES[STAGES.index(stage) :] if stage in STAGES else ()
         for name in self.stages:
-            if name not in later and name not in mended and not self.is_finished(name):
+            if name not in later and name not in repaired and not self.is_finished(name):
                 raise ValueError(f"stage {stage} needs {name}, which {self.path} has not finished")
 
 

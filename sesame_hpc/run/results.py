@@ -41,7 +41,7 @@ def stage_damage(folder: RunFolder, stage: str) -> list[str]:
         wanted[folder.path] = {folder.masking_file.name}
     for place, names in (*_left(folder, stage).items(), *_listed(folder, stage).items()):
         wanted.setdefault(place, set()).update(names)
-    return [fault for place, names in wanted.items() for fault in damage(place, sorted(names))]
+    return [text for place, names in wanted.items() for text in damage(place, sorted(names))]
 
 
 def _left(folder: RunFolder, stage: str) -> dict[Path, set[str]]:

@@ -1,4 +1,4 @@
-"""What a run is to be: its config, its scheme, its data set, written down and held against later.
+"""A run's config, scheme and data set: written at its first start, compared at later ones.
 
 Opening a run folder is here, too: it is what settings are checked and written for.
 """
@@ -36,7 +36,7 @@ _MAY_CHANGE = (
 def check_config(folder: RunFolder, config: Config) -> None:
     """Raise ValueError where `config` would train something else than this folder's run.
 
-    A folder in which nothing was saved yet may be started anew with any config. While another
+    A folder in which nothing was saved yet may be started again with any config. While another
     process trains there it is FolderBusy, whatever the config.
     """
     if not (folder.config_file.exists() and folder.has_progress()):
@@ -46,7 +46,7 @@ def check_config(folder: RunFolder, config: Config) -> None:
     except ValueError as error:
         folder.lease.refuse_if_busy()
         raise ValueError(
-            f"{error}. The very command that the run began with mends {folder.config_file}"
+            f"{error}. The command that started the run repairs {folder.config_file}"
         ) from None
     if changed:
         folder.lease.refuse_if_busy()

@@ -57,7 +57,7 @@ def _up_to(config: Config, stage: str) -> tuple[str, ...]:
 def note_source(folder: RunFolder, sources: dict[str, RunFolder]) -> None:
     """Note that the run in `folder` may take stages from others: {stage: the other's folder}.
 
-    A stage that was taken before keeps its note. A damaged `shared.json` is written anew.
+    A stage that was taken before keeps its note. A damaged `shared.json` is rewritten.
     """
     notes = {stage: note for stage, note in _notes(folder).items() if note["taken"]}
     for stage, source in sources.items():

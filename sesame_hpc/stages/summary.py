@@ -58,7 +58,9 @@ def print_summary(folder: RunFolder, console: Console) -> None:
     for part, name in ((summary, "held-out"), (summary.get("test", {}), "test")):
         if out := part.get("counted_out"):
             faces = counted(out, f"{name} face")
-            console.print(f"Counted out, the normaliser is not labelled: {faces}", soft_wrap=True)
+            console.print(
+                f"Not counted, because the normaliser is not labelled: {faces}", soft_wrap=True
+            )
     seconds = summary["seconds"]
     if skipped := {sample for ids in summary.get("skipped", {}).values() for sample in ids}:
         faces = counted(len(skipped), "unreadable training face")

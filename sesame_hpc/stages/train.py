@@ -30,11 +30,11 @@ def train(config: Config, only: str | None = None) -> None:
     Run again to resume. Each stage starts from what those before left in the run folder; rank 0
     writes the summary and the report at the end. A stage that another run has trained with the same
     settings is taken from there if `shared.json` names it (run/shared.py). A finished stage that
-    left a file which is now damaged or missing is gone on with from its newest whole checkpoint,
+    left a file which is now damaged or missing resumes from its newest whole checkpoint,
     which makes the file again.
 
     Nothing is written before the config, the data set and the folder's writer are checked. Of
-    several ranks, rank 0 alone looks what is finished.
+    several ranks, rank 0 alone checks what is finished.
 
     Raises:
         ValueError: the folder holds a run with another config or of another data set, another
@@ -61,10 +61,34 @@ def train(config: Config, only: str | None = None) -> None:
         try:
             # The node of another rank may see the shared folder as it was a minute ago.
             todo, damaged = world.share(_look(config, folder, wanted) if world.is_main else None)
-            if todo:
-                _train(config, folder, world, todo, damaged)
-            elif world.is_main:
-                _say_complete(config, folder, only)
+            if not todo:
+                if world.is_main:
+                    _say_complete(config, folder, only)
+                return
+
+            from sesame_hpc.stages.finetune import finetune
+            from sesame_hpc.stages.health import record_health
+            from sesame_hpc.stages.preliminary import preliminary
+            from sesame_hpc.stages.pretrain import pretrain
+            from sesame_hpc.stages.take import take_stage
+
+            stages = {"preliminary": preliminary, "pretrain": pretrain, "finetune": finetune}
+            session = _begin(config, folder, world, todo)
+            with session.monitor as monitor:
+                _announce(session, todo)
+                for name in todo:
+                    if world.is_main:
+                        for file in damaged[name]:
+                            monitor.message(f"{file}. Stage {name} makes it again.")
+                        unfinish_stage(folder, name)
+                    world.barrier()
+                    session.raise_if_stopping(name)
+                    if not take_stage(session, name):
+                        record_health(session, name)
+                        stages[name](session)
+                    world.barrier()
+            if world.is_main:
+                _end(session)
         finally:
             folder.lease.release()
 
@@ -98,25 +122,14 @@ def _unfinished(
     ]
 
 
-def _train(
-    config: Config,
-    folder: RunFolder,
-    world: Any,
-    todo: list[str],
-    damaged: dict[str, list[str]],
-) -> None:
+def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str]) -> Any:
+    """The run's `Session`: its faces are read, and rank 0 has written the settings. Collective."""
     from sesame_hpc.distributed.stop_consensus import StopConsensus
-    from sesame_hpc.stages.finetune import finetune
-    from sesame_hpc.stages.health import record_health
-    from sesame_hpc.stages.preliminary import preliminary
-    from sesame_hpc.stages.pretrain import pretrain
     from sesame_hpc.stages.session import Session
-    from sesame_hpc.stages.take import take_stage
     from sesame_hpc.training.environment import environment
     from sesame_hpc.training.monitor import Monitor
     from sesame_hpc.training.precision import resolve_precision
 
-    stages = {"preliminary": preliminary, "pretrain": pretrain, "finetune": finetune}
     if world.is_main:
         folder.lease.refuse_if_busy()
     unlabelled = _unlabelled(config, folder, world)
@@ -130,30 +143,26 @@ def _train(
         boxes = None if unlabelled is None else _boxes_to_keep(config, unlabelled)
         open_run(folder, resolved, environment(), faces.identity, faces.look_alikes, boxes)
     config = world.share(resolved)
-    console = SafeConsole()
-    with Monitor(config, folder.metrics_file, folder.tensorboard, world, console) as monitor:
-        session = Session(config, folder, world, faces, monitor, StopConsensus(world))
-        if faces.rest is not None:
-            every = len(faces.train) + len(faces.rest)
-            monitor.message(f"{len(faces.train)} of {every} training faces keep their labels")
-        todo = world.share(todo)
-        monitor.expect({name: session.stage_config(name).epochs for name in todo})
-        for name in todo:
-            for fault in damaged[name] if world.is_main else ():
-                monitor.message(f"{fault}. Stage {name} makes it again.")
-            if world.is_main:
-                unfinish_stage(folder, name)
-            world.barrier()
-            session.raise_if_stopping(name)
-            if not take_stage(session, name):
-                record_health(session, name)
-                stages[name](session)
-            world.barrier()
-    if world.is_main:
-        if all(folder.is_finished(name) for name in config.stages.run):
-            write_summary(folder, faces.scheme.name)
-            print_summary(folder, console)
-        _say(console, report_line(folder))
+    monitor = Monitor(config, folder.metrics_file, folder.tensorboard, world, SafeConsole())
+    return Session(config, folder, world, faces, monitor, StopConsensus(world))
+
+
+def _announce(session: Any, todo: list[str]) -> None:
+    """What the display says before the first stage."""
+    faces, monitor = session.faces, session.monitor
+    if faces.rest is not None:
+        every = len(faces.train) + len(faces.rest)
+        monitor.message(f"{len(faces.train)} of {every} training faces keep their labels")
+    monitor.expect({name: session.stage_config(name).epochs for name in todo})
+
+
+def _end(session: Any) -> None:
+    """Summary, once all stages are finished, and report; rank 0 alone."""
+    folder, console = session.folder, SafeConsole()
+    if all(folder.is_finished(name) for name in session.config.stages.run):
+        write_summary(folder, session.faces.scheme.name)
+        print_summary(folder, console)
+    _say(console, report_line(folder))
 
 
 def _unlabelled(config: Config, folder: RunFolder, world: Any) -> Any:
@@ -199,7 +208,7 @@ def _check_agreement(identities: list[dict[str, Any]]) -> None:
     for rank, identity in enumerate(identities):
         if identity != identities[0]:
             raise ValueError(
-                f"data.root: rank {rank} finds other faces or labels there than rank 0 does; "
+                f"data.root: rank {rank} finds other faces or labels there than rank 0; "
                 "all nodes need the same data set"
             )
 

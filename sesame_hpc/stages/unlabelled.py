@@ -172,10 +172,10 @@ def _detected(
     faults: list[Fault],
     tell: Callable[[str], None],
 ) -> list[Row]:
-    """By YuNet, unless the run remembers what it found."""
-    remembered = folder.boxes_file
-    if folder.has_progress() and _is_whole(remembered):
-        return _listed(root, images, remembered, faults)
+    """By YuNet, unless the run has recorded what it found."""
+    recorded = folder.boxes_file
+    if folder.has_progress() and _is_whole(recorded):
+        return _listed(root, images, recorded, faults)
     key = _fingerprint(root, images)
     if key not in _latest:
         tell(f"detecting faces in {counted(len(images), 'unlabelled image')} by YuNet")

@@ -17,10 +17,10 @@ __all__ = ["Verification", "verify"]
 
 @dataclass
 class Verification:
-    """How many files were held against their checksums, and what is wrong, a sentence each."""
+    """How many files were compared with their checksums, and what is wrong, a sentence each."""
 
     files: int = 0
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 def verify(path: Path) -> Verification:
@@ -41,12 +41,12 @@ def verify(path: Path) -> Verification:
             _verify_folder(each.parent, found)
     if folder.config_file.exists():
         _verify_run(folder, found)
-    found.faults = list(dict.fromkeys(found.faults))
+    found.problems = list(dict.fromkeys(found.problems))
     return found
 
 
 def _verify_folder(folder: Path, found: Verification) -> None:
-    found.faults += damage(folder)
+    found.problems += damage(folder)
     try:
         found.files += len(read_sums(folder))
     except ValueError:
@@ -55,15 +55,15 @@ def _verify_folder(folder: Path, found: Verification) -> None:
 
 def _verify_run(folder: RunFolder, found: Verification) -> None:
     for stage in STAGES:
-        found.faults += stage_damage(folder, stage)
-        found.faults += _unreadable(folder.stage(stage) / "latest.json")
+        found.problems += stage_damage(folder, stage)
+        found.problems += _unreadable(folder.stage(stage) / "latest.json")
         for checkpoint in folder.stage(stage).glob("step-*"):
             if not (checkpoint / SUMS).exists():
-                found.faults.append(f"{checkpoint / SUMS}: is missing")
+                found.problems.append(f"{checkpoint / SUMS}: is missing")
     for name in ("environment.json", "jobs.json", "evaluation.json", "requeues.json"):
-        found.faults += _unreadable(folder.path / name)
+        found.problems += _unreadable(folder.path / name)
     if folder.metrics_file.exists():
-        found.faults += [
+        found.problems += [
             f"{folder.metrics_file}:{number}: is damaged, and left out of curves and tables"
             for number in MetricsLog.damaged_lines(folder.metrics_file)
         ]
@@ -84,7 +84,7 @@ def _verify_pack(root: Path, found: Verification) -> None:
     try:
         splits = read_manifest(root)["parts"]
     except ValueError as error:
-        found.faults.append(str(error))
+        found.problems.append(str(error))
         return
     found.files += 1
     for split, part in splits.items():
@@ -92,11 +92,11 @@ def _verify_pack(root: Path, found: Verification) -> None:
             read_pack(root, split)
             found.files += 1
         except (FileNotFoundError, ValueError) as error:
-            found.faults.append(str(error))
+            found.problems.append(str(error))
         for name in part["shards"]:
             try:
                 open_shard(root / name).verify()
                 found.files += 1
             except (FileNotFoundError, ValueError) as error:
-                found.faults.append(str(error))
-    found.faults = list(dict.fromkeys(found.faults))
+                found.problems.append(str(error))
+    found.problems = list(dict.fromkeys(found.problems))

@@ -70,7 +70,7 @@ def _range(comparisons: Sequence[dict[str, Any]]) -> tuple[float, float]:
 def learning_curves(arms: dict[str, dict[str, Any]], title: str) -> Markup | None:
     """Held-out NME over training samples: one line per arm, the mean over its seeds.
 
-    Pretrain, which has no NME, is a straight piece. None if nothing was recorded.
+    Pretrain, which has no NME, is a straight line. None if nothing was recorded.
     """
     curves = {name: _mean_curve(arm) for name, arm in arms.items()}
     drawn = {name: curve for name, curve in curves.items() if curve}

@@ -102,7 +102,7 @@ class Checkpoints:
     def load_latest(self, engine: Engine) -> dict[str, Any] | None:
         """Restore the newest complete checkpoint and return its state; None if there is none.
 
-        One that is damaged is passed over, for the newest before it whose checksums are right.
+        A damaged one is skipped in favour of the newest before it whose checksums are right.
         Raises ValueError for one that is whole and cannot be loaded.
         """
         return self._load(engine, self._latest_step() if self.world.is_main else None)
@@ -156,8 +156,8 @@ class Checkpoints:
         for path in reversed(self._folders()):
             if latest is not None and _step(path) > latest:
                 continue
-            faults = damage(path)
-            if not faults:
+            damaged = damage(path)
+            if not damaged:
                 if lost is not None and (gone := max(lost, latest or 0) - _step(path)):
                     notes.append(
                         f"resuming at step {_step(path)}, the newest checkpoint that is whole: "
@@ -165,10 +165,10 @@ class Checkpoints:
                     )
                 return path.name, notes
             lost = _step(path) if lost is None else lost
-            notes.append(f"checkpoint {faults[0]}")
+            notes.append(f"checkpoint {damaged[0]}")
         if lost is not None or latest is not None:
             notes.append(
-                f"no checkpoint in {self.folder} is whole: the stage begins anew, "
+                f"no checkpoint in {self.folder} is whole: the stage starts again, "
                 f"{counted(max(lost or 0, latest or 0), 'step')} to be trained again"
             )
         return None, notes

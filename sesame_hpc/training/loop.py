@@ -132,7 +132,7 @@ class TrainingLoop:
             self._train()
         except FloatingPointError as error:
             epoch = max(0, self._at_step - 1) // self.steps_per_epoch
-            self.instruments.monitor.fault(self.schedule.name, epoch, self._at_step, str(error))
+            self.instruments.monitor.error(self.schedule.name, epoch, self._at_step, str(error))
             raise
         return {
             "seconds": self._seconds(),

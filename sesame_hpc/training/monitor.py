@@ -76,9 +76,9 @@ class Monitor:
         self._display.message(f"{stage}: {faces}; new: {', '.join(map(str, new))}")
         self._write(stage, epoch, step, {"skipped": total})
 
-    def fault(self, stage: str, epoch: int, step: int, text: str) -> None:
+    def error(self, stage: str, epoch: int, step: int, text: str) -> None:
         """Why the stage ended without success; until it resumes, status and report say it."""
-        self._write(stage, epoch, step, {"fault": text})
+        self._write(stage, epoch, step, {"error": text})
         self.sync()
 
     def note(self, stage: str, epoch: int, step: int, text: str) -> None:

@@ -71,10 +71,10 @@ def _introduce(cluster: Cluster) -> None:
     command = f"python {shlex.quote(min(__file__, os.path.relpath(__file__), key=len))}"
     folder = shlex.quote(str(cluster.folder))
     print(f"SLURM is up in {cluster.folder}: nodes {', '.join(settings.node_names)},")
-    print(f"each with {settings.cpus} CPUs and {settings.gpus} GPUs that it invents; ", end="")
+    print(f"each with {settings.cpus} CPUs and {settings.gpus} virtual GPUs; ", end="")
     print(f"partitions: {partitions}.")
     if cluster.state != cluster.folder:
-        print(f"SLURM cannot live with that name: its files are in {cluster.state}.")
+        print(f"SLURM does not support that name: the files are in {cluster.state}.")
     print(f'  use it:   eval "$({command} env {folder})"')
     print(f"  stop it:  {command} stop {folder}")
 
@@ -169,9 +169,9 @@ def _add_settings(start: argparse.ArgumentParser) -> None:
         )
 
     number("nodes", 1, "nodes")
-    number("gpus", 0, "GPUs a node, invented: CUDA_VISIBLE_DEVICES is set, no more")
-    number("cpus", 1, "CPUs a node, invented")
-    number("memory", 1, "MiB a node, invented")
+    number("gpus", 0, "virtual GPUs per node: only CUDA_VISIBLE_DEVICES is set")
+    number("cpus", 1, "virtual CPUs per node")
+    number("memory", 1, "virtual memory per node in MiB")
     number("grace", 0, "seconds between preemption and the kill")
     number("dead_after", 1, "seconds until a silent node counts as dead")
     start.add_argument("--accounting", action="store_true", help="slurmdbd and mariadb, for sacct")

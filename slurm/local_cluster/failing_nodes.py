@@ -66,7 +66,7 @@ def restore_node(cluster: Cluster, node: str) -> None:
 
 
 def fail_controller(cluster: Cluster) -> None:
-    """Crash slurmctld: nobody answers squeue, scontrol and sbatch, and the jobs run on."""
+    """Crash slurmctld: squeue, scontrol and sbatch get no answer, and the jobs keep running."""
     process = cluster.process(CONTROLLER)
     assert process is not None
     send(signal.SIGKILL, [process.pid] if running(process) else [])

@@ -4,8 +4,8 @@
 python slurm/local_cluster/site_walk.py NEW_FOLDER
 
 A chain is submitted, and its first stage meets a time limit, a preemption that SLURM would end by
-cancelling, a dead node, a controller that is away, and a refused requeue. After each it must go on
-from where it was. In the end the run is cancelled. What the user sees is printed.
+cancelling, a dead node, an unreachable controller, and a refused requeue. After each it must
+continue from where it was. In the end the run is cancelled. What the user sees is printed.
 """
 
 import argparse
@@ -75,7 +75,7 @@ class Walk:
         return path.read_text() if path.exists() else ""
 
     def starts(self) -> list[int]:
-        """The step from which each start of the stage went on, but for the first."""
+        """The step from which each start of the stage but the first continued."""
         logs = sorted(
             (self.run_folder / "logs").glob("*_0_log.out"), key=lambda path: path.stat().st_mtime
         )
@@ -96,8 +96,8 @@ class Walk:
             raise RuntimeError(f"{error}\n{status}{self.log()[-2000:]}") from None
 
     def wait_for_start(self, count: int) -> None:
-        """Wait until the stage has gone on `count` times."""
-        self.wait("the stage to go on", lambda: len(self.starts()) >= count)
+        """Wait until the stage has continued `count` times."""
+        self.wait("the stage to continue", lambda: len(self.starts()) >= count)
 
     def train_on(self) -> None:
         """Wait until the stage makes steps."""
@@ -141,7 +141,7 @@ def dead_node(walk: Walk) -> None:
 
 
 def controller_away(walk: Walk) -> None:
-    """The signal is SLURM's last word: then nobody answers until the batch script has asked."""
+    """After the signal, SLURM does not answer until the batch script has asked."""
     walk.run("scancel", "--signal=USR2", walk.job)
     walk.cluster("fail", "slurmctld")
     walk.wait("the batch script to ask", lambda: "asking again until SLURM answers" in walk.log())
@@ -172,7 +172,7 @@ def walk_through(walk: Walk) -> None:
         print(f"== {incident.__name__.replace('_', ' ')}", flush=True)
         incident(walk)
         walk.wait_for_start(starts + 1)
-        print(f"it goes on from step {walk.starts()[-1]}", flush=True)
+        print(f"it continues from step {walk.starts()[-1]}", flush=True)
         walk.show("sesame", "status", "--once", str(walk.run_folder), codes=(0, 1))
     print("== cancel", flush=True)
     walk.train_on()
@@ -194,7 +194,7 @@ def main() -> int:
         walk_through(walk)
     finally:
         walk.cluster("stop")
-    print("the walk is over: the run outlived everything")
+    print("done: the run survived everything")
     return 0
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.notes import NOTES, read_notes
+from benchmarks.common.paths import RESULTS
 from benchmarks.kernels import report as kernels_report
 from benchmarks.loader import report as loader_report
 from benchmarks.training import report as training_report
@@ -51,6 +53,13 @@ def test_a_script_runs_from_the_root() -> None:
 def test_a_document_shows_the_committed_tables(module) -> None:
     """If not, run the module: `python -m benchmarks.FOLDER.report`."""
     assert module.report() == module.REPORT.read_text()
+
+
+def test_notes_stand_above_the_tables_that_they_are_about() -> None:
+    reports = "\n".join(module.report() for module in REPORTS)
+    for table, note in read_notes().items():
+        assert (RESULTS / f"{table}.csv").is_file(), f"{NOTES} has a note on {table}, which is gone"
+        assert " ".join(note.split()) in " ".join(reports.split()), table
 
 
 def test_the_readme_names_every_script_and_document() -> None:

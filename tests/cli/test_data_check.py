@@ -83,7 +83,7 @@ def test_what_cannot_be_read_ends_with_2(sesame, faces, tmp_path):
     (faces / "train.csv").write_bytes(b"image\xff")
     unreadable = sesame("data", "check", "faces", "--scheme", "trio.yaml")
     assert unreadable.returncode == 2
-    assert "unreadable: not one face" in unreadable.stdout
+    assert "unreadable: no face" in unreadable.stdout
     assert "Traceback" not in unreadable.stderr
 
 
@@ -93,7 +93,7 @@ def test_export_says_what_it_did_and_what_it_left_out(sesame, faces):
     shown = sesame("data", "export", "faces", "out", "--to", "pts", "--scheme", "trio.yaml")
     assert shown.stdout.splitlines() == [
         "3 train faces from csv to pts in out",
-        "pts has no place for boxes: left out",
+        "pts cannot store boxes: left out",
     ], shown.stderr
     again = sesame("data", "export", "faces", "out", "--to", "csv", "--scheme", "trio.yaml")
     assert (again.returncode, again.stderr) == (

@@ -131,8 +131,8 @@ def test_an_output_that_is_the_input_or_inside_it(command, inputs):
     faces = inputs[1]
     before = tree(faces)
     for out, said in (
-        (faces, "is what is read"),
-        (faces.parent / "." / "faces" / "WFLW_images" / "..", "is what is read"),
+        (faces, "is the input"),
+        (faces.parent / "." / "faces" / "WFLW_images" / "..", "is the input"),
         (faces / "new", "is inside"),
     ):
         code, text = run_here(commands(out, *inputs)[command])
@@ -153,7 +153,7 @@ def test_an_output_over_what_is_read(inputs):
         assert code == 2, text
         assert f"{out} is a" in text
     code, text = run_here(["train", str(config), f"output={faces}"])
-    assert (code, "is what is read" in text) == (2, True), text
+    assert (code, "is the input" in text) == (2, True), text
     assert image.stat().st_size > 0
     assert RunFolder(run).config()
 
@@ -161,7 +161,7 @@ def test_an_output_over_what_is_read(inputs):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "x"), "make room and give the same"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "free some space and run the same"),
         (OSError(errno.EIO, "Input/output error", "x"), "Input/output error: x."),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (OSError("libcuda is missing"), "sesame: libcuda is missing"),

@@ -101,7 +101,7 @@ SCENARIOS: dict[str, tuple[Callable[[World, int], None], int, int, RuntimeConfig
 
 
 def _environment(rank: int, size: int, port: int) -> dict[str, str]:
-    """Two ranks a node, nodes n0, n1, ..."""
+    """Two ranks per node, nodes n0, n1, ..."""
     nodes = (size + 1) // 2
     return {
         "RANK": str(rank),

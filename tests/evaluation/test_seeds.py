@@ -101,7 +101,7 @@ def test_columns_are_judged_each_for_itself() -> None:
     [
         ([], [], "at least one seed"),
         ([np.zeros((0, 1))], [np.zeros(0, dtype=int)], "at least one face"),
-        ([np.zeros((2, 1))] * 2, [np.array([3, 3])] * 2, "seed number 1: a face stands twice"),
+        ([np.zeros((2, 1))] * 2, [np.array([3, 3])] * 2, "seed number 1: a face is given twice"),
     ],
 )
 def test_what_cannot_be_estimated_is_refused(

@@ -80,7 +80,7 @@ def test_it_survives_json_and_refuses_other_forms():
     again = Calibration.model_validate_json(fitted.model_dump_json())
     assert again == fitted
     assert len(fitted.knots) <= 20
-    with pytest.raises(ValidationError, match="one number a landmark"):
+    with pytest.raises(ValidationError, match="one number per landmark"):
         Calibration.model_validate(fitted.model_dump() | {"base": (1.0,)})
     with pytest.raises(ValueError, match="at least 4 faces"):
         fit_calibration(*telling_spreads(3, 6))

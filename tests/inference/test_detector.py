@@ -53,7 +53,7 @@ def test_missing_and_wrong_weights_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="--detector-weights FILE or SESAME_YUNET=FILE"):
         YuNet(tmp_path / "none.onnx")
     (tmp_path / "wrong.onnx").write_bytes(b"not a network")
-    with pytest.raises(ValueError, match="no YuNet network"):
+    with pytest.raises(ValueError, match="not a YuNet network"):
         YuNet(tmp_path / "wrong.onnx")
     (tmp_path / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid ...")
     with pytest.raises(ValueError, match="is a pointer of Git LFS"):

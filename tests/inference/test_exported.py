@@ -80,7 +80,7 @@ def test_torchscript_code_that_would_run_on_loading_is_refused(exported, tmp_pat
     with pytest.raises(ValueError, match="holds code that runs when it is loaded"):
         Landmarker.load(tmp_path)
     path.write_bytes((exported / "model.torchscript.pt").read_bytes()[:-200])
-    with pytest.raises(ValueError, match="no model that can be loaded"):
+    with pytest.raises(ValueError, match="not a model that can be loaded"):
         Landmarker.load(tmp_path)
 
 

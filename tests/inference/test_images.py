@@ -95,7 +95,7 @@ def test_damage_within_a_file_is_named(tmp_path, capfd):
     jpeg, png = encode(".jpg", photo), encode(".png", photo)
     with pytest.raises(ValueError, match=r"a\.jpg: the image is damaged.*\d+ extraneous bytes"):
         read_image(write(tmp_path, "a.jpg", damaged(jpeg)))
-    with pytest.raises(ValueError, match=r"a\.png: is no image .*\(libpng error: "):
+    with pytest.raises(ValueError, match=r"a\.png: is not an image .*\(libpng error: "):
         read_image(write(tmp_path, "a.png", damaged(png)))
     assert capfd.readouterr().err == ""
 

@@ -142,7 +142,7 @@ def test_what_is_no_model_is_refused(run, tmp_path):
     with pytest.raises(ValueError, match="takes auto, cpu or cuda"):
         Landmarker.load(run, device="gpu")  # type: ignore[arg-type]
     (tmp_path / "weights.pt").write_bytes(b"x")
-    with pytest.raises(ValueError, match="no model that can be loaded"):
+    with pytest.raises(ValueError, match="not a model that can be loaded"):
         Landmarker.load(tmp_path / "weights.pt")
 
 

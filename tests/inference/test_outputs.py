@@ -53,7 +53,7 @@ def test_every_face_has_an_output_of_its_own(landmarker, tmp_path, names, format
     out = tmp_path / "out"
     paths = [folder / name for name in names]
     outcome = predict(landmarker, paths, out, format=format, boxes=boxes)
-    assert outcome.faults == []
+    assert outcome.failed == []
     assert len(outcome.faces) == len(names) + 4
     assert len(list(out.rglob("*.pts"))) == (len(names) + 4 if format == "pts" else 0)
     drawn = [path for path in (out / "drawn").rglob("*") if path.is_file()]
@@ -72,7 +72,7 @@ def test_running_it_again_where_its_outputs_lie_gives_the_same_faces(
         for format in ("json", "pts"):
             outcome = predict(landmarker, [Path()], Path(out), format=format)
             assert sorted(face.source.name for face in outcome.faces) == ["1.jpg", "deep/2.png"]
-            assert outcome.faults == []
+            assert outcome.failed == []
     assert "left out 6 files that sesame predict drew before" in outcome.notes
     drawn = find_inputs([Path("other/drawn")])
     assert sorted(source.name for source in drawn.inputs) == ["1.jpg", "deep/2.png"]
@@ -205,9 +205,9 @@ def test_a_full_disk_while_drawing_leaves_the_landmarks(landmarker, tmp_path, mo
     outcome = predict(landmarker, [folder], tmp_path / "out")
     record = json.loads((tmp_path / "out" / "landmarks.json").read_text())
     assert len(record["faces"]) == 3
-    assert [fault for fault in outcome.faults if "No space left" in fault]
-    assert outcome.faults[-1] == "no more images are drawn, since they find no room"
-    assert len(outcome.faults) == 2
+    assert [text for text in outcome.failed if "No space left" in text]
+    assert outcome.failed[-1] == "no more images are drawn: no space is left for them"
+    assert len(outcome.failed) == 2
 
 
 NAMES = ["a,b.jpg", 'q"x.jpg', "two\nlines.jpg", "cr\rx.jpg", " blank .jpg", "semi;colon.jpg"]
@@ -221,7 +221,7 @@ def test_any_name_survives_every_format(landmarker, tmp_path, format):
     outcome = predict(
         landmarker, [folder], out, format=format, boxes=write_boxes(tmp_path / "b.csv", *NAMES)
     )
-    assert outcome.faults == []
+    assert outcome.failed == []
     assert sorted(path.name for path in (out / "drawn").iterdir()) == sorted(NAMES)
     if format == "json":
         faces = json.loads((out / "landmarks.json").read_text())["faces"]
@@ -231,7 +231,7 @@ def test_any_name_survives_every_format(landmarker, tmp_path, format):
         again = read_boxes(out / "confidence.csv")
         assert [image for image, _, _ in again.rows] == NAMES
         outcome = predict(landmarker, [folder], tmp_path / "again", boxes=again, draw=False)
-        assert (outcome.faults, len(outcome.faces)) == ([], len(NAMES))
+        assert (outcome.failed, len(outcome.faces)) == ([], len(NAMES))
     else:
         assert sorted(path.stem for path in out.glob("*.pts")) == sorted(
             Path(n).stem for n in NAMES

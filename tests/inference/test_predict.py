@@ -51,7 +51,7 @@ def read_faces(out) -> dict[str, np.ndarray]:
 def test_a_folder_with_broken_files_gives_all_the_others(landmarker, folder, tmp_path):
     out = tmp_path / "out"
     outcome = predict(landmarker, [folder], out)
-    assert sorted(os.path.basename(f.split(":")[0]) for f in outcome.faults) == [
+    assert sorted(os.path.basename(f.split(":")[0]) for f in outcome.failed) == [
         "corrupt.jpg",
         "cut.png",
     ]
@@ -68,7 +68,7 @@ def test_a_folder_with_broken_files_gives_all_the_others(landmarker, folder, tmp
     assert (drawn != RGB).any()
     assert (out / "drawn" / "deep" / "plain.jpg").exists()
     record = json.loads((out / "landmarks.json").read_text())
-    assert record["failed"] == outcome.faults
+    assert record["failed"] == outcome.failed
     assert len(record["landmarks"]) == 98
     assert 0 <= min(record["faces"][0]["confidence"]) <= max(record["faces"][0]["confidence"]) <= 1
     hidden = [path.name for path in out.rglob("*") if path.name.startswith(".")]
@@ -79,7 +79,7 @@ def test_bad_paths_are_named_and_the_rest_is_done(landmarker, folder, tmp_path):
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "none.jpg", folder / "notes.txt", tmp_path / "empty", folder / "plain.png"]
     outcome = predict(landmarker, paths, tmp_path / "out", draw=False)
-    assert [fault.split(": ")[1][:12] for fault in outcome.faults] == [
+    assert [text.split(": ")[1][:12] for text in outcome.failed] == [
         "does not exi",
         "is neither i",
         "holds no ima",
@@ -108,9 +108,9 @@ def test_boxes_from_a_file_and_results_in_its_order(landmarker, folder, tmp_path
         format="csv",
         boxes=read_boxes(tmp_path / "boxes.csv"),
     )
-    (fault,) = outcome.faults
-    assert "grey.png: " in fault
-    assert "has no box for grey.png" in fault
+    (text,) = outcome.failed
+    assert "grey.png: " in text
+    assert "has no box for grey.png" in text
     header, *points = csv.reader((out / "landmarks.csv").open())
     assert header[:4] == ["image", "x0", "y0", "x1"]
     assert len(header) == 1 + 2 * 98
@@ -184,7 +184,7 @@ def video(tmp_path):
 def test_every_frame_of_a_video_is_done_and_drawn(landmarker, video, tmp_path):
     out = tmp_path / "out"
     outcome = predict(landmarker, [video], out)
-    assert outcome.faults == []
+    assert outcome.failed == []
     assert [face.frame for face in outcome.faces] == list(range(20))
     capture = cv2.VideoCapture(str(out / "drawn" / "clip.avi.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 20
@@ -207,7 +207,7 @@ def test_boxes_of_single_frames(landmarker, video, tmp_path):
     boxes = read_boxes(tmp_path / "b.csv")
     outcome = predict(landmarker, [video], tmp_path / "o", boxes=boxes, draw=False)
     assert [(face.frame, face.box[2]) for face in outcome.faces] == [(3, 40), (7, 50)]
-    assert outcome.faults == []
+    assert outcome.failed == []
     assert str(outcome).startswith("2 faces in 20 frames, 18 of them without a face, mean conf")
 
 
@@ -217,7 +217,7 @@ def test_a_broken_video_is_named_and_what_was_read_stays(landmarker, video, tmp_
     cut.write_bytes(whole[: int(0.6 * len(whole))])
     no_video.write_text("no video")
     outcome = predict(landmarker, [cut, no_video, video], tmp_path / "o", draw=False)
-    assert any("text.mp4: is no video" in fault for fault in outcome.faults)
+    assert any("text.mp4: is not a video" in text for text in outcome.failed)
     frames = [face for face in outcome.faces if face.source.name == "cut.avi"]
     assert 5 < len(frames) < 20
     assert len(outcome.faces) == len(frames) + 20
@@ -265,7 +265,7 @@ def test_whole_images_taken_for_faces_are_said_and_given_boxes_are_not(
     )
     boxes = read_boxes(tmp_path / "b.csv")
     outcome = predict(landmarker, [image], tmp_path / "boxed", boxes=boxes, draw=False)
-    assert outcome.faults == []
+    assert outcome.failed == []
     (note,) = outcome.notes
     assert "1 of its images are not among those given, the first is 'other.png'" in note
 
@@ -285,8 +285,8 @@ def test_one_bad_box_costs_no_other(landmarker, folder, tmp_path):
         ("plain.png", 50),
         ("deep/plain.jpg", 40),
     ]
-    bad = [fault for fault in outcome.faults if "b.csv:" in fault]
-    assert sorted(fault.partition("b.csv:")[2][0] for fault in bad) == ["3", "4", "5"]
+    bad = [text for text in outcome.failed if "b.csv:" in text]
+    assert sorted(text.partition("b.csv:")[2][0] for text in bad) == ["3", "4", "5"]
 
 
 def test_progress_tells_how_much_is_done(landmarker, folder, video, tmp_path):

@@ -62,11 +62,11 @@ def test_pickles_beside_a_model_or_instead_of_one_are_left_alone(trap, exported,
         shutil.copy(files[1], folder / name)
     Landmarker.load(folder)
     for file in files:
-        with pytest.raises(ValueError, match="no model that can be loaded"):
+        with pytest.raises(ValueError, match="not a model that can be loaded"):
             Landmarker.load(file)
         onnx = file.with_suffix(".onnx")
         shutil.copy(file, onnx)
-        with pytest.raises(ValueError, match="no ONNX model"):
+        with pytest.raises(ValueError, match="not an ONNX model"):
             Landmarker.load(onnx)
     assert not fired.exists()
 
@@ -75,7 +75,7 @@ def test_a_description_is_data(exported, tmp_path):
     shutil.copy(exported / "model.safetensors", tmp_path)
     config = tmp_path / "config.json"
     config.write_text('{"format": "!!python/object/apply:os.system [\'true\']"}')
-    with pytest.raises(ValueError, match=r"config\.json is no model description"):
+    with pytest.raises(ValueError, match=r"config\.json is not a model description"):
         Landmarker.load(tmp_path)
     config.write_text((exported / "config.json").read_text().replace('"width": 8', '"width": 12'))
     with pytest.raises(ValueError, match="does not fit the network"):

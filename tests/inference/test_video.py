@@ -129,7 +129,7 @@ def test_what_breaks_off_or_is_damaged_is_named_after_what_there_is(tmp_path):
 def test_what_is_no_video_is_named(tmp_path, content):
     path = tmp_path / "v.mp4"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"v\.mp4: is no video that can be read"):
+    with pytest.raises(ValueError, match=r"v\.mp4: is not a video that can be read"):
         Video(path)
     only_sound = tmp_path / "sound.mp4"
     with av.open(str(only_sound), "w") as output:

@@ -133,7 +133,7 @@ def test_instructions_of_amd():
     ("arch", "registers", "shared", "warps", "expected"),
     [
         ("sm_90", 32, 0, 8, 1.0),
-        ("sm_90", 33, 0, 8, 0.75),  # 40 registers a thread: 48 warps in the 4 partitions
+        ("sm_90", 33, 0, 8, 0.75),  # 40 registers per thread: 48 warps in the 4 partitions
         ("sm_90", 64, 100_000, 8, 0.25),
         ("sm_80", 255, 0, 8, 0.125),
         ("sm_86", 32, 0, 1, 16 / 48),  # 16 blocks

@@ -18,7 +18,7 @@ def test_nothing_recorded_is_no_progress():
 
 
 def test_the_end_is_as_far_as_the_usual_pace_says():
-    """Four steps an epoch, two seconds a step; an hour's break between two of them."""
+    """Four steps per epoch, two seconds per step; an hour's break between two of them."""
     rows = records((1, 2, 4.0), (1, 4, 8.0), (2, 6, 3612.0), (2, 8, 3616.0), (3, 9, 3618.0))
     progress = stage_progress(rows, "pretrain", 5)
     assert progress.eta == pytest.approx(2.0 * (20 - 9))

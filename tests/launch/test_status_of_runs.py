@@ -228,12 +228,15 @@ def test_what_nobody_knows_is_said(run, commands):
     fake_command(commands, "squeue", error=error, code=1)
     (status,) = status_of([run])
     assert [stage.state for stage in status.stages[:2]] == ["COMPLETED", "UNKNOWN"]
-    assert "no accounting (sacct: Slurm accounting storage is disabled)" in status.unknown[0]
+    assert (
+        "accounting is not available (sacct: Slurm accounting storage is disabled)"
+        in status.unknown[0]
+    )
     assert "not known: how jobs ended" in shown(run_table(status))
     assert not status.is_active
 
 
-def test_restarts_are_remembered_by_the_run(run, commands):
+def test_restarts_are_recorded_by_the_run(run, commands):
     fake_command(commands, "squeue", error="Invalid job id specified", code=1)
     starts = [{"slurm": {"SLURM_JOB_ID": "11"}}]
     starts += [{"slurm": {"SLURM_JOB_ID": "12", "SLURM_RESTART_COUNT": n}} for n in ("1", "2")]

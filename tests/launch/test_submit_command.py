@@ -187,7 +187,7 @@ def test_variables_of_sbatch_do_not_beat_the_profile(sesame, tmp_path):
     done = sesame("submit", tiny_config(tmp_path), "--profile", "local", **own, **kept)
     assert done.returncode == 0, done.stderr
     for name, value in own.items():
-        said = f"sesame: {name}={value} has no effect: the profile decides"
+        said = f"sesame: {name}={value} has no effect: the profile overrides it"
         assert done.stderr.count(said) == 1
     assert done.stderr.count("has no effect") == 3
     seen = set((tmp_path / "bin/seen").read_text().split())

@@ -92,7 +92,7 @@ def test_summary_states_result_and_interval(run: RunFolder) -> None:
     assert f"the NME on 5 test faces is {after['nme']:.3f} %" in text
     assert "percentage points below preliminary" in text
     assert "excludes 0" in text
-    assert "One seed: no statement about the method." in text
+    assert "One seed says nothing about the method." in text
 
 
 def test_a_run_of_preliminary_alone_has_no_columns_for_what_it_lacks(make_run) -> None:
@@ -102,7 +102,7 @@ def test_a_run_of_preliminary_alone_has_no_columns_for_what_it_lacks(make_run) -
     page = page_of(folder)
     assert "not finished" not in page.text
     assert "After preliminary the NME on 5 test faces" in page.text
-    assert "One seed: no statement about the method." in page.text
+    assert "One seed says nothing about the method." in page.text
     assert "This run has no pretrain stage: nothing is masked." in page.text
     heading, *rows = page.tables[TEST_REGIONS]
     assert heading == ["Region", "Landmarks", "Preliminary NME (%)"]

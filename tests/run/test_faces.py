@@ -38,15 +38,15 @@ def test_copies_are_kept_together_where_the_config_says_so(faces, write_config, 
     assert len(split.look_alikes) >= 80
 
 
-def test_groups_are_remembered_once_the_run_is_under_way(faces, write_config):
+def test_groups_are_recorded_once_the_run_is_under_way(faces, write_config):
     config = load_config(write_config("groups", "data.heldout_group=look_alike"))
     folder = RunFolder(config.output)
     split = read_faces(config, folder)
-    remembered = {"one.jpg": "one.jpg"}
-    open_run(folder, config, {"directory": "."}, split.identity, remembered)
+    recorded = {"one.jpg": "one.jpg"}
+    open_run(folder, config, {"directory": "."}, split.identity, recorded)
     folder.lease.release()
     assert read_faces(config, folder).look_alikes == split.look_alikes == {}
     (folder.stage("preliminary") / "latest.json").write_text("{}")
-    assert read_faces(config, folder).look_alikes == remembered
+    assert read_faces(config, folder).look_alikes == recorded
     folder.groups_file.write_text("[1]")
     assert read_faces(config, folder).look_alikes == {}

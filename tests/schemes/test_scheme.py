@@ -1,4 +1,4 @@
-"""Schemes: the built-in ones are right, a user's own loads, and every fault is named."""
+"""Schemes: the built-in ones are right, a user's own loads, and every error is named."""
 
 import re
 import subprocess

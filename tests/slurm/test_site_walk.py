@@ -21,6 +21,6 @@ def test_a_run_outlives_the_walk(cluster: LocalCluster, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for incident in ("time limit", "preemption", "dead node", "controller away", "refused requeue"):
         assert f"== {incident}\n" in ended.stdout
-    assert ended.stdout.count("it goes on from step") == 5
+    assert ended.stdout.count("it continues from step") == 5
     assert "cancelled" in ended.stdout
-    assert ended.stdout.endswith("the walk is over: the run outlived everything\n")
+    assert ended.stdout.endswith("done: the run survived everything\n")

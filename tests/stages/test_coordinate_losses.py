@@ -41,7 +41,7 @@ def test_a_label_far_outside_the_crop_asks_for_nothing():
 
 @pytest.mark.parametrize("term", ["heatmap", "star"])
 def test_it_cannot_be_had_from_a_head_that_writes_no_maps(term):
-    with pytest.raises(ValueError, match=rf"loss\.{term} looks at .* head\.impl fused never"):
+    with pytest.raises(ValueError, match=rf"loss\.{term} needs .* head\.impl fused never"):
         load_config("configs/paper.yaml", ["data.root=.", f"loss.{term}=0.01", "head.impl=fused"])
 
 

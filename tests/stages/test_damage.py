@@ -69,7 +69,7 @@ def same_bits(run: Path, original: Path) -> None:
 def test_a_whole_run_has_no_damage(run) -> None:
     folder, _, _ = run
     found = verify(folder)
-    assert found.faults == []
+    assert found.problems == []
     assert found.files > 15
     assert [stage_damage(RunFolder(folder), stage) for stage in STAGES] == [[], [], []]
 
@@ -79,12 +79,12 @@ def test_a_whole_run_has_no_damage(run) -> None:
 def test_damage_of_any_result_is_found_and_named(run, name: str, how: str) -> None:
     folder, _, _ = run
     damage(folder / name, how)
-    faults = verify(folder).faults
-    assert any(Path(name).name in fault for fault in faults), faults
+    problems = verify(folder).problems
+    assert any(Path(name).name in problem for problem in problems), problems
     data = read_report_data(RunFolder(folder))
-    assert any(Path(name).name in fault for fault in data.faults)
+    assert any(Path(name).name in problem for problem in data.problems)
     (status,) = status_of([folder])
-    assert any(Path(name).name in fault for fault in status.faults)
+    assert any(Path(name).name in problem for problem in status.problems)
 
 
 def test_damaged_results_are_made_again_with_the_same_bits(run, capsys) -> None:
@@ -97,7 +97,7 @@ def test_damaged_results_are_made_again_with_the_same_bits(run, capsys) -> None:
     assert said.count("makes it again") >= len(STAGES)
     assert "This run is complete" not in said
     assert "from step 15" in said
-    assert verify(folder).faults == []
+    assert verify(folder).problems == []
     same_bits(folder, original)
     one, other = (json.loads((each / "summary.json").read_text()) for each in (folder, original))
     assert one["stages"] == other["stages"]
@@ -112,7 +112,7 @@ def test_summary_and_report_are_made_again_at_the_next_command(run, capsys, how:
     assert "This run is complete" in capsys.readouterr().out
     assert (folder / "summary.json").read_bytes() == (original / "summary.json").read_bytes()
     assert "<html" in (folder / "report.html").read_text("utf-8")
-    assert verify(folder).faults == []
+    assert verify(folder).problems == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe\x00", b"null", b"3"])
@@ -127,9 +127,9 @@ def test_torn_history_blocks_nobody(run, content: bytes, capsys) -> None:
     data = read_report_data(RunFolder(folder))
     assert data.starts == []
     assert len(data.records) == len(lines) - 1
-    assert any("metrics.jsonl: 1 line damaged" in fault for fault in data.faults)
-    assert any("metrics.jsonl" in fault for fault in status_of([folder])[0].faults)
-    assert any("metrics.jsonl:4" in fault for fault in verify(folder).faults)
+    assert any("metrics.jsonl: 1 line damaged" in problem for problem in data.problems)
+    assert any("metrics.jsonl" in problem for problem in status_of([folder])[0].problems)
+    assert any("metrics.jsonl:4" in problem for problem in verify(folder).problems)
 
 
 def test_damaged_weights_are_not_predicted_with(run) -> None:
@@ -150,9 +150,9 @@ def test_a_damaged_calibration_is_made_again(run) -> None:
     path = folder / "checkpoints" / "finetune" / "calibration.json"
     for how in ("flipped", "cut", "emptied"):
         damage(path, how)
-        assert any("calibration.json" in fault for fault in verify(folder).faults)
+        assert any("calibration.json" in problem for problem in verify(folder).problems)
         assert Landmarker.load(folder, "cpu").manifest.calibration == before
-        assert verify(folder).faults == []
+        assert verify(folder).problems == []
 
 
 def test_the_command_names_files_and_ends_with_one(run) -> None:

@@ -87,7 +87,7 @@ def test_every_stage_and_reader_refuses_another_data_set(run, changed_faces, mon
     )
     result = folder / "checkpoints" / "finetune" / "result.json"
     result.unlink()
-    said = r"is not the data set that .* began with: training faces: "
+    said = r"is not the data set that .* was started with: training faces: "
     with pytest.raises(ValueError, match=said):
         train(theirs)
     with pytest.raises(ValueError, match=said):

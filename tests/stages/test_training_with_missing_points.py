@@ -154,7 +154,7 @@ def test_faces_without_the_normaliser_are_counted_out_and_said(run: tuple[Path, 
         (~faces.test.labelled[:, list(faces.test.scheme.normaliser)]).any(axis=1).sum()
     )
     assert counted_out == 2
-    assert "Counted out, the normaliser is not labelled: 2 test faces" in output
+    assert "Not counted, because the normaliser is not labelled: 2 test faces" in output
 
 
 def test_each_data_set_and_visibility_is_a_row_of_result_and_report(run: tuple[Path, str]) -> None:

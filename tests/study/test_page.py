@@ -99,7 +99,7 @@ def test_the_lead_says_what_was_found_and_what_was_not() -> None:
 
 def test_one_seed_gets_no_interval_and_no_verdict() -> None:
     page = page_of(a_study(half=None))
-    assert "One seed: no statement about the method." in page.text
+    assert "One seed says nothing about the method." in page.text
     assert page.tables["Paired differences in NME, percentage points"][1][3:5] == ["–", "one seed"]
     assert page.tables["clear and <b>&'"][1][-1] == "–"
     assert sum(found.get("class") == "range" for _, found in page.tags) == 0

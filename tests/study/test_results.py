@@ -111,11 +111,11 @@ def test_one_seed_never_gets_a_verdict(study: Callable[..., dict[str, Any]]) -> 
         assert comparison["nme"]["interval"] is None
         assert comparison["nme"]["side"] == "one seed"
         said = statement(comparison)
-        assert "One seed: no statement about the method." in said
+        assert "One seed says nothing about the method." in said
         assert "lower" not in said
         assert comparison["by_seed"]["0"]["interval"]
     assert found["arms"]["better"]["nme"]["interval"] is None
-    assert "One seed: no statement about the method." in printed(found)
+    assert "One seed says nothing about the method." in printed(found)
 
 
 def test_runs_that_are_missing_are_named_and_left_out(study: Callable[..., dict[str, Any]]) -> None:

@@ -145,8 +145,8 @@ def check_results(out: Path, text: str) -> None:
     assert "not finished" not in page
     for run in STAGES:
         report = (out / f"runs/{run}/seed-0/report.html").read_text("utf-8")
-        assert "One seed: no statement about the method." in report
-    assert "One seed: no statement about the method." in text
+        assert "One seed says nothing about the method." in report
+    assert "One seed says nothing about the method." in text
 
 
 def test_a_warm_restart_begins_with_the_whole_network(

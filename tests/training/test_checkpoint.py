@@ -190,7 +190,7 @@ def test_where_none_is_whole_the_stage_begins_anew_and_says_so(world, three, tmp
     step, notes = restored(world, folder, make(world))
     assert step is None
     assert len(notes) == 4
-    assert notes[-1].endswith("the stage begins anew, 6 steps to be trained again")
+    assert notes[-1].endswith("the stage starts again, 6 steps to be trained again")
 
 
 def test_what_was_passed_over_is_replaced_on_the_way(world, three, tmp_path) -> None:

@@ -15,7 +15,7 @@ from training_process import clean_environment
 from sesame_hpc.config import DivergenceConfig, load_config
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.training.divergence import LossWatch
-from sesame_hpc.training.faults import run_faults, run_notes
+from sesame_hpc.training.problems import run_notes, run_problems
 from sesame_hpc.training.records import MetricsLog
 
 CONFIG = """
@@ -123,7 +123,7 @@ def test_a_warning_is_said_once_and_the_stage_goes_on(place: Path) -> None:
     (note,) = run_notes(records(place, "warned"))
     assert note.startswith(f"preliminary: {WHY}")
     assert "rewound" not in said(place, "warned")[0]["result"]
-    assert run_faults(RunFolder(place / "warned")) == []
+    assert run_problems(RunFolder(place / "warned")) == []
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_it_goes_back_two_checkpoints_with_a_smaller_rate(place: Path) -> None:
 def test_a_second_time_or_without_a_checkpoint_it_ends(place: Path) -> None:
     (twice,) = said(place, "twice")
     assert "The stage has already gone back once, to step 8. Train again" in twice["error"]
-    (fault,) = run_faults(RunFolder(place / "twice"))
+    (fault,) = run_problems(RunFolder(place / "twice"))
     assert "already gone back once" in fault
     (none,) = said(place, "none")
     assert "There is no earlier checkpoint to go back to" in none["error"]
@@ -183,7 +183,7 @@ def test_weights_that_break_at_the_last_step_are_not_saved(place: Path) -> None:
     folder = RunFolder(place / "poisoned")
     assert folder.latest_tag("preliminary") == "step-00000036"
     assert not (folder.stage("preliminary") / "step-00000040").exists()
-    assert "not finite after step 40" in run_faults(folder)[0]
+    assert "not finite after step 40" in run_problems(folder)[0]
     assert end(place, "poisoned-back")[2] == {"from": 40, "to": 32, "lr_factor": 0.01}
 
 

@@ -68,7 +68,7 @@ def _look_alike(face: Face, others: list[tuple[float, Face]]) -> Finding:
     value, nearest = next((o for o in others if o[1].split != face.split), others[0])
     more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
     if nearest.path == face.path:
-        words = f"{face.path.name}: this face is labelled before; likeness {value:.2f}{more}, see"
+        words = f"{face.path.name}: this face is already labelled; likeness {value:.2f}{more}, see"
         check = "labelled-twice"
     else:
         words = f"{face.path.name} shows the photograph {nearest.path.name}"

@@ -17,7 +17,7 @@ _COLOURS = {
 
 
 def check_faults(inventory: Inventory) -> Iterator[Finding]:
-    """What keeps a line or a file from being a face, and what the readers passed over."""
+    """What keeps a line or a file from being a face, and what the readers skipped."""
     for parsed in inventory.parts.values():
         yield from parsed.findings
         for fault in parsed.faults:
@@ -25,7 +25,7 @@ def check_faults(inventory: Inventory) -> Iterator[Finding]:
 
 
 def check_images(inventory: Inventory) -> Iterator[Finding]:
-    """Files that do not decode, and such as do but not as their makers may think."""
+    """Files that do not decode, and files whose pixels may not be what their makers expect."""
     source_of = {}
     for face in reversed(inventory.faces):
         source_of[face.path] = face.source

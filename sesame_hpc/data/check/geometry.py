@@ -116,7 +116,7 @@ def check_boxes(inventory: Inventory) -> Iterator[Finding]:
 
 
 def check_box_sizes(inventory: Inventory) -> Iterator[Finding]:
-    """Boxes several times as large as their landmarks, and such as reach far beyond the image."""
+    """Boxes several times as large as their landmarks, or reaching far beyond the image."""
     for _, table in inventory.tables():
         extents = np.array([_extent(landmarks) for landmarks in table.landmarks])
         spans = (extents[:, 2:] - extents[:, :2]).max(axis=1)

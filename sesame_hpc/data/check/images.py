@@ -32,7 +32,7 @@ _REDUCED = {
 class Encoded:
     """An image to look at: its name, its bytes, and the landmarks [K, 2] of its faces, in pixels.
 
-    `neighbours` are landmarks of the faces before and behind it in the annotations, None for none.
+    `neighbours` are landmarks of the faces before and after it in the annotations, None for none.
     `read` raises OSError or ValueError where there are no bytes.
     """
 
@@ -46,8 +46,8 @@ class Encoded:
 class ProbedImage:
     """An image file, or what a pack holds of it.
 
-    `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but not
-    without complaint. `digest` is a hash of its bytes. `header` is None where there is none.
+    `problem` says why it cannot be used, None if it can; `damaged` whether it decodes, but
+    with errors. `digest` is a hash of its bytes. `header` is None where there is none.
     `thumbnails` are those of its faces, in their order, float32 [D] or None, and `neighbours` those
     that its neighbours' landmarks would give. `cut_from` is the size of the image that a crop in a
     pack is of.
@@ -98,8 +98,8 @@ def probe_images(
 
 
 def _marked(probe: ProbedImage, image: Encoded, errors: DecoderErrors) -> ProbedImage:
-    """The probe, marked as damaged if a decoder complains about this one."""
-    if probe.problem is not None or not _complains(image.read(), errors):
+    """The probe, marked as damaged if a decoder reports an error for it."""
+    if probe.problem is not None or not _reports_damage(image.read(), errors):
         return probe
     return replace(probe, damaged=True)
 
@@ -164,7 +164,7 @@ def _decode(content: bytes, divisor: int) -> NDArray[np.uint8] | None:
     return None if grey is None else np.asarray(grey, np.uint8)
 
 
-def _complains(content: bytes, errors: DecoderErrors) -> bool:
+def _reports_damage(content: bytes, errors: DecoderErrors) -> bool:
     before = errors.size()
     _decode(content, 1)
     return errors.size() > before

@@ -29,7 +29,7 @@ def check_pack_index(inventory: Inventory) -> Iterator[Finding]:
             low, high, extent = record["region"][:2], record["region"][2:], record["image"]
             if not record["original"] and ((low < 0) | (low >= high) | (high > extent)).any():
                 message = (
-                    f"the stored region {_numbers(record['region'])} is no part of an "
+                    f"the stored region {_numbers(record['region'])} is not part of an "
                     f"image of {extent[0]} x {extent[1]}"
                 )
                 yield Finding("error", "pack-index", table.sources[row], message)
@@ -68,7 +68,7 @@ def check_pack_reach(inventory: Inventory) -> Iterator[Finding]:
 
 
 def unchecked_of_pack(inventory: Inventory) -> tuple[str, ...]:
-    """What the checks of a folder look at and a pack does not have, in words."""
+    """What the checks of a folder examine and a pack does not have, as text."""
     if inventory.format != "pack":
         return ()
     missing = ["annotation files", "subset lists", "WFLW's official sizes"]

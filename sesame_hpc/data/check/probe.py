@@ -27,7 +27,7 @@ def probe_tables(
     """Reads the images of all tables, and says of each image name what `ProbedImage` says.
 
     Thumbnails of faces on one image are in the order of tables and rows. With `neighbours`, an
-    image of one face has those of the rows before and behind it too, except in a pack.
+    image of one face has those of the rows before and after it too, except in a pack.
 
     In a pack, checksums and sizes are verified; where it stores crops, there is nothing to say of
     the original's kind.
@@ -57,7 +57,7 @@ def _probe_files(
 
 
 def _beside(table: Annotations, row: int) -> tuple[Landmarks | None, Landmarks | None]:
-    """The landmarks of the rows before and behind a row."""
+    """The landmarks of the rows before and after a row."""
     before = table.landmarks[row - 1] if row else None
     return before, table.landmarks[row + 1] if row + 1 < len(table) else None
 

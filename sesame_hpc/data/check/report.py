@@ -21,14 +21,14 @@ from sesame_hpc.data.formats.registry import format_named
 from sesame_hpc.data.pack.read import read_settings
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["Part", "Report", "check_data"]
+__all__ = ["Report", "SplitCounts", "check_data"]
 
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the data set in numbers.
+class SplitCounts:
+    """A split of the data set in numbers.
 
     `crop_floor` is the mean NME in percent that remains when every landmark outside its crop is
     put on the crop's edge, over faces whose normaliser is labelled; `faces_outside_crop` how many
@@ -45,16 +45,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings, the gravest first, and the parts that were read.
+    """All findings, the most severe first, and the parts that were read.
 
-    `box` says which crops `Part.crop_floor` is of; `unchecked` what such a data set does not have.
+    `box` says which crops `SplitCounts.crop_floor` is of; `unchecked` what such a data set does
+    not have.
     """
 
     root: Path
     format: str
     scheme: str
     box: BoxConfig
-    parts: tuple[Part, ...]
+    parts: tuple[SplitCounts, ...]
     findings: tuple[Finding, ...]
     unchecked: tuple[str, ...] = ()
 
@@ -62,7 +63,7 @@ class Report:
         return sum(finding.level == level for finding in self.findings)
 
     def groups(self) -> list[list[Finding]]:
-        """Findings of one level and one check together; the gravest, then the most, first."""
+        """Findings by level and check: the most severe first, then the most frequent."""
         groups: dict[tuple[Level, str], list[Finding]] = {}
         for finding in self.findings:
             groups.setdefault((finding.level, finding.check), []).append(finding)
@@ -152,13 +153,13 @@ def _mean(floors: NDArray[np.float64] | None) -> float:
     return float(known.mean()) if len(known) else 0.0
 
 
-def _parts(inventory: Inventory) -> tuple[Part, ...]:
+def _parts(inventory: Inventory) -> tuple[SplitCounts, ...]:
     parts = []
     for split, parsed in inventory.parts.items():
         faces = parsed.faces
         floors, outside = crop_floor(faces, inventory.box) if len(faces) else (None, None)
         parts.append(
-            Part(
+            SplitCounts(
                 split=split,
                 faces=len(faces),
                 images=len(set(faces.images)),

@@ -36,7 +36,7 @@ Float = NDArray[np.float32]
 
 
 def check_shifted_labels(inventory: Inventory) -> Iterator[Finding]:
-    """Sequences of rows whose labels fit the image of the row before, or behind, better."""
+    """Sequences of rows whose labels fit the image of the row before or after better."""
     for split, table in inventory.tables():
         thumbnails = _thumbnails(inventory, table)
         if thumbnails is None:
@@ -65,7 +65,7 @@ def check_shifted_labels(inventory: Inventory) -> Iterator[Finding]:
 
 
 def _thumbnails(inventory: Inventory, table: Annotations) -> Float | None:
-    """[3, N, D]: each row's image cut out by the labels of the row before, its own, those behind.
+    """[3, N, D]: each row's image cut out by the labels of the row before, its own, the row after.
 
     Zeros where there is nothing to see. None where too few images have one face.
     """

@@ -65,7 +65,7 @@ def similar_pairs(
 
 
 def _crop(grey: Grey, centre: NDArray[np.float64], side: float) -> Grey:
-    """The square around `centre`, as `SIDE` pixels; the image's edge goes on outside of it."""
+    """The square around `centre`, as `SIDE` pixels; the image's edge pixels continue outside it."""
     divisor = max(1, int(side / SIDE))
     height, width = grey.shape
     if divisor > 1:

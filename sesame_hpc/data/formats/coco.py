@@ -1,8 +1,8 @@
 """COCO keypoint JSON, as mmpose, CVAT, Roboflow and Label Studio write it.
 
 The file of a split is `annotations/<split>.json`, `<split>.json`, or the one COCO keypoint file
-whose name or folder tells that split (`annotations/person_keypoints_default.json`,
-`train/_annotations.coco.json`, `result.json`; train where nothing is told). Each annotation has
+whose name or folder names that split (`annotations/person_keypoints_default.json`,
+`train/_annotations.coco.json`, `result.json`; train where neither does). Each annotation has
 `image_id`, `keypoints` [x, y, v] * K (v: 0 not labelled, 1 occluded, 2 visible), and optionally
 `bbox` [x, y, width, height] (without it the tight box of the labelled points) and `attributes`.
 Images lie wherever most of their names exist: `images`, `<split>`, `images/<split>`, beside the

@@ -8,7 +8,7 @@ folder; x0, y0 to x<K-1>, y<K-1>, the landmarks; optionally the four of the box 
 face's box is the tight one of its labelled points), any number of attribute_<name>, 0 or 1, and
 v0 to v<K-1> (1 occluded, 2 visible). Both cells of a point are empty where it is not labelled.
 Semicolons and tabs separate as well as commas, then with decimal commas; an index column (pandas)
-and empty columns at the end are passed over.
+and empty columns at the end are ignored.
 
 Coordinates are corner-based pixels: the first pixel spans 0 to 1 and its centre is (0.5, 0.5).
 Add 0.5 to numbers that count pixel centres from 0 (OpenCV, most annotation tools).
@@ -98,7 +98,7 @@ def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:
     where = {name: position for position, name in enumerate(header)}
     if len(where) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise Fault("layout", place, f"column {twice!r} stands twice")
+        raise Fault("layout", place, f"column {twice!r} is given twice")
     if lacking := [name for name in ("image", *points) if name not in where]:
         listed = ", ".join(lacking[:6]) + ", ..." * (len(lacking) > 6)
         problem = (

@@ -2,8 +2,8 @@
 
 A face is a `<skeleton>` whose `<points>` are labelled as the scheme's points (or by numbers from
 0), a `<points>` shape of K points in the scheme's order, or single points with such labels, one
-face for each group. The file of a split is the one whose name or folder tells it (train where
-nothing is told). Points marked outside are not labelled, those marked occluded are occluded. A
+face for each group. The file of a split is the one whose name or folder names it (train where
+neither does). Points marked outside are not labelled, those marked occluded are occluded. A
 `<box>` of the same group is the face's box. Images lie wherever most of their names exist, as for
 COCO files.
 

@@ -1,4 +1,4 @@
-"""Data sets written in another format: annotations anew, images linked or copied."""
+"""Data sets written in another format: annotations rewritten, images linked or copied."""
 
 import shutil
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ def export_annotations(
 
 
 def left_out(table: Annotations, to: str) -> list[str]:
-    """What of a table the format has no place for, in words."""
+    """What of a table the format cannot store, as text."""
     return _writer(to).left_out(table)
 
 

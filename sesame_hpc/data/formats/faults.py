@@ -22,7 +22,7 @@ FaultKind = Literal[
 
 
 class Fault(ValueError):
-    """A face, or a file, that cannot be read. What else is found out about it is a `Finding`.
+    """A face, or a file, that cannot be read. Whatever else is noticed is a `Finding`.
 
     `kind` groups faults for reports; `place` is "file:line", "file:key" or a file; `problem` says
     what is wrong and what would be valid. After a `fatal` one the rest of the file is not known.
@@ -82,7 +82,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def folder_entries(folder: Path, limit: int = 8) -> str:
-    """What a folder holds, in words, for messages about what was not found there."""
+    """What a folder holds, as text for messages about what was not found there."""
     if not folder.is_dir():
         return f"{folder} is not a directory"
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())

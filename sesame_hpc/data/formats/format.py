@@ -23,7 +23,7 @@ class Writer:
     `files` returns the text of each file by its path relative to the data set's folder, from the
     faces, their split, the images as paths relative to that folder, and the coordinates to write
     for a point that is not labelled. Images are placed in `image_folder`; None places one for each
-    face in the folder of the split. `left_out` names what of a table the format has no place for.
+    face in the folder of the split. `left_out` names what of a table the format cannot store.
     """
 
     files: Callable[[Annotations, Split, Sequence[str], Missing], dict[str, str]]

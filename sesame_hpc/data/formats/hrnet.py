@@ -3,7 +3,7 @@
 HRNet's are CSV with the columns image_name, scale, center_w, center_h and then x, y of each point
 (`face_landmarks_wflw_train.csv`). STAR's are TSV without names of columns: the image, five points,
 K points as one list, scale, center_w, center_h (`train.tsv`). The file of a split is the one whose
-name or folder tells it. Images lie wherever most of their names exist, as for COCO files.
+name or folder names it. Images lie wherever most of their names exist, as for COCO files.
 
 A face's box is the square of 200 `scale` pixels around its centre. Numbers are taken as they are,
 as those of WFLW's own lists, which these tables repeat.
@@ -61,7 +61,7 @@ def _parse_table(
     last = max(table.names.index(name) for name in _PLACING)
     if len(table.names) - last - 1 != coordinates:
         problem = (
-            f"{len(table.names) - last - 1} columns behind {table.names[last]}; scheme "
+            f"{len(table.names) - last - 1} columns after {table.names[last]}; scheme "
             f"{scheme.name} takes {coordinates}: x and y of each point"
         )
         raise Fault("fields", table.place, problem)
@@ -87,7 +87,7 @@ def _parse_star(path: Path, scheme: Scheme, faces: list[ParsedFace], faults: lis
         if points is None or len(singles) < len(_PLACING):
             problem = (
                 f"has no list of {coordinates} numbers (scheme {scheme.name}) with scale, "
-                "center_w, center_h behind it"
+                "center_w, center_h after it"
             )
             faults.append(Fault("fields", f"{path}:{number}", problem))
             continue

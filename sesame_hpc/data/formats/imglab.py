@@ -1,7 +1,7 @@
 """dlib's imglab XML: `<dataset>`, `<images>`, `<image>`, `<box>` with a `<part>` for each point.
 
-The file of a split is the one imglab file whose name or folder tells it
-(`training_with_face_landmarks.xml`, `labels_ibug_300W_test.xml`; train where nothing is told).
+The file of a split is the one imglab file whose name or folder names it
+(`training_with_face_landmarks.xml`, `labels_ibug_300W_test.xml`; train where neither does).
 `file` of an image is relative to it. Parts are named by numbers from 0 or as the scheme's points;
 one that is absent is not labelled. Boxes marked `ignore` are left out.
 

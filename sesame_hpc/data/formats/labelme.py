@@ -147,7 +147,7 @@ def _files(folder: Path) -> list[PurePosixPath]:
 
 
 def _is_labelme(path: Path) -> bool:
-    """By its keys, which may stand before or behind the image that a file can hold."""
+    """By its keys, which may come before or after the image that a file can hold."""
     try:
         with path.open("rb") as file:
             content = file.read(_START)

@@ -57,7 +57,7 @@ class OnError:
 class Parsed:
     """One parse of a split: the faces that can be read (maybe none), and every fault.
 
-    `findings` are about what was passed over or understood although it was spelled otherwise.
+    `findings` are about what was skipped, or understood although it was spelled differently.
     `sizes` are width and height of images as the annotations state them, by name. `shift` is what
     was added to the files' coordinates.
     """
@@ -84,8 +84,8 @@ class Parsed:
         allowed = math.ceil(on_error.most * total)
         if len(self.faults) > allowed:
             advice = (
-                f"data.max_skipped ({on_error.most:g}) allows to leave out {allowed} of {total} "
-                "faces, and these are more"
+                f"data.max_skipped ({on_error.most:g}) allows {allowed} of {total} faces "
+                "to be left out, and these are more"
             )
             raise_faults(self.what, self.faults, advice=advice)
         return self.faces
@@ -212,7 +212,7 @@ def _respelled(faces: Sequence[ParsedFace], names: ResolvedNames) -> Finding:
     face = next(face for face in faces if face.image in names.respelled)
     count = len(names.respelled)
     message = (
-        f"{face.image!r} was taken for {names.respelled[face.image]!r}; {count} image "
-        f"name{'s are' if count > 1 else ' is'} spelled otherwise than the file"
+        f"{face.image!r} was read as {names.respelled[face.image]!r}; {count} image "
+        f"name{'s are' if count > 1 else ' is'} spelled differently from the file"
     )
     return Finding("note", "respelled", face.source, message, value=float(count))

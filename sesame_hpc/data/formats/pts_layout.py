@@ -22,7 +22,7 @@ _CHALLENGING = "ibug"
 class PairedFiles:
     """The images below `folder` that have a `.pts` file, with it, in sorted order.
 
-    `faults` are files that fit no other or several, `findings` what was passed over.
+    `faults` are files that fit no other or several, `findings` what was skipped.
     """
 
     folder: Path
@@ -133,7 +133,7 @@ def _tell_hidden(folder: Path, hidden: list[PurePosixPath], result: PairedFiles)
     named = [each for each in hidden if each.suffix.lower() in (".pts", *IMAGE_SUFFIXES)]
     if named:
         plural = "s" * (len(named) > 1)
-        message = f"{len(named)} hidden file{plural} of the system, such as {named[0]}: passed over"
+        message = f"{len(named)} hidden file{plural} of the system, such as {named[0]}: ignored"
         value = float(len(named))
         place = str(folder / named[0])
         result.findings.append(Finding("note", "hidden-file", place, message, value=value))

@@ -192,7 +192,7 @@ def _nothing_found(root: Path) -> str:
 
 
 def _log_findings(parsed: Parsed) -> None:
-    """One line for each kind of thing that was passed over or repaired."""
+    """One line for each kind of thing that was skipped or repaired."""
     by_check = sorted(parsed.findings, key=lambda finding: finding.check)
     for _, group in groupby(by_check, key=lambda finding: finding.check):
         first, *others = group

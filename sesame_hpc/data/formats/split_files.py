@@ -1,4 +1,4 @@
-"""Which annotation file of a folder is that of a split, told by its name or its folder's."""
+"""Which annotation file of a folder is that of a split, by its name or its folder's."""
 
 import re
 from collections.abc import Callable
@@ -25,8 +25,8 @@ def split_file(
 ) -> Path | None:
     """The file of a split that ends in one of `suffixes` and `fits`; None where there is none.
 
-    It lies in the folder, in `annotations`, or in a folder named as a part. A name that tells no
-    part is that of train.
+    It lies in the folder, in `annotations`, or in a folder named as a part. A file whose name has
+    no part's name in it is that of train.
 
     Raises:
         ValueError: several files could be the split's.
@@ -64,7 +64,7 @@ def require_split_file(
 
 
 def part_of(name: str) -> str:
-    """The part that a name tells: train, test, other (validation), or "" for none."""
+    """The part that a name says: train, test, other (validation), or "" for none."""
     words = re.split(r"[^a-z]+", name.casefold())
     known = [_PART_NAMES.get(word, "other" if word in _OTHER_PARTS else "") for word in words]
     return next((part for part in known if part), "")

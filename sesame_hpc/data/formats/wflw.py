@@ -67,7 +67,7 @@ def parse_wflw(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Pa
     """The faces of a split and the faults of its list.
 
     `root` is the folder that holds `WFLW_images`, or its parent. Numbers are taken as they are.
-    Lines without text are passed over.
+    Lines without text are ignored.
 
     Raises:
         FileNotFoundError: no list of the split, or no folder of images.

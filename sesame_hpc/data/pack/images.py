@@ -35,7 +35,7 @@ class StoredImages(ABC):
         """The encoded image of a face, uint8 [n], read-only.
 
         Raises:
-            ValueError: it cannot be had, or it is not in the pack.
+            ValueError: it cannot be read, or it is not in the pack.
         """
 
     @property

@@ -124,7 +124,7 @@ def rewrite_index(root: Path, change) -> None:
         (
             lambda p: [replace(p[0], region=(0, 0, 900, 900)), *p[1:]],
             ["pack-index"],
-            "the stored region (0, 0, 900, 900) is no part of an image of 400 x 400",
+            "the stored region (0, 0, 900, 900) is not part of an image of 400 x 400",
         ),
         (
             lambda p: [*p, replace(p[0], sample_id=99)],

@@ -1,4 +1,4 @@
-"""Copies of a photograph: found, kept on one side of the split, and remembered."""
+"""Copies of a photograph: found, kept on one side of the split, and recorded."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -78,7 +78,9 @@ def test_faces_that_cannot_be_read_are_left_out_where_asked(tmp_path):
     assert len(faces) == 15
     content["annotations"][4]["bbox"] = [1, 1, 0, 0]
     write_coco(tmp_path, content)
-    with pytest.raises(ValueError, match=r"data.max_skipped \(0.01\) allows to leave out 1 of 16"):
+    with pytest.raises(
+        ValueError, match=r"data.max_skipped \(0.01\) allows 1 of 16 faces to be left out"
+    ):
         read_annotations(tmp_path, "coco", scheme=FIVE, on_error=OnError(True, 0.01))
 
 
@@ -121,7 +123,7 @@ def test_names_are_found_however_they_are_spelled(tmp_path, spell):
     assert len(parsed.require()) == 16
     found = findings_of(parsed).get("respelled", "exists as it stands")
     exists = (tmp_path / "images" / spell("face_0.png")).is_file()
-    assert ("exists as it stands" if exists else "16 image names are spelled otherwise") in found
+    assert ("exists as it stands" if exists else "16 image names are spelled differently") in found
     assert parsed.faces.image_path(0).is_file()
 
 
@@ -178,7 +180,7 @@ def test_files_of_the_system_and_images_without_labels(tmp_path):
     parsed = parse(tmp_path, "pts")
     assert len(parsed.require()) == 3
     found = findings_of(parsed)
-    assert found["hidden-file"] == "2 hidden files of the system, such as ._f0.png: passed over"
+    assert found["hidden-file"] == "2 hidden files of the system, such as ._f0.png: ignored"
     assert found["unlabelled"] == "has no extra.pts beside it: left out"
 
 

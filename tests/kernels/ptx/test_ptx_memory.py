@@ -107,7 +107,7 @@ def test_two_warps_may_store_the_same_value_but_no_other():
 def test_sums_held_by_several_threads_may_differ_in_their_last_bits():
     body = "cvt.rn.f32.u32 %r1, %r0; fma.rn.f32 %r2, %r1, {unit}, 0f3F800000;"
     body += "st.shared.b32 [global_smem], %r2;"
-    run(body.format(unit="0f32000000"), WORDS, threads=8, shared=4)  # 2^-27 a thread
+    run(body.format(unit="0f32000000"), WORDS, threads=8, shared=4)  # 2^-27 per thread
     with pytest.raises(Fault, match="different values at once"):
         run(body.format(unit="0f36000000"), WORDS, threads=8, shared=4)
 

@@ -9,15 +9,15 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage
 from sesame_hpc.training.records import MetricsLog
 
-__all__ = ["run_faults", "run_notes"]
+__all__ = ["run_notes", "run_problems"]
 
 
-def run_faults(folder: RunFolder) -> list[str]:
-    """A sentence each; [] for a run that is whole and was not ended by a fault."""
+def run_problems(folder: RunFolder) -> list[str]:
+    """A sentence each; [] for a run that is whole and was not ended by an error."""
     found = [
-        f"{fault}. `sesame train` with the run's own config makes it again."
+        f"{problem}. `sesame train` with the run's own config makes it again."
         for stage in STAGES
-        for fault in stage_damage(folder, stage)
+        for problem in stage_damage(folder, stage)
     ]
     if not folder.metrics_file.exists():
         return found
@@ -26,8 +26,8 @@ def run_faults(folder: RunFolder) -> list[str]:
         lines = counted(len(damaged), "line")
         found.append(f"{folder.metrics_file}: {lines} damaged and left out, the first {damaged[0]}")
     records = MetricsLog.read(folder.metrics_file)
-    if records and "fault" in records[-1]:
-        found.append(f"{records[-1]['stage']} ended: {records[-1]['fault']}")
+    if records and "error" in records[-1]:
+        found.append(f"{records[-1]['stage']} ended: {records[-1]['error']}")
     return found
 
 
