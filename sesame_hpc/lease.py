@@ -1,6 +1,6 @@
 """One writer for a folder, on this machine and on all others that see it.
 
-The file `.lock` in the folder says who writes there. It is made by a hard link, which is atomic on
+A file in the folder, `.lock`, says who writes there. It is made by a hard link, which is atomic on
 network file systems too, locked with `flock`, and touched every few seconds by a thread, so that
 others see a sign of life. Ages are differences between modification times that the same file
 system gave, so the machines' clocks do not matter.
@@ -36,14 +36,15 @@ class FolderBusy(ValueError):
 class Lease:
     """The right to write into `folder`; a context manager, once in a process at a time.
 
-    `doing` is what the process does there ("training in"). Taken over are the leases of processes
+    `doing` is what the process does there ("training in"), and `file` the name of the lease: one of
+    another name is another right. Taken over are the leases of processes
     that have ended on this machine, of this very SLURM job before it was requeued, and of other
     machines after `STALE_SECONDS` without a sign of life.
     """
 
-    def __init__(self, folder: Path, doing: str) -> None:
+    def __init__(self, folder: Path, doing: str, file: str = _FILE) -> None:
         self.folder = folder
-        self.path = folder / _FILE
+        self.path = folder / file
         self._doing = doing
         self._file: int | None = None
         self._stop = threading.Event()
@@ -131,7 +132,7 @@ class Lease:
             raise self._busy(holder)
         if (_read(self.path) or {}).get("token") != holder.get("token"):
             return
-        aside = self.path.with_name(temporary_name(_FILE))
+        aside = self.path.with_name(temporary_name(self.path.name))
         try:
             os.rename(self.path, aside)
         except FileNotFoundError:
@@ -177,7 +178,7 @@ def _is_requeued(holder: dict[str, Any]) -> bool:
 
 def _create(path: Path) -> int | None:
     """An open, locked file with this process's record; None where `path` is there."""
-    partial = path.with_name(temporary_name(_FILE))
+    partial = path.with_name(temporary_name(path.name))
     content = json.dumps(_me()).encode()
     handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:

@@ -38,6 +38,7 @@ FLOORS = (
         "process",
         "console",
         "printable",
+        "shortage",
         "yaml_limits",
     ),
 )

@@ -30,10 +30,10 @@ ALLOWED = {
         "write_bytes": "in a folder that appears whole",
         "write_text": "in a folder that appears whole",
     },
-    "training/checkpoint.py": {"replace": "a directory that is whole, under its name"},
-    "training/engine.py": {
+    "training/checkpoint.py": {
         "open": "a checkpoint's file, synced before its directory gets its name",
         "save": "into that file",
+        "replace": "a directory that is whole, under its name",
     },
     "training/records.py": {"open": "metrics, a line at a time, cut back to whole ones on resume"},
 }

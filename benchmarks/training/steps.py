@@ -162,7 +162,7 @@ class Steps:
                 average.update()
             taken += 1
             if taken % RECORD_EVERY == 0:
-                window.flush("a benchmark")
+                window.flush("a benchmark", taken)
             return loss.detach()
 
         return step

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import Job
+from sesame_hpc.printable import say
 
 __all__ = ["cancel"]
 
@@ -26,8 +27,6 @@ def cancel(
     cancelled = cancel_jobs(run_folders(run), stage)
     for job in cancelled:
         name = "" if job.run == run else f"{job.run.name}: "
-        typer.echo(
-            f"cancelled {name}{job.stage}, job {job.job or '-'}, which was {job.state.lower()}"
-        )
+        say(f"cancelled {name}{job.stage}, job {job.job or '-'}, which was {job.state.lower()}")
     if not cancelled:
-        typer.echo(f"no job of {run}{f' from {stage} on' if stage else ''} is queued or running")
+        say(f"no job of {run}{f' from {stage} on' if stage else ''} is queued or running")

@@ -9,6 +9,7 @@ from sesame_hpc.cli.data_check import check
 from sesame_hpc.cli.data_export import export
 from sesame_hpc.cli.data_show import show
 from sesame_hpc.cli.outputs import check_output_folder
+from sesame_hpc.printable import say
 
 __all__ = ["data_app", "synthesise_with_bar"]
 
@@ -41,7 +42,7 @@ def synthesise_with_bar(
             bar.update(task, completed=done, total=total)
 
         synthesise(out, train, test, seed, size, workers, advance)
-    typer.echo(f"{train} training and {test} test faces in {out}")
+    say(f"{train} training and {test} test faces in {out}")
 
 
 @data_app.command()

@@ -16,6 +16,7 @@ from sesame_hpc.cli.data_options import (
 )
 from sesame_hpc.cli.outputs import check_output_folder
 from sesame_hpc.plural import counted
+from sesame_hpc.printable import say
 
 __all__ = ["export"]
 
@@ -47,6 +48,6 @@ def export(
         root, out, to, source, loaded, copy, point, skip, allow_outside=allow_outside
     )
     for split, table in parts.items():
-        typer.echo(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
+        say(f"{counted(len(table), f'{split} face')} from {source} to {to} in {out}")
     if lost := left_out(next(iter(parts.values())), to):
-        typer.echo(f"{to} cannot store {', '.join(lost)}: left out")
+        say(f"{to} cannot store {', '.join(lost)}: left out")

@@ -16,6 +16,7 @@ from sesame_hpc.cli.data_options import (
 )
 from sesame_hpc.cli.outputs import check_output_file
 from sesame_hpc.plural import counted
+from sesame_hpc.printable import say
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
@@ -96,14 +97,14 @@ def show(
         grave = tuple(each for each in report.findings if each.level != "note")
         rows = np.array(odd_rows(faces, grave), dtype=np.int64)
         if not len(rows):
-            typer.echo(f"no error or warning about any of {len(faces)} faces: nothing drawn")
+            say(f"no error or warning about any of {len(faces)} faces: nothing drawn")
             return
     shown = faces.select(rows[:wanted])
     if augment or masked:
         _draw_rows(shown, root, source, out, masked, masking, seed)
     else:
         _draw_faces(shown, out)
-    typer.echo(f"{len(shown)} of {counted(len(faces), 'face')} drawn in {out}")
+    say(f"{len(shown)} of {counted(len(faces), 'face')} drawn in {out}")
 
 
 def _draw_faces(shown: "Annotations", out: Path) -> None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sesame_hpc.printable import say
+
 if TYPE_CHECKING:
     from sesame_hpc.config import Config
 
@@ -37,7 +39,7 @@ def demo(
     synthesise_with_bar(loaded.data.root, train, test, loaded.seed, size)
     with exit_when_saved(RunFolder(loaded.output).last_saved):
         train_run(loaded)
-    typer.echo(_where_things_lie(loaded))
+    say(_where_things_lie(loaded))
 
 
 def _where_things_lie(config: "Config") -> str:

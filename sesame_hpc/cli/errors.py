@@ -12,7 +12,8 @@ import os
 from enum import IntEnum
 
 from sesame_hpc.distributed.interruption import EXIT_INTERRUPTED, EXIT_SAVED
-from sesame_hpc.printable import printable
+from sesame_hpc.printable import printable, with_notes
+from sesame_hpc.shortage import shortage
 
 __all__ = ["USER_ERRORS", "ExitCode", "message"]
 
@@ -44,16 +45,17 @@ _HINTS = {
 def message(error: BaseException) -> str:
     """One line, or as many as the error has: "sesame: ..." with the rank where there are several.
 
-    Control characters in it are escaped. An OSError is reported with its file, and what to do.
+    Control characters in it are escaped. An OSError is reported with its file, and what to do;
+    notes that were added to an error say where it happened.
     """
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     rank = f" (rank {os.environ.get('RANK', '?')})" if several else ""
-    return printable(f"sesame{rank}: {_text(error)}")
+    return printable(f"sesame{rank}: {with_notes(_text(error), error)}")
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return f"not enough memory{f' ({error})' if str(error) else ''}"
+    if lacking := shortage(error):
+        return lacking
     if not isinstance(error, OSError) or error.errno is None or error.strerror is None:
         return str(error)
     if error.filename is None:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sesame_hpc.printable import say
+
 __all__ = ["get"]
 
 
@@ -28,4 +30,4 @@ def get(
     from sesame_hpc.inference.detector_weights import SOURCE, get_weights
 
     path = get_weights(source or SOURCE, to)
-    typer.echo(f"{what}: {path}")
+    say(f"{what}: {path}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.choices import Job
-from sesame_hpc.printable import printable
+from sesame_hpc.printable import say
 
 __all__ = ["logs"]
 
@@ -27,15 +27,15 @@ def logs(
     from sesame_hpc.launch.logs import follow as read_on
 
     log = find_log(run, stage, rank)
-    typer.echo(f"# {log.stage}, job {log.job}, rank {rank}: {log.path}", err=True)
+    say(f"# {log.stage}, job {log.job}, rank {rank}: {log.path}", err=True)
     if follow:
         try:
             for text in read_on(log):
-                typer.echo(printable(text), nl=False)
+                say(text, end="")
         except KeyboardInterrupt:
             return
     elif log.path.exists():
         text = log.path.read_text(encoding="utf-8", errors="replace")
-        typer.echo(printable(text), nl=False)
+        say(text, end="")
     else:
-        typer.echo("# nothing yet: the job has not written anything", err=True)
+        say("# nothing yet: the job has not written anything", err=True)

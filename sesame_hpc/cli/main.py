@@ -24,7 +24,9 @@ from sesame_hpc.cli.study import study
 from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
 from sesame_hpc.cli.verify import verify
+from sesame_hpc.printable import escape_warnings, say
 from sesame_hpc.process import set_process_defaults
+from sesame_hpc.shortage import shortage
 
 __all__ = ["app", "main"]
 
@@ -58,7 +60,7 @@ app.command()(doctor)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sesame-hpc {__version__}")
+        say(f"sesame-hpc {__version__}")
         raise typer.Exit
 
 
@@ -84,6 +86,7 @@ def main() -> None:
     What a user can fix ends as a message.
     """
     set_process_defaults()
+    escape_warnings()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     show_traceback = (
         len(arguments) < len(sys.argv) - 1 or os.environ.get("SESAME_TRACEBACK", "0") != "0"
@@ -97,10 +100,15 @@ def main() -> None:
     except USER_ERRORS as error:
         if show_traceback:
             raise
-        print(message(error), file=sys.stderr)
+        say(message(error), err=True)
+        raise SystemExit(ExitCode.ERROR) from None
+    except RuntimeError as error:
+        if show_traceback or not shortage(error):
+            raise
+        say(message(error), err=True)
         raise SystemExit(ExitCode.ERROR) from None
     except SystemExit as end:
         by_hand = not isinstance(end.__context__, KeyboardInterrupt)
         if end.code == ExitCode.INTERRUPTED and by_hand:
-            print("sesame: interrupted; no half-written files are left", file=sys.stderr)
+            say("sesame: interrupted; no half-written files are left", err=True)
         raise

@@ -16,6 +16,7 @@ from sesame_hpc.cli.data_options import (
 )
 from sesame_hpc.cli.outputs import check_output_folder
 from sesame_hpc.plural import counted
+from sesame_hpc.printable import say
 
 if TYPE_CHECKING:
     from sesame_hpc.data.annotations import Annotations
@@ -70,7 +71,7 @@ def pack(
     parts = _parts(root, format, scheme, missing, on_error)
     refuse_foreign_files(root, parts.values(), allow_outside)
     report = _pack_with_bar(parts, out, settings, workers)
-    typer.echo(_summary(report, out))
+    say(_summary(report, out))
 
 
 def _box_and_augment(config: str, root: Path) -> dict[str, Any]:

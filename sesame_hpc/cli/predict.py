@@ -7,7 +7,7 @@ import typer
 
 from sesame_hpc.choices import CoordinateStage, Detector, Device, OutputFormat, Weights
 from sesame_hpc.cli.outputs import check_output_folder
-from sesame_hpc.printable import printable
+from sesame_hpc.printable import say
 
 __all__ = ["predict"]
 
@@ -99,10 +99,10 @@ def predict(
             passes=passes,
             progress=progress,
         )
-    typer.echo(f"{outcome}: {printable(out)}")
+    say(f"{outcome}: {out}")
     for note in outcome.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for text in outcome.failed:
-        typer.echo(f"sesame: {printable(text)}", err=True)
+        say(f"sesame: {text}", err=True)
     if outcome.failed:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.cli.outputs import check_output_file
+from sesame_hpc.printable import say
 
 __all__ = ["report"]
 
@@ -36,9 +37,9 @@ def report(
     with progress_bar() as progress:
         progress("writing the report", 0, None)
         path = write_report(RunFolder(run), out, data, unread.append)
-    typer.echo(f"report: {path}")
+    say(f"report: {path}")
     for reason in unread:
-        typer.echo(f"note: figures that need the faces are left out: {reason}", err=True)
+        say(f"note: figures that need the faces are left out: {reason}", err=True)
     if open:
         import webbrowser
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sesame_hpc.cli.errors import ExitCode
+from sesame_hpc.printable import say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,7 +61,7 @@ def _print_json(statuses: "list[RunStatus]") -> None:
 
     from sesame_hpc.launch.status_table import to_json
 
-    typer.echo(dumps({"runs": [to_json(status) for status in statuses]}, indent=2))
+    say(dumps({"runs": [to_json(status) for status in statuses]}, indent=2))
 
 
 def _drawn(statuses: "list[RunStatus]", root: Path) -> "RenderableType":

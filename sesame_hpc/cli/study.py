@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sesame_hpc.cli.outputs import check_output_folder
+from sesame_hpc.printable import say
 
 if TYPE_CHECKING:
     from sesame_hpc.study.plan import StudyPlan
@@ -73,15 +74,15 @@ def _submit(plan: "StudyPlan", profile: str, dry_run: bool, parallel: int | None
     name, site = load_profile(profile)
     if dry_run:
         for stage, text in study_scripts(plan, site, parallel):
-            typer.echo(f"# ---- {stage} ----\n{text}")
+            say(f"# ---- {stage} ----\n{text}")
         return
     runs = submit_study(
-        plan, name, site, parallel, tell=lambda stage, job: typer.echo(f"{stage:<12} job {job}")
+        plan, name, site, parallel, tell=lambda stage, job: say(f"{stage:<12} job {job}")
     )
     if not runs:
-        typer.echo("Nothing to submit: all runs are finished.")
-    typer.echo(f"follow it: sesame status {plan.study.output}")
-    typer.echo("to show the finished runs: the same command without --profile")
+        say("Nothing to submit: all runs are finished.")
+    say(f"follow it: sesame status {plan.study.output}")
+    say("to show the finished runs: the same command without --profile")
 
 
 def _train(plan: "StudyPlan") -> Mapping[str, str]:
@@ -92,7 +93,7 @@ def _train(plan: "StudyPlan") -> Mapping[str, str]:
     if not was_submitted(plan):
         return train_here(plan, tell=lambda text: typer.secho(text, bold=True))
     if active := active_runs(plan):
-        typer.echo(f"{active} of {len(plan.runs)} runs have jobs that are queued or running.")
+        say(f"{active} of {len(plan.runs)} runs have jobs that are queued or running.")
     return {}
 
 

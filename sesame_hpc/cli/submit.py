@@ -7,6 +7,7 @@ import typer
 
 from sesame_hpc.choices import Job
 from sesame_hpc.cli.errors import ExitCode
+from sesame_hpc.printable import say
 
 if TYPE_CHECKING:
     from sesame_hpc.launch.plan import Plan
@@ -86,7 +87,7 @@ def submit(
     name, site = load_profile(profile, required=not local)
     plan = make_plan(config, overrides or (), array or (), stage, from_stage)
     if not plan.jobs:
-        typer.echo(f"Nothing to submit: {plan.output} has already finished everything.")
+        say(f"Nothing to submit: {plan.output} has already finished everything.")
     elif dry_run:
         _print_scripts(plan, site, parallel)
     else:
@@ -105,12 +106,12 @@ def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
     refused = False
     answers = shutil.which("sbatch") is not None
     for stage, text in scripts(plan, site, parallel):
-        typer.echo(f"# ---- {stage} ----\n{text}")
+        say(f"# ---- {stage} ----\n{text}")
         if answers:
             taken, said = try_out(text)
             refused, answers = refused or taken is False, taken is not None
             verdict = {True: "would take it", False: "would refuse it", None: "cannot say"}[taken]
-            typer.echo(f"sesame: {stage}: sbatch {verdict}: {said}", err=True)
+            say(f"sesame: {stage}: sbatch {verdict}: {said}", err=True)
     if refused:
         raise typer.Exit(ExitCode.FINDINGS)
 
@@ -118,23 +119,20 @@ def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
 def _submit(plan: "Plan", name: str | None, site: "Profile", parallel: int | None) -> None:
     from sesame_hpc.launch.submit import submit_plan
 
-    submit_plan(
-        plan, name, site, parallel, tell=lambda stage, job: typer.echo(f"{stage:<12} job {job}")
-    )
+    submit_plan(plan, name, site, parallel, tell=lambda stage, job: say(f"{stage:<12} job {job}"))
     _say_how_to_follow(plan)
 
 
 def _wait(plan: "Plan") -> None:
-    from rich.console import Console
-
+    from sesame_hpc.console import SafeConsole
     from sesame_hpc.launch.status_table import overview_table, run_table
     from sesame_hpc.launch.wait import wait_for_end
 
-    statuses = wait_for_end([run.folder.path for run in plan.runs], tell=typer.echo)
+    statuses = wait_for_end([run.folder.path for run in plan.runs], tell=say)
     if len(statuses) == 1:
-        Console().print(run_table(statuses[0]))
+        SafeConsole().print(run_table(statuses[0]))
     else:
-        Console().print(overview_table(str(plan.output), statuses, plan.output))
+        SafeConsole().print(overview_table(str(plan.output), statuses, plan.output))
     if any(status.has_failed for status in statuses) or not all(
         stage.state == "COMPLETED"
         for status in statuses
@@ -148,9 +146,9 @@ def _start_here(plan: "Plan", name: str | None, site: "Profile") -> None:
     from sesame_hpc.launch.local_chain import start_chain
 
     process = start_chain(plan, name, site)
-    typer.echo(f"{', '.join(plan.jobs)}: running in the background as process {process}")
+    say(f"{', '.join(plan.jobs)}: running in the background as process {process}")
     _say_how_to_follow(plan)
 
 
 def _say_how_to_follow(plan: "Plan") -> None:
-    typer.echo(f"to follow it: sesame status {plan.output}")
+    say(f"to follow it: sesame status {plan.output}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sesame_hpc.printable import say
+
 __all__ = ["verify"]
 
 
@@ -23,8 +25,8 @@ def verify(
 
     found = run(path)
     for problem in found.problems:
-        typer.echo(f"sesame: {problem}", err=True)
+        say(f"sesame: {problem}", err=True)
     state = f"{counted(len(found.problems), 'problem')}" if found.problems else "all are whole"
-    typer.echo(f"{counted(found.files, 'file')} with checksums in {path}: {state}")
+    say(f"{counted(found.files, 'file')} with checksums in {path}: {state}")
     if found.problems:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 from sesame_hpc.choices import CompileUnit, Device, Precision
 from sesame_hpc.config.fields import NotNegative, Positive, Strict
 
-__all__ = ["CheckpointConfig", "LogConfig", "RuntimeConfig"]
+__all__ = ["CheckpointConfig", "DivergenceConfig", "LogConfig", "RuntimeConfig"]
 
 
 class RuntimeConfig(Strict):
@@ -64,6 +64,28 @@ class CheckpointConfig(Strict):
     """Steps between further checkpoints. null: none."""
     keep: PositiveInt = 2
     """How many checkpoints of a stage to keep."""
+
+
+class DivergenceConfig(Strict):
+    """What happens when a stage's loss rises for good, or is not finite.
+
+    The mean loss of every `every_steps` steps is compared with the lowest earlier one of the stage.
+    """
+
+    action: Literal["warn", "stop", "rewind"] = "warn"
+    """warn: say so in the log, status and report, and continue. stop: end the run with an error.
+    rewind: go back `checkpoints` checkpoints and continue at `lr_factor` times the learning rate,
+    once per stage; a second time ends the run. A loss or weight that is not finite ends the run
+    unless the stage can go back."""
+    factor: Annotated[float, Field(gt=1.0)] = 3.0
+    """The loss diverges if a mean is above this multiple of the lowest."""
+    every_steps: PositiveInt = 100
+    """Steps per mean."""
+    checkpoints: PositiveInt = 2
+    """With rewind: how many of the checkpoints that `checkpoint` schedules to go back; at most
+    `checkpoint.keep`. If there are fewer, the oldest."""
+    lr_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """With rewind: factor of the learning rates of the rest of the stage."""
 
 
 class LogConfig(Strict):

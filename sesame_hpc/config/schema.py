@@ -12,7 +12,12 @@ from pydantic import Field, model_validator
 from sesame_hpc.config.data import AugmentConfig, BoxConfig, DataConfig
 from sesame_hpc.config.fields import Strict, UserPath
 from sesame_hpc.config.network import HeadConfig, LossConfig, ModelConfig
-from sesame_hpc.config.runtime import CheckpointConfig, LogConfig, RuntimeConfig
+from sesame_hpc.config.runtime import (
+    CheckpointConfig,
+    DivergenceConfig,
+    LogConfig,
+    RuntimeConfig,
+)
 from sesame_hpc.config.stages import (
     FinetuneConfig,
     MaskingConfig,
@@ -27,6 +32,7 @@ __all__ = [
     "CheckpointConfig",
     "Config",
     "DataConfig",
+    "DivergenceConfig",
     "FinetuneConfig",
     "HeadConfig",
     "LogConfig",
@@ -58,6 +64,7 @@ class Config(Strict):
     masking: MaskingConfig = MaskingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    divergence: DivergenceConfig = DivergenceConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")
@@ -68,4 +75,14 @@ class Config(Strict):
                     f"loss.{name} needs the heat maps, which head.impl fused never writes: use "
                     f"head.impl=conv or loss.{name}=0"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_go_back(self) -> "Config":
+        back, keep = self.divergence.checkpoints, self.checkpoint.keep
+        if self.divergence.action == "rewind" and back > keep:
+            raise ValueError(
+                f"divergence.checkpoints is {back}, but checkpoint.keep is {keep}: a stage can go "
+                "back only to what is kept"
+            )
         return self

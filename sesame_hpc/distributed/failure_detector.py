@@ -21,6 +21,8 @@ import torch.distributed as dist
 
 from sesame_hpc.distributed.interruption import Interrupted, RankFailed, RanksLost
 from sesame_hpc.distributed.rendezvous import Rendezvous, name_ranks
+from sesame_hpc.printable import say, with_notes
+from sesame_hpc.shortage import shortage
 
 __all__ = ["FailureDetector"]
 
@@ -113,7 +115,7 @@ class FailureDetector:
             pass
         self._alarmed.set()
         if not self._left.wait(_SECONDS_TO_END):
-            print(f"sesame (rank {self._rank}): {self._cause()}", file=sys.stderr, flush=True)
+            say(f"sesame (rank {self._rank}): {self._cause()}", err=True)
             os._exit(1)
 
     def _exchange_reports(self) -> None:
@@ -166,8 +168,9 @@ def _is_communication(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    lines = [shortage(error) or "", *str(error).strip().splitlines()]
+    first = next((line for line in lines if line), "")
+    return f"{type(error).__name__}: {with_notes(first, error)}"
 
 
 def _wait_until(happened: Callable[[], bool], seconds: float) -> None:

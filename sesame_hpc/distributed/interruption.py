@@ -7,12 +7,13 @@ step. Imports no torch, so that a signal during the imports is not lost.
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from types import FrameType
+
+from sesame_hpc.printable import say
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -129,7 +130,7 @@ def exit_when_saved(last_saved: Callable[[], str]) -> Iterator[None]:
 
 def _say(text: str) -> None:
     if os.environ.get("RANK", "0") == "0":
-        print(f"sesame: {text}", file=sys.stderr, flush=True)
+        say(f"sesame: {text}", err=True)
 
 
 def restore_sigterm() -> None:

@@ -20,6 +20,11 @@ class StopConsensus:
         self._request = torch.zeros(1, dtype=torch.int32)
         self._under_way: dist.Work | None = None
 
+    @property
+    def rank(self) -> int:
+        """This process's rank."""
+        return self._world.rank
+
     def poll(self) -> Stop:
         """The request that the ranks agreed on at the last call, without waiting.
 

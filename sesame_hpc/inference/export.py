@@ -36,6 +36,7 @@ from sesame_hpc.inference.torch_backend import TorchBackend, load_network
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.models.prediction import PredictionNet
 from sesame_hpc.models.weights import save_weights
+from sesame_hpc.printable import say
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
@@ -87,14 +88,14 @@ class _Job:
             "largest_spread_error": float(np.abs(spread - expected_spread).max()),
             "checked_on": f"{len(points)} {source}",
         }
-        print(
+        say(
             f"{what}: largest coordinate error {worst:.2e} px of the crop on {len(points)} {source}"
         )
         if worst <= _MOST_ERROR:
             return found
         exact, _ = self.outputs(self._in_float64, what)
         rounding, its = self._distance(expected, exact), self._distance(points, exact)
-        print(f"{what}: against float64 {its:.2e} px, PyTorch itself {rounding:.2e} px")
+        say(f"{what}: against float64 {its:.2e} px, PyTorch itself {rounding:.2e} px")
         if not its <= _MOST_ROUNDING * rounding:
             raise ValueError(
                 f"{what} differs from PyTorch by {worst:.2e} px of the crop; at most "
@@ -173,7 +174,7 @@ def export_run(
     card = write_card(out, config.data, tables, manifest)
     add_sums(out, {path.name: file_digest(path) for path in written})
     for path in [*written, card]:
-        print(f"  {path}  {path.stat().st_size / 2**20:.1f} MiB")
+        say(f"  {path}  {path.stat().st_size / 2**20:.1f} MiB")
     return [*written, card]
 
 
@@ -228,7 +229,7 @@ def _int8(job: _Job) -> list[Path]:
     nme = _nme(after)
     cost = nme - _nme(before)
     faces = f"{len(after[2])} held-out faces"
-    print(f"{path.name}: NME {nme:.3f} % on {faces}, {cost:+.3f} against fp32")
+    say(f"{path.name}: NME {nme:.3f} % on {faces}, {cost:+.3f} against fp32")
     found = {"nme": nme, "nme_against_fp32": cost, "checked_on": faces}
     job.note(path.name, found)
     return [path]
@@ -250,7 +251,7 @@ def _crops_to_check(
     except (FileNotFoundError, ValueError) as error:
         if must:
             raise
-        print(f"checked on random crops, since the run's faces cannot be read: {error}")
+        say(f"checked on random crops, since the run's faces cannot be read: {error}")
         noise = np.random.default_rng(0).random((_AT_ONCE, 3, size, size), dtype=np.float32)
         return noise, None
     return np.stack(crops), faces.heldout

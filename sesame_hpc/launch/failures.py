@@ -12,6 +12,8 @@ from typing import Any
 from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.launch.ledger import JobRecord
 from sesame_hpc.launch.slurm_job import SlurmJob
+from sesame_hpc.printable import with_notes
+from sesame_hpc.shortage import shortage
 
 __all__ = ["cause_of", "last_message", "recorded"]
 
@@ -50,7 +52,7 @@ def recorded(run: Path, stage: str) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = with_notes(shortage(error) or " ".join(str(error).split()), error)
     named = text if type(error) is ValueError else f"{type(error).__name__}: {text}"
     return named.removesuffix(": ")
 

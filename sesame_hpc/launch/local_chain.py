@@ -19,6 +19,7 @@ from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan
 from sesame_hpc.launch.profile import Profile
+from sesame_hpc.launch.reservation import reserved
 from sesame_hpc.launch.slurm import log_pattern, run_here
 from sesame_hpc.launch.submit import LOGS, write_runs
 from sesame_hpc.process import command_of, identity
@@ -33,8 +34,14 @@ _POLL_SECONDS = 0.2
 def start_chain(plan: Plan, name: str | None, profile: Profile) -> int:
     """Start the background process, record it in each run's jobs.json, and return its process id.
 
-    Ranks are the profile's tasks per node; without a profile, one per GPU here, or one.
+    Ranks are the profile's tasks per node; without a profile, one per GPU here, or one. ValueError
+    as `reserved`.
     """
+    with reserved(plan):
+        return _start_chain(plan, name, profile)
+
+
+def _start_chain(plan: Plan, name: str | None, profile: Profile) -> int:
     write_runs(plan)
     folders = [run.folder.path for run in plan.runs]
     log = plan.output / LOGS / _CHAIN_LOG

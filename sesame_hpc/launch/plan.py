@@ -15,7 +15,7 @@ from sesame_hpc.launch.sweep import SWEEP, Point, sweep_points
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import check_config
 
-__all__ = ["Plan", "Run", "absolute", "make_plan", "plan_runs"]
+__all__ = ["Plan", "Run", "absolute", "make_plan", "plan_runs", "refuse_active"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan_runs(output: Path, runs: Sequence[Run], wanted: Sequence[str] = JOBS) -
     """What is left to do of the jobs `wanted` of these runs; raises as `make_plan` does."""
     for run in runs:
         _check(run, wanted[0])
-    _refuse_active([run.folder.path for run in runs])
+    refuse_active([run.folder.path for run in runs])
     unfinished = [run for run in runs if not all(run.is_finished(job) for job in wanted)]
     jobs = tuple(job for job in wanted if not all(run.is_finished(job) for run in unfinished))
     points = tuple(run.point for run in runs if run.point is not None)
@@ -140,7 +140,8 @@ def _check(run: Run, first: str) -> None:
         raise FileNotFoundError(f"data.unlabelled: {unlabelled} is not a directory")
 
 
-def _refuse_active(folders: Sequence[Path]) -> None:
+def refuse_active(folders: Sequence[Path]) -> None:
+    """Raise ValueError naming the jobs of these run folders that are queued or running."""
     for snapshot in snapshots_of([Ledger(folder) for folder in folders]):
         active = active_jobs(snapshot)
         if active:

@@ -4,11 +4,11 @@
 """
 
 import os
-import sys
 from collections.abc import Mapping, MutableMapping
 
 from sesame_hpc.launch.nodes import expand_nodes, expand_task_counts, reachable_address
 from sesame_hpc.plural import counted
+from sesame_hpc.printable import say
 
 __all__ = ["join_slurm_step", "local_rank_environment", "slurm_rank_environment", "unused_tasks"]
 
@@ -24,7 +24,7 @@ def join_slurm_step(environ: MutableMapping[str, str] = os.environ) -> None:
     environ.update(slurm_rank_environment(environ))
     warning = unused_tasks(environ)
     if warning:
-        print(f"sesame: {warning}", file=sys.stderr)
+        say(f"sesame: {warning}", err=True)
 
 
 def slurm_rank_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from sesame_hpc.distributed.interruption import (
 from sesame_hpc.files import read_json, write_json_atomic, write_text_atomic
 from sesame_hpc.launch.slurm_job import SlurmJob
 from sesame_hpc.launch.successors import JOB_FOLDER, first_of, read_successors
+from sesame_hpc.printable import say
 from sesame_hpc.run.folder import RunFolder
 
 __all__ = ["MAX_REQUEUES", "MIN_PROGRESS", "REQUEUE_FILE", "requeue_when_saved"]
@@ -142,7 +142,7 @@ def _wait_to_be_killed() -> None:
 
 
 def _print(text: str) -> None:
-    print(f"sesame: {text}", file=sys.stderr, flush=True)
+    say(f"sesame: {text}", err=True)
 
 
 class _Requeues:

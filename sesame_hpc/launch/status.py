@@ -14,7 +14,7 @@ from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.work import StageCost, stage_costs
-from sesame_hpc.training.problems import run_problems
+from sesame_hpc.training.problems import run_notes, run_problems
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
@@ -53,12 +53,15 @@ class StageStatus:
 class RunStatus:
     """`problems` are sentences on damage, and on why training ended without success.
 
-    `unknown` are sentences on what could not be determined."""
+    `notes` are sentences on stages that diverged and went on or back, `unknown` those on what could
+    not be determined.
+    """
 
     run: Path
     stages: tuple[StageStatus, ...]
     unknown: tuple[str, ...]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def current(self) -> StageStatus:
@@ -134,7 +137,8 @@ def _run_status(snapshot: JobSnapshot) -> RunStatus:
         problems = (
             f"{folder.config_file} is damaged; the command that started the run repairs it.",
         )
-    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, problems)
+    notes = tuple(run_notes(records))
+    return RunStatus(snapshot.run, tuple(statuses), snapshot.unknown, problems, notes)
 
 
 def _submitted(

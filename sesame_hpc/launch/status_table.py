@@ -114,6 +114,7 @@ def to_json(status: RunStatus) -> dict[str, Any]:
         "stages": [asdict(stage) for stage in status.stages],
         "unknown": list(status.unknown),
         "problems": list(status.problems),
+        "notes": list(status.notes),
     }
 
 
@@ -178,6 +179,7 @@ def _line(what: str, message: str, bad: bool) -> Text:
 
 def _notes(statuses: Sequence[RunStatus]) -> list[Text]:
     problems = [Text(text, style="bold red") for status in statuses for text in status.problems]
+    problems += [Text(text, style="yellow") for status in statuses for text in status.notes]
     sentences = dict.fromkeys(text for status in statuses for text in status.unknown)
     return problems + [Text(f"not known: {sentence}", style="dim") for sentence in sentences]
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan, Run
 from sesame_hpc.launch.profile import Profile
+from sesame_hpc.launch.reservation import reserved
 from sesame_hpc.launch.slurm import (
     Request,
     UnknownJobError,
@@ -21,7 +21,9 @@ from sesame_hpc.launch.slurm import (
     submit,
 )
 from sesame_hpc.launch.sweep import write_sweep
+from sesame_hpc.printable import say
 from sesame_hpc.run.settings import write_settings
+from sesame_hpc.training.schedule import check_ranks
 
 __all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
 
@@ -30,7 +32,11 @@ _LONGEST_NAME = 80
 
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
-    """(stage, sbatch script) of each job; dependencies have placeholders for job ids."""
+    """(stage, sbatch script) of each job; dependencies have placeholders for job ids.
+
+    Raises ValueError where a stage's ranks cannot share its batches.
+    """
+    _check_ranks(plan, profile)
     for runs in _arrays(plan):
         before: str | None = None
         for stage in plan.jobs:
@@ -52,9 +58,23 @@ def submit_plan(
     job ids of each stage. `after` {stage: job ids} are jobs of other chains that must
     have ended, successfully or not, before that stage starts. If sbatch refuses a job, those before
     it are cancelled, and ValueError says why. They are also cancelled if the user interrupts.
+    ValueError also as `reserved`, and where a stage's ranks cannot share its batches.
     """
     require_slurm()
-    created = [path for path in (plan.output, *_folders(plan)) if not path.exists()]
+    _check_ranks(plan, profile)
+    with reserved(plan) as created:
+        return _submit(plan, name, profile, parallel, tell, after or {}, created)
+
+
+def _submit(
+    plan: Plan,
+    name: str | None,
+    profile: Profile,
+    parallel: int | None,
+    tell: Callable[[str, str], None],
+    after: Mapping[str, Sequence[str]],
+    created: list[Path],
+) -> dict[str, list[str]]:
     write_runs(plan)
     records: dict[Path, list[JobRecord]] = {path: [] for path in _folders(plan)}
     ids: dict[str, list[str]] = {stage: [] for stage in plan.jobs}
@@ -64,12 +84,12 @@ def submit_plan(
     def warn(text: str) -> None:
         if text not in warnings:
             warnings.add(text)
-            print(f"sesame: {text}", file=sys.stderr)
+            say(f"sesame: {text}", err=True)
 
     for runs in _arrays(plan):
         before: str | None = None
         for stage in plan.jobs:
-            others = (after or {}).get(stage, ())
+            others = after.get(stage, ())
             request = _request(plan, runs, profile, stage, before, parallel, others)
             try:
                 submitted = submit(request, warn)
@@ -96,6 +116,14 @@ def _arrays(plan: Plan) -> list[tuple[Run, ...]]:
     """The plan's runs in parts that a job array of this cluster may have."""
     size = (largest_array() if len(plan.runs) > 1 else None) or len(plan.runs)
     return [plan.runs[first : first + size] for first in range(0, len(plan.runs), size)]
+
+
+def _check_ranks(plan: Plan, profile: Profile) -> None:
+    for run in plan.runs:
+        for stage in plan.jobs:
+            if stage in run.config.stages.run:
+                settings = {stage: getattr(run.config.stages, stage)}
+                check_ranks(settings, run.config.runtime, profile.resources(stage).ranks)
 
 
 def write_runs(plan: Plan) -> None:

@@ -15,6 +15,7 @@ from sesame_hpc.report.published import PUBLISHED, incomparable, placed
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
 from sesame_hpc.report.summary_text import progress, verdict
 from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, stage_rows
+from sesame_hpc.training.problems import run_notes
 
 __all__ = ["render"]
 
@@ -40,6 +41,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "unread": data.unread,
         "masks": "pretrain" in data.stages,
         "problems": data.problems,
+        "notes": run_notes(data.records),
         "parts": [_part(data, part) for part in parts],
         "published": _published(data),
         "masking": masking_rows(data),

@@ -22,6 +22,7 @@ _MAY_CHANGE = (
     "profile",
     "log.",
     "checkpoint.",
+    "divergence.",
     "data.threads",
     "data.root",
     "data.more_roots",

@@ -123,22 +123,30 @@ class Session:
     ) -> TrainingLoop:
         """The training loop of stage `name`."""
         reset_peak_memory(self.world.device)
-        config, keep = self.config, self.config.checkpoint.keep
-        check = self.folder.lease.check
-        checkpoints = Checkpoints(self.folder.stage(name), keep, self.world, check)
+        config, accumulation = self.config, self.config.runtime.accumulation
+        schedule = Schedule(
+            name,
+            self.stage_config(name).epochs,
+            loader.steps_per_epoch // accumulation,
+            accumulation,
+            config.log,
+            config.checkpoint,
+            config.divergence,
+        )
+        checkpoints = Checkpoints(
+            self.folder.stage(name),
+            config.checkpoint.keep,
+            self.world,
+            self.folder.lease.check,
+            schedule.saves_after,
+        )
         return TrainingLoop(
-            Schedule(
-                name,
-                self.stage_config(name).epochs,
-                config.runtime.accumulation,
-                config.log,
-                config.checkpoint,
-            ),
+            schedule,
             Learner(task, engine, ema, checkpoints),
             Data(loader, SkippedFaces(loader, self.world, self.monitor)),
             Instruments(
                 self.monitor,
-                MetricsWindow(self.world, self._images_at_full_rate(engine.module)),
+                MetricsWindow(self.world, self._images_at_full_rate(engine.module), accumulation),
                 self._profiler(name),
             ),
             self.stop,

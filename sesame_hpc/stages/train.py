@@ -137,7 +137,7 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str]) -> An
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)
     _check_agreement(world.gather(faces.identity))
-    _check_batches(config, todo, faces)
+    _check_batches(config, todo, faces, world.size)
     resolved = None
     if world.is_main:
         earlier = folder.config_or_none()
@@ -188,8 +188,11 @@ def _boxes_to_keep(config: Config, unlabelled: Any) -> bytes | None:
     return box_file(unlabelled) if config.data.unlabelled_boxes == "yunet" else None
 
 
-def _check_batches(config: Config, todo: list[str], faces: Faces) -> None:
-    """Each stage has at least one step per epoch."""
+def _check_batches(config: Config, todo: list[str], faces: Faces, ranks: int) -> None:
+    """Each stage has at least one step per epoch, and each rank an equal part of it."""
+    from sesame_hpc.training.schedule import check_ranks
+
+    check_ranks({name: getattr(config.stages, name) for name in todo}, config.runtime, ranks)
     further = sum(len(each) for each in (faces.rest, faces.unlabelled) if each is not None)
     for stage in todo:
         settings = getattr(config.stages, stage)

@@ -1,23 +1,29 @@
 """A stage's checkpoints on disk: the newest complete one, and the final weights.
 
 checkpoints/<stage>/
-    step-00000420/          what the engine wrote, and its SHA256SUMS; complete once it has the name
+    step-00000420/          state.pt and its SHA256SUMS; complete once it has the name
     latest.json             {"tag": "step-00000420", "steps": 9000}: of how many in the stage
     weights.safetensors     the finished network
     result.json             the figures of the finished network; a stage is finished once it exists
 
-Order of a save: each rank writes and syncs its files in a folder with a temporary name; rank 0
-lists their checksums there, syncs the folder, gives it its name, syncs that, and then replaces
-latest.json. A power cut leaves the checkpoint before or this one, never a part of it.
+state.pt does not depend on the number of ranks or on ZeRO's stage (see training/moments.py): a run
+may go on with others.
+
+Order of a save: rank 0 writes and syncs state.pt in a folder with a temporary name, lists its
+checksum there, syncs the folder, gives it its name, syncs that, and then replaces latest.json. A
+power cut leaves the checkpoint before or this one, never a part of it.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.checksums import damage, write_sums
+import torch
+
+from sesame_hpc.checksums import HashingWriter, damage, write_sums
 from sesame_hpc.distributed.world import World
 from sesame_hpc.files import (
     make_folder,
@@ -28,18 +34,22 @@ from sesame_hpc.files import (
 )
 from sesame_hpc.models.weights import load_weights, save_weights
 from sesame_hpc.plural import counted
+from sesame_hpc.training.divergence import Diverged
 from sesame_hpc.training.engine import Engine
 
 __all__ = ["Checkpoints", "load_weights", "save_weights"]
 
 _PREFIX = "step-"
+_STATE = "state.pt"
+_LATEST = "latest.json"
 
 
 class Checkpoints:
-    """The engine's checkpoints in one folder; the newest `keep` of them are kept.
+    """The engine's checkpoints in one folder.
 
-    `check_writer` raises where another process has taken over the folder. `notes` are sentences on
-    what `load_latest` found damaged.
+    Kept are the newest one and the newest `keep` of those whose step `is_scheduled`, none of which
+    makes room for one that an interruption saved. `check_writer` raises where another process has
+    taken over the folder. `notes` are sentences on what the last load found damaged.
     """
 
     def __init__(
@@ -48,12 +58,14 @@ class Checkpoints:
         keep: int,
         world: World,
         check_writer: Callable[[], None] = lambda: None,
+        is_scheduled: Callable[[int], bool] = lambda step: True,
     ) -> None:
         self.folder = folder
         self.keep = keep
         self.world = world
         self.notes: list[str] = []
         self._check_writer = check_writer
+        self._is_scheduled = is_scheduled
 
     def save(
         self, engine: Engine, step: int, state: dict[str, Any], steps: int | None = None
@@ -62,24 +74,21 @@ class Checkpoints:
 
         `steps`, those of the whole stage, is noted in latest.json.
 
-        Raises FloatingPointError on every rank, and saves nothing, where a tensor of the network,
-        the optimizer or the average is not finite.
+        Raises Diverged on every rank, and saves nothing, where a tensor of the network, the
+        optimizer or the average is not finite.
         """
         self._refuse_not_finite(engine, step, state)
-        tag = f"{_PREFIX}{step:08d}"
-        partial = self.world.share(temporary_name(tag) if self.world.is_main else None)
+        self.world.share_buffers(engine.module)
+        content = {"engine": engine.state(), "loop": state}
         if self.world.is_main:
             self._check_writer()
-            make_folder(self.folder)
-        self.world.barrier()
-        self.world.share_buffers(engine.module)
-        digests = self.world.gather(engine.save(self.folder, partial, state))
-        if self.world.is_main:
-            listed = {name: digest for each in digests for name, digest in each.items()}
-            write_sums(self.folder / partial, listed)
-            self._take_name(self.folder / partial, self.folder / tag)
+            tag = _tag(step)
+            partial = self.folder / temporary_name(tag)
+            make_folder(partial)
+            write_sums(partial, {_STATE: _write(partial / _STATE, content)})
+            self._take_name(partial, self.folder / tag)
             of = {} if steps is None else {"steps": steps}
-            write_json_atomic(self.folder / "latest.json", {"tag": tag, **of})
+            write_json_atomic(self.folder / _LATEST, {"tag": tag, **of})
             self._prune(step)
         self.world.barrier()
 
@@ -88,11 +97,11 @@ class Checkpoints:
         bad, total = max(counts)
         if bad:
             kept = self.newest_step()
-            raise FloatingPointError(
+            raise Diverged(
                 f"{bad} of {total} tensors of the network and its optimizer are not finite after "
                 f"step {step}, and so no checkpoint of it is saved; "
-                + (f"that of step {kept} is kept" if kept is not None else "there is none before")
-                + ". Train again with a smaller learning rate (another output=FOLDER)."
+                + (f"that of step {kept} is kept" if kept is not None else "there is none before"),
+                step,
             )
 
     def load_latest(self, engine: Engine) -> dict[str, Any] | None:
@@ -101,16 +110,43 @@ class Checkpoints:
         A damaged one is skipped in favour of the newest before it whose checksums are right.
         Raises ValueError for one that is whole and cannot be loaded.
         """
-        tag, self.notes = self.world.share(self._choose() if self.world.is_main else None)
+        return self._load(engine, self._latest_step() if self.world.is_main else None)
+
+    def go_back(self, engine: Engine, step: int, count: int) -> dict[str, Any] | None:
+        """Restore the `count`-th newest scheduled checkpoint before `step`; forget those after it.
+
+        The oldest where there are fewer; None if there is none, and then nothing is changed.
+        Otherwise as `load_latest`, which restores the same one from now on. Collective.
+        """
+        self.world.barrier()
+        steps = [_step(path) for path in self._folders()]
+        before = [each for each in steps if each < step and self._is_scheduled(each)]
+        chosen = self.world.share(before[-count:][0] if before else None)
+        if chosen is None:
+            return None
+        if self.world.is_main:
+            self._check_writer()
+            write_json_atomic(self.folder / _LATEST, self._latest() | {"tag": _tag(chosen)})
+            for path in self._folders():
+                if _step(path) > chosen:
+                    self._remove(path)
+        return self._load(engine, chosen)
+
+    def _load(self, engine: Engine, latest: int | None) -> dict[str, Any] | None:
+        """The newest whole one, of those up to step `latest` if rank 0 gives that."""
+        tag, self.notes = self.world.share(self._choose(latest) if self.world.is_main else None)
         if tag is None:
             return None
+        path = self.folder / tag / _STATE
         try:
-            return engine.load(self.folder, tag)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            engine.restore(content["engine"])
+            return content["loop"]
         except Exception as error:
             raise ValueError(
                 f"checkpoint {self.folder / tag} is whole, but it cannot be read by this run "
-                f"({type(error).__name__}: {str(error).splitlines()[0]}); was it written with "
-                "another number of ranks, or another version of this program?"
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); was it written by "
+                "another version of this program?"
             ) from error
 
     def newest_step(self) -> int | None:
@@ -118,9 +154,8 @@ class Checkpoints:
         steps = [_step(path) for path in self._folders()]
         return max(steps, default=None)
 
-    def _choose(self) -> tuple[str | None, list[str]]:
+    def _choose(self, latest: int | None) -> tuple[str | None, list[str]]:
         """The tag to load, and what is to be said of those that are damaged."""
-        latest = self._latest_step()
         notes: list[str] = []
         lost: int | None = None
         for path in reversed(self._folders()):
@@ -145,11 +180,16 @@ class Checkpoints:
 
     def _latest_step(self) -> int | None:
         """The step that latest.json names; None where it is missing or damaged."""
+        found = re.fullmatch(rf"{_PREFIX}(\d+)", str(self._latest().get("tag")))
+        return int(found[1]) if found else None
+
+    def _latest(self) -> dict[str, Any]:
+        """What latest.json says; {} where it is missing or damaged."""
         try:
-            tag = read_json(self.folder / "latest.json")["tag"]
-            return int(tag.removeprefix(_PREFIX))
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return None
+            found = read_json(self.folder / _LATEST)
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _folders(self) -> list[Path]:
         """Checkpoints that have their name, the newest last."""
@@ -166,13 +206,42 @@ class Checkpoints:
         shutil.rmtree(old, ignore_errors=True)
 
     def _prune(self, step: int) -> None:
-        """Remove older ones beyond `keep`, each under a temporary name: no part of one stays."""
-        older = [path for path in self._folders() if _step(path) < step]
-        for path in older[: max(0, len(older) - (self.keep - 1))]:
-            old = path.with_name(temporary_name(path.name))
-            os.replace(path, old)
-            shutil.rmtree(old, ignore_errors=True)
+        """Remove those before `step` that need not be kept."""
+        found = [path for path in self._folders() if _step(path) <= step]
+        scheduled = [path for path in found if self._is_scheduled(_step(path))]
+        others = [path for path in found if not self._is_scheduled(_step(path))]
+        room = max(0, self.keep - len(scheduled))
+        kept = scheduled[-self.keep :] + others[max(0, len(others) - room) :]
+        for path in found[:-1]:
+            if path not in kept:
+                self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """Under a temporary name first: no part of one stays."""
+        old = path.with_name(temporary_name(path.name))
+        os.replace(path, old)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _tag(step: int) -> str:
+    return f"{_PREFIX}{step:08d}"
 
 
 def _step(path: Path) -> int:
     return int(path.name.removeprefix(_PREFIX))
+
+
+def _write(path: Path, content: dict[str, Any]) -> str:
+    """Write a new file, on disk at return; its SHA-256."""
+    with path.open("xb") as file:
+        writer = HashingWriter(file)
+        try:
+            torch.save(content, writer)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        except (RuntimeError, OSError) as error:
+            cause = writer.error or error
+            if isinstance(cause, OSError) and cause.errno is not None:
+                raise OSError(cause.errno, os.strerror(cause.errno), str(path)) from None
+            raise
+    return writer.digest

@@ -1,31 +1,28 @@
 """The DeepSpeed engine, and the only module that names DeepSpeed.
 
 The same engine trains one CPU process and many GPU ranks: a client Adam, a learning rate that
-advances every optimizer step, gradient accumulation, clipping, torch_autocast, ZeRO 0 or 1, and
-checkpoints that are read with `weights_only=True`. With ZeRO 0, no step waits for the device.
+advances every optimizer step, gradient accumulation, clipping, torch_autocast, and ZeRO 0 or 1.
+With ZeRO 0, no step waits for the device.
 """
 
 import logging
 import os
 from collections.abc import Iterable
-from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sesame_hpc.checksums import HashingWriter
 from sesame_hpc.config import RuntimeConfig, StageConfig
 from sesame_hpc.distributed.world import World
 from sesame_hpc.training.allocator import keep_freed_memory
+from sesame_hpc.training.moments import gather_moments, restore_moments
 from sesame_hpc.training.precision import autocast_dtype
 from sesame_hpc.training.schedule import lr_factor, micro_batch_size
 
 __all__ = ["Engine"]
 
 _EPS = 1e-7
-_STATE = "sesame"
 
 
 def _import_deepspeed(device: torch.device) -> Any:
@@ -85,8 +82,9 @@ class Engine:
             keep_freed_memory()
         module.to(world.device)
         optimizer = _optimizer(module, stage)
+        self._lr_scale = 1.0
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: lr_factor(stage, total_steps, step)
+            optimizer, lambda step: self._lr_scale * lr_factor(stage, total_steps, step)
         )
         self._engine, _, _, self._scheduler = deepspeed.initialize(
             model=module,
@@ -95,9 +93,6 @@ class Engine:
             config=_deepspeed_config(stage, runtime, world),
         )
         self._adam, self._device = optimizer, world.device
-        self._digests: dict[str, str] = {}
-        self._engine.checkpoint_engine.load = _load_weights_only
-        self._engine.checkpoint_engine.save = self._save_file
         # With ZeRO 0, DeepSpeed's clipping waits for the device, and its reduction copies all
         # gradients twice.
         self._clip = runtime.clip if runtime.zero_stage == 0 else 0.0
@@ -116,6 +111,11 @@ class Engine:
     def lr(self) -> float:
         """Learning rate of the next optimizer step."""
         return float(self._scheduler.get_last_lr()[0])
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the schedule's rates by `factor` from the next step on; 1 is the schedule."""
+        self._lr_scale = factor
+        self._set_steps(self._scheduler.last_epoch)
 
     def forward(self, images: Tensor) -> Any:
         """The module on `images`, under the engine's autocast."""
@@ -136,31 +136,34 @@ class Engine:
             nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
         self._engine.step()
 
-    def save(self, folder: Path, tag: str, state: dict[str, Any]) -> dict[str, str]:
-        """Write module, optimizer, schedule and `state` to folder/tag, on disk. Collective.
+    def state(self) -> dict[str, Any]:
+        """Module, moments and schedule, in a form that any number of ranks restores. Collective.
 
-        Returns the SHA-256 of each file that this rank wrote, by name.
+        ZeRO's stage may also be another one then. Tensors are the engine's own, on its device.
         """
-        self._digests.clear()
-        self._engine.save_checkpoint(
-            str(folder), tag=tag, client_state={_STATE: state}, save_latest=False
-        )
-        return dict(self._digests)
+        return {
+            "module": self.module.state_dict(),
+            "moments": gather_moments(self.module, self._adam),
+            "steps": self._scheduler.last_epoch,
+        }
 
-    def _save_file(self, state_dict: Any, path: str) -> None:
-        """As DeepSpeed's own, but on disk at return, and with its digest noted."""
-        with open(path, "wb") as file:
-            writer = HashingWriter(file)
-            try:
-                torch.save(_without_enums(state_dict), writer)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            except (RuntimeError, OSError) as error:
-                cause = writer.error or error
-                if isinstance(cause, OSError) and cause.errno is not None:
-                    raise OSError(cause.errno, os.strerror(cause.errno), path) from None
-                raise
-        self._digests[Path(path).name] = writer.digest
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set what `state` gave. Raises RuntimeError for that of another network."""
+        self.module.load_state_dict(state["module"])
+        if hasattr(self._engine.optimizer, "refresh_fp32_params"):
+            self._engine.optimizer.refresh_fp32_params()  # ZeRO 1 steps on a copy of its part
+        restore_moments(self.module, self._adam, state["moments"])
+        self._set_steps(state["steps"])
+
+    def _set_steps(self, steps: int) -> None:
+        """The schedule after `steps` optimizer steps."""
+        scheduler = self._scheduler
+        scheduler.last_epoch, scheduler._step_count = steps, steps + 1
+        self._engine.global_steps = steps
+        factors = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+        scheduler._last_lr = [base * factor(steps) for base, factor in factors]
+        for group, lr in zip(self._adam.param_groups, scheduler._last_lr, strict=True):
+            group["lr"] = lr
 
     def count_not_finite(self, others: Iterable[Tensor] = ()) -> tuple[int, int]:
         """How many tensors hold NaN or infinity, and of how many.
@@ -179,35 +182,3 @@ class Engine:
         largest = torch._foreach_norm(tensors, float("inf"))
         bad = torch.stack([~each.isfinite().to(self._device) for each in largest])
         return int(bad.sum()), len(tensors)
-
-    def load(self, folder: Path, tag: str) -> dict[str, Any]:
-        """Restore what `save` wrote and return its `state`. Collective."""
-        path, state = self._engine.load_checkpoint(str(folder), tag=tag)
-        if path is None:
-            raise ValueError(f"{folder / tag} is not a checkpoint of this engine")
-        return state[_STATE]
-
-
-def _without_enums(state: Any) -> Any:
-    """The state with integer enumerations as integers.
-
-    Python before 3.11.4 pickles a member as a call of `getattr`, which loading weights only
-    refuses.
-    """
-    if isinstance(state, Enum) and isinstance(state, int):
-        return int(state)
-    if not isinstance(state, dict):
-        return state
-    changed = {
-        key: plain for key, value in state.items() if (plain := _without_enums(value)) is not value
-    }
-    return {**state, **changed} if changed else state
-
-
-def _load_weights_only(path: str, map_location: Any = None) -> Any:
-    from deepspeed.runtime.fp16.loss_scaler import LossScaler
-    from deepspeed.runtime.zero.config import ZeroStageEnum
-    from deepspeed.utils.tensor_fragment import fragment_address
-
-    with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
-        return torch.load(path, map_location=map_location, weights_only=True)

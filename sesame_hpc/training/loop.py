@@ -11,17 +11,19 @@ from typing import Any
 
 from torch import nn
 
-from sesame_hpc.config import CheckpointConfig, LogConfig
+from sesame_hpc.config import CheckpointConfig, DivergenceConfig, LogConfig
 from sesame_hpc.data.loading.loader import Batch, TrainLoader
 from sesame_hpc.distributed.interruption import Interrupted, Stop
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.training.checkpoint import Checkpoints
+from sesame_hpc.training.divergence import Diverged, LossWatch
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.metrics_window import MetricsWindow
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.profiling import NoProfiler
 from sesame_hpc.training.skipped import SkippedFaces
+from sesame_hpc.training.step_errors import StepPlace
 from sesame_hpc.training.task import Task
 
 __all__ = ["Data", "Instruments", "Learner", "Schedule", "TrainingLoop"]
@@ -29,7 +31,7 @@ __all__ = ["Data", "Instruments", "Learner", "Schedule", "TrainingLoop"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long stage `name` trains, and when it validates and saves.
+    """How long stage `name` trains, when it validates and saves, and what it does if it diverges.
 
     `accumulation` micro-batches make one optimizer step. Validation, images and checkpoints are due
     at the end of the epochs given by `log` and `checkpoint`, and of the last epoch.
@@ -37,9 +39,11 @@ class Schedule:
 
     name: str
     epochs: int
+    steps_per_epoch: int
     accumulation: int
     log: LogConfig
     checkpoint: CheckpointConfig
+    divergence: DivergenceConfig
 
     def is_due(self, epoch: int, every: int) -> bool:
         """Whether what happens every `every` epochs (0: only at the last) is due after `epoch`."""
@@ -51,6 +55,11 @@ class Schedule:
     def saves_at_step(self, step: int) -> bool:
         every = self.checkpoint.every_steps
         return every is not None and step % every == 0
+
+    def saves_after(self, step: int) -> bool:
+        """Whether a checkpoint is due after optimizer step `step`, counted from 1."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        return self.saves_at_step(step) or (within == 0 and self.saves_at_epoch(epoch - 1))
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,9 @@ class TrainingLoop:
         self.data = data
         self.instruments = instruments
         self.stop = stop
-        self.steps_per_epoch = data.loader.steps_per_epoch // schedule.accumulation
+        self.steps_per_epoch = schedule.steps_per_epoch
+        self._watch = LossWatch(schedule.divergence)
+        self._rewound: dict[str, Any] | None = None
         self._seconds_before = 0.0
         self._at_step = 0
         self._started = time.perf_counter()
@@ -110,19 +121,15 @@ class TrainingLoop:
 
         Returns `seconds` of training, without work that an interruption lost, the number of
         optimizer `steps`, and `skipped`, the sample ids of the training faces whose images could
-        not be read.
+        not be read. Also `rewound`, from and to which step, where the stage went back.
 
         Raises:
-            FloatingPointError: a loss, weight or moment is not finite; earlier checkpoints stay.
+            FloatingPointError: a loss, weight or moment is not finite, or the loss diverges, and
+                the stage does not go back (`divergence`); earlier checkpoints stay.
             Interrupted: the ranks agreed to stop, and saved.
         """
         try:
-            step = self._resume()
-            while step < self.steps_per_epoch * self.schedule.epochs:
-                epoch, within = divmod(step, self.steps_per_epoch)
-                self._train_epoch(epoch, within)
-                step = (epoch + 1) * self.steps_per_epoch
-                self._end_epoch(epoch, step)
+            self._train()
         except FloatingPointError as error:
             epoch = max(0, self._at_step - 1) // self.steps_per_epoch
             self.instruments.monitor.error(self.schedule.name, epoch, self._at_step, str(error))
@@ -131,7 +138,23 @@ class TrainingLoop:
             "seconds": self._seconds(),
             "steps": self.steps_per_epoch * self.schedule.epochs,
             "skipped": self.data.skipped.ids,
-        }
+        } | ({"rewound": self._rewound} if self._rewound else {})
+
+    def _train(self) -> None:
+        step: int | None = self._resume()
+        while step is not None:
+            try:
+                self._train_from(step)
+                step = None
+            except Diverged as diverged:
+                step = self._go_back(diverged)
+
+    def _train_from(self, step: int) -> None:
+        while step < self.steps_per_epoch * self.schedule.epochs:
+            epoch, within = divmod(step, self.steps_per_epoch)
+            self._train_epoch(epoch, within)
+            step = (epoch + 1) * self.steps_per_epoch
+            self._end_epoch(epoch, step)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
@@ -142,9 +165,10 @@ class TrainingLoop:
         step = 0
         if state is not None:
             step, self._seconds_before = int(state["step"]), float(state["seconds"])
-            self.data.skipped.restore(state.get("skipped", []))
-            if learner.ema:
-                learner.ema.restore(state["average"])
+            self._restore(state)
+            self._rewound = state["rewound"]
+            if self._rewound:
+                learner.engine.scale_lr(self._rewound["lr_factor"])
         monitor = self.instruments.monitor
         for note in learner.checkpoints.notes:
             monitor.message(f"{schedule.name}: {note}")
@@ -153,23 +177,79 @@ class TrainingLoop:
             self._validate(step // self.steps_per_epoch - 1, step)
         return step
 
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.data.skipped.restore(state["skipped"])
+        self._watch.restore(state["watch"])
+        if self.learner.ema:
+            self.learner.ema.restore(state["average"])
+
+    def _go_back(self, diverged: Diverged) -> int:
+        """Restore an earlier checkpoint, at a smaller learning rate from now on; its step.
+
+        Nothing on disk says so until the next checkpoint. A run that is killed before that trains
+        up to `diverged.step` again, and goes back in the same way.
+
+        Raises `diverged`, or why the stage does not go back.
+        """
+        schedule, learner = self.schedule, self.learner
+        if schedule.divergence.action != "rewind":
+            raise diverged
+        if self._rewound:
+            raise FloatingPointError(
+                f"{diverged.cause}. The stage has already gone back once, to step "
+                f"{self._rewound['to']}. Train again with a smaller learning rate (another "
+                "output=FOLDER)."
+            )
+        count, factor = schedule.divergence.checkpoints, schedule.divergence.lr_factor
+        learner.engine.scale_lr(factor)
+        state = learner.checkpoints.go_back(learner.engine, diverged.step, count)
+        if state is None:
+            raise FloatingPointError(
+                f"{diverged.cause}. There is no earlier checkpoint to go back to: train again with "
+                "a smaller learning rate (another output=FOLDER)."
+            )
+        step = int(state["step"])
+        self._rewound = {"from": diverged.step, "to": step, "lr_factor": factor}
+        self._restore(state)
+        self.instruments.window.clear()
+        monitor = self.instruments.monitor
+        for note in learner.checkpoints.notes:
+            monitor.message(f"{schedule.name}: {note}")
+        monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
+        # At the first step that is trained at the smaller rate: who resumes before it forgets it.
+        text = (
+            f"went back from step {diverged.step} to step {step} and continued at {factor:g} times "
+            f"the learning rate: {diverged.cause}"
+        )
+        monitor.note(schedule.name, step // self.steps_per_epoch, step + 1, text)
+        return step
+
     def _train_epoch(self, epoch: int, within: int) -> None:
         window, profiler = self.instruments.window, self.instruments.profiler
         batches = self.data.loader.epoch(epoch, within * self.schedule.accumulation)
         batches = window.watch(batches)
         window.restart_clock()
         for index in range(within, self.steps_per_epoch):
-            with profiler.step():
-                self._optimizer_step(batches, epoch)
+            place = self._place(epoch, index)
+            with profiler.step(), place.named():
+                self._optimizer_step(batches, epoch, place)
             if index + 1 == self.steps_per_epoch:
                 return
             self._between_steps(epoch, epoch * self.steps_per_epoch + index + 1)
 
-    def _optimizer_step(self, batches: Iterator[Batch], epoch: int) -> None:
+    def _place(self, epoch: int, index: int) -> StepPlace:
+        """Of the optimizer step with number `index` in its epoch, from 0."""
+        step = epoch * self.steps_per_epoch + index + 1
+        what = f"stage {self.schedule.name}, epoch {epoch + 1}, step {step}"
+        return StepPlace(what, self.stop.rank)
+
+    def _optimizer_step(self, batches: Iterator[Batch], epoch: int, place: StepPlace) -> None:
         learner, phase = self.learner, self.instruments.profiler.phase
         for _ in range(self.schedule.accumulation):
+            place.sample_ids = ()
             with phase("data wait"):
                 batch = next(batches)
+            place.sample_ids = batch.sample_ids.tolist()
             with phase("forward"):
                 loss = learner.task.loss(learner.engine.forward, batch, epoch)
             self.instruments.window.add(loss, batch.sample_ids)
@@ -182,7 +262,7 @@ class TrainingLoop:
 
     def _between_steps(self, epoch: int, step: int) -> None:
         save = self.schedule.saves_at_step(step)
-        record = save or step % self.schedule.log.every_steps == 0
+        record = save or step % self.schedule.log.every_steps == 0 or self._watch.ends_at(step)
         # A record waits for the device. No rank does so before all have queued this step's work,
         # so that a missing rank is noticed by the control group, which can name it.
         stop = self.stop.wait() if record else self.stop.poll()
@@ -220,9 +300,16 @@ class TrainingLoop:
 
     def _record(self, epoch: int, step: int) -> None:
         name, self._at_step = self.schedule.name, step
-        flushed = self.instruments.window.flush(f"stage {name}, epoch {epoch + 1}, step {step}")
-        if flushed:
-            self.instruments.monitor.step(name, epoch, step, self.learner.engine.lr, *flushed)
+        flushed = self.instruments.window.flush(f"stage {name}, epoch {epoch + 1}", step)
+        if flushed is None:
+            return
+        monitor, lr = self.instruments.monitor, self.learner.engine.lr
+        monitor.step(name, epoch, step, lr, flushed.loss, flushed.throughput)
+        diverges = self._watch.add(flushed.losses, step)
+        if diverges and self.schedule.divergence.action != "warn":
+            raise Diverged(diverges, step)
+        if diverges:
+            monitor.note(name, epoch, step, diverges)
 
     def _save(self, step: int, validated: bool = True) -> None:
         learner, self._at_step = self.learner, step
@@ -233,6 +320,8 @@ class TrainingLoop:
             "average": learner.ema.state() if learner.ema else None,
             "skipped": self.data.skipped.ids,
             "validated": validated,
+            "watch": self._watch.state(),
+            "rewound": self._rewound,
         }
         steps = self.steps_per_epoch * self.schedule.epochs
         learner.checkpoints.save(learner.engine, step, state, steps)

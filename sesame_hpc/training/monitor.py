@@ -88,6 +88,11 @@ class Monitor:
         self._write(stage, epoch, step, {"error": text})
         self.sync()
 
+    def note(self, stage: str, epoch: int, step: int, text: str) -> None:
+        """What a reader of log, status and report should know of the stage, though it goes on."""
+        self._display.message(f"{stage}: {text}")
+        self._write(stage, epoch, step, {"note": text})
+
     def sync(self) -> None:
         """Put the records to disk: a checkpoint must not outlive those before it."""
         if self._log:

@@ -1,4 +1,7 @@
-"""What is wrong with a run as it lies on disk: damage, and why it ended without success."""
+"""What is to be known of a run as it lies on disk: damage, why it ended, whether it diverged."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from sesame_hpc.choices import STAGES
 from sesame_hpc.plural import counted
@@ -6,7 +9,7 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage
 from sesame_hpc.training.records import MetricsLog
 
-__all__ = ["run_problems"]
+__all__ = ["run_notes", "run_problems"]
 
 
 def run_problems(folder: RunFolder) -> list[str]:
@@ -26,3 +29,8 @@ def run_problems(folder: RunFolder) -> list[str]:
     if records and "error" in records[-1]:
         found.append(f"{records[-1]['stage']} ended: {records[-1]['error']}")
     return found
+
+
+def run_notes(records: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence each time that a stage diverged and went on, or went back; from its records."""
+    return [f"{record['stage']}: {record['note']}" for record in records if "note" in record]

@@ -107,3 +107,27 @@ def test_export_says_what_it_did_and_what_it_left_out(sesame, faces):
         2,
         "sesame: out is there already; export to a folder that is new or empty\n",
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("data", "check", "faces"),
+        ("data", "export", "faces", "coco", "--to", "coco"),
+        ("data", "pack", "faces", "packed"),
+        ("data", "show", "faces", "--out", "sheet"),
+    ],
+    ids=lambda command: command[1],
+)
+def test_names_in_annotations_are_shown_and_not_obeyed(sesame, faces, command):
+    """Escapes and markup in the name of an image that is missing, and in a value."""
+    table = faces / "train.csv"
+    text = table.read_text().replace("word", "44").replace("2.png", "\x1b[2J[/b]\u202e2.png")
+    table.write_text(text.replace("1.png,20", "1.png,\x1b]0;[red]"))
+    done = sesame(*command, "--scheme", "trio.yaml")
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert "MarkupError" not in said
+    assert r"\x1b" in said
+    assert "\x1b" not in said
+    assert "\u202e" not in said

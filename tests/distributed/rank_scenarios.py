@@ -16,9 +16,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
+
 from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.distributed.world import World, connect
+from sesame_hpc.training.step_errors import StepPlace
 
 __all__ = ["SCENARIOS"]
 
@@ -29,6 +32,15 @@ def fails(world: World, culprit: int) -> None:
     if world.rank == culprit:
         raise ValueError("image 7 cannot be read")
     world.barrier()
+
+
+def lacks_memory(world: World, culprit: int) -> None:
+    place = StepPlace("stage pretrain, epoch 1, step 3", world.rank)
+    place.sample_ids = [4, 9]
+    with place.named():
+        if world.rank == culprit:
+            torch.empty(2**60, dtype=torch.uint8)
+        world.barrier()
 
 
 def is_killed(world: World, culprit: int) -> None:
@@ -76,6 +88,7 @@ SCENARIOS: dict[str, tuple[Callable[[World, int], None], int, int, RuntimeConfig
     "rank 1 fails": (fails, 2, 1, RUNTIME, ()),
     "rank 1 fails later": (fails_later, 2, 1, RUNTIME, ()),
     "rank 0 fails": (fails, 2, 0, RUNTIME, ()),
+    "rank 1 lacks memory": (lacks_memory, 2, 1, RUNTIME, ()),
     "rank 1 is killed": (is_killed, 3, 1, RUNTIME, ()),
     "rank 0 is killed": (is_killed, 2, 0, RUNTIME, ()),
     "rank 1 hangs": (hangs, 3, 1, SHORT, ()),

@@ -14,6 +14,7 @@ NAMES = (
     "rank 1 fails",
     "rank 1 fails later",
     "rank 0 fails",
+    "rank 1 lacks memory",
     "rank 1 is killed",
     "rank 0 is killed",
     "rank 1 hangs",
@@ -53,6 +54,14 @@ def test_a_failure_is_named_on_the_other_ranks_and_raised_on_its_own(outcome: Pa
     code, text = said(outcome, "rank 1 fails later", 0)
     assert code == 2
     assert f"RankFailed: rank 1 (node n0) {FAILURE}" in text
+
+
+def test_a_rank_that_lacks_memory_is_named_with_step_and_samples(outcome: Path) -> None:
+    where = "(in stage pretrain, epoch 1, step 3, on rank 1 (node n0), sample ids 4, 9)"
+    code, text = said(outcome, "rank 1 lacks memory", 0)
+    assert code == 2
+    assert "RankFailed: rank 1 (node n0) failed: RuntimeError: not enough memory: " in text
+    assert where in text.splitlines()[0]
 
 
 def test_ranks_that_are_gone_are_named(outcome: Path) -> None:

@@ -110,6 +110,16 @@ def test_json_has_the_same(run):
     assert value["unknown"] == []
 
 
+def test_a_stage_that_diverged_says_so_in_table_and_json(run):
+    note = {"stage": "pretrain", "epoch": 2, "step": 9, "time": 110.0, "note": "went back from 20"}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(note) + "\n")
+    (status,) = status_of([run])
+    assert "pretrain: went back from 20" in shown(run_table(status)).splitlines()
+    assert to_json(status)["notes"] == ["pretrain: went back from 20"]
+    assert not status.has_failed
+
+
 def test_a_requeue_is_told(run):
     log(run, "12", "x\nsesame: saved at step 5 of stage pretrain; requeueing job 12\ny\n")
     message = status_of([run])[0].stages[1].message

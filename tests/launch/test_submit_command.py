@@ -109,6 +109,19 @@ def test_a_submission_leaves_its_ids_and_settings_in_the_run(sesame, tmp_path):
     assert "11 (preliminary), 12 (pretrain), 13 (finetune), 14 (report)" in again.stderr
 
 
+def test_ranks_that_cannot_share_a_batch_are_refused_before_the_queue(sesame, tmp_path):
+    profile = tmp_path / "three.yaml"
+    profile.write_text("nodes: 3\ntasks_per_node: 1\ntime: 60\n")
+    for also in ("--dry-run", "--stage=preliminary"):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        slurm(tmp_path)
+        failed = sesame("submit", tiny_config(tmp_path), "--profile", profile, also)
+        assert failed.returncode == 2
+        assert "3 ranks with runtime.accumulation 1 cannot share each batch" in failed.stderr
+        assert ": use 1, 2, 4 or 8 ranks, or" in failed.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("stage", "cancelled"), [("sesame-tiny-preliminary", False), ("sesame-tiny-pretrain", True)]
 )

@@ -22,6 +22,7 @@ from sesame_hpc.report.report_data import EvaluatedPart, read_report_data
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import finish_stage
 from sesame_hpc.schemes import load_scheme
+from sesame_hpc.training.records import MetricsLog
 
 REGIONS = load_scheme("ibug68").regions
 TEST_REGIONS = "NME per region on 5 test faces (Table 1 of the paper)"
@@ -173,6 +174,13 @@ def test_a_stage_under_way_shows_its_step(make_run) -> None:
     folder = make_run("preliminary", "pretrain")
     (folder.stage("pretrain") / "result.json").unlink()
     assert "pretrain is at step 60, in epoch 4 of 300" in page_of(folder).text
+
+
+def test_a_stage_that_diverged_says_so(make_run) -> None:
+    folder = make_run("preliminary")
+    with MetricsLog(folder.metrics_file) as log:
+        log.append("preliminary", 3, 41, note="went back from step 60 to step 40")
+    assert "In training: preliminary: went back from step 60 to step 40." in page_of(folder).text
 
 
 def test_data_that_moved_is_said_and_can_be_named(run: RunFolder, data: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_half_written_checkpoint_is_not_read(write_config, tmp_path: Path) -> 
     latest = json.loads((folder / "latest.json").read_text())["tag"]
     torn = folder / "step-00000014"
     torn.mkdir(exist_ok=True)
-    (torn / "mp_rank_00_model_states.pt").write_bytes(b"half")
+    (torn / "state.pt").write_bytes(b"half")
     assert latest != torn.name
     train(config, "--stage", "preliminary")
     key = "checkpoints/preliminary/weights.safetensors"

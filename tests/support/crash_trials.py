@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,20 +16,22 @@ import crash_trainer
 from safetensors.torch import load_file
 from training_process import clean_environment
 
-__all__ = ["KINDS", "Bench", "Outcome", "table"]
+__all__ = ["KINDS", "Bench", "Outcome", "next_kind", "table"]
 
 STAGES = ("preliminary", "pretrain", "finetune")
 SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _SECONDS = 600
+_TRIALS_PER_SNAPSHOT = 8
 
 
 @dataclass
 class Outcome:
-    """`wrong` says what was not as it should be; `lost` is how often steps were trained again."""
+    """`wrong` says what was not as it should be; `is_possible` whether this machine can do it."""
 
     tries: int = 0
     interrupted: int = 0
     mended: int = 0
+    is_possible: bool = True
     wrong: list[str] = field(default_factory=list)
 
 
@@ -38,6 +41,8 @@ class Bench:
     def __init__(self, folder: Path, config: Path, reference: Path) -> None:
         self.folder, self.config, self.reference = folder, config, reference
         self._number = 0
+        self._snapshots: list[Path] = []
+        self._snapshot_uses = 0
         self._trainer = subprocess.Popen(
             [sys.executable, crash_trainer.__file__],
             stdin=subprocess.PIPE,
@@ -83,6 +88,18 @@ class Bench:
         code = self.end()
         self.seconds = time.monotonic() - start
         return code, self.said(run).read_text(errors="replace")
+
+    def interrupted(self, generator: random.Random) -> Path:
+        """A copy of a run that was killed before a random file operation; few are trained anew."""
+        if self._snapshot_uses % _TRIALS_PER_SNAPSHOT == 0:
+            run = self.new_run()
+            self.start(run, die_at=generator.randrange(self.operations // 5, self.operations))
+            assert self.end() == -signal.SIGKILL
+            self._snapshots.append(run)
+        self._snapshot_uses += 1
+        copy = self.new_run()
+        shutil.copytree(generator.choice(self._snapshots), copy)
+        return copy
 
     def finish(self, run: Path, what: str, outcome: Outcome) -> str:
         """Give the command again, and hold what it leaves against the undisturbed run."""
@@ -155,12 +172,12 @@ def signalled(bench: Bench, generator: random.Random, outcome: Outcome) -> None:
 
 def damaged(bench: Bench, generator: random.Random, outcome: Outcome) -> None:
     """One file of an interrupted or finished run is flipped, cut, emptied or deleted."""
-    run = bench.new_run()
     if generator.random() < 0.3:
+        run = bench.new_run()
         shutil.copytree(bench.reference, run)
     else:
-        bench.start(run, die_at=generator.randrange(bench.operations // 5, bench.operations))
-        outcome.interrupted += bench.end() == -signal.SIGKILL
+        run = bench.interrupted(generator)
+        outcome.interrupted += 1
     files = sorted(path for path in run.rglob("*") if path.is_file() and path.name != ".lock")
     path = generator.choice(files)
     how = generator.choice(("flipped", "cut", "emptied", "deleted"))
@@ -195,6 +212,7 @@ def full_disk(bench: Bench, generator: random.Random, outcome: Outcome) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True).returncode:
         outcome.tries -= 1
+        outcome.is_possible = False
         return
     try:
         run = place / bench.new_run().name
@@ -217,6 +235,16 @@ KINDS = {
     "one file flipped, cut, emptied or deleted": damaged,
     "a full disk": full_disk,
 }
+
+
+WEIGHTS = dict(zip(KINDS, (2, 2, 2, 10, 1), strict=True))
+"""Trials of each kind for one of a full disk."""
+
+
+def next_kind(outcomes: Mapping[str, Outcome]) -> str:
+    """The kind that is furthest behind its share of the trials."""
+    possible = [kind for kind in KINDS if outcomes[kind].is_possible]
+    return min(possible, key=lambda kind: outcomes[kind].tries / WEIGHTS[kind])
 
 
 def _send(child: int, number: int) -> None:

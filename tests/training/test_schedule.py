@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
-from sesame_hpc.training.schedule import lr_factor, micro_batch_size
+from sesame_hpc.training.schedule import check_ranks, lr_factor, micro_batch_size
 
 
 def test_the_paper_rate_runs_from_1e_3_to_1e_5_by_0_985_an_epoch() -> None:
@@ -28,8 +30,33 @@ def test_steps_beyond_the_end_stay_at_the_last_rate() -> None:
 def test_the_global_batch_is_divided() -> None:
     stage = StageConfig(batch_size=32)
     assert micro_batch_size(stage, RuntimeConfig(accumulation=2), 4) == 4
-    with pytest.raises(ValueError, match="world size 3 x accumulation 2"):
-        micro_batch_size(stage, RuntimeConfig(accumulation=2), 3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "accumulation", "ranks", "valid"),
+    [
+        ((32, 24), 2, 3, "use 1, 2 or 4 ranks"),
+        ((12, 12), 4, 2, "use 1 or 3 ranks, or runtime.accumulation 1, 2, 3 or 6"),
+        ((5, 7), 2, 3, "use "),
+        ((8, 8), 1, 16, "use 1, 2, 4 or 8 ranks"),
+    ],
+)
+def test_ranks_that_cannot_share_a_batch_are_told_what_is_valid(
+    sizes: tuple[int, int], accumulation: int, ranks: int, valid: str
+) -> None:
+    stages = {
+        n: StageConfig(batch_size=size)
+        for n, size in zip(("preliminary", "finetune"), sizes, strict=True)
+    }
+    runtime = RuntimeConfig(accumulation=accumulation)
+    with pytest.raises(ValueError, match=f"{ranks} ranks with runtime.accumulation") as refused:
+        check_ranks(stages, runtime, ranks)
+    multiple = f"a batch_size that is a multiple of {ranks * accumulation}"
+    expected = f"{valid}, or {multiple}" if valid != "use " else f"use {multiple}"
+    assert str(refused.value).endswith(f": {expected}")
+    assert f"stages.finetune.batch_size {sizes[1]}" in str(refused.value)
+    for each in re.findall(r"\d+", valid.partition(" ranks")[0]):
+        check_ranks(stages, runtime, int(each))
 
 
 def test_a_cosine_rises_over_its_share_and_falls_along_half_a_cosine():

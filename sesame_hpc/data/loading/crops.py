@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.image_source import ImageSource
-from sesame_hpc.data.loading.pipeline import AugmentOps, CropGraph, Feed, can_decode
+from sesame_hpc.data.loading.pipeline import AugmentOps, CropGraph, Feed, can_decode, sound_image
 
 __all__ = ["Batch", "CropRunner", "PreparedBatch"]
 
@@ -112,8 +112,18 @@ class CropRunner:
         """
         if self._running is not None:
             self._running.close()
-        self._running = self._run(batches, prepare)
+        self._running = self._run(batches, partial(self._named, prepare))
         return self._running
+
+    def _named(self, prepare: Prepare, rows: Rows) -> PreparedBatch | None:
+        """In a reader's thread: an error there names the samples that were read."""
+        try:
+            return prepare(rows)
+        except Exception as error:
+            own = rows if rows.ndim == 1 else rows[:, 0]
+            ids = ", ".join(map(str, self._annotations.sample_ids[own]))
+            error.add_note(f"while reading sample ids {ids}")
+            raise
 
     def _run(self, batches: Sequence[Rows], prepare: Prepare) -> Generator[Batch, None, None]:
         """If an undecodable image may be skipped, continues at its batch without it."""
@@ -158,8 +168,14 @@ class CropRunner:
     def _skip_undecodable(
         self, pending: deque[tuple[int, PreparedBatch]], error: RuntimeError
     ) -> bool:
-        """Whether some image cannot be decoded and may be skipped; raises if it may not."""
+        """Whether some image cannot be decoded and may be skipped; raises if it may not.
+
+        False where this machine cannot decode now, as without memory or threads: images are not to
+        blame for that.
+        """
         found = False
+        if not can_decode(sound_image(), self._device):
+            return False
         for _, batch in pending:
             for row, encoded in zip(batch.rows, batch.feed.encoded, strict=True):
                 if not can_decode(encoded, self._device):

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from sesame_hpc.data.loading.appearance import recoloured, with_patches
 from sesame_hpc.data.loading.augment import Augmentation
 from sesame_hpc.data.loading.cpu_crops import AugmentOps, CpuCropper
 
-__all__ = ["AugmentOps", "CropGraph", "Feed", "can_decode"]
+__all__ = ["AugmentOps", "CropGraph", "Feed", "can_decode", "sound_image"]
 
 
 @dataclass(frozen=True)
@@ -260,3 +261,10 @@ def can_decode(encoded: NDArray[np.uint8], device: torch.device) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def sound_image() -> NDArray[np.uint8]:
+    """A grey JPEG image of 16 x 16 pixels, uint8 [n], which any decoder takes."""
+    done, encoded = cv2.imencode(".jpg", np.full((16, 16, 3), 128, np.uint8))
+    assert done
+    return encoded.reshape(-1)

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from sesame_hpc.config.schema import DataConfig
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading import cpu_crops
+from sesame_hpc.data.loading.image_source import ImageSource
 from sesame_hpc.data.loading.loader import Batch, EvalLoader, TrainLoader
 from sesame_hpc.data.loading.order import EpochOrder
+from sesame_hpc.data.loading.pipeline import CropGraph, can_decode, sound_image
 from sesame_hpc.data.loading.views import draw_views
 
 SIZE = 48
@@ -284,3 +287,33 @@ def test_views_are_crops_of_their_own_and_lead_back_to_the_image(faces):
         pixels = batch.landmarks.double().numpy() * SIZE
         back = geometry.apply(geometry.invert(batch.matrices.numpy()), pixels)
         np.testing.assert_allclose(back, faces.landmarks, atol=1e-3)
+
+
+def test_an_error_in_a_readers_thread_names_its_samples(faces, monkeypatch):
+    loader, read = evaluate(faces, 3), ImageSource._read
+
+    def lacking(source: ImageSource, row: int) -> np.ndarray:
+        if row == 4:
+            raise MemoryError
+        return read(source, row)
+
+    monkeypatch.setattr(ImageSource, "_read", lacking)
+    with pytest.raises(MemoryError) as found:
+        list(loader)
+    ids = ", ".join(map(str, faces.sample_ids[3:6]))
+    assert found.value.__notes__ == [f"while reading sample ids {ids}"]
+
+
+def test_no_image_is_blamed_by_a_machine_that_cannot_decode(faces, monkeypatch):
+    assert can_decode(sound_image(), CPU)
+
+    def fail(graph: CropGraph, feeds: Iterable[Any]) -> None:
+        next(iter(feeds))
+        raise RuntimeError("cannot start a thread")
+
+    monkeypatch.setattr(CropGraph, "crops", fail)
+    monkeypatch.setattr("sesame_hpc.data.loading.crops.can_decode", lambda *arguments: False)
+    loader = evaluate(faces, 3)
+    with pytest.raises(RuntimeError, match="cannot start a thread"):
+        list(loader)
+    assert loader.images.skipped == ()
