@@ -9,7 +9,6 @@ size changed by up to 10 %) and by YuNet's, with and without averaging over the 
 go to --csv. dlib trains to its end whatever the minutes; `pip install dlib-bin` first.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -93,15 +92,14 @@ def _network(name: str, config: Config, faces: Annotations, minutes: float) -> M
 
 
 def _run(name: str, device: Literal["cpu", "cuda"], passes: int) -> Method:
-    """A stage of a run of ours. The minutes are of all stages up to it, on the run's threads."""
+    """A stage of a run of ours. The minutes are those of all stages up to it."""
     folder, _, stage = name.partition("@")
     stage = stage or "finetune"
     run, landmarker = RunFolder(Path(folder)), Landmarker.load(folder, device, stage=stage)
     results = [run.result(each) or {} for each in STAGES[: STAGES.index(stage) + 1]]
     config, minutes = run.config(), None
     if device == "cpu":
-        threads = config.runtime.threads or os.cpu_count() or 1
-        minutes = sum(result.get("seconds", 0.0) for result in results) * threads / 60
+        minutes = sum(result.get("cpu_seconds", 0.0) for result in results) / 60 or None
 
     def find(image: Image, box: NDArray[np.float64]) -> NDArray[np.float64]:
         return landmarker(image, box, passes=passes).points[0]

@@ -4,7 +4,6 @@ Progress is one number, the optimizer step. Everything random is keyed by what t
 (epoch and sample ids), so a stage that was interrupted anywhere ends with the same bits.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from sesame_hpc.distributed.interruption import Interrupted, Stop
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.divergence import Diverged, LossWatch
+from sesame_hpc.training.elapsed import Elapsed
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.metrics_window import MetricsWindow
@@ -112,15 +112,14 @@ class TrainingLoop:
         self.steps_per_epoch = schedule.steps_per_epoch
         self._watch = LossWatch(schedule.divergence)
         self._rewound: dict[str, Any] | None = None
-        self._seconds_before = 0.0
+        self._elapsed = Elapsed()
         self._at_step = 0
-        self._started = time.perf_counter()
 
     def run(self) -> dict[str, Any]:
         """Train to the end. Collective.
 
-        Returns `seconds` of training, without work that an interruption lost, the number of
-        optimizer `steps`, and `skipped`, the sample ids of the training faces whose images could
+        Returns `seconds` and `cpu_seconds` of training (see `Elapsed`), the number of optimizer
+        `steps`, and `skipped`, the sample ids of the training faces whose images could
         not be read. Also `rewound`, from and to which step, where the stage went back.
 
         Raises:
@@ -135,7 +134,7 @@ class TrainingLoop:
             self.instruments.monitor.error(self.schedule.name, epoch, self._at_step, str(error))
             raise
         return {
-            "seconds": self._seconds(),
+            **self._elapsed.record(),
             "steps": self.steps_per_epoch * self.schedule.epochs,
             "skipped": self.data.skipped.ids,
         } | ({"rewound": self._rewound} if self._rewound else {})
@@ -156,15 +155,13 @@ class TrainingLoop:
             step = (epoch + 1) * self.steps_per_epoch
             self._end_epoch(epoch, step)
 
-    def _seconds(self) -> float:
-        return self._seconds_before + time.perf_counter() - self._started
-
     def _resume(self) -> int:
         schedule, learner = self.schedule, self.learner
         state = learner.checkpoints.load_latest(learner.engine)
         step = 0
         if state is not None:
-            step, self._seconds_before = int(state["step"]), float(state["seconds"])
+            step = int(state["step"])
+            self._elapsed.resume(state)
             self._restore(state)
             self._rewound = state["rewound"]
             if self._rewound:
@@ -316,7 +313,7 @@ class TrainingLoop:
         self.instruments.monitor.sync()
         state = {
             "step": step,
-            "seconds": self._seconds(),
+            **self._elapsed.record(),
             "average": learner.ema.state() if learner.ema else None,
             "skipped": self.data.skipped.ids,
             "validated": validated,
