@@ -1,7 +1,6 @@
 """Before training: a copy of the pack on each node's own disk, where the profile asks for it."""
 
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -10,6 +9,7 @@ from sesame_hpc.config import Config
 from sesame_hpc.data.pack.staging import stage_pack, use_staged
 from sesame_hpc.distributed.rendezvous import this_node
 from sesame_hpc.distributed.world import World
+from sesame_hpc.printable import say
 
 __all__ = ["STAGE_DATA", "stage_data"]
 
@@ -33,7 +33,7 @@ def stage_data(config: Config, world: World) -> None:
     node = this_node()
 
     def tell(text: str) -> None:
-        print(f"sesame: node {node}: {text}", file=sys.stderr, flush=True)
+        say(f"sesame: node {node}: {text}", err=True)
 
     leads = world.local_rank == 0
     with ThreadPoolExecutor(1, "sesame-stage") as pool:

@@ -90,7 +90,7 @@ def test_a_stage_that_fails_ends_the_chain_and_is_named(tmp_path, faces):
     wrong = ["stages.preliminary.epochs=1", "stages.pretrain.lr=1e30"]
     status = wait(submit(tmp_path, faces, *wrong))
     assert states(status) == ["COMPLETED", "FAILED", "CANCELLED", "CANCELLED"]
-    assert "FloatingPointError: the loss is not finite" in status.stages[1].message
+    assert "Diverged: the loss is not finite" in status.stages[1].message
     assert status.stages[2].message == "cancelled, since pretrain did not complete"
 
 

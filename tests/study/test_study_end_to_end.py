@@ -67,7 +67,7 @@ def assert_same_weights(first: Path, second: Path, stages: list[str]) -> None:
 
 def figures(run: Path, stage: str) -> dict[str, Any]:
     result = json.loads((run / "checkpoints" / stage / "result.json").read_text())
-    return {key: value for key, value in result.items() if key != "seconds"}
+    return {key: value for key, value in result.items() if key not in ("seconds", "cpu_seconds")}
 
 
 def test_a_killed_study_ends_with_the_bits_of_runs_trained_alone(
