@@ -89,7 +89,9 @@ def exponents(z, shift, scale):
 @triton.jit
 def entropy_of_sums(total, total_t):
     """The entropy in nats, from the sums of e = 2^t and of e t."""
-    return (tl.log2(total) - total_t / total) / LOG2_E
+    # A number and not LOG2_E: Triton's key of a kernel would depend on which one is compiled first,
+    # where a function that several share uses a global.
+    return (tl.log2(total) - total_t / total) * 0.6931471805599453
 
 
 @triton.jit
@@ -101,7 +103,7 @@ def largest_probability(total):
 @triton.jit
 def entropy_slope(t, total, entropy):
     """-(ln p + entropy), the derivative of the entropy over p beta, at p = 2^t / sum."""
-    return (tl.log2(total) - t) / LOG2_E - entropy
+    return (tl.log2(total) - t) * 0.6931471805599453 - entropy
 
 
 @triton.jit
