@@ -5,6 +5,7 @@ Opening a run folder is here, too: it is what settings are checked and written f
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from sesame_hpc.files import make_folder, remove_leftovers, write_bytes_atomic, 
 from sesame_hpc.run.folder import RunFolder, read_verified_json
 from sesame_hpc.run.work import WORK
 
-__all__ = ["check_config", "open_run", "own_scheme", "recorded_identity", "write_settings"]
+__all__ = [
+    "check_config",
+    "open_run",
+    "own_scheme",
+    "recorded_identity",
+    "tidy_run",
+    "write_settings",
+]
 
 _MAY_CHANGE = (
     "runtime.",
@@ -111,6 +119,13 @@ def recorded_identity(folder: RunFolder, found: dict[str, Any]) -> dict[str, Any
     return read_verified_json(folder.data_file)
 
 
+def tidy_run(folder: RunFolder) -> None:
+    """Remove what dead processes were writing into the run; nothing where it cannot be written."""
+    for place in _places(folder):
+        with suppress(OSError):
+            remove_leftovers(place)
+
+
 def open_run(
     folder: RunFolder,
     config: Config,
@@ -129,8 +144,7 @@ def open_run(
     folder.lease.acquire()
     try:
         check_config(folder, config)
-        for place in _places(folder):
-            remove_leftovers(place)
+        tidy_run(folder)
         if not folder.has_progress():
             _forget(folder, keep_scheme=own_scheme(folder, config) is not None)
         for stage in STAGES:

@@ -18,7 +18,7 @@ from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
-from sesame_hpc.run.settings import check_config, open_run
+from sesame_hpc.run.settings import check_config, open_run, tidy_run
 from sesame_hpc.stages.summary import print_summary, write_summary
 
 __all__ = ["train"]
@@ -216,7 +216,7 @@ def _check_agreement(identities: list[dict[str, Any]]) -> None:
 
 
 def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
-    """Also makes again what a crash at the very end left out: summary and report."""
+    """Also makes again what a crash at the very end left out, summary and report, and tidies up."""
     console = SafeConsole()
     what = f"stage {only}" if only else "all stages"
     console.print(
@@ -224,6 +224,7 @@ def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
             ("This run is complete", "bold"), f": {what} of {folder.path} finished before."
         )
     )
+    tidy_run(folder)
     if not all(folder.is_finished(stage) for stage in config.stages.run):
         return
     if damage(folder.path, [folder.summary_file.name]):

@@ -17,6 +17,7 @@ from sesame_hpc.config import load_config
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.launch.status import status_of
 from sesame_hpc.models.weights import load_weights
+from sesame_hpc.process import node_name
 from sesame_hpc.report.report_data import read_report_data
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage
@@ -108,7 +109,12 @@ def test_summary_and_report_are_made_again_at_the_next_command(run, capsys, how:
     folder, config, original = run
     for name in DERIVED:
         damage(folder / name, how)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    torn = folder / f".report.html.{node_name()}-{ended.pid}-0123abcd.tmp.html"
+    torn.write_text("<html")
     train(config)
+    assert not torn.exists()
     assert "This run is complete" in capsys.readouterr().out
     assert (folder / "summary.json").read_bytes() == (original / "summary.json").read_bytes()
     assert "<html" in (folder / "report.html").read_text("utf-8")
