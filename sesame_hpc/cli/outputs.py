@@ -32,8 +32,8 @@ def check_output_file(option: str, path: Path | None, *inputs: Path) -> None:
     """Raise where the file `path`, that `option` names, cannot be written; None is no file.
 
     Raises:
-        ValueError: it is a folder, or one of the `inputs`, or a file of a run among them, or exists
-            in a folder among them that is no run.
+        ValueError: it is a folder, one of the `inputs`, a file of a run among them, or a file that
+            already exists in another input folder.
         OSError: no permission, a full or read-only disk, a name that is too long.
     """
     if path is None or is_stream(path):

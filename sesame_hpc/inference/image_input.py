@@ -75,6 +75,6 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _is_pil(value: Any) -> bool:
-    """Without importing PIL: if it is not imported, there is no image of it."""
+    """Whether `value` is a PIL image. PIL is not imported for it: whoever made one has done so."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(value, module.Image)

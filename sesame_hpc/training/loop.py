@@ -202,7 +202,7 @@ class TrainingLoop:
         state = learner.checkpoints.go_back(learner.engine, diverged.step, count)
         if state is None:
             raise FloatingPointError(
-                f"{diverged.cause}. There is no earlier checkpoint to go back to: train again with "
+                f"{diverged.cause}. No earlier checkpoint is available: train again with "
                 "a smaller learning rate (another output=FOLDER)."
             )
         step = int(state["step"])

@@ -122,7 +122,7 @@ def _wait_until_missed(cluster: Cluster, node: str, log: _NewLines) -> None:
 
 
 def _state(cluster: Cluster, node: str) -> set[str]:
-    """The state and flags of a node, as {"DOWN", "NOT_RESPONDING"}; empty if there is no answer."""
+    """A node's state and flags, such as {"DOWN", "NOT_RESPONDING"}; empty without an answer."""
     shown = ask(cluster, "scontrol", "--oneliner", "show", "node", node).stdout
     found = re.search(r"\bState=(\S+)", shown)
     if found is None:

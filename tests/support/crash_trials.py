@@ -90,7 +90,10 @@ class Bench:
         return code, self.said(run).read_text(errors="replace")
 
     def interrupted(self, generator: random.Random) -> Path:
-        """A copy of a run that was killed before a random file operation; few are trained anew."""
+        """A copy of a run that was killed before a random file operation.
+
+        Several trials share such a run, since training one takes most of the time.
+        """
         if self._snapshot_uses % _TRIALS_PER_SNAPSHOT == 0:
             run = self.new_run()
             self.start(run, die_at=generator.randrange(self.operations // 5, self.operations))

@@ -138,7 +138,9 @@ def damage(path: Path, how: str, generator: random.Random) -> None:
     if how == "flipped":
         content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
     elif how == "cut":
-        del content[generator.randrange(len(content) - 1) :]  # a newline less is no damage
+        del content[
+            generator.randrange(len(content) - 1) :
+        ]  # losing the final newline alone does no harm
     elif how == "emptied":
         content.clear()
     path.write_bytes(content) if how != "deleted" else path.unlink()

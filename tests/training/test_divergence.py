@@ -164,7 +164,7 @@ def test_a_second_time_or_without_a_checkpoint_it_ends(place: Path) -> None:
     (fault,) = run_problems(RunFolder(place / "twice"))
     assert "already gone back once" in fault
     (none,) = said(place, "none")
-    assert "There is no earlier checkpoint to go back to" in none["error"]
+    assert "No earlier checkpoint is available" in none["error"]
 
 
 @pytest.mark.slow

@@ -1,13 +1,13 @@
 """Soft-argmax of a map per landmark."""
 
 from collections.abc import Iterator
-from itertools import product
 
 import torch
 from sesame_kernels import soft_argmax
 from torch import Tensor
 
 from benchmarks.kernels.case import Case, Provider
+from benchmarks.kernels.maps import timed_maps
 from benchmarks.kernels.peers import compiled, copy_alone, grid, soft_argmax_peers, softmax_alone
 
 __all__ = ["cases", "eager"]
@@ -29,26 +29,17 @@ def matmul(logits: Tensor) -> Tensor:
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    on_cpu = device.type == "cpu"
-    sizes = [(32, 68, 24, 24), (16 if on_cpu else 256, 98, 64, 64)]
-    formats = (
-        [torch.contiguous_format] if on_cpu else [torch.contiguous_format, torch.channels_last]
-    )
-    dtypes = [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]
-    for size, memory_format in product(sizes, formats):
-        layout = " nhwc" if memory_format == torch.channels_last else ""
-        for dtype in dtypes:
-            logits = torch.randn(size, device=device).to(dtype)
-            logits = logits.contiguous(memory_format=memory_format)
-            peers = soft_argmax_peers()
-            providers: dict[str, Provider] = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
-            floors = {"copy alone": copy_alone, "softmax alone": softmax_alone}
-            yield Case(
-                "soft_argmax",
-                "x".join(map(str, size)) + layout,
-                (logits,),
-                providers | compiled(eager, device) | peers | floors,
-                forward_bytes=logits.nbytes,
-                backward_bytes=2 * logits.nbytes,
-                equal=("eager", "matmul", *(peers if dtype == torch.float32 else ())),
-            )
+    batch = 16 if device.type == "cpu" else 256
+    for shape, logits in timed_maps(device, [(32, 68, 24, 24), (batch, 98, 64, 64)]):
+        peers = soft_argmax_peers()
+        providers: dict[str, Provider] = {"ours": soft_argmax, "eager": eager, "matmul": matmul}
+        floors = {"copy alone": copy_alone, "softmax alone": softmax_alone}
+        yield Case(
+            "soft_argmax",
+            shape,
+            (logits,),
+            providers | compiled(eager, device) | peers | floors,
+            forward_bytes=logits.nbytes,
+            backward_bytes=2 * logits.nbytes,
+            equal=("eager", "matmul", *(peers if logits.dtype == torch.float32 else ())),
+        )

@@ -1,13 +1,13 @@
 """Mean, covariance and entropy of each map's softmax, from one pass."""
 
 from collections.abc import Iterator
-from itertools import product
 
 import torch
 from sesame_kernels import soft_argmax_distribution
 from torch import Tensor
 
 from benchmarks.kernels.case import Case
+from benchmarks.kernels.maps import timed_maps
 from benchmarks.kernels.peers import compiled, grid
 
 __all__ = ["cases", "eager", "ours"]
@@ -32,19 +32,11 @@ def eager(logits: Tensor) -> Tensor:
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    on_cpu = device.type == "cpu"
-    size = (8 if on_cpu else 64, 98, 64, 64)
-    formats = (
-        [torch.contiguous_format] if on_cpu else [torch.contiguous_format, torch.channels_last]
-    )
-    dtypes = [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]
-    for memory_format, dtype in product(formats, dtypes):
-        layout = " nhwc" if memory_format == torch.channels_last else ""
-        logits = torch.randn(size, device=device).to(dtype)
-        logits = logits.contiguous(memory_format=memory_format)
+    batch = 8 if device.type == "cpu" else 64
+    for shape, logits in timed_maps(device, [(batch, 98, 64, 64)]):
         yield Case(
             "soft_argmax_distribution",
-            "x".join(map(str, size)) + layout,
+            shape,
             (logits,),
             {"ours": ours, "eager": eager} | compiled(eager, device),
             forward_bytes=logits.nbytes,

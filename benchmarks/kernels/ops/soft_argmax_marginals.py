@@ -1,13 +1,13 @@
 """Mean and marginals of each map's softmax, as the heat-map loss takes them."""
 
 from collections.abc import Iterator
-from itertools import product
 
 import torch
 from sesame_kernels import soft_argmax_marginals
 from torch import Tensor
 
 from benchmarks.kernels.case import Case
+from benchmarks.kernels.maps import Size, timed_maps
 from benchmarks.kernels.peers import compiled
 
 __all__ = ["cases", "eager", "ours"]
@@ -30,17 +30,13 @@ def eager(logits: Tensor) -> Tensor:
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    on_cpu = device.type == "cpu"
-    sizes = [(32, 68, 32, 32)] if on_cpu else [(32, 68, 32, 32), (64, 98, 64, 64)]
-    formats = [torch.contiguous_format, torch.channels_last]
-    dtypes = [torch.float32] if on_cpu else [torch.float32, torch.bfloat16]
-    for size, memory_format, dtype in product(sizes, formats, dtypes):
-        layout = " nhwc" if memory_format == torch.channels_last else ""
-        logits = torch.randn(size, device=device).to(dtype)
-        logits = logits.contiguous(memory_format=memory_format)
+    sizes: list[Size] = [(32, 68, 32, 32)]
+    if device.type != "cpu":
+        sizes.append((64, 98, 64, 64))
+    for shape, logits in timed_maps(device, sizes, layouts_on_cpu=True):
         yield Case(
             "soft_argmax_marginals",
-            "x".join(map(str, size)) + layout,
+            shape,
             (logits,),
             {"ours": ours, "eager": eager} | compiled(eager, device),
             forward_bytes=logits.nbytes,

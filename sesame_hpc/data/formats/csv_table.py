@@ -1,7 +1,7 @@
 """CSV tables of a user's own faces: `train.csv` and `test.csv` in the data set's folder.
 
-Where there is no file of that name, the one table of points (.csv, .tsv, .txt) whose name or
-folder tells the split is it, as in COCO's format.
+Without a file of that name, the only table of points (.csv, .tsv, .txt) whose name or folder
+indicates the split is read, as in COCO's format.
 
     image,x_min,y_min,x_max,y_max,x0,y0,x1,y1,...,attribute_blur
     photos/one.jpg,10,12,90,101,31.5,40.25,62.0,40.5,...,0
