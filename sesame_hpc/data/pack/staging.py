@@ -56,12 +56,13 @@ def stage_pack(root: Path, folder: Path, tell: Callable[[str], None]) -> Path:
     _make_private(own)
     copy = own / f"pack-{blake2b(content, digest_size=16).hexdigest()}"
     with _lock(copy.with_suffix(".lock")):
-        if (copy / MANIFEST).is_file():
-            tell(f"{root}: read from its copy in {copy}, which was there")
-            return copy
         crcs = {f"{split}.npy": part["table_crc"] for split, part in manifest["parts"].items()}
         shards = [name for part in manifest["parts"].values() for name in part["shards"]]
-        _copy_files(root, copy, [*crcs, *shards], crcs, tell)
+        names = [*crcs, *shards]
+        if (copy / MANIFEST).is_file() and not _missing(root, copy, names):
+            tell(f"{root}: read from its copy in {copy}, which was there")
+            return copy
+        _copy_files(root, copy, names, crcs, tell)
         write_bytes_atomic(copy / MANIFEST, content)
     return copy
 
@@ -71,7 +72,7 @@ def _copy_files(
 ) -> None:
     copy.mkdir(mode=0o700, exist_ok=True)
     sizes = {name: (root / name).stat().st_size for name in names}
-    total, missing = sum(sizes.values()), [name for name in names if not (copy / name).is_file()]
+    total, missing = sum(sizes.values()), _missing(root, copy, names)
     needed, free = sum(sizes[name] for name in missing), shutil.disk_usage(copy).free
     if needed + _SPARE_BYTES > free:
         raise OSError(f"{copy}: {_size(needed)} to be copied, and {_size(free)} free")
@@ -85,6 +86,16 @@ def _copy_files(
         if done < total and _TENTHS * done // total > _TENTHS * before // total:
             tell(f"{root}: {_size(done)} of {_size(total)} copied and verified")
     tell(f"{root}: copied and verified; it is read from {copy}")
+
+
+def _missing(root: Path, copy: Path, names: list[str]) -> list[str]:
+    """Files that the copy lacks or has in another size: sites remove old files one by one."""
+    return [
+        name
+        for name in names
+        if not (copy / name).is_file()
+        or (copy / name).stat().st_size != (root / name).stat().st_size
+    ]
 
 
 def _verify(path: Path, crc: int | None) -> None:

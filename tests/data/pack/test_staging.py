@@ -64,6 +64,18 @@ def test_a_copy_that_was_interrupted_is_completed(pack, tmp_path):
     assert (copy / "train-00002.shard").read_bytes() == (pack / "train-00002.shard").read_bytes()
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_copy_that_a_site_has_tidied_is_completed(pack, tmp_path, is_cut):
+    copy, _ = staged(pack, tmp_path / "node")
+    shard = copy / "train-00001.shard"
+    content = shard.read_bytes()
+    shard.unlink()
+    if is_cut:
+        shard.write_bytes(content[:-1])
+    assert staged(pack, tmp_path / "node")[0] == copy
+    assert shard.read_bytes() == content
+
+
 @pytest.mark.parametrize("name", ["train.npy", "train-00001.shard"])
 def test_a_damaged_copy_is_never_read(pack, tmp_path, monkeypatch, name):
     def with_a_flipped_bit(source: Path, target: Path) -> None:
