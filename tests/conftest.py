@@ -29,6 +29,9 @@ def pytest_addoption(parser) -> None:
     group.addoption("--crash-table", help="file for the figures of the crash trials")
 
 
+# Tests' own processes inherit what is ignored here: a shell starts what it puts into the background
+# without SIGINT, and nohup starts it without SIGHUP.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it puts into the background so, and the tests' own processes inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

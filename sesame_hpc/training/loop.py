@@ -119,41 +119,34 @@ class TrainingLoop:
         """Train to the end. Collective.
 
         Returns `seconds` and `cpu_seconds` of training (see `Elapsed`), the number of optimizer
-        `steps`, and `skipped`, the sample ids of the training faces whose images could
-        not be read. Also `rewound`, from and to which step, where the stage went back.
+        `steps`, and `skipped`, the sample ids of the training faces whose images could not be read.
+        Also `rewound`, from and to which step, where the stage went back.
 
         Raises:
             FloatingPointError: a loss, weight or moment is not finite, or the loss diverges, and
                 the stage does not go back (`divergence`); earlier checkpoints stay.
             Interrupted: the ranks agreed to stop, and saved.
         """
+        last = self.steps_per_epoch * self.schedule.epochs
         try:
-            self._train()
+            step = self._resume()
+            while step < last:
+                epoch, within = divmod(step, self.steps_per_epoch)
+                try:
+                    self._train_epoch(epoch, within)
+                    step = (epoch + 1) * self.steps_per_epoch
+                    self._end_epoch(epoch, step)
+                except Diverged as diverged:
+                    step = self._go_back(diverged)
         except FloatingPointError as error:
             epoch = max(0, self._at_step - 1) // self.steps_per_epoch
             self.instruments.monitor.error(self.schedule.name, epoch, self._at_step, str(error))
             raise
         return {
             **self._elapsed.record(),
-            "steps": self.steps_per_epoch * self.schedule.epochs,
+            "steps": last,
             "skipped": self.data.skipped.ids,
         } | ({"rewound": self._rewound} if self._rewound else {})
-
-    def _train(self) -> None:
-        step: int | None = self._resume()
-        while step is not None:
-            try:
-                self._train_from(step)
-                step = None
-            except Diverged as diverged:
-                step = self._go_back(diverged)
-
-    def _train_from(self, step: int) -> None:
-        while step < self.steps_per_epoch * self.schedule.epochs:
-            epoch, within = divmod(step, self.steps_per_epoch)
-            self._train_epoch(epoch, within)
-            step = (epoch + 1) * self.steps_per_epoch
-            self._end_epoch(epoch, step)
 
     def _resume(self) -> int:
         schedule, learner = self.schedule, self.learner
