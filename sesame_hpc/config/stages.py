@@ -58,6 +58,11 @@ class PretrainConfig(StageConfig):
     """scratch: fresh weights, as in the paper. preliminary: the backbone of that stage."""
     ema: None = None
     """There is no average, since finetune starts from the last weights."""
+    landmark_weight: NotNegative = 0.0
+    """Weight of the landmark loss (`loss`), computed from the masked images, beside Eq. 2. Labels
+    of faces without any are the landmarks that preliminary predicts. Above 0 landmark heads are
+    trained in pretrain, too: `start_from` preliminary gives it that stage's, and finetune takes
+    them over. 0: reconstruction alone, as in the paper."""
     unlabelled_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """The share of unlabelled faces, if there are any, in the samples of any batch as of the whole
     stage. null: all faces, labelled and not, are drawn equally often."""
@@ -125,6 +130,8 @@ class MaskingConfig(Strict):
     """A region's probability is proportional to its NME to this power; 0 is uniform."""
     floor: Fraction = 0.01
     """The smallest probability of a region."""
+    share: Fraction = 1.0
+    """The share of images that are masked, drawn anew in each epoch; the others stay whole."""
     regions: tuple[PositiveInt, PositiveInt] = (1, 3)
     """The range of the number of regions masked per image."""
     anchors: PositiveInt = 3

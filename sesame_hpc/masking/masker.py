@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import torch
 from sesame_kernels import noise_mask
 from torch import Tensor
 
 from sesame_hpc.config import MaskingConfig
 from sesame_hpc.data.loading.loader import Batch
+from sesame_hpc.data.rng import keyed_generator
 from sesame_hpc.masking.anchors import draw_plan, place_anchors
 from sesame_hpc.masking.patches import draw_patches
 from sesame_hpc.schemes import Scheme
@@ -46,6 +48,15 @@ class Masker:
     def _places(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Centres [B, A, 2], sigma [B, A], counts [B] of the Gaussians, on the batch's device."""
         device, ids = batch.images.device, batch.random_keys.tolist()
+        if self.masking.share < 1:
+            masked = _drawn(ids, self.masking.share, self.seed, stage, epoch)
+            centres, sigma, counts = self._all_places(batch, stage, epoch)
+            return centres, sigma, counts * masked.to(device, non_blocking=True)
+        return self._all_places(batch, stage, epoch)
+
+    def _all_places(self, batch: Batch, stage: str, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, as if all images were masked."""
+        device, ids = batch.images.device, batch.random_keys.tolist()
         if self.masking.mode == "patches":
             places = draw_patches(
                 ids,
@@ -68,6 +79,12 @@ class Masker:
             labelled=None if batch.labelled is None else batch.labelled.numpy(),
         ).to(device)
         return place_anchors(plan, batch.landmarks), plan.sigma, plan.counts
+
+
+def _drawn(ids: list[int], share: float, seed: int, stage: str, epoch: int) -> Tensor:
+    """bool [B]: which samples are masked, each with the probability `share`."""
+    draws = [keyed_generator(seed, stage, epoch, key, "masked").random() for key in ids]
+    return torch.tensor(draws) < share
 
 
 def _noise_seed(seed: int, stage: str, epoch: int) -> int:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from sesame_hpc.config import HeadConfig, ModelConfig
 from sesame_hpc.models.hourglass import StackedHourglass
 
-__all__ = ["LandmarkNet", "ReconstructionNet", "cell_centres"]
+__all__ = ["JointLandmarks", "JointNet", "LandmarkNet", "ReconstructionNet", "cell_centres"]
 
 
 class LandmarkNet(nn.Module):
@@ -65,3 +65,34 @@ class ReconstructionNet(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return [F.pixel_shuffle(maps, self.upscale) for maps in self.backbone(images)]
+
+
+class JointNet(nn.Module):
+    """Pretrain stage with `landmark_weight`: the reconstruction, and maps of K landmarks beside it.
+
+    [B, 3, S, S] in [0, 1] -> reconstructions as of `ReconstructionNet`, and the maps
+    [B, K, M, M] of which soft-argmax is taken; T of each. A head's first K maps are the landmarks'.
+    """
+
+    def __init__(self, model: ModelConfig, head: HeadConfig, num_landmarks: int) -> None:
+        super().__init__()
+        self.upscale, self.beta = head.reconstruction_upscale, head.beta
+        self.num_landmarks = num_landmarks
+        self.backbone = StackedHourglass(model, num_landmarks + 3 * self.upscale**2)
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        maps, count = self.backbone(images), self.num_landmarks
+        reconstructions = [F.pixel_shuffle(each[:, count:], self.upscale) for each in maps]
+        return reconstructions, [each[:, :count] for each in maps]
+
+
+class JointLandmarks(nn.Module):
+    """The landmarks of a `JointNet`, whose weights it shares, as `LandmarkNet` returns them."""
+
+    def __init__(self, network: JointNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        _, maps = self.network(images)
+        return torch.stack([soft_argmax(each, self.network.beta) for each in maps])

@@ -3,10 +3,13 @@
 import re
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["TransferReport", "transfer_backbone"]
+__all__ = ["TransferReport", "transfer_backbone", "transfer_landmark_heads"]
 
+_MAPS_DIMENSION = {"head.weight": 0, "head.bias": 0, "inject_map.weight": 1}
+"""Which dimension of a head's tensor counts its maps; the bias of re-injection has none."""
 _NOT_TRANSFERRED = re.compile(r"^backbone\.stacks\.\d+\.(head|inject_map)\.")
 
 
@@ -46,3 +49,21 @@ def transfer_backbone(source: dict[str, Tensor], target: nn.Module) -> TransferR
         raise ValueError(f"the weights do not fit this network: {shown}")
     target.load_state_dict(wanted | inherited)
     return TransferReport(tuple(sorted(inherited)), tuple(sorted(wanted.keys() - inherited.keys())))
+
+
+@torch.no_grad()
+def transfer_landmark_heads(source: dict[str, Tensor], target: nn.Module, landmarks: int) -> None:
+    """Copy the first `landmarks` maps of each head, and their re-injection, into `target`.
+
+    They are the landmarks' in `LandmarkNet` and in `JointNet`; what a head has beyond them keeps
+    its initialisation. To be used after `transfer_backbone`, which checks the rest.
+    """
+    for key, tensor in target.state_dict().items():
+        if not _NOT_TRANSFERRED.match(key):
+            continue
+        dimension = _MAPS_DIMENSION.get(".".join(key.split(".")[-2:]))
+        if dimension is None:
+            tensor.copy_(source[key])
+        else:
+            part = source[key].narrow(dimension, 0, landmarks)
+            tensor.narrow(dimension, 0, landmarks).copy_(part)

@@ -6,8 +6,7 @@ from sesame_hpc.config import HeadConfig, LossConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Batch, EvalLoader
 from sesame_hpc.distributed.world import World
-from sesame_hpc.evaluation.nme import nme_table, point_errors
-from sesame_hpc.evaluation.predict import predict
+from sesame_hpc.evaluation.validation import heldout_nme
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.stages.coordinate_losses import landmark_loss, point_weights
 from sesame_hpc.stages.session import Session
@@ -51,9 +50,8 @@ class CoordinateTask:
     def validate(self) -> dict[str, float]:
         self.world.share_buffers(self.network)
         gather = self.world.gather
-        predicted, faces = predict(self.network, self.heldout_loader, self.heldout, gather)
-        errors = point_errors(predicted, faces.landmarks, faces.scheme)
-        return {"heldout_nme": nme_table(errors, faces.scheme).nme}
+        nme = heldout_nme(self.network, self.heldout_loader, self.heldout, gather)
+        return {"heldout_nme": nme}
 
     def save_images(self, epoch: int) -> None:
         """Does nothing."""
@@ -85,7 +83,7 @@ def coordinate_stage(session: Session, name: str, network: nn.Module) -> Trainin
         heldout,
         heldout_loader,
         session.world,
-        float(session.faces.train.labelled.mean()),
+        loader.labelled_share,
     )
     ema = ModelEMA(engine.module, stage.ema) if stage.ema else None
     return session.loop(name, task, engine, loader, ema)

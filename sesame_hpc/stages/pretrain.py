@@ -1,8 +1,10 @@
 """The pretrain stage: reconstruct images under adaptive masking."""
 
+from sesame_hpc.data.loading.loader import TrainLoader
 from sesame_hpc.masking.masker import Masker
-from sesame_hpc.models.heads import ReconstructionNet
-from sesame_hpc.models.transfer import transfer_backbone
+from sesame_hpc.models.heads import JointNet, ReconstructionNet
+from sesame_hpc.models.transfer import transfer_backbone, transfer_landmark_heads
+from sesame_hpc.stages.joint import JointTask
 from sesame_hpc.stages.pretrain_faces import pretrain_loader
 from sesame_hpc.stages.reconstruction import ReconstructionTask
 from sesame_hpc.stages.session import Session
@@ -14,25 +16,53 @@ __all__ = ["pretrain"]
 def pretrain(session: Session) -> None:
     """Train for reconstruction, from new weights or from those of preliminary.
 
+    With `landmark_weight` for landmarks, too.
+
     Raises FileNotFoundError if there is no masking distribution of preliminary.
     """
     config, folder = session.config, session.folder
     probabilities = folder.masking
     if probabilities is None:
         raise FileNotFoundError(f"{folder.masking_file} is missing: rerun preliminary")
-    session.seed_weights("pretrain")
-    network = ReconstructionNet(config.model, config.head)
-    if config.stages.pretrain.start_from == "preliminary":
-        report = transfer_backbone(load_weights(folder.weights("preliminary")), network)
-        session.monitor.message(f"pretrain starts from preliminary: {report}")
+    masker = Masker(probabilities, session.faces.scheme, config.masking, config.seed)
+    network = _network(session)
     loader, faces = pretrain_loader(session)
     engine = session.engine("pretrain", network, loader)
-    task = ReconstructionTask(
-        engine.module,
-        Masker(probabilities, session.faces.scheme, config.masking, config.seed),
-        session.eval_loader(session.faces.heldout, config.stages.pretrain.batch_size),
-        folder.images,
-        session.world,
-    )
+    task = _task(session, network, masker, loader)
     result = session.loop("pretrain", task, engine, loader).run()
     session.finish("pretrain", engine.module, result | faces | task.validate())
+
+
+def _network(session: Session) -> ReconstructionNet | JointNet:
+    config, landmarks = session.config, session.faces.scheme.num_landmarks
+    settings = config.stages.pretrain
+    session.seed_weights("pretrain")
+    network: ReconstructionNet | JointNet
+    if settings.landmark_weight:
+        network = JointNet(config.model, config.head, landmarks)
+    else:
+        network = ReconstructionNet(config.model, config.head)
+    if settings.start_from == "preliminary":
+        source = load_weights(session.folder.weights("preliminary"))
+        report = transfer_backbone(source, network)
+        heads = ""
+        if settings.landmark_weight:
+            transfer_landmark_heads(source, network, landmarks)
+            heads = "; of its heads the landmarks'"
+        session.monitor.message(f"pretrain starts from preliminary: {report}{heads}")
+    return network
+
+
+def _task(
+    session: Session,
+    network: ReconstructionNet | JointNet,
+    masker: Masker,
+    loader: TrainLoader,
+) -> ReconstructionTask:
+    heldout = session.faces.heldout
+    heldout_loader = session.eval_loader(heldout, session.config.stages.pretrain.batch_size)
+    images, world = session.folder.images, session.world
+    if not isinstance(network, JointNet):
+        return ReconstructionTask(network, masker, heldout_loader, images, world)
+    share = loader.labelled_share
+    return JointTask(network, session.config, masker, heldout, heldout_loader, images, world, share)

@@ -55,6 +55,9 @@ class ReconstructionTask:
         weight = self.masker.masking.outside_weight
         return reconstruction_loss(reconstructions, batch.images, lam, weight)
 
+    def _reconstruct(self, masked: Tensor) -> list[Tensor]:
+        return self.network(masked)
+
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         self.world.share_buffers(self.network)
@@ -62,7 +65,7 @@ class ReconstructionTask:
         total, faces = 0.0, 0
         for batch in self.heldout_loader:
             masked, lam = self.masker(batch, "heldout", 0)
-            loss = self._loss(self.network(masked), batch, lam)
+            loss = self._loss(self._reconstruct(masked), batch, lam)
             total += float(loss) * len(batch.images)
             faces += len(batch.images)
         self.network.train()
@@ -76,7 +79,7 @@ class ReconstructionTask:
         batch = next(iter(self.heldout_loader))
         masked, lam = self.masker(batch, "heldout", 0)
         self.network.eval()
-        reconstructed = self.network(masked)[-1]
+        reconstructed = self._reconstruct(masked)[-1]
         self.network.train()
         path = self.images / f"pretrain-epoch-{epoch + 1:04d}.png"
         save_reconstructions(path, batch.images, lam, masked, reconstructed)

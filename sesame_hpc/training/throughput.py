@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -66,8 +66,11 @@ def training_flops(network: nn.Module, image_size: int) -> float:
     return float(counter.get_total_flops())
 
 
-def _total(outputs: Tensor | list[Tensor]) -> Tensor:
-    return torch.stack([each.sum() for each in outputs]).sum()
+def _total(outputs: Tensor | Sequence[Any]) -> Tensor:
+    """The sum of everything in `outputs`, however nested."""
+    if isinstance(outputs, Tensor):
+        return outputs.sum()
+    return torch.stack([_total(each) for each in outputs]).sum()
 
 
 @lru_cache

@@ -117,6 +117,13 @@ class TrainLoader:
             ops=ops,
         )
 
+    @property
+    def labelled_share(self) -> float:
+        """The part of all points of all faces that has a label (in the first epoch), in [0, 1]."""
+        if self._landmarks_of is None:
+            return float(self._annotations.labelled.mean())
+        return float(np.isfinite(self._landmarks_of(0)).all(axis=2).mean())
+
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from `start_step` on; they do not depend on where it starts.
 
