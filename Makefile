@@ -13,12 +13,12 @@ PTX = TRITON_INTERPRET=0 $(BIN)/python -m pytest tests/kernels -m ptx
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-ptx test-crash bench bench-loader bench-training lint docs \
-  images clean
+.PHONY: help demo test test-main test-slurm test-ptx-core test-cluster test-ptx test-crash bench \
+  bench-loader bench-training lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
-	@echo "make test    the test suite, in JOBS processes (2)"
+	@echo "make test    the test suite, in JOBS processes (2); beside it, those on SLURM and PTX"
 	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
@@ -34,9 +34,17 @@ help:
 demo: $(STAMP)
 	$(BIN)/sesame demo
 
+# The tests on SLURM wait most of the time, so all parts run side by side.
 test: $(STAMP)
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=line test-main test-slurm test-ptx-core
+
+test-main: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slurm'
+
+test-slurm: $(STAMP)
 	$(BIN)/python -m pytest tests/slurm -m 'slurm and not cluster_slow'
+
+test-ptx-core: $(STAMP)
 	$(PTX) -k "not gradcheck and not registration"
 
 test-cluster: $(STAMP)
