@@ -160,7 +160,7 @@ def test_every_shipped_study_makes_sense(name: str) -> None:
     assert plan.study.comparisons
 
 
-@pytest.mark.parametrize("name", ["claim", "labels", "unlabelled"])
+@pytest.mark.parametrize("name", ["claim", "claim_64", "labels", "unlabelled"])
 def test_arms_see_as_many_samples_but_for_the_baselines(name: str) -> None:
     plan = plan_study(name, ["data.root=faces", "data.unlabelled=images"])
     samples = {}
