@@ -146,7 +146,9 @@ def test_a_wrong_override_is_named(write_study: Callable[..., Path]) -> None:
 def test_a_missing_study_and_base_are_named(
     write_study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no study .*nowhere.*\(ablation, claim, demo"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no study .*nowhere.*\(ablation, claim, claim_64, demo"
+    ):
         plan_study(tmp_path / "nowhere.yaml")
     text = HEAD.replace("tiny", "nowhere") + "seeds: [0]\narms: {{a: }}\n"
     with pytest.raises(FileNotFoundError, match=r"no configuration file nowhere\.yaml"):
