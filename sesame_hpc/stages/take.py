@@ -1,5 +1,7 @@
 """Taking a finished stage from another run instead of training it again."""
 
+from os.path import normpath
+
 from sesame_hpc.run.shared import finish_taking, link_stage, source_of
 from sesame_hpc.stages.preliminary import write_distribution
 from sesame_hpc.stages.session import Session
@@ -28,5 +30,7 @@ def take_stage(session: Session, stage: str) -> bool:
             assert result is not None
             write_distribution(session, result["heldout"]["regions"])
         finish_taking(source, folder, stage)
-        session.monitor.message(f"{stage}: taken from {source.path}, which trained the same")
+        session.monitor.message(
+            f"{stage}: taken from {normpath(source.path)}, which trained the same"
+        )
     return True
