@@ -1,7 +1,9 @@
 """What the sections of the schema have in common: strictness, and the types of their fields."""
 
+import difflib
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +20,8 @@ __all__ = [
     "Decay",
     "Fraction",
     "NotNegative",
+    "PluginName",
+    "PluginSettings",
     "Positive",
     "Quality",
     "Strict",
@@ -25,6 +29,7 @@ __all__ = [
     "Width",
     "has_control_characters",
     "ordered",
+    "refuse_misspelling",
 ]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -34,6 +39,45 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Width = Annotated[int, Field(ge=8, multiple_of=4)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+_PLUGIN = re.compile(r"[^\W\d][\w.-]*(:[^\W\d][\w.]*)?")
+
+
+def _plugin_name(name: str) -> str:
+    if not _PLUGIN.fullmatch(name):
+        raise ValueError("must be package.module:Name, or the name of an installed entry point")
+    return name
+
+
+def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    if not _is_plain(values):
+        raise ValueError("must be texts, numbers, booleans, lists and mappings of these")
+    return values
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+PluginName = Annotated[str, AfterValidator(_plugin_name)]
+"""The name of a plugin (plugins.py), which is found where it is used, and not before."""
+
+PluginSettings = Annotated[dict[str, Any], AfterValidator(_plain_values)]
+"""The settings of a plugin, which it validates where it is used."""
+
+
+def refuse_misspelling(name: str, known: Sequence[str]) -> None:
+    """ValueError for what is no import path, and nearly one of the `known` names."""
+    close = difflib.get_close_matches(name, known, n=1)
+    if ":" not in name and name not in known and close:
+        raise ValueError(
+            f"{name!r} is not known; did you mean {close[0]}? (built in are {', '.join(known)}; "
+            "else the name of a plugin)"
+        )
 
 
 class Strict(BaseModel):

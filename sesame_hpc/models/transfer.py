@@ -10,7 +10,7 @@ __all__ = ["TransferReport", "transfer_backbone", "transfer_landmark_heads"]
 
 _MAPS_DIMENSION = {"head.weight": 0, "head.bias": 0, "inject_map.weight": 1}
 """Which dimension of a head's tensor counts its maps; the bias of re-injection has none."""
-_NOT_TRANSFERRED = re.compile(r"^backbone\.stacks\.\d+\.(head|inject_map)\.")
+_NOT_TRANSFERRED = re.compile(r"^backbone\.(head|stacks\.\d+\.(head|inject_map))\.")
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ class Checkpoints:
 
     def save(
         self, engine: Engine, step: int, state: dict[str, Any], steps: int | None = None
-    ) -> None:
-        """Save, mark the checkpoint as latest, and remove the oldest. Collective.
+    ) -> Path:
+        """Save, mark the checkpoint as latest, and remove the oldest; its folder. Collective.
 
         `steps`, those of the whole stage, is noted in latest.json.
 
@@ -91,6 +91,7 @@ class Checkpoints:
             write_json_atomic(self.folder / _LATEST, {"tag": tag, **of})
             self._prune(step)
         self.world.barrier()
+        return self.folder / _tag(step)
 
     def _refuse_not_finite(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
         counts = self.world.gather(engine.count_not_finite(state.get("average") or ()))
