@@ -126,6 +126,12 @@ def _import_timm(backbone: str) -> Any:
             f"model.backbone: {backbone} needs the package timm, which cannot be imported "
             f"({error}): pip install 'sesame-hpc[timm]'"
         ) from None
+    except RuntimeError as error:
+        raise ValueError(
+            f"model.backbone: {backbone} needs the package timm, whose torchvision cannot be "
+            f"imported ({error}): install the build of torchvision that fits torch "
+            f"{torch.__version__}"
+        ) from None
     return timm
 
 

@@ -125,23 +125,9 @@ class Session:
     ) -> TrainingLoop:
         """The training loop of stage `name`."""
         reset_peak_memory(self.world.device)
-        config, accumulation = self.config, self.config.runtime.accumulation
-        schedule = Schedule(
-            name,
-            self.stage_config(name).epochs,
-            loader.steps_per_epoch // accumulation,
-            accumulation,
-            config.log,
-            config.checkpoint,
-            config.divergence,
-        )
-        checkpoints = Checkpoints(
-            self.folder.stage(name),
-            config.checkpoint.keep,
-            self.world,
-            self.folder.lease.check,
-            schedule.saves_after,
-        )
+        accumulation = self.config.runtime.accumulation
+        schedule = self._schedule(name, loader.steps_per_epoch // accumulation)
+        checkpoints = self.checkpoints(name, schedule.saves_after)
         return TrainingLoop(
             schedule,
             Learner(task, engine, ema, checkpoints),
@@ -153,6 +139,30 @@ class Session:
                 self.callbacks,
             ),
             self.stop,
+        )
+
+    def _schedule(self, name: str, steps_per_epoch: int) -> Schedule:
+        config = self.config
+        return Schedule(
+            name,
+            self.stage_config(name).epochs,
+            steps_per_epoch,
+            config.runtime.accumulation,
+            config.log,
+            config.checkpoint,
+            config.divergence,
+        )
+
+    def checkpoints(
+        self, name: str, is_scheduled: Callable[[int], bool] = lambda step: True
+    ) -> Checkpoints:
+        """Those of stage `name`."""
+        return Checkpoints(
+            self.folder.stage(name),
+            self.config.checkpoint.keep,
+            self.world,
+            self.folder.lease.check,
+            is_scheduled,
         )
 
     def raise_if_stopping(self, name: str) -> None:

@@ -113,6 +113,11 @@ class Checkpoints:
         """
         return self._load(engine, self._latest_step() if self.world.is_main else None)
 
+    def has_whole(self) -> bool:
+        """Whether `load_latest` would find a checkpoint. Collective."""
+        found = self.world.is_main and self._choose(self._latest_step())[0] is not None
+        return bool(self.world.share(found))
+
     def go_back(self, engine: Engine, step: int, count: int) -> dict[str, Any] | None:
         """Restore the `count`-th newest scheduled checkpoint before `step`; forget those after it.
 
