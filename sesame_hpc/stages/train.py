@@ -137,6 +137,7 @@ def _unfinished(
 def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callbacks: Any) -> Any:
     """The run's `Session`: its faces are read, and rank 0 has written the settings. Collective."""
     from sesame_hpc.distributed.stop_consensus import StopConsensus
+    from sesame_hpc.stages.plugins_in_use import changed_plugins, plugins_in_use
     from sesame_hpc.stages.session import Session
     from sesame_hpc.stages.staging import stage_data
     from sesame_hpc.training.environment import environment
@@ -145,18 +146,23 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callb
 
     if world.is_main:
         folder.lease.refuse_if_busy()
+    plugins = plugins_in_use(config)
     stage_data(config, world)
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)
     _check_agreement(world.gather(faces.identity))
     _check_batches(config, todo, faces, world.size)
-    resolved = None
+    resolved, changed = None, []
     if world.is_main:
         earlier = folder.config_or_none()
         resolved = resolve_precision(config, earlier, world.device)
         boxes = None if unlabelled is None else _boxes_to_keep(config, unlabelled)
-        open_run(folder, resolved, environment(), faces.identity, faces.look_alikes, boxes)
+        changed = changed_plugins(folder, plugins) if folder.has_progress() else []
+        here = environment() | ({"plugins": plugins} if plugins else {})
+        open_run(folder, resolved, here, faces.identity, faces.look_alikes, boxes)
     config = world.share(resolved)
+    for sentence in changed:
+        _say(SafeConsole(), sentence)
     monitor = Monitor(config, folder.metrics_file, folder.tensorboard, world, SafeConsole())
     return Session(config, folder, world, faces, monitor, StopConsensus(world), callbacks)
 
