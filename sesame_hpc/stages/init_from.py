@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from sesame_hpc.checksums import read_verified
-from sesame_hpc.choices import STAGES
+from sesame_hpc.choices import COORDINATE_STAGES, STAGES
 from sesame_hpc.config import Config, ModelConfig
 from sesame_hpc.inference.exported import CONFIG_FILE, WEIGHTS_FILE, find_exported
 from sesame_hpc.inference.manifest import Manifest
@@ -82,10 +82,8 @@ def read_trained(path: Path, stage: str) -> TrainedWeights:
 
 
 def _best_stage(folder: RunFolder, stage: str) -> str:
-    order = ("pretrain", "finetune", "preliminary")
-    if stage != "pretrain":
-        order = ("finetune", "preliminary", "pretrain")
-    for name in order:
+    order = [*reversed(COORDINATE_STAGES), "pretrain"]
+    for name in sorted(order, key=lambda name: name != stage) if stage == "pretrain" else order:
         if folder.is_finished(name):
             return name
     raise ValueError(f"{folder.path} has not finished any stage")
