@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from importlib.metadata import packages_distributions as distributions_of_packages
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sesame_hpc.config.fields import Strict
+from sesame_hpc.config.fields import Strict, plugins_installed
 from sesame_hpc.config.layers import Layer
 from sesame_hpc.config.load import validate
 
@@ -106,16 +106,16 @@ def load_plugin(key: str, name: str, kind: str | None = None) -> Plugin:
         ValueError: the name is not one of a plugin, the plugin is not installed here, the user has
             not allowed it, or it cannot be imported. One sentence that names key and plugin.
     """
-    group = f"sesame_hpc.{kind or key}"
     if _IMPORT_PATH.fullmatch(name):
         return _from_path(key, name)
-    found = [each for each in entry_points(group=group) if each.name == name]
+    installed = plugins_installed(kind or key)
+    found = [each for each in installed if each.name == name]
     if not found:
-        names = sorted({each.name for each in entry_points(group=group)})
+        names = sorted(installed.names)
         known = f"installed are {', '.join(names)}" if names else "none is installed"
         raise ValueError(
             f"{key}: there is no plugin {name!r}: give an import path, package.module:Name, or the "
-            f"name of an entry point in the group {group} ({known})"
+            f"name of an entry point in the group sesame_hpc.{kind or key} ({known})"
         )
     if len({each.value for each in found}) > 1:
         raise ValueError(f"{key}: several installed distributions have a plugin {name!r}")
@@ -124,7 +124,7 @@ def load_plugin(key: str, name: str, kind: str | None = None) -> Plugin:
 
 def is_installed(kind: str, name: str) -> bool:
     """Whether an installed distribution has an entry point of that name; imports nothing of it."""
-    return any(each.name == name for each in entry_points(group=f"sesame_hpc.{kind}"))
+    return bool(plugins_installed(kind, name=name))
 
 
 def _from_path(key: str, name: str) -> Plugin:

@@ -173,7 +173,7 @@ class DataConfig(Strict):
 
     @model_validator(mode="after")
     def _known_format(self) -> "DataConfig":
-        refuse_misspelling(self.format, DATA_FORMATS)
+        refuse_misspelling(self.format, DATA_FORMATS, "data.format")
         if self.format_settings and self.format in DATA_FORMATS:
             raise ValueError(
                 f"format_settings ({', '.join(self.format_settings)}) are those of a plugin, but "

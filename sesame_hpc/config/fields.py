@@ -4,6 +4,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -29,6 +30,7 @@ __all__ = [
     "Width",
     "has_control_characters",
     "ordered",
+    "plugins_installed",
     "refuse_misspelling",
 ]
 
@@ -70,10 +72,17 @@ PluginSettings = Annotated[dict[str, Any], AfterValidator(_plain_values)]
 """The settings of a plugin, which it validates where it is used."""
 
 
-def refuse_misspelling(name: str, known: Sequence[str]) -> None:
-    """ValueError for what is no import path, and nearly one of the `known` names."""
+def plugins_installed(kind: str, **named: str) -> EntryPoints:
+    """The entry points of plugins of a kind, or those `named`; nothing of them is imported."""
+    return entry_points(group=f"sesame_hpc.{kind}", **named)
+
+
+def refuse_misspelling(name: str, known: Sequence[str], kind: str) -> None:
+    """ValueError for what is nearly one of the `known` names, and no plugin of that kind."""
     close = difflib.get_close_matches(name, known, n=1)
-    if ":" not in name and name not in known and close:
+    if ":" in name or name in known or not close:
+        return
+    if not plugins_installed(kind, name=name):
         raise ValueError(
             f"{name!r} is not known; did you mean {close[0]}? (built in are {', '.join(known)}; "
             "else the name of a plugin)"

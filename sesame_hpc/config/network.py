@@ -85,7 +85,7 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _applies(self) -> "ModelConfig":
-        refuse_misspelling(self.backbone, (HOURGLASS,))
+        refuse_misspelling(self.backbone, (HOURGLASS,), "model.backbone")
         if self.weights is not None and not self.is_timm:
             raise ValueError(
                 f"weights ({self.weights}) are those of a timm backbone, but backbone is "
