@@ -14,10 +14,10 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
-from importlib.metadata import packages_distributions as distributions_of_packages
+from importlib.metadata import EntryPoint, packages_distributions, version
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -140,7 +140,8 @@ def _from_path(key: str, name: str) -> Plugin:
         raise _broken(key, name, error) from error
     if not hasattr(module, attribute):
         raise ValueError(f"{key}: module {module_name} has no {attribute} ({module.__file__})")
-    return Plugin(key, name, name, _version(module), getattr(module, attribute))
+    known = _version(module) if file is None else _file_version(module)
+    return Plugin(key, name, name, known, getattr(module, attribute))
 
 
 def _from_entry_point(key: str, entry: EntryPoint) -> Plugin:
@@ -148,8 +149,8 @@ def _from_entry_point(key: str, entry: EntryPoint) -> Plugin:
         target = entry.load()
     except Exception as error:
         raise _broken(key, f"{entry.name} ({entry.value})", error) from error
-    version = entry.dist.version if entry.dist else _version(sys.modules[entry.module])
-    return Plugin(key, entry.name, entry.value, version, target)
+    known = entry.dist.version if entry.dist else _version(sys.modules[entry.module])
+    return Plugin(key, entry.name, entry.value, known, target)
 
 
 def _broken(key: str, name: str, error: Exception) -> ValueError:
@@ -213,17 +214,25 @@ def _import_file(name: str, file: Path) -> ModuleType:
     return module
 
 
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """{top-level package: distributions that hold it}; takes a second to collect."""
+    return packages_distributions()
+
+
 def _version(module: ModuleType) -> str:
-    """Of the module's distribution, its own, or the SHA-256 of its file."""
+    """The module's own, that of its distribution, or the SHA-256 of its file."""
+    if not hasattr(module, "__version__"):
+        for name in _distributions().get(module.__name__.partition(".")[0], ()):
+            return version(name)
+    return _file_version(module)
+
+
+def _file_version(module: ModuleType) -> str:
+    """The module's own, or the SHA-256 of its file."""
     own = getattr(module, "__version__", None)
     if own is not None:
         return str(own)
-    package = module.__name__.partition(".")[0]
-    for name in distributions_of_packages().get(package, ()):
-        try:
-            return distribution(name).version
-        except PackageNotFoundError:  # its metadata was removed since
-            continue
     if module.__file__ is None:
         return "unknown"
     return f"sha256:{sha256(Path(module.__file__).read_bytes()).hexdigest()}"

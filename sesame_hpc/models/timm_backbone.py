@@ -15,9 +15,10 @@ from sesame_hpc.config.network import TIMM
 from sesame_hpc.models.blocks import ConvNormAct
 from sesame_hpc.models.weights import load_weights
 
-__all__ = ["TimmBackbone"]
+__all__ = ["PRETRAINED", "TimmBackbone"]
 
 PRETRAINED = "pretrained"
+"""The value of `model.weights` that downloads."""
 
 
 class TimmBackbone(nn.Module):
@@ -57,9 +58,23 @@ class TimmBackbone(nn.Module):
         for key, usual in (("mean", _MEAN), ("std", _STD)):
             values = torch.tensor(getattr(normalisation, key, usual)).reshape(1, 3, 1, 1)
             self.register_buffer(key, values)
+        self._check_size(model)
 
     mean: Tensor
     std: Tensor
+
+    @torch.no_grad()
+    def _check_size(self, model: ModelConfig) -> None:
+        """Some networks, as vision transformers, take images of one size only."""
+        self.eval()
+        try:
+            self(torch.zeros(1, 3, model.image_size, model.image_size))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise ValueError(
+                f"model.backbone: {model.backbone} does not take crops of {model.image_size} "
+                f"pixels (model.image_size): {str(error).splitlines()[0] if str(error) else ''}"
+            ) from None
+        self.train()
 
     def forward(self, images: Tensor) -> Tensor:
         pyramid = self.network((images - self.mean) / self.std)
@@ -92,10 +107,11 @@ class TimmBackbone(nn.Module):
         with torch.device("meta"):
             whole = {_flat(key) for key in timm.create_model(self.name).state_dict()}
         wanted = {_flat(key): key for key in self.network.state_dict()}
-        found = {_flat(key): value for key, value in given.items()}
+        names = {_flat(key): key for key in given}
+        found = {flat: given[key] for flat, key in names.items()}
         own = self.network.state_dict()
         problems = [f"missing: {wanted[key]}" for key in sorted(wanted.keys() - found.keys())]
-        problems += [f"not of this network: {key}" for key in sorted(found.keys() - whole)]
+        problems += [f"not of this network: {names[key]}" for key in sorted(found.keys() - whole)]
         problems += [
             f"{wanted[key]} is {tuple(found[key].shape)}, not {tuple(own[wanted[key]].shape)}"
             for key in sorted(wanted.keys() & found.keys())

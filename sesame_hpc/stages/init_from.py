@@ -112,7 +112,7 @@ def take_trained(
         other = _other_settings(trained.model, model)
         raise ValueError(f"{trained.file}: {other or error}") from None
     if trained.names is None:
-        return f"{report}; the heads too, since the file does not name its points"
+        return f"{report}; all heads are fresh, since the file alone does not name its points"
     return f"{report}; of the {counted(len(names), 'map')} of a head, {heads} taken by name"
 
 

@@ -1,21 +1,53 @@
 """What a stage starts from beside the run's other stages: `init_from` and `model.weights`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from sesame_hpc.checksums import file_digest
+from sesame_hpc.config import Config
 from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.models.backbones import MapsOfFeatures
-from sesame_hpc.models.timm_backbone import TimmBackbone
-from sesame_hpc.stages.init_from import map_names, read_trained, take_trained
+from sesame_hpc.models.timm_backbone import PRETRAINED, TimmBackbone
+from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.stages.init_from import TrainedWeights, map_names, read_trained, take_trained
 from sesame_hpc.stages.session import Session
 
-__all__ = ["START_FILE", "take_initial_weights"]
+__all__ = ["START_FILE", "check_initial_weights", "take_initial_weights"]
 
 START_FILE = "start.json"
 """In the folder of a stage: the file it started from, its SHA-256, and the account."""
+
+
+def check_initial_weights(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
+    """Raise, as `take_initial_weights` would, where what `stages` are to start from cannot be read.
+
+    Those that have a checkpoint need it no more.
+    """
+    fresh = [stage for stage in stages if not any(folder.stage(stage).glob("step-*"))]
+    for stage in fresh:
+        init_from = getattr(config.stages, stage).init_from
+        if init_from is not None:
+            _read(init_from, stage)
+    weights = config.model.weights
+    if fresh and weights not in (None, PRETRAINED) and not Path(weights).expanduser().is_file():
+        raise FileNotFoundError(
+            f"model.weights: {weights} does not exist; give a safetensors file, or {PRETRAINED} "
+            "to download timm's"
+        )
+
+
+def _read(init_from: Path, stage: str) -> TrainedWeights:
+    try:
+        return read_trained(init_from, stage)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{_key(stage)}: {error}") from None
+
+
+def _key(stage: str) -> str:
+    return f"stages.{stage}.init_from"
 
 
 def take_initial_weights(session: Session, stage: str, network: nn.Module) -> None:
@@ -36,14 +68,13 @@ def take_initial_weights(session: Session, stage: str, network: nn.Module) -> No
         account, file = body.load_timm_weights(weights), _existing(weights)
         _note(session, stage, "model.weights", file, weights, account)
         return
-    key = f"stages.{stage}.init_from"
     names = map_names(config, session.faces.scheme, stage)
+    trained = _read(init_from, stage)
     try:
-        trained = read_trained(init_from, stage)
         account = take_trained(trained, network, config.model, names)
-    except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"{key}: {error}") from None
-    _note(session, stage, key, trained.file, str(init_from), account)
+    except ValueError as error:
+        raise ValueError(f"{_key(stage)}: {error}") from None
+    _note(session, stage, _key(stage), trained.file, str(init_from), account)
 
 
 def _timm_body(network: nn.Module) -> TimmBackbone:

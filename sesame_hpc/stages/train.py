@@ -137,6 +137,7 @@ def _unfinished(
 def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callbacks: Any) -> Any:
     """The run's `Session`: its faces are read, and rank 0 has written the settings. Collective."""
     from sesame_hpc.distributed.stop_consensus import StopConsensus
+    from sesame_hpc.stages.initial_weights import check_initial_weights
     from sesame_hpc.stages.plugins_in_use import changed_plugins, plugins_in_use
     from sesame_hpc.stages.session import Session
     from sesame_hpc.stages.staging import stage_data
@@ -147,6 +148,7 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callb
     if world.is_main:
         folder.lease.refuse_if_busy()
     plugins = plugins_in_use(config)
+    check_initial_weights(config, folder, todo)
     stage_data(config, world)
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)

@@ -105,7 +105,7 @@ def test_the_format_names_line_and_fault(plugins, tmp_path):
         parse_annotations(tmp_path, "json_lines:JsonLines", "test", load_scheme("wflw98"))
 
 
-def test_a_resumed_run_has_the_same_bits(run, config, tmp_path):
+def test_equal_settings_give_equal_bits_and_the_term_counts(run, config, tmp_path):
     other = config.model_copy(update={"output": tmp_path / "again"})
     train(other, only="preliminary")
     name = "checkpoints/preliminary/weights.safetensors"

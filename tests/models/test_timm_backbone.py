@@ -83,9 +83,9 @@ def test_foreign_and_damaged_weights_are_named(tmp_path):
     save_file({key: value for key, value in good.items() if key != "conv_stem.weight"}, file)
     refused(r"missing: conv_stem\.weight$")
     save_file(good | {"more.weight": torch.zeros(1)}, file)
-    refused(r"not of this network: more_weight$")
+    refused(r"not of this network: more\.weight$")
     save_file(good | {"conv_stem.weight": torch.zeros(2, 3, 3, 3)}, file)
-    refused(r"conv_stem\.weight is \(2, 3, 3, 3\), not \(16, 3, 3, 3\)$")
+    refused(r"conv_stem\.weight is \(2, 3, 3, 3\), not \(\d+, 3, 3, 3\)$")
     file.write_bytes(file.read_bytes()[:-7])
     refused("is not a safetensors file")
     with pytest.raises(FileNotFoundError, match="gone"):
@@ -93,7 +93,8 @@ def test_foreign_and_damaged_weights_are_named(tmp_path):
     assert all(value.equal(before[key]) for key, value in body.state_dict().items())
 
 
-def test_without_a_network_the_download_says_what_to_do(monkeypatch):
+def test_without_a_network_the_download_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     body = LandmarkNet(config("mobilenetv3_small_050"), HeadConfig(), 5).backbone.body
     with pytest.raises(ValueError, match=r"cannot be downloaded here .*model\.weights=FILE"):
@@ -105,7 +106,7 @@ def test_without_a_network_the_download_says_what_to_do(monkeypatch):
     [
         ("resnet19", r"timm has no network 'resnet19'; it has .*resnet"),
         ("hf_hub.someone", "timm has no network"),
-        ("vit_tiny_patch16_224", "timm gives no pyramid of features of vit_tiny_patch16_224"),
+        ("vit_tiny_patch16_224", "vit_tiny_patch16_224 does not take crops of 64 pixels"),
     ],
 )
 def test_networks_that_there_are_not(name, said):
