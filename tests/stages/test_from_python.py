@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_process import TINY
 
 import sesame_hpc
 from sesame_hpc import Callback, Run, load_config, train
@@ -60,8 +61,6 @@ class Failing(Callback):
 def watched(tmp_path_factory, faces):
     """A run that was trained with a `Watcher`, interrupted by a callback, and resumed."""
     folder = tmp_path_factory.mktemp("watched")
-    from training_process import TINY
-
     (folder / "tiny.yaml").write_text(TINY)
     config = load_config(
         folder / "tiny.yaml", [f"data.root={faces}", f"output={folder / 'run'}", *SHORT]

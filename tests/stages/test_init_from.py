@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from safetensors.torch import load_file, save_file
+from training_process import TINY
 
 from sesame_hpc import Callback
 from sesame_hpc.checksums import add_sums, file_digest
@@ -28,9 +29,13 @@ class Stops(Callback):
 
 
 @pytest.fixture(scope="module")
-def source(finished):
+def source(faces, tmp_path_factory):
     """The folder of a finished run."""
-    return finished[1]
+    folder = tmp_path_factory.mktemp("source")
+    (folder / "tiny.yaml").write_text(TINY)
+    settings = [f"data.root={faces}", f"output={folder / 'run'}"]
+    settings += [f"stages.{stage}.epochs=1" for stage in STAGES]
+    return train(load_config(folder / "tiny.yaml", settings)).path
 
 
 @pytest.fixture(scope="module")
