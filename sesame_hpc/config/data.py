@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from sesame_hpc.choices import DATA_FORMATS, BoxProtocol, HeldoutGroup, OnError
+from sesame_hpc.choices import DATA_FORMATS, BoxProtocol, HeldoutGroup, OnError, one_of
 from sesame_hpc.config.fields import (
     Fraction,
     PluginName,
@@ -106,9 +106,11 @@ class DataConfig(Strict):
     all but the first become `more_roots`."""
     more_roots: tuple[UserPath, ...] = ()
     """Further data sets of the same scheme, possibly in other formats."""
-    format: PluginName = "wflw"
-    """The format of its annotations: wflw, coco, csv, pts, hrnet, yolo, imglab, cvat, labelme or
-    pack; or a plugin: package.module:Name, or the name of an installed entry point."""
+    format: PluginName = Field(
+        default="wflw",
+        description=f"The format of its annotations: {one_of(DATA_FORMATS)}; or a plugin, by "
+        "package.module:Name or the name of an installed entry point.",
+    )
     format_settings: PluginSettings = Field(default_factory=dict)
     """The settings of a format that is a plugin."""
     scheme: str | None = None
