@@ -74,7 +74,7 @@ PluginSettings = Annotated[dict[str, Any], AfterValidator(_plain_values)]
 
 def plugins_installed(kind: str, **named: str) -> EntryPoints:
     """The entry points of plugins of a kind, or those `named`; nothing of them is imported."""
-    return entry_points(group=f"sesame_hpc.{kind}", **named)
+    return entry_points(group=f"sesame_hpc.{kind}").select(**named)
 
 
 def refuse_misspelling(name: str, known: Sequence[str], kind: str) -> None:
