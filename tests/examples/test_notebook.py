@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_every_cell_runs(cells, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         "matplotlib.pyplot.show", lambda: shown.append(len(matplotlib.pyplot.gcf().axes))
     )
-    names = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     for number, source in enumerate(cells, 1):
         exec(compile(source, f"code cell {number}", "exec"), names)
     assert shown == [4, 3, 1, 4]
