@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 __all__ = [
     "COORDINATE_STAGES",
+    "DATA_FORMATS",
     "DEVICES",
     "FILE_FORMATS",
     "JOBS",
@@ -60,6 +61,7 @@ Detector = Literal["yunet"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 COORDINATE_STAGES: tuple[CoordinateStage, ...] = get_args(CoordinateStage)
 JOBS: tuple[Job, ...] = get_args(Job)
+DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 SPLITS: tuple[Split, ...] = get_args(Split)
 DEVICES: tuple[Device, ...] = get_args(Device)

@@ -27,6 +27,7 @@ FLOORS = (
     ("masking", "evaluation", "run"),
     ("models", "distributed", "data", "synth"),
     (
+        "plugins",
         "config",
         "schemes",
         "choices",
@@ -48,6 +49,7 @@ ONE_DOOR = {
     "deepspeed": "sesame_hpc/training/engine.py",
     "nvidia.dali": "sesame_hpc/data/loading/pipeline.py",
     "submitit": "sesame_hpc/launch/slurm.py",
+    "timm": "sesame_hpc/models/timm_backbone.py",
     "torch.library": "kernels/sesame_kernels/registry.py",
 }
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.choices import BoxProtocol, DataFormat
-from sesame_hpc.cli.data_options import MissingPoint, Root, SchemeName, parse_missing
+from sesame_hpc.choices import BoxProtocol
+from sesame_hpc.cli.data_options import FormatName, MissingPoint, Root, SchemeName, parse_missing
 from sesame_hpc.cli.outputs import check_output_file
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 def check(
     root: Root,
-    format: Annotated[
-        DataFormat | None, typer.Option(help="The data set's format. Default: detected.")
-    ] = None,
+    format: FormatName = None,
     scheme: SchemeName = None,
     missing: MissingPoint = None,
     json: Annotated[

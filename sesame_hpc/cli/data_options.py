@@ -5,11 +5,26 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.choices import OnError
+from sesame_hpc.choices import DATA_FORMATS, OnError
 
-__all__ = ["AllowOutside", "MissingPoint", "OnErrorChoice", "Root", "SchemeName", "parse_missing"]
+__all__ = [
+    "AllowOutside",
+    "FormatName",
+    "MissingPoint",
+    "OnErrorChoice",
+    "Root",
+    "SchemeName",
+    "parse_missing",
+]
 
 Root = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT",
+        help=f"The data set's format: {', '.join(DATA_FORMATS)}, or a plugin. Default: detected.",
+    ),
+]
 SchemeName = Annotated[
     str | None,
     typer.Option(help="Name or YAML file of the landmark scheme. Default: that of the format."),

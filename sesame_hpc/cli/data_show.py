@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sesame_hpc.choices import DataFormat, Split
+from sesame_hpc.choices import Split
 from sesame_hpc.cli.data_options import (
+    FormatName,
     MissingPoint,
     OnErrorChoice,
     Root,
@@ -29,9 +30,7 @@ _SIDE = 192
 
 def show(
     root: Root,
-    format: Annotated[
-        DataFormat | None, typer.Option(help="The data set's format. Default: detected.")
-    ] = None,
+    format: FormatName = None,
     split: Annotated[Split, typer.Option(help="The part to draw faces from.")] = "train",
     scheme: SchemeName = None,
     missing: MissingPoint = None,

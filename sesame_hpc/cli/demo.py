@@ -25,9 +25,9 @@ def demo(
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64)] = 128,
 ) -> None:
     """Render synthetic faces, unless they are there already, and train all three stages on them."""
-    from sesame_hpc.config import find_config, load_config
+    from sesame_hpc.config import load_config
 
-    loaded = load_config(find_config(config), overrides or ())
+    loaded = load_config(config, overrides or ())
     if loaded.data.format != "wflw":
         raise ValueError("data.format: must be wflw, the format of the demo's faces")
 

@@ -75,9 +75,9 @@ def pack(
 
 
 def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
-    from sesame_hpc.config import find_config, load_config
+    from sesame_hpc.config import load_config
 
-    data = load_config(find_config(config), [f"data.root={root}"]).data
+    data = load_config(config, [f"data.root={root}"]).data
     return {"box": data.box, "augment": data.augment}
 
 

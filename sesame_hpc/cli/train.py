@@ -35,10 +35,10 @@ def train(
     SLURM requeues the job.
     """
     from sesame_hpc.compile_caches import keep_caches_on_the_node
-    from sesame_hpc.config import find_config, load_config
+    from sesame_hpc.config import load_config
 
     keep_caches_on_the_node(os.environ)
-    loaded = load_config(find_config(config), overrides or ())
+    loaded = load_config(config, overrides or ())
     if os.environ.get("RANK", "0") == "0":
         check_output_folder("output", loaded.output, loaded.data.root, inside_is_fine=True)
 

@@ -5,8 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from sesame_hpc.choices import BoxProtocol, DataFormat, HeldoutGroup, OnError
-from sesame_hpc.config.fields import Fraction, Positive, Quality, Strict, UserPath, ordered
+from sesame_hpc.choices import DATA_FORMATS, BoxProtocol, HeldoutGroup, OnError, one_of
+from sesame_hpc.config.fields import (
+    Fraction,
+    PluginName,
+    PluginSettings,
+    Positive,
+    Quality,
+    Strict,
+    UserPath,
+    ordered,
+    refuse_misspelling,
+)
 
 __all__ = ["AugmentConfig", "BoxConfig", "DataConfig"]
 
@@ -50,6 +60,11 @@ class AugmentConfig(Strict):
     """Probability of pasting a rectangle of noise or of one colour."""
     occlusion_size: tuple[Fraction, Fraction] = (0.1, 0.4)
     """The range of its sides, as fractions of the crop side."""
+    extra: PluginName | None = None
+    """A further change of the crops' pixels in the coordinate stages, a plugin:
+    package.module:Name, or the name of an installed entry point. On the CPU only. null: none."""
+    extra_settings: PluginSettings = Field(default_factory=dict)
+    """Its settings."""
 
     _order = field_validator("jpeg_quality", "occlusion_size")(ordered)
 
@@ -91,8 +106,13 @@ class DataConfig(Strict):
     all but the first become `more_roots`."""
     more_roots: tuple[UserPath, ...] = ()
     """Further data sets of the same scheme, possibly in other formats."""
-    format: DataFormat = "wflw"
-    """The format of its annotations."""
+    format: PluginName = Field(
+        default="wflw",
+        description=f"The format of its annotations: {one_of(DATA_FORMATS)}; or a plugin, by "
+        "package.module:Name or the name of an installed entry point.",
+    )
+    format_settings: PluginSettings = Field(default_factory=dict)
+    """The settings of a format that is a plugin."""
     scheme: str | None = None
     """Name of a built-in landmark scheme or path of a YAML file. null: that of the format (wflw98
     of wflw, ibug68 of pts, its own of a pack; the others have none)."""
@@ -152,6 +172,16 @@ class DataConfig(Strict):
     _missing = field_validator("missing", mode="before")(_point)
     _heldout = field_validator("heldout")(_count_or_fraction)
     _labels = field_validator("labels", mode="before")(_number_or_share)
+
+    @model_validator(mode="after")
+    def _known_format(self) -> "DataConfig":
+        refuse_misspelling(self.format, DATA_FORMATS, "data.format")
+        if self.format_settings and self.format in DATA_FORMATS:
+            raise ValueError(
+                f"format_settings ({', '.join(self.format_settings)}) are those of a plugin, but "
+                f"format is {self.format}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _boxes_without_labels(self) -> "DataConfig":

@@ -1,7 +1,10 @@
 """What the sections of the schema have in common: strictness, and the types of their fields."""
 
+import difflib
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -18,6 +21,8 @@ __all__ = [
     "Decay",
     "Fraction",
     "NotNegative",
+    "PluginName",
+    "PluginSettings",
     "Positive",
     "Quality",
     "Strict",
@@ -25,6 +30,8 @@ __all__ = [
     "Width",
     "has_control_characters",
     "ordered",
+    "plugins_installed",
+    "refuse_misspelling",
 ]
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -34,6 +41,52 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Width = Annotated[int, Field(ge=8, multiple_of=4)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+_PLUGIN = re.compile(r"[^\W\d][\w.-]*(:[^\W\d][\w.]*)?")
+
+
+def _plugin_name(name: str) -> str:
+    if not _PLUGIN.fullmatch(name):
+        raise ValueError("must be package.module:Name, or the name of an installed entry point")
+    return name
+
+
+def _plain_values(values: dict[str, Any]) -> dict[str, Any]:
+    if not _is_plain(values):
+        raise ValueError("must be texts, numbers, booleans, lists and mappings of these")
+    return values
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+PluginName = Annotated[str, AfterValidator(_plugin_name)]
+"""The name of a plugin (plugins.py), which is found where it is used, and not before."""
+
+PluginSettings = Annotated[dict[str, Any], AfterValidator(_plain_values)]
+"""The settings of a plugin, which it validates where it is used."""
+
+
+def plugins_installed(kind: str, **named: str) -> EntryPoints:
+    """The entry points of plugins of a kind, or those `named`; nothing of them is imported."""
+    return entry_points(group=f"sesame_hpc.{kind}").select(**named)
+
+
+def refuse_misspelling(name: str, known: Sequence[str], kind: str) -> None:
+    """ValueError for what is nearly one of the `known` names, and no plugin of that kind."""
+    close = difflib.get_close_matches(name, known, n=1)
+    if ":" in name or name in known or not close:
+        return
+    if not plugins_installed(kind, name=name):
+        raise ValueError(
+            f"{name!r} is not known; did you mean {close[0]}? (built in are {', '.join(known)}; "
+            "else the name of a plugin)"
+        )
 
 
 class Strict(BaseModel):

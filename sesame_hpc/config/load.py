@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sesame_hpc.config.layers import KeyPath, Layer, dotted, merge, parse_override, read_layers
+from sesame_hpc.config.presets import find_config
 from sesame_hpc.config.problems import describe_problems, sections
 from sesame_hpc.config.schema import Config
 
@@ -41,11 +42,12 @@ def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """The configuration in a YAML file, over its chain of `base:` files, under `overrides`.
 
-    An override is `key.sub=value`, its value YAML. Relative `data.root` and `output` are relative
-    to the current directory. ValueError lists every problem with its key path and place (an
-    unknown key with the nearest valid one); FileNotFoundError for a missing file.
+    `path` is also the name of a preset, such as "demo". An override is `key.sub=value`, its value
+    YAML. Relative `data.root` and `output` are relative to the current directory. ValueError lists
+    every problem with its key path and place (an unknown key with the nearest valid one);
+    FileNotFoundError for a missing file.
     """
-    path = Path(path)
+    path = find_config(path)
     layer = merge([*read_layers(path), *(parse_override(text) for text in overrides)])
     return validate(Config, layer, str(path))
 
@@ -76,4 +78,8 @@ def differences(old: Config, new: Config) -> list[str]:
     """The differences, in the order of the schema: `stages.pretrain.lr: 0.001 -> 0.0005`."""
     before = dict(_leaves(old.model_dump(mode="json")))
     after = dict(_leaves(new.model_dump(mode="json")))
-    return [f"{key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+    ]

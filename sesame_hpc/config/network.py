@@ -4,14 +4,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from sesame_hpc.config.fields import NotNegative, Positive, Strict, Width
+from sesame_hpc.config.fields import (
+    NotNegative,
+    PluginName,
+    PluginSettings,
+    Positive,
+    Strict,
+    Width,
+    refuse_misspelling,
+)
 
-__all__ = ["HeadConfig", "LossConfig", "ModelConfig"]
+__all__ = ["HOURGLASS", "TIMM", "HeadConfig", "LossConfig", "ModelConfig"]
+
+
+HOURGLASS, TIMM = "hourglass", "timm:"
 
 
 class ModelConfig(Strict):
-    """The stacked hourglass."""
+    """The network below the heads: the stacked hourglass, or another backbone.
 
+    Of another one, `width`, `image_size` and `map_size` apply, and the other keys do not.
+    """
+
+    backbone: PluginName = HOURGLASS
+    """hourglass: the paper's. timm:NAME, such as timm:resnet18: a network of the timm library,
+    whose features a top-down neck of `width` channels brings to the resolution of the maps.
+    package.module:Name or the name of an installed entry point: a plugin."""
+    backbone_settings: PluginSettings = Field(default_factory=dict)
+    """The settings of a backbone that is a plugin."""
+    weights: str | None = None
+    """What a timm backbone starts from: a safetensors file of timm's weights, or pretrained, to
+    download those that timm names. null: random weights."""
     stacks: Literal[1, 2, 4, 8] = 4
     """Number of hourglasses, one after the other."""
     width: Width = 256
@@ -34,6 +57,8 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _sizes(self) -> "ModelConfig":
+        if self.backbone != HOURGLASS:
+            return self._other_sizes()
         factors = (2, 4) if self.stem == "paper" else (2, 4, 8)
         if self.image_size not in [factor * self.map_size for factor in factors]:
             raise ValueError(
@@ -50,6 +75,33 @@ class ModelConfig(Strict):
                 f"map_size ({self.map_size}) must be a multiple of 2 ** levels ({2**self.levels})"
             )
         return self
+
+    def _other_sizes(self) -> "ModelConfig":
+        if self.image_size % self.map_size:
+            raise ValueError(
+                f"image_size ({self.image_size}) must be a multiple of map_size ({self.map_size})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _applies(self) -> "ModelConfig":
+        refuse_misspelling(self.backbone, (HOURGLASS,), "model.backbone")
+        if self.weights is not None and not self.is_timm:
+            raise ValueError(
+                f"weights ({self.weights}) are those of a timm backbone, but backbone is "
+                f"{self.backbone}: use stages.preliminary.init_from"
+            )
+        if self.backbone_settings and (self.is_timm or self.backbone == HOURGLASS):
+            raise ValueError(
+                f"backbone_settings ({', '.join(self.backbone_settings)}) are those of a plugin, "
+                f"but backbone is {self.backbone}"
+            )
+        return self
+
+    @property
+    def is_timm(self) -> bool:
+        """Whether the backbone is one of timm."""
+        return self.backbone.startswith(TIMM)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -93,3 +145,10 @@ class LossConfig(Strict):
     principal axes of each heat map, over its extent there. 0, as in the paper: no such term."""
     star_restriction: NotNegative = 1.0
     """Weight of the heat maps' variances within the STAR loss."""
+    extra: PluginName | None = None
+    """A further term, a plugin: package.module:Name, or the name of an installed entry point.
+    null: none."""
+    extra_weight: NotNegative = 1.0
+    """Weight of the further term."""
+    extra_settings: PluginSettings = Field(default_factory=dict)
+    """Its settings."""

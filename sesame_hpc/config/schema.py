@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from sesame_hpc.config.data import AugmentConfig, BoxConfig, DataConfig
 from sesame_hpc.config.fields import Strict, UserPath
-from sesame_hpc.config.network import HeadConfig, LossConfig, ModelConfig
+from sesame_hpc.config.network import HOURGLASS, HeadConfig, LossConfig, ModelConfig
 from sesame_hpc.config.runtime import (
     CheckpointConfig,
     DivergenceConfig,
@@ -75,6 +75,15 @@ class Config(Strict):
                     f"loss.{name} needs the heat maps, which head.impl fused never writes: use "
                     f"head.impl=conv or loss.{name}=0"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_stacks(self) -> "Config":
+        if self.runtime.activation_checkpointing and self.model.backbone != HOURGLASS:
+            raise ValueError(
+                "runtime.activation_checkpointing works per stack of the hourglass, but "
+                f"model.backbone is {self.model.backbone}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES
-from sesame_hpc.config.fields import Decay, Fraction, NotNegative, Positive, Strict, ordered
+from sesame_hpc.config.fields import (
+    Decay,
+    Fraction,
+    NotNegative,
+    Positive,
+    Strict,
+    UserPath,
+    ordered,
+)
 
 __all__ = ["FinetuneConfig", "MaskingConfig", "PretrainConfig", "StageConfig", "StagesConfig"]
 
@@ -43,6 +51,11 @@ class StageConfig(Strict):
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Decay rate per step of a moving average of the weights, which is evaluated in addition to
     them. null: no average."""
+    init_from: UserPath | None = None
+    """Trained weights that the stage starts from: a run folder, a folder of `sesame export`, or a
+    safetensors file of either. The network must be the same but for its points: heads are taken by
+    the names of landmarks, and those of other names are fresh. Not read again when the stage
+    resumes. null: none."""
 
     @model_validator(mode="after")
     def _decays(self) -> "StageConfig":
@@ -97,6 +110,17 @@ class StagesConfig(Strict):
         if names != ordered or names[:1] != STAGES[:1]:
             raise ValueError(f"must begin with preliminary and keep the order {', '.join(STAGES)}")
         return names
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "StagesConfig":
+        for name in ("pretrain", "finetune"):
+            stage = getattr(self, name)
+            if stage.init_from is not None and stage.start_from != "scratch" and name in self.run:
+                raise ValueError(
+                    f"{name}.init_from gives weights, and {name}.start_from ({stage.start_from}) "
+                    f"gives others: use {name}.start_from=scratch with init_from"
+                )
+        return self
 
     @model_validator(mode="after")
     def _starts(self) -> "StagesConfig":

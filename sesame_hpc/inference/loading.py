@@ -58,7 +58,7 @@ def _manifest(folder: RunFolder, variant: Variant) -> Manifest:
         weights=variant.weights,
         flip=variant.flip,
         scheme=run_scheme(config, folder),
-        model=config.model,
+        model=config.model.model_copy(update={"weights": None}),  # a path of this machine
         head=config.head,
         box=BoxConfig(protocol=config.data.box.protocol, scale=config.data.box.scale),
     )

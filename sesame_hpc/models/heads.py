@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sesame_hpc.config import HeadConfig, ModelConfig
-from sesame_hpc.models.hourglass import StackedHourglass
+from sesame_hpc.models.backbones import build_backbone
 
 __all__ = ["JointLandmarks", "JointNet", "LandmarkNet", "ReconstructionNet", "cell_centres"]
 
@@ -34,7 +34,7 @@ class LandmarkNet(nn.Module):
         self.maps_for_losses = maps_for_losses
         self.beta = head.beta
         self.is_fused = head.impl == "fused"
-        self.backbone = StackedHourglass(model, num_landmarks)
+        self.backbone = build_backbone(model, num_landmarks)
 
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         if self.maps_for_losses and self.training:
@@ -42,7 +42,7 @@ class LandmarkNet(nn.Module):
         if not self.is_fused:
             return torch.stack([soft_argmax(maps, self.beta) for maps in self.backbone(images)])
         maps, features = self.backbone.without_last_head(images)
-        last = linear_soft_argmax(features, self.backbone.last_stack.head.weight, self.beta)
+        last = linear_soft_argmax(features, self.backbone.last_head.weight, self.beta)
         return torch.stack([*(soft_argmax(each, self.beta) for each in maps), last])
 
 
@@ -61,7 +61,7 @@ class ReconstructionNet(nn.Module):
     def __init__(self, model: ModelConfig, head: HeadConfig) -> None:
         super().__init__()
         self.upscale = head.reconstruction_upscale
-        self.backbone = StackedHourglass(model, 3 * self.upscale**2)
+        self.backbone = build_backbone(model, 3 * self.upscale**2)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return [F.pixel_shuffle(maps, self.upscale) for maps in self.backbone(images)]
@@ -78,7 +78,7 @@ class JointNet(nn.Module):
         super().__init__()
         self.upscale, self.beta = head.reconstruction_upscale, head.beta
         self.num_landmarks = num_landmarks
-        self.backbone = StackedHourglass(model, num_landmarks + 3 * self.upscale**2)
+        self.backbone = build_backbone(model, num_landmarks + 3 * self.upscale**2)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         maps, count = self.backbone(images), self.num_landmarks

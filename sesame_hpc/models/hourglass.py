@@ -100,6 +100,11 @@ class StackedHourglass(nn.Module):
         assert isinstance(stack, Stack)
         return stack
 
+    @property
+    def last_head(self) -> nn.Conv2d:
+        """The head of the last stack."""
+        return self.last_stack.head
+
     def forward(self, images: Tensor) -> list[Tensor]:
         maps, features = self.without_last_head(images)
         return [*maps, self.last_stack.head(features)]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sesame_hpc.config import ModelConfig
-from sesame_hpc.models.hourglass import StackedHourglass
+from sesame_hpc.models.backbones import build_backbone
 
 __all__ = ["PredictionNet", "flip_average", "mean_and_spread"]
 
@@ -30,7 +30,7 @@ class PredictionNet(nn.Module):
     ) -> None:
         super().__init__()
         self.beta = beta
-        self.backbone = StackedHourglass(model, num_landmarks)
+        self.backbone = build_backbone(model, num_landmarks)
         order = None if mirror is None else torch.tensor(mirror)
         self.register_buffer("_mirror", order, persistent=False)
 

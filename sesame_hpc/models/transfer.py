@@ -1,16 +1,17 @@
 """Transfer of weights from one stage's network to the next, with every key accounted for."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TransferReport", "transfer_backbone", "transfer_landmark_heads"]
+__all__ = ["TransferReport", "transfer_backbone", "transfer_landmark_heads", "transfer_maps"]
 
 _MAPS_DIMENSION = {"head.weight": 0, "head.bias": 0, "inject_map.weight": 1}
 """Which dimension of a head's tensor counts its maps; the bias of re-injection has none."""
-_NOT_TRANSFERRED = re.compile(r"^backbone\.stacks\.\d+\.(head|inject_map)\.")
+_NOT_TRANSFERRED = re.compile(r"^backbone\.(head|stacks\.\d+\.(head|inject_map))\.")
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,40 @@ def transfer_landmark_heads(source: dict[str, Tensor], target: nn.Module, landma
         else:
             part = source[key].narrow(dimension, 0, landmarks)
             tensor.narrow(dimension, 0, landmarks).copy_(part)
+
+
+def transfer_maps(
+    source: dict[str, Tensor],
+    target: nn.Module,
+    source_names: Sequence[str],
+    target_names: Sequence[str],
+) -> int:
+    """Copy the maps of heads that have a name on both sides, and their re-injection; how many.
+
+    Names stand for the maps of each head in their order. The others keep their initialisation; the
+    bias of a re-injection, which belongs to no map, is copied if any map is. To be used after
+    `transfer_backbone`, which checks the rest.
+
+    Raises ValueError where a head of the source has another number of maps than names.
+    """
+    place = {name: index for index, name in enumerate(source_names)}
+    pairs = [(place[name], index) for index, name in enumerate(target_names) if name in place]
+    if not pairs:
+        return 0
+    there, here = (torch.tensor(each) for each in zip(*pairs, strict=True))
+    for key, tensor in target.state_dict().items():
+        if not _NOT_TRANSFERRED.match(key):
+            continue
+        if key not in source:
+            raise ValueError(f"the weights do not fit this network: missing in the source: {key}")
+        dimension = _MAPS_DIMENSION.get(".".join(key.split(".")[-2:]))
+        if dimension is None:
+            tensor.copy_(source[key])
+            continue
+        if source[key].shape[dimension] != len(source_names):
+            raise ValueError(
+                f"the weights do not fit their description: {key} is of "
+                f"{source[key].shape[dimension]} maps, not {len(source_names)}"
+            )
+        tensor.index_copy_(dimension, here, source[key].index_select(dimension, there))
+    return len(pairs)

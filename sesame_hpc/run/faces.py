@@ -10,6 +10,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.look_alikes import image_groups, look_alikes
 from sesame_hpc.data.division import heldout_count, split_heldout, split_labelled
 from sesame_hpc.data.formats.readers import has_part, read_part, scheme_of
+from sesame_hpc.data.formats.registry import format_of
 from sesame_hpc.run.data_identity import data_identity, identity_differences, without_unlabelled
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.labelled_points import check_points
@@ -49,7 +50,7 @@ def run_scheme(config: Config, folder: RunFolder) -> Scheme:
         return load_scheme(own)
     if config.data.scheme is not None:
         return load_scheme(config.data.scheme)
-    return scheme_of(config.data.root, config.data.format)
+    return scheme_of(config.data.root, format_of(config.data))
 
 
 def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None = None) -> Faces:

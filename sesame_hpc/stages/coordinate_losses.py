@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sesame_hpc.config import HeadConfig, LossConfig
 from sesame_hpc.models.heads import cell_centres
+from sesame_hpc.stages.extra_loss import ExtraLoss
 
 __all__ = ["heatmap_loss", "landmark_loss", "point_weights"]
 
@@ -26,6 +27,7 @@ def landmark_loss(
     head: HeadConfig,
     loss: LossConfig,
     weight: Tensor | None = None,
+    extra: ExtraLoss | None = None,
 ) -> Tensor:
     """The mean over stacks of their losses: a scalar, float32 or float64.
 
@@ -34,13 +36,22 @@ def landmark_loss(
     same weight, or only the last counts (`head.supervision`). The coordinates' errors have the
     weight 1: with the L1 penalty they are the paper's "MAE loss" (section IV.A). `weight` [B, K] is
     a factor for each landmark (see `point_weights`), or None for 1; means divide by the number of
-    all landmarks.
+    all landmarks. `extra` is a further term of the coordinates of each stack.
     """
     stacks = outputs if head.supervision == "all" else outputs[-1:]
     if isinstance(stacks, Tensor):
-        return _of_coordinates(stacks, labels, _penalty(loss), weight)
-    losses = [_of_maps(maps, labels, head.beta, loss, weight) for maps in stacks]
-    return torch.stack(losses).mean()
+        total = _of_coordinates(stacks, labels, _penalty(loss), weight)
+    else:
+        losses = [_of_maps(maps, labels, head.beta, loss, weight) for maps in stacks]
+        total = torch.stack(losses).mean()
+    if extra is None:
+        return total
+    coordinates = stacks if isinstance(stacks, Tensor) else _coordinates(stacks, head.beta)
+    return total + torch.stack([extra(each, labels, weight) for each in coordinates]).mean()
+
+
+def _coordinates(stacks: Sequence[Tensor], beta: float) -> list[Tensor]:
+    return [soft_argmax(maps, beta) for maps in stacks]
 
 
 def _penalty(loss: LossConfig) -> Penalty:

@@ -9,6 +9,7 @@ from sesame_hpc.distributed.world import World
 from sesame_hpc.evaluation.validation import heldout_nme
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.stages.coordinate_losses import landmark_loss, point_weights
+from sesame_hpc.stages.extra_loss import ExtraLoss, extra_loss
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.loop import TrainingLoop
@@ -32,6 +33,7 @@ class CoordinateTask:
         heldout_loader: EvalLoader,
         world: World,
         labelled_share: float = 1.0,
+        extra: ExtraLoss | None = None,
     ) -> None:
         self.network = network
         self.head = head
@@ -40,12 +42,13 @@ class CoordinateTask:
         self.heldout_loader = heldout_loader
         self.world = world
         self.labelled_share = labelled_share
+        self.extra = extra
 
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
         labels = batch.landmarks
         outputs = forward(batch.images)
         weight = point_weights(batch.labelled, self.labelled_share, labels.device)
-        return landmark_loss(outputs, labels, self.head, self.settings, weight)
+        return landmark_loss(outputs, labels, self.head, self.settings, weight, self.extra)
 
     def validate(self) -> dict[str, float]:
         self.world.share_buffers(self.network)
@@ -84,6 +87,7 @@ def coordinate_stage(session: Session, name: str, network: nn.Module) -> Trainin
         heldout_loader,
         session.world,
         loader.labelled_share,
+        extra_loss(config.loss, session.faces.scheme),
     )
     ema = ModelEMA(engine.module, stage.ema) if stage.ema else None
     return session.loop(name, task, engine, loader, ema)

@@ -2,6 +2,7 @@
 
 from sesame_hpc.models.transfer import transfer_backbone, transfer_landmark_heads
 from sesame_hpc.stages.coordinates import coordinate_stage, landmark_network
+from sesame_hpc.stages.initial_weights import take_initial_weights
 from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.training.checkpoint import load_weights
@@ -28,6 +29,8 @@ def finetune(session: Session) -> None:
     elif start == "preliminary":
         network.load_state_dict(load_weights(session.folder.weights(start)))
         session.monitor.message("finetune starts from preliminary: the whole network")
+    else:
+        take_initial_weights(session, "finetune", network)
     loop = coordinate_stage(session, "finetune", network)
     result = loop.run() | score(session, "finetune", loop.learner.network, loop.learner.ema)
     session.finish("finetune", loop.learner.network, result)

@@ -12,6 +12,7 @@ from sesame_hpc.evaluation.validation import heldout_nme
 from sesame_hpc.masking.masker import Masker
 from sesame_hpc.models.heads import JointLandmarks, JointNet
 from sesame_hpc.stages.coordinate_losses import landmark_loss, point_weights
+from sesame_hpc.stages.extra_loss import ExtraLoss
 from sesame_hpc.stages.reconstruction import ReconstructionTask
 from sesame_hpc.training.task import Forward
 
@@ -35,19 +36,21 @@ class JointTask(ReconstructionTask):
         images: Path,
         world: World,
         labelled_share: float = 1.0,
+        extra: ExtraLoss | None = None,
     ) -> None:
         super().__init__(network, masker, heldout_loader, images, world)
         self.landmarks = JointLandmarks(network)
         self.config = config
         self.heldout = heldout
         self.labelled_share = labelled_share
+        self.extra = extra
 
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
         masked, lam = self.masker(batch, "pretrain", epoch)
         reconstructions, maps = forward(masked)
         labels, config = batch.landmarks, self.config
         weight = point_weights(batch.labelled, self.labelled_share, labels.device)
-        landmarks = landmark_loss(maps, labels, config.head, config.loss, weight)
+        landmarks = landmark_loss(maps, labels, config.head, config.loss, weight, self.extra)
         share = config.stages.pretrain.landmark_weight
         return self._loss(reconstructions, batch, lam) + share * landmarks
 

@@ -3,6 +3,7 @@
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
 from sesame_hpc.stages.coordinates import coordinate_stage, landmark_network
+from sesame_hpc.stages.initial_weights import take_initial_weights
 from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
 from sesame_hpc.stages.summary import print_distribution
@@ -13,6 +14,7 @@ __all__ = ["preliminary", "write_distribution"]
 def preliminary(session: Session) -> None:
     """Train for coordinates; derive the masking distribution from the held-out NME."""
     network = landmark_network(session, "preliminary")
+    take_initial_weights(session, "preliminary", network)
     loop = coordinate_stage(session, "preliminary", network)
     result = loop.run() | score(session, "preliminary", loop.learner.network, loop.learner.ema)
     write_distribution(session, result["heldout"]["regions"])

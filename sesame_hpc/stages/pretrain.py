@@ -4,6 +4,8 @@ from sesame_hpc.data.loading.loader import TrainLoader
 from sesame_hpc.masking.masker import Masker
 from sesame_hpc.models.heads import JointNet, ReconstructionNet
 from sesame_hpc.models.transfer import transfer_backbone, transfer_landmark_heads
+from sesame_hpc.stages.extra_loss import extra_loss
+from sesame_hpc.stages.initial_weights import take_initial_weights
 from sesame_hpc.stages.joint import JointTask
 from sesame_hpc.stages.pretrain_faces import pretrain_loader
 from sesame_hpc.stages.reconstruction import ReconstructionTask
@@ -50,6 +52,8 @@ def _network(session: Session) -> ReconstructionNet | JointNet:
             transfer_landmark_heads(source, network, landmarks)
             heads = "; of its heads the landmarks'"
         session.monitor.message(f"pretrain starts from preliminary: {report}{heads}")
+    else:
+        take_initial_weights(session, "pretrain", network)
     return network
 
 
@@ -64,5 +68,14 @@ def _task(
     images, world = session.folder.images, session.world
     if not isinstance(network, JointNet):
         return ReconstructionTask(network, masker, heldout_loader, images, world)
-    share = loader.labelled_share
-    return JointTask(network, session.config, masker, heldout, heldout_loader, images, world, share)
+    return JointTask(
+        network,
+        session.config,
+        masker,
+        heldout,
+        heldout_loader,
+        images,
+        world,
+        loader.labelled_share,
+        extra_loss(session.config.loss, session.faces.scheme),
+    )

@@ -1,7 +1,7 @@
 """The state shared by all stages of a run, from which loaders, engines and loops are built."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from sesame_hpc.distributed.world import World
 from sesame_hpc.run.faces import Faces
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import finish_stage
+from sesame_hpc.training.callbacks import Callbacks, StageEnd
 from sesame_hpc.training.checkpoint import Checkpoints, save_weights
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
@@ -50,6 +51,7 @@ class Session:
     faces: Faces
     monitor: Monitor
     stop: StopConsensus
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
     @cached_property
     def train_faces(self) -> Annotations:
@@ -123,23 +125,9 @@ class Session:
     ) -> TrainingLoop:
         """The training loop of stage `name`."""
         reset_peak_memory(self.world.device)
-        config, accumulation = self.config, self.config.runtime.accumulation
-        schedule = Schedule(
-            name,
-            self.stage_config(name).epochs,
-            loader.steps_per_epoch // accumulation,
-            accumulation,
-            config.log,
-            config.checkpoint,
-            config.divergence,
-        )
-        checkpoints = Checkpoints(
-            self.folder.stage(name),
-            config.checkpoint.keep,
-            self.world,
-            self.folder.lease.check,
-            schedule.saves_after,
-        )
+        accumulation = self.config.runtime.accumulation
+        schedule = self._schedule(name, loader.steps_per_epoch // accumulation)
+        checkpoints = self.checkpoints(name, schedule.saves_after)
         return TrainingLoop(
             schedule,
             Learner(task, engine, ema, checkpoints),
@@ -148,8 +136,33 @@ class Session:
                 self.monitor,
                 MetricsWindow(self.world, self._images_at_full_rate(engine.module), accumulation),
                 self._profiler(name),
+                self.callbacks,
             ),
             self.stop,
+        )
+
+    def _schedule(self, name: str, steps_per_epoch: int) -> Schedule:
+        config = self.config
+        return Schedule(
+            name,
+            self.stage_config(name).epochs,
+            steps_per_epoch,
+            config.runtime.accumulation,
+            config.log,
+            config.checkpoint,
+            config.divergence,
+        )
+
+    def checkpoints(
+        self, name: str, is_scheduled: Callable[[int], bool] = lambda step: True
+    ) -> Checkpoints:
+        """Those of stage `name`."""
+        return Checkpoints(
+            self.folder.stage(name),
+            self.config.checkpoint.keep,
+            self.world,
+            self.folder.lease.check,
+            is_scheduled,
         )
 
     def raise_if_stopping(self, name: str) -> None:
@@ -164,7 +177,7 @@ class Session:
         torch.manual_seed(int(generator.integers(2**62)))
 
     def finish(self, name: str, network: nn.Module, result: dict[str, Any]) -> None:
-        """Save the weights of a stage, then mark it as finished; rank 0 alone.
+        """Save the weights of a stage, then mark it as finished; rank 0 alone. Tell callbacks.
 
         Raises FolderBusy where another process has taken the run over.
         """
@@ -172,6 +185,10 @@ class Session:
             self.folder.lease.check()
             save_weights(self.folder.weights(name), network.state_dict())
             finish_stage(self.folder, name, result)
+        if self.callbacks:
+            self.world.barrier()
+            event = StageEnd(name, result["steps"], self.world.rank, result, network)
+            self.callbacks.call(event)
 
     def _images_at_full_rate(self, network: nn.Module) -> float:
         """Images per second that one rank would train at the rate of a matrix product."""

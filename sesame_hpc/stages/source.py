@@ -9,6 +9,7 @@ from sesame_hpc.config import DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.parsed import Missing
 from sesame_hpc.data.formats.readers import SPLITS, detect_format, has_part, has_split, read_part
+from sesame_hpc.data.formats.registry import format_of
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
@@ -34,14 +35,14 @@ class Source:
     missing: Missing = None
 
     def read(
-        self, format: DataFormat, scheme: Scheme | None, run: RunFolder | None = None
+        self, format: str, scheme: Scheme | None, run: RunFolder | None = None
     ) -> tuple[Annotations, Part]:
         """The faces and which part they are. Raises ValueError for heldout without a `run`.
 
         `format` is that of the run; where `root` holds no such files, theirs is detected.
         """
         update: dict[str, Any] = {"root": self.root}
-        update["format"] = self.format or self._format(format, scheme)
+        update["format"] = self.format or self._format(format, scheme, run)
         if run is None:
             data = DataConfig(**update, more_roots=self.more_roots, missing=self.missing)
             part = self.part or self._part(data, scheme)
@@ -60,10 +61,11 @@ class Source:
             return read_part(data, part, scheme), part
         return read_faces(config.model_copy(update={"data": data}), run).heldout, part
 
-    def _format(self, format: DataFormat, scheme: Scheme | None) -> str:
+    def _format(self, format: str, scheme: Scheme | None, run: RunFolder | None) -> str:
         if not self.root.is_dir():
             raise FileNotFoundError(f"data root {self.root} is not a directory")
-        fits = any(has_split(self.root, format, split, scheme) for split in SPLITS)
+        own = format if run is None else format_of(run.config().data)
+        fits = any(has_split(self.root, own, split, scheme) for split in SPLITS)
         return format if fits else detect_format(self.root, scheme)
 
     @staticmethod

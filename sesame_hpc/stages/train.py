@@ -4,8 +4,9 @@ Checks the run folder first, so that a finished run is reported without importin
 """
 
 import os
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -20,12 +21,19 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
 from sesame_hpc.run.settings import check_config, open_run, tidy_run
 from sesame_hpc.stages.summary import print_summary, write_summary
+from sesame_hpc.stages.trained_run import Run
+
+if TYPE_CHECKING:
+    from sesame_hpc.training.callbacks import Callback
 
 __all__ = ["train"]
 
 
-def train(config: Config, only: str | None = None) -> None:
+def train(config: Config, only: str | None = None, callbacks: "Sequence[Callback]" = ()) -> Run:
     """Train the stages of `config` that are not finished yet, or `only` one of them.
+
+    The run trains to the same bits with `callbacks` (training/callbacks.py) as without. Returns the
+    run, on every rank.
 
     Run again to resume. Each stage starts from what those before left in the run folder; rank 0
     writes the summary and the report at the end. A stage that another run has trained with the same
@@ -40,6 +48,7 @@ def train(config: Config, only: str | None = None) -> None:
         ValueError: the folder holds a run with another config or of another data set, another
             process trains there, or a stage is asked for that the run does not have, or whose
             predecessor is unfinished.
+        CallbackError: a callback failed; the next start resumes at the newest checkpoint.
         Interrupted: the ranks agreed to stop, within a stage or before one.
     """
     folder = RunFolder(config.output)
@@ -51,11 +60,13 @@ def train(config: Config, only: str | None = None) -> None:
         todo, damaged = _look(config, folder, wanted)
         if not todo:
             _say_complete(config, folder, only)
-            return
+            return Run(folder.path)
         folder.lease.refuse_if_busy()
 
     from sesame_hpc.distributed.world import connect
+    from sesame_hpc.training.callbacks import Callbacks
 
+    watching = Callbacks(callbacks)
     world = connect(config.runtime)
     with world.detecting_failures():
         try:
@@ -64,7 +75,7 @@ def train(config: Config, only: str | None = None) -> None:
             if not todo:
                 if world.is_main:
                     _say_complete(config, folder, only)
-                return
+                return Run(folder.path)
 
             from sesame_hpc.stages.finetune import finetune
             from sesame_hpc.stages.health import record_health
@@ -73,7 +84,7 @@ def train(config: Config, only: str | None = None) -> None:
             from sesame_hpc.stages.take import take_stage
 
             stages = {"preliminary": preliminary, "pretrain": pretrain, "finetune": finetune}
-            session = _begin(config, folder, world, todo)
+            session = _begin(config, folder, world, todo, watching)
             with session.monitor as monitor:
                 _announce(session, todo)
                 for name in todo:
@@ -91,6 +102,7 @@ def train(config: Config, only: str | None = None) -> None:
                 _end(session)
         finally:
             folder.lease.release()
+    return Run(folder.path)
 
 
 def _look(
@@ -122,9 +134,11 @@ def _unfinished(
     ]
 
 
-def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str]) -> Any:
+def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callbacks: Any) -> Any:
     """The run's `Session`: its faces are read, and rank 0 has written the settings. Collective."""
     from sesame_hpc.distributed.stop_consensus import StopConsensus
+    from sesame_hpc.stages.initial_weights import check_initial_weights
+    from sesame_hpc.stages.plugins_in_use import changed_plugins, plugins_in_use
     from sesame_hpc.stages.session import Session
     from sesame_hpc.stages.staging import stage_data
     from sesame_hpc.training.environment import environment
@@ -133,20 +147,26 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str]) -> An
 
     if world.is_main:
         folder.lease.refuse_if_busy()
+    plugins = plugins_in_use(config)
+    check_initial_weights(config, folder, todo)
     stage_data(config, world)
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)
     _check_agreement(world.gather(faces.identity))
     _check_batches(config, todo, faces, world.size)
-    resolved = None
+    resolved, changed = None, []
     if world.is_main:
         earlier = folder.config_or_none()
         resolved = resolve_precision(config, earlier, world.device)
         boxes = None if unlabelled is None else _boxes_to_keep(config, unlabelled)
-        open_run(folder, resolved, environment(), faces.identity, faces.look_alikes, boxes)
+        changed = changed_plugins(folder, plugins) if folder.has_progress() else []
+        here = environment() | ({"plugins": plugins} if plugins else {})
+        open_run(folder, resolved, here, faces.identity, faces.look_alikes, boxes)
     config = world.share(resolved)
+    for sentence in changed:
+        _say(SafeConsole(), sentence)
     monitor = Monitor(config, folder.metrics_file, folder.tensorboard, world, SafeConsole())
-    return Session(config, folder, world, faces, monitor, StopConsensus(world))
+    return Session(config, folder, world, faces, monitor, StopConsensus(world), callbacks)
 
 
 def _announce(session: Any, todo: list[str]) -> None:

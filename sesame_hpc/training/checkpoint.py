@@ -69,8 +69,8 @@ class Checkpoints:
 
     def save(
         self, engine: Engine, step: int, state: dict[str, Any], steps: int | None = None
-    ) -> None:
-        """Save, mark the checkpoint as latest, and remove the oldest. Collective.
+    ) -> Path:
+        """Save, mark the checkpoint as latest, and remove the oldest; its folder. Collective.
 
         `steps`, those of the whole stage, is noted in latest.json.
 
@@ -91,6 +91,7 @@ class Checkpoints:
             write_json_atomic(self.folder / _LATEST, {"tag": tag, **of})
             self._prune(step)
         self.world.barrier()
+        return self.folder / _tag(step)
 
     def _refuse_not_finite(self, engine: Engine, step: int, state: dict[str, Any]) -> None:
         counts = self.world.gather(engine.count_not_finite(state.get("average") or ()))
@@ -111,6 +112,11 @@ class Checkpoints:
         Raises ValueError for one that is whole and cannot be loaded.
         """
         return self._load(engine, self._latest_step() if self.world.is_main else None)
+
+    def has_whole(self) -> bool:
+        """Whether `load_latest` would find a checkpoint. Collective."""
+        found = self.world.is_main and self._choose(self._latest_step())[0] is not None
+        return bool(self.world.share(found))
 
     def go_back(self, engine: Engine, step: int, count: int) -> dict[str, Any] | None:
         """Restore the `count`-th newest scheduled checkpoint before `step`; forget those after it.

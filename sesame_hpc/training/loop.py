@@ -8,12 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sesame_hpc.config import CheckpointConfig, DivergenceConfig, LogConfig
 from sesame_hpc.data.loading.loader import Batch, TrainLoader
 from sesame_hpc.distributed.interruption import Interrupted, Stop
 from sesame_hpc.distributed.stop_consensus import StopConsensus
+from sesame_hpc.training.callbacks import (
+    CallbackError,
+    Callbacks,
+    CheckpointSaved,
+    StageStart,
+    StepEnd,
+    Validation,
+)
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.divergence import Diverged, LossWatch
 from sesame_hpc.training.elapsed import Elapsed
@@ -86,11 +95,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Instruments:
-    """Metrics, display and profiler."""
+    """Metrics, display, profiler and callbacks."""
 
     monitor: Monitor
     window: MetricsWindow
     profiler: NoProfiler = field(default_factory=NoProfiler)
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
 
 class TrainingLoop:
@@ -125,6 +135,7 @@ class TrainingLoop:
         Raises:
             FloatingPointError: a loss, weight or moment is not finite, or the loss diverges, and
                 the stage does not go back (`divergence`); earlier checkpoints stay.
+            CallbackError: a callback failed.
             Interrupted: the ranks agreed to stop, and saved.
         """
         last = self.steps_per_epoch * self.schedule.epochs
@@ -138,7 +149,7 @@ class TrainingLoop:
                     self._end_epoch(epoch, step)
                 except Diverged as diverged:
                     step = self._go_back(diverged)
-        except FloatingPointError as error:
+        except (FloatingPointError, CallbackError) as error:
             epoch = max(0, self._at_step - 1) // self.steps_per_epoch
             self.instruments.monitor.error(self.schedule.name, epoch, self._at_step, str(error))
             raise
@@ -163,6 +174,10 @@ class TrainingLoop:
         for note in learner.checkpoints.notes:
             monitor.message(f"{schedule.name}: {note}")
         monitor.start(schedule.name, schedule.epochs, self.steps_per_epoch, step)
+        steps = schedule.epochs * self.steps_per_epoch
+        self.instruments.callbacks.call(
+            StageStart(schedule.name, step, self.stop.rank, schedule.epochs, steps, learner.network)
+        )
         if state is not None and not state.get("validated", True):
             self._validate(step // self.steps_per_epoch - 1, step)
         return step
@@ -222,7 +237,8 @@ class TrainingLoop:
         for index in range(within, self.steps_per_epoch):
             place = self._place(epoch, index)
             with profiler.step(), place.named():
-                self._optimizer_step(batches, epoch, place)
+                losses = self._optimizer_step(batches, epoch, place)
+            self._tell_of_step(losses, epoch, epoch * self.steps_per_epoch + index + 1)
             if index + 1 == self.steps_per_epoch:
                 return
             self._between_steps(epoch, epoch * self.steps_per_epoch + index + 1)
@@ -233,8 +249,17 @@ class TrainingLoop:
         what = f"stage {self.schedule.name}, epoch {epoch + 1}, step {step}"
         return StepPlace(what, self.stop.rank)
 
-    def _optimizer_step(self, batches: Iterator[Batch], epoch: int, place: StepPlace) -> None:
+    def _tell_of_step(self, losses: list[Tensor], epoch: int, step: int) -> None:
+        if callbacks := self.instruments.callbacks:
+            loss, lr = torch.stack(losses).mean(), self.learner.engine.lr
+            callbacks.call(StepEnd(self.schedule.name, step, self.stop.rank, epoch + 1, loss, lr))
+
+    def _optimizer_step(
+        self, batches: Iterator[Batch], epoch: int, place: StepPlace
+    ) -> list[Tensor]:
+        """The losses of its micro-batches, detached."""
         learner, phase = self.learner, self.instruments.profiler.phase
+        losses = []
         for _ in range(self.schedule.accumulation):
             place.sample_ids = ()
             with phase("data wait"):
@@ -243,12 +268,14 @@ class TrainingLoop:
             with phase("forward"):
                 loss = learner.task.loss(learner.engine.forward, batch, epoch)
             self.instruments.window.add(loss, batch.sample_ids)
+            losses.append(loss.detach())
             with phase("backward"):
                 learner.engine.backward(loss)
             with phase("optimizer"):
                 learner.engine.update()
         if learner.ema:
             learner.ema.update()
+        return losses
 
     def _between_steps(self, epoch: int, step: int) -> None:
         save = self.schedule.saves_at_step(step)
@@ -285,6 +312,10 @@ class TrainingLoop:
         if schedule.is_due(epoch, schedule.log.eval_epochs):
             figures = task.validate()
             self.instruments.monitor.validation(schedule.name, epoch, step, figures)
+            network = self.learner.network
+            self.instruments.callbacks.call(
+                Validation(schedule.name, step, self.stop.rank, epoch + 1, figures, network)
+            )
         if schedule.is_due(epoch, schedule.log.images_epochs):
             task.save_images(epoch)
 
@@ -314,5 +345,8 @@ class TrainingLoop:
             "rewound": self._rewound,
         }
         steps = self.steps_per_epoch * self.schedule.epochs
-        learner.checkpoints.save(learner.engine, step, state, steps)
+        path = learner.checkpoints.save(learner.engine, step, state, steps)
+        self.instruments.callbacks.call(
+            CheckpointSaved(self.schedule.name, step, self.stop.rank, path)
+        )
         self.instruments.window.restart_clock()

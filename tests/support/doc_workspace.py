@@ -51,6 +51,7 @@ _LINE = '#!/bin/sh\nexec "{python}" -I -S "{here}/warm_process.py" "{address}" {
 def lay_out(folder: Path, address: Path) -> None:
     """What a clone has: configs, profiles, and .venv with commands that run at `address`."""
     (folder / "slurm").symlink_to(ROOT / "slurm")
+    (folder / "examples").symlink_to(ROOT / "examples")
     (folder / "WFLW").symlink_to("runs/demo-data")
     (folder / "configs").mkdir()
     for name, (root, format) in _PRESETS.items():

@@ -8,8 +8,9 @@ from sesame_hpc.choices import SPLITS, Split, one_of
 from sesame_hpc.config.schema import DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.faults import folder_entries
+from sesame_hpc.data.formats.format import AnnotationFormat
 from sesame_hpc.data.formats.parsed import Missing, OnError, Parsed
-from sesame_hpc.data.formats.registry import FORMATS, format_named
+from sesame_hpc.data.formats.registry import FORMATS, format_named, format_of
 from sesame_hpc.data.merge import dataset_names, merge_tables
 from sesame_hpc.data.pack.manifest import read_manifest
 from sesame_hpc.data.pack.read import SCHEME_FILE
@@ -30,10 +31,13 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+Format = str | AnnotationFormat
+"""The name of a format, or the format itself."""
+
 
 def read_annotations(
     root: str | Path,
-    format: str,
+    format: Format,
     split: Split = "train",
     scheme: Scheme | None = None,
     missing: Missing = None,
@@ -43,7 +47,8 @@ def read_annotations(
 
     Args:
         root: the data set's folder.
-        format: the name of its format (`FORMATS`); each format's file says what it looks like.
+        format: its format, or the name of it (`FORMATS`, or a plugin); each format's file says
+            what it looks like.
         split: train or test.
         scheme: the scheme of its landmarks; None takes the format's own.
         missing: the x, y that its files write for a point that is not labelled.
@@ -66,11 +71,11 @@ def read_part(data: DataConfig, split: Split, scheme: Scheme | None = None) -> A
     """
     on_error = OnError(data.on_error == "skip", data.max_skipped)
 
-    def read(root: Path, format: str) -> Annotations:
+    def read(root: Path, format: Format) -> Annotations:
         return read_annotations(root, format, split, scheme, data.missing, on_error)
 
     if not data.more_roots:
-        return read(data.root, data.format)
+        return read(data.root, format_of(data))
     formats = [_format_of(root, data, scheme) for root in data.roots]
     names = dataset_names(data.roots)
     tables = {
@@ -90,15 +95,16 @@ def has_part(data: DataConfig, split: Split, scheme: Scheme | None = None) -> bo
     )
 
 
-def _format_of(root: Path, data: DataConfig, scheme: Scheme | None) -> str:
+def _format_of(root: Path, data: DataConfig, scheme: Scheme | None) -> Format:
     """`data.format`; of one of several data sets that is of another, that."""
-    fits = any(has_split(root, data.format, split, scheme) for split in SPLITS)
-    return data.format if fits or not data.more_roots else detect_format(root, scheme)
+    own = format_of(data)
+    fits = any(has_split(root, own, split, scheme) for split in SPLITS)
+    return own if fits or not data.more_roots else detect_format(root, scheme)
 
 
 def parse_annotations(
     root: str | Path,
-    format: str,
+    format: Format,
     split: Split = "train",
     scheme: Scheme | None = None,
     missing: Missing = None,
@@ -120,7 +126,7 @@ def parse_annotations(
     return parsed
 
 
-def has_split(root: str | Path, format: str, split: Split, scheme: Scheme | None = None) -> bool:
+def has_split(root: str | Path, format: Format, split: Split, scheme: Scheme | None = None) -> bool:
     """Whether the data set has that split, without reading it.
 
     Raises:
@@ -158,7 +164,7 @@ def detect_file_format(root: str | Path, scheme: Scheme | None = None) -> str:
     return format
 
 
-def scheme_of(root: str | Path, format: str) -> Scheme:
+def scheme_of(root: str | Path, format: Format) -> Scheme:
     """The scheme that a data set is of where nothing else is said: its pack's, or its format's.
 
     Raises:
@@ -170,13 +176,13 @@ def scheme_of(root: str | Path, format: str) -> Scheme:
         return load_scheme(Path(root) / SCHEME_FILE)
     if own.scheme is None:
         raise ValueError(
-            f"files of format {format} do not say what their points are: name a scheme, "
+            f"files of format {own.name} do not say what their points are: name a scheme, "
             "built in or a YAML file (data.scheme=..., --scheme ...)"
         )
     return load_scheme(own.scheme)
 
 
-def _hint(root: Path, format: str, scheme: Scheme | None) -> str | None:
+def _hint(root: Path, format: Format, scheme: Scheme | None) -> str | None:
     """Which format a folder without any files of `format` looks like; None if it has some."""
     if any(has_split(root, format, split, scheme) for split in SPLITS):
         return None

@@ -67,6 +67,7 @@ class Augmentation:
         jpeg: bool [B], whether to compress, with `quality` int32 [B] in 1..100.
         occlude: bool [B], whether to paste `patches` (uint8 [h, w, 3] each) with their first
             corner at `corners` int32 [B, 2] (row, column).
+        streams: the B generators of `data.augment.extra`; empty without it.
     """
 
     matrices: NDArray[np.float64]
@@ -78,14 +79,16 @@ class Augmentation:
     occlude: NDArray[np.bool_]
     corners: NDArray[np.int32]
     patches: list[NDArray[np.uint8]]
+    streams: tuple[np.random.Generator, ...] = ()
 
 
 def appearance_config(augment: AugmentConfig, appearance: Appearance) -> AugmentConfig:
-    """The configuration for an appearance: "mild" has no JPEG, grayscale or occlusion."""
+    """The configuration for an appearance: "mild" has no JPEG, grayscale, occlusion or extra."""
     if appearance == "full":
         return augment
     if appearance == "mild":
-        return augment.model_copy(update={"jpeg": 0.0, "grayscale": 0.0, "occlusion": 0.0})
+        without = {"jpeg": 0.0, "grayscale": 0.0, "occlusion": 0.0, "extra": None}
+        return augment.model_copy(update=without)
     raise ValueError(f'appearance is {appearance!r}; takes "full" or "mild"')
 
 
@@ -134,6 +137,11 @@ def draw_augmentation(
         occlude=occlude,
         corners=corners,
         patches=patches,
+        streams=tuple(
+            keyed_generator(seed, stage, epoch, int(i), "augment.extra") for i in sample_ids
+        )
+        if augment.extra is not None
+        else (),
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sesame_hpc.data.geometry import HALF, DecodeWindow
 from sesame_hpc.data.loading.augment import Augmentation
+from sesame_hpc.data.loading.extra_augment import ExtraAugment
 
 __all__ = ["AugmentOps", "CpuCropper"]
 
@@ -26,11 +27,15 @@ _SHARES_PER_THREAD = 2
 
 @dataclass(frozen=True)
 class AugmentOps:
-    """The operations that change appearance: colour matrix, JPEG artefacts, pasted patches."""
+    """The operations that change appearance: colour matrix, JPEG artefacts, pasted patches.
+
+    `extra` is the user's own, which only a CPU applies.
+    """
 
     colour: bool = False
     jpeg: bool = False
     occlusion: bool = False
+    extra: ExtraAugment | None = None
 
 
 class CpuCropper:
@@ -83,6 +88,8 @@ class CpuCropper:
             crop[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
         if self._ops.colour:
             crop = cast(Image, cv2.transform(crop, drawn.colour[row]))
+        if self._ops.extra is not None:
+            crop = self._ops.extra(crop, drawn.streams[row])
         return crop
 
 

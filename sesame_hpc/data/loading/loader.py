@@ -22,6 +22,7 @@ from sesame_hpc.data.geometry import (
 )
 from sesame_hpc.data.loading.augment import Appearance, appearance_config, draw_augmentation
 from sesame_hpc.data.loading.crops import Batch, CropRunner, PreparedBatch
+from sesame_hpc.data.loading.extra_augment import extra_augment
 from sesame_hpc.data.loading.image_source import ImageSource
 from sesame_hpc.data.loading.order import TURN, EpochOrder
 from sesame_hpc.data.loading.pipeline import AugmentOps, Feed
@@ -104,8 +105,17 @@ class TrainLoader:
         self._slice = slice(rank * batch_size, (rank + 1) * batch_size)
         self._seed, self._stage = seed, stage
         self._augment = appearance_config(data.augment, appearance)
+        extra = extra_augment(self._augment)
+        if extra is not None and device.type != "cpu":
+            raise ValueError(
+                f"data.augment.extra ({self._augment.extra}) changes crops on the CPU, but they "
+                f"are made on {device.type}: train with runtime.device=cpu, or without it"
+            )
         ops = AugmentOps(
-            colour=True, jpeg=self._augment.jpeg > 0, occlusion=self._augment.occlusion > 0
+            colour=True,
+            jpeg=self._augment.jpeg > 0,
+            occlusion=self._augment.occlusion > 0,
+            extra=extra,
         )
         self._crops = CropRunner(
             annotations,
