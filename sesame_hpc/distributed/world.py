@@ -16,7 +16,8 @@ from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.distributed.failure_detector import FailureDetector
 from sesame_hpc.distributed.granted_gpus import granted_gpus
 from sesame_hpc.distributed.interface import choose_gloo_interface
-from sesame_hpc.distributed.rendezvous import rendezvous, this_node
+from sesame_hpc.distributed.node_faults import NodeFault, this_node
+from sesame_hpc.distributed.rendezvous import rendezvous
 
 __all__ = ["World", "connect", "cpu_threads"]
 
@@ -85,16 +86,21 @@ def _device(wanted: str, local_rank: int) -> torch.device:
 
 
 def _check_no_gpu_was_granted(environ: Mapping[str, str]) -> None:
-    """Raise ValueError if this SLURM task has GPUs, which torch then does not see."""
+    """Raise ValueError if this SLURM task has GPUs, which torch then does not see.
+
+    NodeFault unless this torch would see none on any node.
+    """
     granted = granted_gpus(environ)
     if granted is None:
         return
     node = this_node()
-    why = "is built without CUDA" if torch.version.cuda is None else "finds no usable driver"
-    raise ValueError(
+    without_cuda = torch.version.cuda is None
+    why = "is built without CUDA" if without_cuda else "finds no usable driver"
+    text = (
         f"SLURM gave this job GPUs on node {node} ({granted}), but torch {torch.__version__} sees "
         f"none: it {why}. Run sesame doctor within a job; runtime.device=cpu trains on the CPU"
     )
+    raise ValueError(text) if without_cuda else NodeFault(text, (node,))
 
 
 def _device_index(local_rank: int, visible: int) -> int:

@@ -19,7 +19,7 @@ from sesame_hpc.training.problems import run_notes, run_problems
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
 _NEVER = "DependencyNeverSatisfied"
-_GOOD = ("COMPLETED", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+_GOOD = ("COMPLETED", "PENDING", "RUNNING", "SIGNALING", "COMPLETING", "CONFIGURING", "REQUEUED")
 
 
 @dataclass(frozen=True)
