@@ -27,7 +27,8 @@ class World:
     """This process among `size` ranks, and its device.
 
     `control` is a gloo group for messages between the processes that do not involve the devices;
-    `failure_detector` finds the rank that failed. Both are None with a single rank.
+    `failure_detector` finds the rank that failed; `store` holds what a rank says to whichever rank
+    asks. All are None with a single rank.
     """
 
     rank: int
@@ -36,6 +37,7 @@ class World:
     device: torch.device
     control: dist.ProcessGroup | None = None
     failure_detector: FailureDetector | None = None
+    store: dist.Store | None = None
 
     @property
     def is_main(self) -> bool:
@@ -156,13 +158,13 @@ def _device_name(device: torch.device) -> str:
     return str(torch.cuda.get_device_properties(device).uuid)
 
 
-_joined: list[tuple[dist.ProcessGroup, FailureDetector]] = []
+_joined: list[tuple[dist.ProcessGroup, FailureDetector, dist.Store]] = []
 
 
 def _join(
     backend: str, rank: int, size: int, device: str, runtime: RuntimeConfig
-) -> tuple[dist.ProcessGroup, FailureDetector]:
-    """The control group and failure detector of the process, made at the first call."""
+) -> tuple[dist.ProcessGroup, FailureDetector, dist.Store]:
+    """Control group, failure detector and store of the process, made at the first call."""
     if not _joined:
         choose_gloo_interface()
         met = rendezvous(rank, size, device, runtime.rendezvous_minutes)
@@ -175,5 +177,6 @@ def _join(
         )
         atexit.register(dist.destroy_process_group)
         control = dist.new_group(backend="gloo", timeout=timeout)
-        _joined.append((control, FailureDetector(rank, met)))
+        store = dist.PrefixStore("ranks", met.store)
+        _joined.append((control, FailureDetector(rank, met), store))
     return _joined[0]

@@ -55,7 +55,8 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
     requeued: exit code 75, and the same command resumes. SIGTERM (scancel, shutdown): 75 without a
     requeue, unless SLURM is preempting the job. If ranks are lost with their node, the lowest
     remaining one requeues. Where an error shows that a node is faulty, the batch script submits the
-    job again without it, if SESAME_EXCLUDE_BAD_NODES is set. Outside a SLURM job this is `exit_when_saved`.
+    job again without it, if SESAME_EXCLUDE_BAD_NODES is set. Outside a SLURM job this is
+    `exit_when_saved`.
 
     Replaces signal handlers that are installed already, including submitit's. Main thread only.
 

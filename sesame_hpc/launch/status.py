@@ -1,6 +1,6 @@
 """The status of runs: their jobs, the progress of each stage, and failures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from sesame_hpc.launch.progress import Progress, read_records, stage_progress
 from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
+from sesame_hpc.run.energy import consumed_energy
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.run.work import StageCost, stage_costs
+from sesame_hpc.run.work import StageCost, jobs_of, stage_costs
 from sesame_hpc.training.problems import run_notes, run_problems
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
@@ -109,15 +110,16 @@ def find_runs(root: Path) -> list[Path]:
 
 
 def status_of(runs: Sequence[Path]) -> list[RunStatus]:
-    """The status of each run, with one query of SLURM for all."""
+    """The status of each run, with one query of SLURM's queue and accounting for all."""
     snapshots = snapshots_of([Ledger(run) for run in runs])
-    return [_run_status(snapshot) for snapshot in snapshots]
+    energy = consumed_energy(job for run in runs for job in jobs_of(run))
+    return [_run_status(snapshot, energy) for snapshot in snapshots]
 
 
-def _run_status(snapshot: JobSnapshot) -> RunStatus:
+def _run_status(snapshot: JobSnapshot, energy: Mapping[str, float]) -> RunStatus:
     folder = RunFolder(snapshot.run)
     records = read_records(folder.metrics_file)
-    costs = stage_costs(folder.path, records)
+    costs = stage_costs(folder.path, records, energy)
     config = folder.config_or_none()
     stages = config.stages if config else None
     statuses = []

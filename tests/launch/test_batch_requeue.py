@@ -265,7 +265,7 @@ def test_a_notice_is_given_when_nothing_goes_on(
     told = job.place / "notices"
     notify = f"echo $SESAME_EVENT in $SESAME_RUN >> '{told}'"
     own = {"SESAME_NOTIFY": notify, "SESAME_RUN": "/runs/mine", "SESAME_LAST_JOB": last}
-    assert job.end(code, asks, **own).returncode == code
+    assert job.end(code, asks, (), **own).returncode == code
     assert (told.read_text() if told.exists() else "") == noticed
 
 
