@@ -65,7 +65,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Learner:
-    """The network in training: objective, engine, EMA if any, checkpoints, and who compiles first."""
+    """The network in training: objective, engine, EMA if any, checkpoints, who compiles first."""
 
     task: Task
     engine: Engine
