@@ -20,7 +20,6 @@ from sesame_hpc.training.problems import run_notes, run_problems
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
 _NEVER = "DependencyNeverSatisfied"
-_GOOD = ("COMPLETED", "PENDING", "RUNNING", "SIGNALING", "COMPLETING", "CONFIGURING", "REQUEUED")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class StageStatus:
 
     @property
     def is_bad(self) -> bool:
-        return self.state is not None and self.state not in (*_GOOD, "UNKNOWN")
+        return self.state is not None and _has_failed(self.state)
 
     @property
     def is_active(self) -> bool:
@@ -167,7 +166,7 @@ def _words(snapshot: JobSnapshot, name: str, state: JobState, record: JobRecord)
         return None
     if state.state == "PENDING" and not state.restarts:
         return _why_waiting(snapshot, state, record)
-    if state.state in _GOOD:
+    if state.is_active and state.state != "UNKNOWN":
         return last_message(snapshot.run, record)
     before = _failed_before(snapshot, name)
     if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
@@ -187,13 +186,18 @@ _DEFAULT_MESSAGES = {
 }
 
 
+def _has_failed(state: str) -> bool:
+    """Whether a job in this state has ended, and not well."""
+    return state != "COMPLETED" and not JobState("", state).is_active
+
+
 def _failed_before(snapshot: JobSnapshot, name: str) -> str | None:
     """The earlier stage of the same chain that did not complete."""
     chain = [
         stage for stage, own in snapshot.submissions.items() if own == snapshot.submissions[name]
     ]
     for stage in chain[: chain.index(name)]:
-        if snapshot.states[stage].state not in (*_GOOD, "UNKNOWN"):
+        if _has_failed(snapshot.states[stage].state):
             return stage
     return None
 

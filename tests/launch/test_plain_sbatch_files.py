@@ -41,8 +41,8 @@ def program(folder: Path, name: str, text: str) -> None:
 def test_a_task_gets_its_share_of_the_node(
     tmp_path: Path, variables: dict[str, str], cpus: str
 ) -> None:
-    """Of a job with --exclusive, all CPUs of the node. As an option of srun, since the variable that
-    it reads depends on SLURM's version."""
+    """Of a job with --exclusive, all CPUs of the node. As an option of srun: the variable
+    that it reads depends on SLURM's version."""
     program(tmp_path, "srun", 'echo "$*"; exit 3')
     job = {"SLURM_JOB_ID": "17", "SLURM_SUBMIT_DIR": str(tmp_path)}
     ended = run(

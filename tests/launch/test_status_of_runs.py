@@ -101,6 +101,18 @@ def test_the_table_says_where_everything_is(run):
     assert status.current.stage == "pretrain"
 
 
+@pytest.mark.parametrize("state", ["SUSPENDED", "SIGNALING", "REQUEUED", "REQUEUE_HOLD", "NEW"])
+def test_a_job_that_slurm_has_not_ended_has_not_failed(run, commands, state):
+    """Also in states of later versions."""
+    pretrain_ended(commands, state)
+    (status,) = status_of([run])
+    assert not status.stages[1].is_bad
+    assert status.is_active
+    lines = [squeue_line("12", state), squeue_line("13", "CANCELLED")]
+    fake_command(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
+    assert status_of([run])[0].stages[2].message == "cancelled"
+
+
 def test_json_has_the_same(run):
     value = json.loads(json.dumps(to_json(status_of([run])[0])))
     pretrain = value["stages"][1]
