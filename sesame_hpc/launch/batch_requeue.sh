@@ -68,6 +68,12 @@ sesame_goes_on() {
     asked=yes
     rm -f "$SESAME_REQUEUE_FILE"
   fi
+  # SIGUSR1 or SIGUSR2, which came while the ranks were starting and ended them.
+  if [[ -z $asked && $code =~ ^(138|140)$ ]] &&
+    ((${SLURM_RESTART_COUNT:-0} < ${SESAME_MAX_REQUEUES:-100})); then
+    sesame_say "the signal came before the ranks could handle it"
+    asked=yes
+  fi
   bad=$(sesame_bad_nodes)
   case $asked:$code:$bad in
     yes:* | :0:* | :75:* | :130:* | :137:* | :143:* | :*:?*) ;;
