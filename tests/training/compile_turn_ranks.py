@@ -14,6 +14,7 @@ import time
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ from sesame_hpc.distributed.compile_turn import CompileTurn
 from sesame_hpc.distributed.world import World, connect
 from sesame_hpc.training.engine import Engine
 
-SCENARIOS = {
+SCENARIOS: dict[str, tuple[Literal[0, 1], bool, float]] = {
     # ZeRO's stage, whether it is compiled, seconds that rank 1 waits
     "ZeRO 0": (0, False, 600.0),
     "ZeRO 1": (1, False, 600.0),
@@ -35,7 +36,7 @@ RANK_0_SECONDS = 1.0
 """Each pass of rank 0 takes so long."""
 
 
-def train(world: World, zero: int, compiled: bool, seconds: float) -> dict[str, object]:
+def train(world: World, zero: Literal[0, 1], compiled: bool, seconds: float) -> dict[str, object]:
     torch.manual_seed(0)
     stage = StageConfig(epochs=1, batch_size=8)
     runtime = RuntimeConfig(device="cpu", threads=1, zero_stage=zero)
@@ -63,7 +64,7 @@ def train(world: World, zero: int, compiled: bool, seconds: float) -> dict[str, 
         engine.step(loss)
     found = counters["inductor"]
     keys = {"compiled": "fxgraph_cache_miss", "found": "fxgraph_cache_hit"}
-    return {name: found[key] for name, key in keys.items()} | times
+    return {**{name: found[key] for name, key in keys.items()}, **times}
 
 
 def run_rank(rank: int, port: int, folder: Path, scenario: str) -> None:
