@@ -69,11 +69,12 @@ sesame_goes_on() {
     rm -f "$SESAME_REQUEUE_FILE"
   fi
   # SIGUSR1 or SIGUSR2, which came while the ranks were starting and ended them.
-  if [[ -z $asked && $code =~ ^(138|140)$ ]] &&
-    ((${SLURM_RESTART_COUNT:-0} < ${SESAME_MAX_REQUEUES:-100})); then
+  if [[ -z $asked && $code =~ ^(138|140)$ ]]; then
     sesame_say "the signal came before the ranks could handle it"
-    asked=yes
+    echo "$code" >> "$SESAME_REQUEUE_FILE.early"
+    [[ $(wc -l < "$SESAME_REQUEUE_FILE.early") -gt 3 ]] || asked=yes
   fi
+  [[ -n $asked && $code =~ ^(138|140)$ ]] || rm -f "$SESAME_REQUEUE_FILE.early"
   bad=$(sesame_bad_nodes)
   case $asked:$code:$bad in
     yes:* | :0:* | :75:* | :130:* | :137:* | :143:* | :*:?*) ;;

@@ -106,14 +106,15 @@ def test_a_job_whose_ranks_ask_is_requeued_whatever_srun_ends_with(job: Job, cod
 
 @pytest.mark.parametrize("code", [138, 140])
 def test_a_signal_that_ends_the_ranks_while_they_start_requeues(job: Job, code: int) -> None:
-    """As SIGUSR2 ends a process that has no handler for it yet, up to the limit of requeues."""
+    """As SIGUSR2 ends a process that has no handler for it yet; three times in a row."""
     ended = job.end(code)
     assert job.asked == ["scontrol requeue 17"]
     assert "the signal came before the ranks could handle it" in ended.stderr
-    job.answers("scontrol", "show", RUNNING.replace("Restarts=0", "Restarts=3"))
-    limited = {"SESAME_MAX_REQUEUES": "3", "SLURM_RESTART_COUNT": "3"}
-    assert job.end(code, False, (), **limited).returncode == code
-    assert len(job.asked) == 1
+    assert job.end(75, asks=True).returncode == 75
+    for _ in range(4):
+        assert job.end(code).returncode == code
+    assert job.asked == ["scontrol requeue 17"] * 5
+    assert list(job.logs.iterdir()) == []
 
 
 def test_a_job_that_is_being_signalled_is_running(job: Job) -> None:
