@@ -20,6 +20,7 @@ from types import FrameType
 import torch.distributed as dist
 
 from sesame_hpc.distributed.interruption import Interrupted, RankFailed, RanksLost
+from sesame_hpc.distributed.node_faults import faulty_nodes
 from sesame_hpc.distributed.rendezvous import Rendezvous, name_ranks
 from sesame_hpc.printable import say, with_notes
 from sesame_hpc.shortage import shortage
@@ -92,6 +93,8 @@ class FailureDetector:
         """Alarm all ranks and wait for their reports; the cause, unless it is `error` itself."""
         waited = _is_communication(error)
         self._report = {"waited" if waited else "failed": _one_line(error)}
+        if not waited and (nodes := faulty_nodes(error)):
+            self._report["faulty"] = ",".join(nodes)
         self._recorded.set()
         threading.Thread(target=self._alarm_all, daemon=True).start()
         self._alarmed.wait(2 * _SECONDS_TO_REPORT + _SECONDS_TO_RECORD_ERROR)
@@ -141,7 +144,10 @@ class FailureDetector:
         stuck = [rank for rank, report in reports.items() if "at" in report]
         leads = self._rank == min(reports)
         if failed:
-            return RankFailed(f"{self._named(failed[:1])} failed: {reports[failed[0]]['failed']}")
+            faulty = (reports[rank].get("faulty", "").split(",") for rank in failed)
+            nodes = dict.fromkeys(node for each in faulty for node in each if node)
+            text = f"{self._named(failed[:1])} failed: {reports[failed[0]]['failed']}"
+            return RankFailed(text, tuple(nodes))
         if not self._reports:
             return RanksLost(f"{self._named([0])} is lost, and with it the store", leads)
         if silent:

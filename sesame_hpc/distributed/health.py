@@ -12,10 +12,10 @@ from statistics import median
 import torch
 import torch.distributed as dist
 
-from sesame_hpc.distributed.rendezvous import this_node
+from sesame_hpc.distributed.node_faults import this_node
 from sesame_hpc.distributed.world import World
 
-__all__ = ["RankHealth", "measure_health", "slow_ranks"]
+__all__ = ["RankHealth", "SlowRank", "measure_health", "slow_ranks"]
 
 _TRIES = 10
 _SIDE = {"cpu": 512, "cuda": 4096}
@@ -68,8 +68,19 @@ def _best_seconds(world: World, action: Callable[[], None]) -> float:
     return max(min(seconds[1:]), 1e-9)  # the first also loads libraries
 
 
-def slow_ranks(healths: Sequence[RankHealth]) -> list[str]:
-    """A sentence for each rank that is below half the median of all ranks."""
+@dataclass(frozen=True)
+class SlowRank:
+    """A rank on `node` that is too slow, and the sentence that says how slow."""
+
+    node: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def slow_ranks(healths: Sequence[RankHealth]) -> list[SlowRank]:
+    """The ranks that are below half the median of all ranks."""
     found = []
     for name, what, unit in (
         ("tflops", "multiplies matrices", "TFLOP/s"),
@@ -77,8 +88,11 @@ def slow_ranks(healths: Sequence[RankHealth]) -> list[str]:
     ):
         middle = median(getattr(health, name) for health in healths)
         found += [
-            f"rank {health.rank} on {health.node} {what} at {getattr(health, name):.3g} {unit}, "
-            f"the median rank at {middle:.3g}"
+            SlowRank(
+                health.node,
+                f"rank {health.rank} on {health.node} {what} at {getattr(health, name):.3g} "
+                f"{unit}, the median rank at {middle:.3g}",
+            )
             for health in healths
             if getattr(health, name) < _SLOW * middle
         ]

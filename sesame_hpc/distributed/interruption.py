@@ -59,7 +59,14 @@ class Interrupted(Exception):
 
 
 class RankFailed(ConnectionError):
-    """Another rank failed, and so this one cannot continue."""
+    """Another rank failed, and so this one cannot continue.
+
+    `nodes` are those that its error shows to be faulty (node_faults.py).
+    """
+
+    def __init__(self, text: str, nodes: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.nodes = nodes
 
 
 class RanksLost(ConnectionError):

@@ -2,19 +2,20 @@
 
 import json
 import os
-import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
 
+from sesame_hpc.distributed.node_faults import NodeFault, this_node
 from sesame_hpc.distributed.stores import find_store, host_store
 
-__all__ = ["Rendezvous", "name_ranks", "rendezvous", "this_node"]
+__all__ = ["Rendezvous", "name_ranks", "rendezvous"]
 
 _SECONDS_TO_SHARE_OUTCOME = 1.0
 _TIME_TO_READ = timedelta(seconds=30)
@@ -40,8 +41,8 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
     Raises:
         TimeoutError: some did not within `minutes`; on every rank, naming those and their nodes.
         ConnectionError: rank 0 cannot listen there.
-        ValueError: MASTER_ADDR or MASTER_PORT is not set; two ranks have the same GPU, or some
-            ranks have a GPU and others not.
+        ValueError: MASTER_ADDR or MASTER_PORT is not set, or two ranks have the same GPU.
+        NodeFault: some ranks have a GPU and others not.
     """
     store, listener = _join(rank, minutes)
     here = {"node": this_node(), "device": device}
@@ -53,6 +54,8 @@ def rendezvous(rank: int, size: int, device: str, minutes: float) -> Rendezvous:
         raise TimeoutError(outcome["late"])
     if "clash" in outcome:
         _await_readers(store, rank, size)
+        if outcome.get("without"):
+            raise NodeFault(outcome["clash"], tuple(outcome["without"]))
         raise ValueError(outcome["clash"])
     return Rendezvous(store, listener, outcome["nodes"])
 
@@ -70,11 +73,6 @@ def name_ranks(ranks: Sequence[int], nodes: Sequence[str]) -> str:
     numbers = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
     where = f" (node{'s' * (len(nodes) > 1)} {', '.join(nodes)})" if nodes else ""
     return numbers + where
-
-
-def this_node() -> str:
-    """The node of this rank, as SLURM names it; else the host's name."""
-    return os.environ.get("SESAME_NODE") or socket.gethostname()
 
 
 def _join(rank: int, minutes: float) -> tuple[dist.Store, dist.Store]:
@@ -122,15 +120,16 @@ def _incomplete_nodes(arrived: list[str]) -> list[str]:
     return [name for name, _, count in expected if counts[name] < int(count)]
 
 
-def _clash(arrived: list[dict[str, str]]) -> dict[str, str] | None:
-    """Why the ranks cannot train together, by their nodes and devices."""
+def _clash(arrived: list[dict[str, str]]) -> dict[str, Any] | None:
+    """Why the ranks cannot train together, by their nodes and devices; which nodes lack GPUs."""
     without = [rank for rank, each in enumerate(arrived) if each["device"] == "cpu"]
     if 0 < len(without) < len(arrived):
         nodes = list(dict.fromkeys(arrived[rank]["node"] for rank in without))
         lacks = "has" if len(without) == 1 else "have"
         return {
             "clash": f"{name_ranks(without, nodes)} {lacks} no GPU, while the others do: exclude "
-            f"{'that node' if len(nodes) == 1 else 'those nodes'}, or set runtime.device=cpu"
+            f"{'that node' if len(nodes) == 1 else 'those nodes'}, or set runtime.device=cpu",
+            "without": nodes,
         }
     places = [(each["node"], each["device"]) for each in arrived]
     for place, count in Counter(places).items():

@@ -16,7 +16,8 @@ from sesame_hpc.config import RuntimeConfig
 from sesame_hpc.distributed.failure_detector import FailureDetector
 from sesame_hpc.distributed.granted_gpus import granted_gpus
 from sesame_hpc.distributed.interface import choose_gloo_interface
-from sesame_hpc.distributed.rendezvous import rendezvous, this_node
+from sesame_hpc.distributed.node_faults import NodeFault, this_node
+from sesame_hpc.distributed.rendezvous import rendezvous
 
 __all__ = ["World", "connect", "cpu_threads"]
 
@@ -26,7 +27,8 @@ class World:
     """This process among `size` ranks, and its device.
 
     `control` is a gloo group for messages between the processes that do not involve the devices;
-    `failure_detector` finds the rank that failed. Both are None with a single rank.
+    `failure_detector` finds the rank that failed; `store` holds what a rank says to whichever rank
+    asks. All are None with a single rank.
     """
 
     rank: int
@@ -35,6 +37,7 @@ class World:
     device: torch.device
     control: dist.ProcessGroup | None = None
     failure_detector: FailureDetector | None = None
+    store: dist.Store | None = None
 
     @property
     def is_main(self) -> bool:
@@ -85,16 +88,21 @@ def _device(wanted: str, local_rank: int) -> torch.device:
 
 
 def _check_no_gpu_was_granted(environ: Mapping[str, str]) -> None:
-    """Raise ValueError if this SLURM task has GPUs, which torch then does not see."""
+    """Raise ValueError if this SLURM task has GPUs, which torch then does not see.
+
+    NodeFault unless this torch would see none on any node.
+    """
     granted = granted_gpus(environ)
     if granted is None:
         return
     node = this_node()
-    why = "is built without CUDA" if torch.version.cuda is None else "finds no usable driver"
-    raise ValueError(
+    without_cuda = torch.version.cuda is None
+    why = "is built without CUDA" if without_cuda else "finds no usable driver"
+    text = (
         f"SLURM gave this job GPUs on node {node} ({granted}), but torch {torch.__version__} sees "
         f"none: it {why}. Run sesame doctor within a job; runtime.device=cpu trains on the CPU"
     )
+    raise ValueError(text) if without_cuda else NodeFault(text, (node,))
 
 
 def _device_index(local_rank: int, visible: int) -> int:
@@ -150,13 +158,13 @@ def _device_name(device: torch.device) -> str:
     return str(torch.cuda.get_device_properties(device).uuid)
 
 
-_joined: list[tuple[dist.ProcessGroup, FailureDetector]] = []
+_joined: list[tuple[dist.ProcessGroup, FailureDetector, dist.Store]] = []
 
 
 def _join(
     backend: str, rank: int, size: int, device: str, runtime: RuntimeConfig
-) -> tuple[dist.ProcessGroup, FailureDetector]:
-    """The control group and failure detector of the process, made at the first call."""
+) -> tuple[dist.ProcessGroup, FailureDetector, dist.Store]:
+    """Control group, failure detector and store of the process, made at the first call."""
     if not _joined:
         choose_gloo_interface()
         met = rendezvous(rank, size, device, runtime.rendezvous_minutes)
@@ -169,5 +177,6 @@ def _join(
         )
         atexit.register(dist.destroy_process_group)
         control = dist.new_group(backend="gloo", timeout=timeout)
-        _joined.append((control, FailureDetector(rank, met)))
+        store = dist.PrefixStore("ranks", met.store)
+        _joined.append((control, FailureDetector(rank, met), store))
     return _joined[0]

@@ -2,13 +2,14 @@
 # the job if rank 0 asked for it by writing $SESAME_REQUEUE_FILE, or if SLURM preempts the job. Where
 # SLURM does not requeue it, submit it again and move the jobs that wait for it.
 #
-# A file, since the exit code of srun is not that of rank 0 if other ranks are killed meanwhile.
+# A file, since the exit code of srun is not that of rank 0 if other ranks are killed meanwhile. Ranks
+# that find a node faulty write its name to $SESAME_REQUEUE_FILE.bad.RANK.
 sesame_job=$SLURM_JOB_ID
 if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
   sesame_job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 fi
 export SESAME_REQUEUE_FILE=${SESAME_JOB_FOLDER:-$SLURM_SUBMIT_DIR}/${sesame_job}_requeue
-rm -f "$SESAME_REQUEUE_FILE"
+rm -f "$SESAME_REQUEUE_FILE" "$SESAME_REQUEUE_FILE".bad.*
 
 # SIGTERM, as of a preemption, must reach the ranks without ending this script before them.
 trap : TERM
@@ -62,23 +63,40 @@ sesame_notify() {
 
 # sesame_goes_on CODE: whether the job was requeued, or another continues it.
 sesame_goes_on() {
-  local code=$1 job=$sesame_job asked='' shown state answer
+  local code=$1 job=$sesame_job asked='' bad='' shown state answer
   if [[ -e $SESAME_REQUEUE_FILE ]]; then
     asked=yes
     rm -f "$SESAME_REQUEUE_FILE"
   fi
-  case $asked:$code in
-    yes:* | :75 | :130 | :137 | :143) ;;
+  # SIGUSR1 or SIGUSR2, which came while the ranks were starting and ended them.
+  if [[ -z $asked && $code =~ ^(138|140)$ ]]; then
+    sesame_say "the signal came before the ranks could handle it"
+    echo "$code" >> "$SESAME_REQUEUE_FILE.early"
+    [[ $(wc -l < "$SESAME_REQUEUE_FILE.early") -gt 3 ]] || asked=yes
+  fi
+  [[ -n $asked && $code =~ ^(138|140)$ ]] || rm -f "$SESAME_REQUEUE_FILE.early"
+  bad=$(sesame_bad_nodes)
+  case $asked:$code:$bad in
+    yes:* | :0:* | :75:* | :130:* | :137:* | :143:* | :*:?*) ;;
     *) return 1 ;;
   esac
-  if ! shown=$(sesame_ask scontrol show job "$job" --oneliner); then
+  if ((code == 0)) && [[ -z $asked ]]; then
+    # A stage that ends well in its grace time counts as preempted since SLURM 24.05, and the jobs that
+    # wait for it never start. It runs again, finds itself finished, and ends well.
+    shown=$(timeout 60 scontrol show job "$job" --oneliner 2> /dev/null) || return 1
+  elif ! shown=$(sesame_ask scontrol show job "$job" --oneliner); then
     sesame_say "SLURM did not say how job $job is: ${shown##*$'\n'}"
     return 1
   fi
   state=$(sesame_field JobState <<< "$shown")
-  if [[ $state != RUNNING || $(sesame_field Restarts <<< "$shown") != "${SLURM_RESTART_COUNT:-0}" ]]; then
+  if [[ $state != RUNNING && $state != SIGNALING ]] ||
+    [[ $(sesame_field Restarts <<< "$shown") != "${SLURM_RESTART_COUNT:-0}" ]]; then
     sesame_say "SLURM ends job $job itself ($state)"
     [[ $state != CANCELLED ]]
+    return
+  fi
+  if [[ -n $bad ]]; then
+    sesame_exclude "$job" "$bad" "$(sesame_field ExcNodeList <<< "$shown")"
     return
   fi
   if [[ -z $asked ]]; then
@@ -92,6 +110,8 @@ sesame_goes_on() {
     sleep 300 & # until SLURM ends this script
     wait $! || true
     return 0
+  elif ((code == 0)) && [[ -z $asked ]]; then
+    return 1
   elif [[ -n ${SESAME_JOB_FOLDER:-} ]]; then
     sesame_say "SLURM does not requeue job $job (${answer##*$'\n'})"
     sesame_submit_successor "$job"
@@ -102,11 +122,31 @@ sesame_goes_on() {
   return 1
 }
 
-# sesame_submit_successor JOB: submit this script again, to start when this job has ended; note
-# both ids in successors.txt, and let the jobs that wait for this one wait for the new one.
+# The nodes that ranks found faulty, one per line; none unless the profile has exclude_bad_nodes.
+sesame_bad_nodes() {
+  [[ -z ${SESAME_EXCLUDE_BAD_NODES:-} ]] || cat "$SESAME_REQUEUE_FILE".bad.* 2> /dev/null | sort -u
+  rm -f "$SESAME_REQUEUE_FILE".bad.*
+}
+
+# sesame_exclude JOB NODES EXCLUDED: submit this script again without NODES and those that the job
+# excludes already, unless too many were excluded before.
+sesame_exclude() {
+  local job=$1 nodes=${2//$'\n'/,} excluded=$3 file=$SESAME_JOB_FOLDER/excluded_nodes.txt before=0
+  [[ ! -e $file ]] || before=$(wc -l < "$file")
+  if ((before + $(wc -l <<< "$2") > SESAME_EXCLUDE_BAD_NODES)); then
+    sesame_say "faulty: $nodes; $before excluded before, of $SESAME_EXCLUDE_BAD_NODES (exclude_bad_nodes)"
+    return 1
+  fi
+  sesame_say "faulty: $nodes; submitting job $job again without"
+  [[ $excluded == '' || $excluded == '(null)' ]] || nodes+=,$excluded
+  sesame_submit_successor "$job" "--exclude=$nodes" && sed "s/^/$job /" <<< "$2" >> "$file"
+}
+
+# sesame_submit_successor JOB [OPTION]: submit this script again, to start when this job has ended;
+# note both ids in successors.txt, and let the jobs that wait for this one wait for the new one.
 sesame_submit_successor() {
   local job=$1 new id
-  local options=(--parsable "--dependency=afterany:$SLURM_JOB_ID")
+  local options=(--parsable "--dependency=afterany:$SLURM_JOB_ID" "${@:2}")
   if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then
     options+=("--array=$SLURM_ARRAY_TASK_ID")
   fi

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sesame_hpc.distributed.node_faults import NodeFault
 from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.launch.ledger import JobRecord
 from sesame_hpc.launch.slurm_job import SlurmJob
@@ -53,7 +54,7 @@ def recorded(run: Path, stage: str) -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     text = with_notes(shortage(error) or " ".join(str(error).split()), error)
-    named = text if type(error) is ValueError else f"{type(error).__name__}: {text}"
+    named = text if type(error) in (ValueError, NodeFault) else f"{type(error).__name__}: {text}"
     return named.removesuffix(": ")
 
 

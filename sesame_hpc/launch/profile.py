@@ -238,6 +238,10 @@ class Profile(Resources):
     min_progress: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001
     """The share of a stage's steps that a job must complete between two requeues: after two in a
     row with less, it is not requeued any more."""
+    exclude_bad_nodes: Annotated[int, Field(ge=0)] = 0
+    """How many nodes the jobs of a run may exclude. A job that a GPU's hardware ends, that sees
+    none of its GPUs, or in which a rank is below half the median speed before a stage, is then
+    submitted again without that node. 0: it fails, or trains as fast as its slowest rank."""
     array_parallelism: PositiveInt = 8
     """Points of a sweep that run at the same time."""
     stages: JobResources = JobResources()

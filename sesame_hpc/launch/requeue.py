@@ -19,6 +19,7 @@ from sesame_hpc.distributed.interruption import (
     listen,
     restore_sigterm,
 )
+from sesame_hpc.distributed.node_faults import EXCLUDE_BAD_NODES, faulty_nodes
 from sesame_hpc.files import read_json, write_json_atomic, write_text_atomic
 from sesame_hpc.launch.slurm_job import SlurmJob
 from sesame_hpc.launch.successors import JOB_FOLDER, first_of, read_successors
@@ -53,7 +54,9 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
     whose tasks fail before the requeue takes effect would count as failed. If the job cannot be
     requeued: exit code 75, and the same command resumes. SIGTERM (scancel, shutdown): 75 without a
     requeue, unless SLURM is preempting the job. If ranks are lost with their node, the lowest
-    remaining one requeues. Outside a SLURM job this is `exit_when_saved`.
+    remaining one requeues. Where an error shows that a node is faulty, the batch script submits the
+    job again without it, if SESAME_EXCLUDE_BAD_NODES is set. Outside a SLURM job this is
+    `exit_when_saved`.
 
     Replaces signal handlers that are installed already, including submitit's. Main thread only.
 
@@ -81,6 +84,24 @@ def requeue_when_saved(run: Path) -> Iterator[None]:
             _requeue(job, run, str(lost), at_once=True)
         _wait_to_be_killed()
         raise
+    except Exception as error:
+        _note_faulty_nodes(error)
+        raise
+
+
+def _note_faulty_nodes(error: Exception) -> None:
+    """Tell the batch script which nodes to exclude, where the profile has exclude_bad_nodes.
+
+    Every rank that knows of one does: those of other nodes may be ended before they hear of it.
+    """
+    path, nodes = os.environ.get(REQUEUE_FILE), faulty_nodes(error)
+    if path is None or EXCLUDE_BAD_NODES not in os.environ or not nodes:
+        return
+    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")
+    try:
+        write_text_atomic(f"{path}.bad.{rank}", "".join(f"{node}\n" for node in nodes))
+    except OSError as problem:
+        _print(f"the batch script cannot be told of faulty nodes: {problem}")
 
 
 def _follow_up(interrupted: Interrupted, job: SlurmJob, run: Path) -> None:

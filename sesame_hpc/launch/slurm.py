@@ -19,6 +19,7 @@ from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
 from submitit.helpers import clean_env
 
 from sesame_hpc.config.fields import has_control_characters
+from sesame_hpc.distributed.node_faults import EXCLUDE_BAD_NODES
 from sesame_hpc.files import replacing, write_text_atomic
 from sesame_hpc.launch.batch_script import BATCH_REQUEUE
 from sesame_hpc.launch.job import StageJob
@@ -284,11 +285,17 @@ def _setup(request: Request) -> list[str]:
         "set +e",
         f"export SESAME_MAX_REQUEUES={request.profile.max_requeues}",
         f"export SESAME_MIN_PROGRESS={request.profile.min_progress:g}",
+        *_exclusion(request.profile),
         *_staging(request.profile),
         *_notice(request),
         f"export {JOB_FOLDER}={shlex.quote(str(request.folder))}",
         f"source {shlex.quote(str(request.folder / BATCH_REQUEUE.name))}",
     ]
+
+
+def _exclusion(profile: Profile) -> list[str]:
+    count = profile.exclude_bad_nodes
+    return [f"export {EXCLUDE_BAD_NODES}={count}"] if count else []
 
 
 def _staging(profile: Profile) -> list[str]:

@@ -12,6 +12,8 @@ __all__ = ["NO_ANSWER", "SlurmJob"]
 
 _SECONDS, _SECONDS_FOR_HISTORY = 60, 10
 _SECONDS_TO_ASK, _PAUSE = 300, 3
+_RUNNING = ("RUNNING", "SIGNALING")
+_RUNNING_OR_UNKNOWN = (*_RUNNING, "")
 NO_ANSWER = re.compile(
     "contact|connect|timed out|standby|socket|zero bytes|communication|authentication|temporarily",
     re.IGNORECASE,
@@ -50,11 +52,11 @@ class SlurmJob:
         return refusal
 
     def _requeue(self) -> str | None:
-        is_over = self.state() not in ("RUNNING", "")
+        is_over = self.state() not in _RUNNING_OR_UNKNOWN
         if is_over or self._field("Restarts") not in ("", str(self.restarts)):
             return None
         refusal = _scontrol("requeue", self.name)[1]
-        return refusal if refusal and self.state() in ("RUNNING", "") else None
+        return refusal if refusal and self.state() in _RUNNING_OR_UNKNOWN else None
 
     def state(self) -> str:
         """Such as RUNNING or CANCELLED; empty if unknown."""
@@ -63,7 +65,7 @@ class SlurmJob:
     def is_being_preempted(self) -> bool:
         """Whether it is still running, in its grace time."""
         preempted = self._field("PreemptTime") not in ("", "None", "N/A")
-        return preempted and self.state() == "RUNNING"
+        return preempted and self.state() in _RUNNING
 
     def queue_seconds(self) -> float | None:
         """How long it waited once it could have started; None where SLURM does not say soon."""

@@ -1,6 +1,6 @@
 """The status of runs: their jobs, the progress of each stage, and failures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from sesame_hpc.launch.progress import Progress, read_records, stage_progress
 from sesame_hpc.launch.queue import JobState
 from sesame_hpc.launch.snapshot import JobSnapshot, snapshots_of
 from sesame_hpc.launch.sweep import SWEEP, read_sweep
+from sesame_hpc.run.energy import consumed_energy
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.run.work import StageCost, stage_costs
+from sesame_hpc.run.work import StageCost, jobs_of, stage_costs
 from sesame_hpc.training.problems import run_notes, run_problems
 
 __all__ = ["RunStatus", "StageStatus", "find_runs", "run_folders", "status_of"]
 
 _NEVER = "DependencyNeverSatisfied"
-_GOOD = ("COMPLETED", "PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StageStatus:
 
     @property
     def is_bad(self) -> bool:
-        return self.state is not None and self.state not in (*_GOOD, "UNKNOWN")
+        return self.state is not None and _has_failed(self.state)
 
     @property
     def is_active(self) -> bool:
@@ -109,15 +109,16 @@ def find_runs(root: Path) -> list[Path]:
 
 
 def status_of(runs: Sequence[Path]) -> list[RunStatus]:
-    """The status of each run, with one query of SLURM for all."""
+    """The status of each run, with one query of SLURM's queue and accounting for all."""
     snapshots = snapshots_of([Ledger(run) for run in runs])
-    return [_run_status(snapshot) for snapshot in snapshots]
+    energy = consumed_energy(job for run in runs for job in jobs_of(run))
+    return [_run_status(snapshot, energy) for snapshot in snapshots]
 
 
-def _run_status(snapshot: JobSnapshot) -> RunStatus:
+def _run_status(snapshot: JobSnapshot, energy: Mapping[str, float]) -> RunStatus:
     folder = RunFolder(snapshot.run)
     records = read_records(folder.metrics_file)
-    costs = stage_costs(folder.path, records)
+    costs = stage_costs(folder.path, records, energy)
     config = folder.config_or_none()
     stages = config.stages if config else None
     statuses = []
@@ -165,7 +166,7 @@ def _words(snapshot: JobSnapshot, name: str, state: JobState, record: JobRecord)
         return None
     if state.state == "PENDING" and not state.restarts:
         return _why_waiting(snapshot, state, record)
-    if state.state in _GOOD:
+    if state.is_active and state.state != "UNKNOWN":
         return last_message(snapshot.run, record)
     before = _failed_before(snapshot, name)
     if state.state == "CANCELLED" and before and state.reason in (None, _NEVER):
@@ -185,13 +186,18 @@ _DEFAULT_MESSAGES = {
 }
 
 
+def _has_failed(state: str) -> bool:
+    """Whether a job in this state has ended, and not well."""
+    return state != "COMPLETED" and not JobState("", state).is_active
+
+
 def _failed_before(snapshot: JobSnapshot, name: str) -> str | None:
     """The earlier stage of the same chain that did not complete."""
     chain = [
         stage for stage, own in snapshot.submissions.items() if own == snapshot.submissions[name]
     ]
     for stage in chain[: chain.index(name)]:
-        if snapshot.states[stage].state not in (*_GOOD, "UNKNOWN"):
+        if _has_failed(snapshot.states[stage].state):
             return stage
     return None
 

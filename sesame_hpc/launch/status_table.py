@@ -59,9 +59,12 @@ def run_table(status: RunStatus) -> RenderableType:
 
 
 def _cost(cost: StageCost) -> str:
-    """Such as "3.2 GPU-hours in 3 starts, queued for 0:12:00, 40 steps (0:02:10) trained again"."""
+    """Such as "3.2 GPU-hours in 3 starts, 1.9 kWh, queued for 0:12:00, 40 steps (0:02:10) trained
+    again"."""
     used = f"{cost.gpu_hours:.1f} GPU-hours" if cost.gpu_hours else _duration(cost.seconds)
     words = [f"{used} in {counted(cost.starts, 'start')}"]
+    if cost.energy_kwh is not None:
+        words.append(f"{cost.energy_kwh:.3g} kWh")
     if cost.queue_seconds is not None:
         words.append(f"queued for {_duration(cost.queue_seconds)}")
     if cost.lost_steps:

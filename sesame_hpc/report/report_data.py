@@ -16,9 +16,10 @@ from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.evaluation.predictions import read_predictions
 from sesame_hpc.plural import counted
 from sesame_hpc.run.data_root import run_config
+from sesame_hpc.run.energy import consumed_energy
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.run.work import StageCost, stage_costs
+from sesame_hpc.run.work import StageCost, jobs_of, stage_costs
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.training.problems import run_problems
 from sesame_hpc.training.records import MetricsLog
@@ -136,7 +137,7 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
         masking=_whole(lambda: folder.masking),
         records=records,
         starts=folder.starts(),
-        costs=stage_costs(folder.path, records),
+        costs=stage_costs(folder.path, records, consumed_energy(jobs_of(folder.path))),
         parts=parts,
         train_faces=None if faces is None else len(faces.train),
         unread=unread,

@@ -11,13 +11,23 @@ line that is torn is left out: it is history, and nothing goes on from it.
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-__all__ = ["QUEUE_SECONDS", "WORK", "StageCost", "note_start", "stage_costs"]
+__all__ = [
+    "JOULES_PER_KWH",
+    "QUEUE_SECONDS",
+    "WORK",
+    "StageCost",
+    "jobs_of",
+    "note_start",
+    "stage_costs",
+]
+
+JOULES_PER_KWH = 3_600_000
 
 WORK = "work.jsonl"
 QUEUE_SECONDS = "SESAME_QUEUE_SECONDS"
@@ -29,7 +39,8 @@ class StageCost:
     """All `starts` of a stage: `seconds` in which it trained and `gpu_hours`, lost work included.
 
     `queue_seconds` in SLURM's queue, None where unknown; `lost_steps` were trained again, which had
-    taken `lost_seconds`.
+    taken `lost_seconds`. `energy_joules` of its jobs' nodes, by SLURM's accounting, None where
+    unknown; a job that trained several stages is shared out by their seconds.
     """
 
     starts: int
@@ -38,6 +49,12 @@ class StageCost:
     queue_seconds: float | None
     lost_steps: int
     lost_seconds: float
+    energy_joules: float | None = None
+
+    @property
+    def energy_kwh(self) -> float | None:
+        """`energy_joules` in kilowatt-hours."""
+        return None if self.energy_joules is None else self.energy_joules / JOULES_PER_KWH
 
 
 def note_start(
@@ -70,20 +87,62 @@ def note_start(
         os.fsync(file.fileno())
 
 
-def stage_costs(run: Path, records: Sequence[dict[str, Any]]) -> dict[str, StageCost]:
-    """{stage: cost} of those that were started; `records` are the run's metrics."""
+def jobs_of(run: Path) -> list[str]:
+    """SLURM_JOB_ID of each job that has trained a stage."""
+    return list(dict.fromkeys(start["job"] for start in _starts(run) if start.get("job")))
+
+
+def stage_costs(
+    run: Path, records: Sequence[dict[str, Any]], joules: Mapping[str, float] | None = None
+) -> dict[str, StageCost]:
+    """{stage: cost} of those that were started; `records` are the run's metrics.
+
+    `joules` {job: energy} of `jobs_of(run)`, as far as it is known.
+    """
     stages = dict.fromkeys(start["stage"] for start in _starts(run))
-    return {stage: _cost(_starts(run, stage), records, stage) for stage in stages}
+    starts = {stage: _starts(run, stage) for stage in stages}
+    seconds = {stage: _seconds(own, records, stage) for stage, own in starts.items()}
+    energy = _energy(starts, seconds, joules or {})
+    return {stage: _cost(starts[stage], seconds[stage], energy.get(stage)) for stage in stages}
+
+
+def _seconds(
+    starts: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]], stage: str
+) -> list[float]:
+    """How long each start of a stage trained."""
+    last = max((each["time"] for each in records if each["stage"] == stage), default=0.0)
+    ends = [after["previous_end"] or before["time"] for before, after in pairwise(starts)]
+    return [max(0.0, end - start["time"]) for start, end in zip(starts, [*ends, last], strict=True)]
+
+
+def _energy(
+    starts: Mapping[str, Sequence[dict[str, Any]]],
+    seconds: Mapping[str, Sequence[float]],
+    joules: Mapping[str, float],
+) -> dict[str, float]:
+    """{stage: joules} of the stages all of whose jobs' energy is known."""
+    shares: dict[tuple[str, str], float] = {}
+    for stage, own in starts.items():
+        for start, trained in zip(own, seconds[stage], strict=True):
+            key = stage, str(start.get("job"))
+            shares[key] = shares.get(key, 0.0) + trained
+    of_job: dict[str, float] = {}
+    for (_, job), trained in shares.items():
+        of_job[job] = of_job.get(job, 0.0) + trained
+    found: dict[str, float] = {}
+    for stage in starts:
+        own_shares = {job: trained for (of, job), trained in shares.items() if of == stage}
+        if all(job in joules for job in own_shares):
+            found[stage] = sum(
+                joules[job] * (trained / of_job[job] if of_job[job] else 1.0)
+                for job, trained in own_shares.items()
+            )
+    return found
 
 
 def _cost(
-    starts: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]], stage: str
+    starts: Sequence[dict[str, Any]], seconds: Sequence[float], energy: float | None
 ) -> StageCost:
-    last = max((each["time"] for each in records if each["stage"] == stage), default=0.0)
-    ends = [after["previous_end"] or before["time"] for before, after in pairwise(starts)]
-    seconds = [
-        max(0.0, end - start["time"]) for start, end in zip(starts, [*ends, last], strict=True)
-    ]
     queued = [start["queue_seconds"] for start in starts if start["queue_seconds"] is not None]
     return StageCost(
         starts=len(starts),
@@ -93,6 +152,7 @@ def _cost(
         queue_seconds=sum(queued) if queued else None,
         lost_steps=sum(start["lost_steps"] for start in starts),
         lost_seconds=sum(start["lost_seconds"] for start in starts),
+        energy_joules=energy,
     )
 
 

@@ -17,6 +17,7 @@ from sesame_hpc.data.loading.order import EpochOrder
 from sesame_hpc.data.loading.views import Views
 from sesame_hpc.data.pack.memory import cached_in_memory
 from sesame_hpc.data.rng import keyed_generator
+from sesame_hpc.distributed.compile_turn import CompileTurn
 from sesame_hpc.distributed.interruption import Interrupted
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.distributed.world import World
@@ -31,7 +32,7 @@ from sesame_hpc.training.loop import Data, Instruments, Learner, Schedule, Train
 from sesame_hpc.training.metrics_window import MetricsWindow
 from sesame_hpc.training.monitor import Monitor
 from sesame_hpc.training.precision import autocast_dtype
-from sesame_hpc.training.prepare import prepare_network
+from sesame_hpc.training.prepare import compiled_unit, prepare_network
 from sesame_hpc.training.profiling import NoProfiler, StepProfiler
 from sesame_hpc.training.schedule import micro_batch_size
 from sesame_hpc.training.skipped import SkippedFaces
@@ -130,7 +131,7 @@ class Session:
         checkpoints = self.checkpoints(name, schedule.saves_after)
         return TrainingLoop(
             schedule,
-            Learner(task, engine, ema, checkpoints),
+            Learner(task, engine, ema, checkpoints, self._compile_turn()),
             Data(loader, SkippedFaces(loader, self.world, self.monitor)),
             Instruments(
                 self.monitor,
@@ -195,6 +196,12 @@ class Session:
         dtype = autocast_dtype(self.config.runtime, self.world.device)
         flops = training_flops(network, self.config.model.image_size)
         return matmul_rate(self.world.device, dtype) / flops
+
+    def _compile_turn(self) -> CompileTurn:
+        """The ranks wait in it for half as long as at most for each other in a step."""
+        runtime, device = self.config.runtime, self.world.device
+        compiles = device.type == "cuda" or compiled_unit(runtime, device) is not None
+        return CompileTurn(self.world, compiles, 30 * runtime.timeout_minutes)
 
     def _profiler(self, name: str) -> NoProfiler:
         if not self.config.profile or not self.world.is_main:

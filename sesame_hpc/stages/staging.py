@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sesame_hpc.config import Config
 from sesame_hpc.data.pack.staging import stage_pack, use_staged
-from sesame_hpc.distributed.rendezvous import this_node
+from sesame_hpc.distributed.node_faults import this_node
 from sesame_hpc.distributed.world import World
 from sesame_hpc.printable import say
 

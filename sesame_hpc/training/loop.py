@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sesame_hpc.config import CheckpointConfig, DivergenceConfig, LogConfig
 from sesame_hpc.data.loading.loader import Batch, TrainLoader
+from sesame_hpc.distributed.compile_turn import CompileTurn
 from sesame_hpc.distributed.interruption import Interrupted, Stop
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.training.callbacks import (
@@ -73,12 +74,13 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Learner:
-    """The network in training: objective, engine, EMA if any, and checkpoints."""
+    """The network in training: objective, engine, EMA if any, checkpoints, who compiles first."""
 
     task: Task
     engine: Engine
     ema: ModelEMA | None
     checkpoints: Checkpoints
+    turn: CompileTurn
 
     @property
     def network(self) -> nn.Module:
@@ -265,11 +267,12 @@ class TrainingLoop:
             with phase("data wait"):
                 batch = next(batches)
             place.sample_ids = batch.sample_ids.tolist()
-            with phase("forward"):
+            with phase("forward"), learner.turn.forward():
                 loss = learner.task.loss(learner.engine.forward, batch, epoch)
             self.instruments.window.add(loss, batch.sample_ids)
             losses.append(loss.detach())
             with phase("backward"):
+                learner.turn.backward(loss)
                 learner.engine.backward(loss)
             with phase("optimizer"):
                 learner.engine.update()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sesame_hpc.data.loading.loader import Batch
-from sesame_hpc.distributed.rendezvous import this_node
+from sesame_hpc.distributed.node_faults import this_node
 from sesame_hpc.distributed.world import World
 from sesame_hpc.training.divergence import Diverged
 from sesame_hpc.training.throughput import Throughput, peak_memory

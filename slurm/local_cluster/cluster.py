@@ -174,6 +174,7 @@ def _add_settings(start: argparse.ArgumentParser) -> None:
     number("memory", 1, "virtual memory per node in MiB")
     number("grace", 0, "seconds between preemption and the kill")
     number("dead_after", 1, "seconds until a silent node counts as dead")
+    number("max_array", 1, "tasks that a job array may have: MaxArraySize")
     start.add_argument("--accounting", action="store_true", help="slurmdbd and mariadb, for sacct")
     start.add_argument(
         "--preemption",

@@ -96,6 +96,7 @@ def _quick_decisions(cluster: Cluster) -> list[str]:
         "KillWait=2",
         # Without accounting there is no record of a job after the controller purges it.
         f"MinJobAge={10 if cluster.settings.accounting else 86_400}",
+        f"MaxArraySize={cluster.settings.max_array}",
         "InactiveLimit=0",
         "MessageTimeout=15",
         # Else a node whose processes take longer than a minute to die, as a busy machine's may, is

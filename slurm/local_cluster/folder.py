@@ -32,6 +32,7 @@ class Settings:
     preemption: bool = False
     grace: int = 60
     dead_after: int = 10
+    max_array: int = 1001
 
     @property
     def node_names(self) -> list[str]:

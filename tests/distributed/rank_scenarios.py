@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from sesame_hpc.config import RuntimeConfig
+from sesame_hpc.distributed.node_faults import faulty_nodes
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.distributed.world import World, connect
 from sesame_hpc.training.step_errors import StepPlace
@@ -41,6 +42,12 @@ def lacks_memory(world: World, culprit: int) -> None:
         if world.rank == culprit:
             torch.empty(2**60, dtype=torch.uint8)
         world.barrier()
+
+
+def has_a_faulty_gpu(world: World, culprit: int) -> None:
+    if world.rank == culprit:
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+    world.barrier()
 
 
 def is_killed(world: World, culprit: int) -> None:
@@ -89,6 +96,7 @@ SCENARIOS: dict[str, tuple[Callable[[World, int], None], int, int, RuntimeConfig
     "rank 1 fails later": (fails_later, 2, 1, RUNTIME, ()),
     "rank 0 fails": (fails, 2, 0, RUNTIME, ()),
     "rank 1 lacks memory": (lacks_memory, 2, 1, RUNTIME, ()),
+    "rank 2 has a faulty GPU": (has_a_faulty_gpu, 3, 2, RUNTIME, ()),
     "rank 1 is killed": (is_killed, 3, 1, RUNTIME, ()),
     "rank 0 is killed": (is_killed, 2, 0, RUNTIME, ()),
     "rank 1 hangs": (hangs, 3, 1, SHORT, ()),
@@ -139,6 +147,7 @@ def _run_rank(name: str, rank: int, port: int, output: Path) -> None:
         print("done")
     except Exception as error:
         print(f"{type(error).__name__}: {error}", flush=True)
+        print(f"faulty: {', '.join(faulty_nodes(error))}", flush=True)
         traceback.print_exc()
         code = 2
     sys.stdout.flush()

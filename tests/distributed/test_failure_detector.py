@@ -15,6 +15,7 @@ NAMES = (
     "rank 1 fails later",
     "rank 0 fails",
     "rank 1 lacks memory",
+    "rank 2 has a faulty GPU",
     "rank 1 is killed",
     "rank 0 is killed",
     "rank 1 hangs",
@@ -54,6 +55,14 @@ def test_a_failure_is_named_on_the_other_ranks_and_raised_on_its_own(outcome: Pa
     code, text = said(outcome, "rank 1 fails later", 0)
     assert code == 2
     assert f"RankFailed: rank 1 (node n0) {FAILURE}" in text
+
+
+def test_all_ranks_know_which_node_has_the_faulty_gpu(outcome: Path) -> None:
+    for rank in range(3):
+        code, text = said(outcome, "rank 2 has a faulty GPU", rank)
+        assert code == 2
+        assert "faulty: n1\n" in text
+    assert "faulty: \n" in said(outcome, "rank 1 fails", 0)[1]
 
 
 def test_a_rank_that_lacks_memory_is_named_with_step_and_samples(outcome: Path) -> None:

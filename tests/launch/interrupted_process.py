@@ -1,4 +1,4 @@
-"""A run that is interrupted at once: python interrupted_process.py RUN STEP PAUSE|END|LOST.
+"""A run that is interrupted at once: python interrupted_process.py RUN STEP PAUSE|END|LOST|FAULT.
 
 Its stage has STEPS steps, where that variable is set.
 """
@@ -22,6 +22,8 @@ def main() -> None:
         (folder / "latest.json").write_text(json.dumps({"tag": f"step-{step:08d}", **of}))
         if why == "LOST":
             raise RanksLost("rank 1 (node n1) is lost: no response", leads=True)
+        if why == "FAULT":
+            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
         raise Interrupted("pretrain", step, Stop[why])
 
     with requeue_when_saved(run):

@@ -47,9 +47,10 @@ class Job:
             path.write_text(text.removeprefix("!") + "\n")
 
     def end(
-        self, code: int, asks: bool = False, **variables: str
+        self, code: int, asks: bool = False, bad: tuple[str, ...] = (), **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a batch script whose srun ends with `code`, having asked for a requeue or not."""
+        """Run a batch script whose srun ends with `code`, having asked for a requeue or not, and
+        found the nodes `bad` faulty."""
         own = {
             "PATH": f"{self.place}:/usr/bin:/bin",
             "PLACE": str(self.place),
@@ -58,6 +59,8 @@ class Job:
             "SESAME_JOB_FOLDER": str(self.logs),
         }
         ask = "touch $SESAME_REQUEUE_FILE\n" if asks else ""
+        for rank, node in enumerate(bad):
+            ask += f"echo {node} > $SESAME_REQUEUE_FILE.bad.{rank}\n"
         script = self.place / "slurm_script"
         script.write_text(f"source {BATCH_REQUEUE}\n{ask}sesame_follow_up {code}\necho came back\n")
         clean = {key: text for key, text in os.environ.items() if not key.startswith("S")}
@@ -87,7 +90,7 @@ def job(tmp_path: Path) -> Job:
     return made
 
 
-@pytest.mark.parametrize("code", [0, 1, 2])
+@pytest.mark.parametrize("code", [1, 2])
 def test_a_job_whose_ranks_do_not_ask_ends_with_their_code(job: Job, code: int) -> None:
     assert job.end(code).returncode == code
     assert not (job.place / "asked").exists()
@@ -99,6 +102,43 @@ def test_a_job_whose_ranks_ask_is_requeued_whatever_srun_ends_with(job: Job, cod
     assert job.asked == ["scontrol requeue 17"]
     assert "sesame: job 17 is requeued" in ended.stderr
     assert list(job.logs.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [138, 140])
+def test_a_signal_that_ends_the_ranks_while_they_start_requeues(job: Job, code: int) -> None:
+    """As SIGUSR2 ends a process that has no handler for it yet; three times in a row."""
+    ended = job.end(code)
+    assert job.asked == ["scontrol requeue 17"]
+    assert "the signal came before the ranks could handle it" in ended.stderr
+    assert job.end(75, asks=True).returncode == 75
+    for _ in range(4):
+        assert job.end(code).returncode == code
+    assert job.asked == ["scontrol requeue 17"] * 5
+    assert list(job.logs.iterdir()) == []
+
+
+def test_a_job_that_is_being_signalled_is_running(job: Job) -> None:
+    job.answers("scontrol", "show", RUNNING.replace("RUNNING", "SIGNALING"))
+    job.end(75, asks=True)
+    assert job.asked == ["scontrol requeue 17"]
+
+
+@pytest.mark.parametrize(("preempted", "requeues"), [("None", []), ("2026-11-22", [17])])
+def test_a_job_that_succeeds_in_its_grace_time_runs_again(
+    job: Job, preempted: str, requeues: list[int]
+) -> None:
+    """Since 24.05 it would count as preempted, and the jobs that wait for it as never satisfied."""
+    shown = RUNNING.replace("PreemptTime=None", f"PreemptTime={preempted}")
+    job.answers("scontrol", "show", shown)
+    assert job.end(0).returncode == 0
+    assert job.asked == [f"scontrol requeue {number}" for number in requeues]
+
+
+def test_a_job_that_succeeds_does_not_wait_for_slurm(job: Job) -> None:
+    job.answers("scontrol", "show", f"!{AWAY}")
+    ended = job.end(0)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (job.place / "asked").read_text().count("show job") == 1
 
 
 def test_slurm_is_asked_until_it_answers(job: Job) -> None:
@@ -188,6 +228,37 @@ def test_a_successor_that_sbatch_refuses_is_said(job: Job) -> None:
     assert list(job.logs.iterdir()) == []
 
 
+def test_a_job_with_a_faulty_node_is_submitted_again_without_it(job: Job) -> None:
+    (job.logs / "17_submitted.pkl").write_text("what to do")
+    job.answers("scontrol", "show", f"{RUNNING} ReqNodeList=(null) ExcNodeList=n[7-8]")
+    (job.place / "sbatch").write_text('#!/bin/sh\necho "sbatch $*" >> $PLACE/asked\necho 21\n')
+    (job.place / "squeue..0").write_text("18 afterok:17(unfulfilled)\n")
+    ended = job.end(1, bad=("n2", "n1", "n2"), SESAME_EXCLUDE_BAD_NODES="2")
+    assert job.asked == [
+        "sbatch --parsable --dependency=afterany:17 --exclude=n1,n2,n[7-8] slurm_script",
+        "scontrol update JobId=18 Dependency=afterok:21",
+    ]
+    assert "sesame: faulty: n1,n2; submitting job 17 again without" in ended.stderr
+    assert (job.logs / "excluded_nodes.txt").read_text() == "17 n1\n17 n2\n"
+    assert list(job.logs.glob("*.bad.*")) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [("", ""), ("1", "faulty: n3; 1 excluded before, of 1 (exclude_bad_nodes)")]
+)
+def test_a_job_with_a_faulty_node_ends_where_no_more_may_be_excluded(
+    job: Job, limit: str, words: str
+) -> None:
+    (job.logs / "excluded_nodes.txt").write_text("16 n1\n")
+    ended = job.end(1, bad=("n3",), SESAME_EXCLUDE_BAD_NODES=limit)
+    assert ended.returncode == 1
+    assert job.asked == []
+    assert words in ended.stderr
+    job.answers("scontrol", "show", "JobId=17 JobState=CANCELLED Restarts=0")
+    job.end(1, bad=("n3",), SESAME_EXCLUDE_BAD_NODES="5")
+    assert job.asked == []
+
+
 @pytest.mark.parametrize(
     ("code", "asks", "state", "last", "noticed"),
     [
@@ -207,7 +278,7 @@ def test_a_notice_is_given_when_nothing_goes_on(
     told = job.place / "notices"
     notify = f"echo $SESAME_EVENT in $SESAME_RUN >> '{told}'"
     own = {"SESAME_NOTIFY": notify, "SESAME_RUN": "/runs/mine", "SESAME_LAST_JOB": last}
-    assert job.end(code, asks, **own).returncode == code
+    assert job.end(code, asks, (), **own).returncode == code
     assert (told.read_text() if told.exists() else "") == noticed
 
 

@@ -41,13 +41,15 @@ def program(folder: Path, name: str, text: str) -> None:
 def test_a_task_gets_its_share_of_the_node(
     tmp_path: Path, variables: dict[str, str], cpus: str
 ) -> None:
-    """Of a job with --exclusive, all CPUs of the node."""
-    program(tmp_path, "srun", 'echo "$SRUN_CPUS_PER_TASK $*"; exit 3')
+    """Of a job with --exclusive, all CPUs of the node. As an option of srun: the variable
+    that it reads depends on SLURM's version."""
+    program(tmp_path, "srun", 'echo "$*"; exit 3')
     job = {"SLURM_JOB_ID": "17", "SLURM_SUBMIT_DIR": str(tmp_path)}
     ended = run(
         tmp_path, "bash", str(SLURM / "train.sbatch"), "my.yaml", "seed=2", **job, **variables
     )
-    assert ended.stdout == f"{cpus} --kill-on-bad-exit=1 --export=ALL sesame train my.yaml seed=2\n"
+    options = f"--kill-on-bad-exit=1 --export=ALL --cpus-per-task={cpus}"
+    assert ended.stdout == f"{options} sesame train my.yaml seed=2\n"
     assert ended.returncode == 3
 
 

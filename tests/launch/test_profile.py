@@ -18,7 +18,7 @@ def profile(tmp_path: Path):
     return load
 
 
-@pytest.mark.parametrize("name", ["local", "example_gpu", "example_cpu"])
+@pytest.mark.parametrize("name", ["local", "example_gpu", "example_cpu", "example_container"])
 def test_shipped_profiles_load(name):
     assert name in profile_names()
     site = load_profile(name)[1]

@@ -120,6 +120,19 @@ def test_where_the_batch_script_requeues_rank_0_leaves_it_to_it(machine: Machine
     assert machine.requeued == []
 
 
+def test_a_rank_names_its_node_where_faulty_ones_are_excluded(machine: Machine) -> None:
+    asked = machine.folder / "17_requeue"
+    script = JOB | {REQUEUE_FILE: str(asked), "SESAME_NODE": "n1", "RANK": "3"}
+    assert "uncorrectable ECC error" in machine.run("FAULT", **script).stderr
+    assert list(machine.folder.glob("17_*")) == []
+    ended = machine.run("FAULT", SESAME_EXCLUDE_BAD_NODES="1", **script)
+    assert ended.returncode == 1
+    assert "uncorrectable ECC error" in ended.stderr
+    assert (machine.folder / "17_requeue.bad.3").read_text() == "n1\n"
+    assert not asked.exists()
+    assert machine.requeued == []
+
+
 def test_a_rank_that_cannot_ask_the_batch_script_requeues_itself(machine: Machine) -> None:
     """As where the job was submitted from a folder that is read-only on its node."""
     job = JOB | {REQUEUE_FILE: str(machine.folder / "scontrol" / "file")}

@@ -1,6 +1,7 @@
 """The scripts that SLURM would get, and that asking for them changes nothing."""
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -210,14 +211,16 @@ def test_staging_and_notices_reach_the_script(tmp_path):
 stage_data: $TMPDIR/sesame
 notify: curl -d "$SESAME_EVENT it's" chat.example
 min_progress: 0.02
+exclude_bad_nodes: 2
 """
     found = texts(tmp_path, site)
     assert "export SESAME_STAGE_DATA='$TMPDIR/sesame'\n" in found["preliminary"]
     assert "export SESAME_MIN_PROGRESS=0.02\n" in found["preliminary"]
+    assert all("export SESAME_EXCLUDE_BAD_NODES=2\n" in text for text in found.values())
     notify = shlex.quote('curl -d "$SESAME_EVENT it\'s" chat.example')
     for text in found.values():
         assert f"export SESAME_NOTIFY={notify}\nexport SESAME_RUN={tmp_path}/runs/tiny\n" in text
     assert ["SESAME_LAST_JOB=yes" in text for text in found.values()] == [False] * 3 + [True]
-    assert not any("NOTIFY" in text or "STAGE" in text for text in texts(tmp_path).values())
+    assert not any(re.search("NOTIFY|STAGE|EXCLUDE", text) for text in texts(tmp_path).values())
     with pytest.raises(ValueError, match=r"stage_data: .*begin with a variable such as \$TMPDIR"):
         texts(tmp_path, "stage_data: local/scratch")

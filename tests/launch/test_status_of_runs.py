@@ -101,6 +101,18 @@ def test_the_table_says_where_everything_is(run):
     assert status.current.stage == "pretrain"
 
 
+@pytest.mark.parametrize("state", ["SUSPENDED", "SIGNALING", "REQUEUED", "REQUEUE_HOLD", "NEW"])
+def test_a_job_that_slurm_has_not_ended_has_not_failed(run, commands, state):
+    """Also in states of later versions."""
+    pretrain_ended(commands, state)
+    (status,) = status_of([run])
+    assert not status.stages[1].is_bad
+    assert status.is_active
+    lines = [squeue_line("12", state), squeue_line("13", "CANCELLED")]
+    fake_command(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
+    assert status_of([run])[0].stages[2].message == "cancelled"
+
+
 def test_json_has_the_same(run):
     value = json.loads(json.dumps(to_json(status_of([run])[0])))
     pretrain = value["stages"][1]
@@ -286,9 +298,12 @@ def test_costs_and_the_slowest_rank_are_shown(run: Path, commands: Path):
         lines.append(json.dumps(json.loads(line) | ranks))
     path.write_text("".join(f"{line}\n" for line in lines))
     start = {"stage": "pretrain", "time": 60.0, "step": 0, "ranks": 4, "gpus": 360}
-    start |= {"job": "12", "queue_seconds": 75.0, "lost_steps": 0, "lost_seconds": 0.0}
+    start |= {"job": "612", "queue_seconds": 75.0, "lost_steps": 0, "lost_seconds": 0.0}
     again = start | {"time": 100.0, "lost_steps": 3, "lost_seconds": 30.0}
     starts = [start | {"previous_end": None}, again | {"previous_end": 95.0}]
+    sacct = "#!/bin/sh\necho '612|sesame-runs-pretrain|2026-11-22T14:24:18|5400000'\n"
+    (commands / "bin/sacct").write_text(sacct)
+    (commands / "bin/sacct").chmod(0o755)
     (run / "work.jsonl").write_text("".join(json.dumps(each) + "\n" for each in starts))
     (status,) = status_of([run])
     text = " ".join(shown(run_table(status)).split())
@@ -297,9 +312,10 @@ def test_costs_and_the_slowest_rank_are_shown(run: Path, commands: Path):
         "rank 0.1 s"
     ) in text
     assert (
-        "cost: pretrain 4.3 GPU-hours in 2 starts, queued for 0:02:30, 3 steps (0:00:30) trained "
-        "again"
+        "cost: pretrain 4.3 GPU-hours in 2 starts, 1.5 kWh, queued for 0:02:30, 3 steps (0:00:30) "
+        "trained again"
     ) in text
     (stage,) = [each for each in to_json(status)["stages"] if each["stage"] == "pretrain"]
     assert stage["cost"]["gpu_hours"] == pytest.approx(4.3)
+    assert stage["cost"]["energy_joules"] == 5_400_000
     assert stage["progress"]["slowest_rank"] == 3

@@ -314,3 +314,20 @@ def test_the_command_is_told_what_the_page_had_to_leave_out(run, tmp_path):
     write_report(run, tmp_path / "page.html", tmp_path / "nowhere", told.append)
     assert len(told) == 1
     assert "nowhere is not a directory" in told[0]
+
+
+def test_the_cost_of_a_stage_has_its_energy(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sacct = tmp_path / "bin" / "sacct"
+    sacct.parent.mkdir()
+    sacct.write_text("#!/bin/sh\necho '712|sesame-x-pretrain|2026-11-22T14:24:18|5400000'\n")
+    sacct.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sacct.parent}:/usr/bin:/bin")
+    start = {"stage": "pretrain", "time": 60.0, "step": 0, "ranks": 4, "gpus": 4, "job": "712"}
+    start |= {"queue_seconds": None, "lost_steps": 0, "lost_seconds": 0.0, "previous_end": None}
+    other = start | {"stage": "finetune", "job": "713"}
+    (run.path / "work.jsonl").write_text(f"{json.dumps(start)}\n{json.dumps(other)}\n")
+    heading, *rows = page_of(run).tables["Cost"]
+    energy = {row[0]: row[heading.index("kWh")] for row in rows}
+    assert energy == {"pretrain": "1.50", "finetune": "–"}

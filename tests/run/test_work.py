@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sesame_hpc.run import work
-from sesame_hpc.run.work import WORK, note_start, stage_costs
+from sesame_hpc.run.work import WORK, jobs_of, note_start, stage_costs
 
 
 def record(step: int, time: float, stage: str = "pretrain") -> dict:
@@ -84,3 +84,28 @@ def test_a_torn_line_is_left_out(run):
 
 def test_a_run_of_an_earlier_version_has_no_costs(tmp_path):
     assert stage_costs(tmp_path, [record(1, 1.0)]) == {}
+
+
+def test_the_energy_of_a_job_is_shared_by_its_stages(run, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    run.start(0.0)
+    run.train((10, 300.0))
+    run.now = 1000.0
+    note_start(run.folder, "finetune", 0, 2, 2, [])
+    other = [record(10, 1100.0, "finetune")]
+    assert jobs_of(run.folder) == ["41"]
+    costs = stage_costs(run.folder, run.records + other, {"41": 4000.0})
+    assert {stage: cost.energy_joules for stage, cost in costs.items()} == {
+        "pretrain": 3000.0,
+        "finetune": 1000.0,
+    }
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    run.start(2000.0, step=10)
+    run.train((20, 2300.0))
+    assert jobs_of(run.folder) == ["41", "42"]
+    known = {"41": 4000.0, "42": 3_600_000.0}
+    whole = stage_costs(run.folder, run.records + other, known)
+    assert whole["pretrain"].energy_joules == 3_603_000.0
+    partly = stage_costs(run.folder, run.records + other, {"41": 4000.0})
+    assert partly["pretrain"].energy_kwh is None
+    assert partly["finetune"].energy_joules == 1000.0

@@ -15,20 +15,20 @@ from slurm_runs import TrainingRun
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
-PROFILE = "time: 60\nsignal_delay: 30\n"
+PROFILE = "time: 60\nsignal_delay: 30\nnotify: echo $SESAME_EVENT $SESAME_RUN >> {notices}\n"
 SHORT = [f"stages.{stage}.epochs=4" for stage in ("preliminary", "finetune")]
 
 
 @pytest.fixture(scope="module")
 def accounted() -> Iterator[LocalCluster]:
-    with local_cluster("--accounting", "--gpus=0") as started:
+    with local_cluster("--accounting", "--gpus=0", "--max-array=2") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("profile") / "profile.yaml"
-    path.write_text(PROFILE)
+    path.write_text(PROFILE.format(notices=path.with_name("notices")))
     return str(path)
 
 
@@ -77,6 +77,7 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     assert states["pretrain"]["state"] == "FAILED"
     assert "WFLW_images" in states["pretrain"]["message"]
     assert states["preliminary"]["state"] == "COMPLETED"
+    assert Path(profile).with_name("notices").read_text() == f"failed {run.folder}\n"
 
     (own / "hidden").rename(images)
     again = submit(accounted, *submission)
@@ -113,10 +114,31 @@ def test_a_sweep_is_a_job_array(
     assert all((each / "checkpoints/preliminary/result.json").exists() for each in points)
     shown = json.loads(accounted.run("sesame", "status", "--json", str(run.folder)))["runs"]
     assert [Path(each["run"]).name for each in shown] == ["seed=1", "seed=2"]
+    costs = [each["stages"][0]["cost"] for each in shown]
+    assert [cost["starts"] for cost in costs] == [1, 1]
+    assert [cost["energy_joules"] for cost in costs] == [None, None]  # nothing measures it here
     assert [each["stages"][0]["job"] for each in shown] == [
         f"{jobs['preliminary']}_0",
         f"{jobs['preliminary']}_1",
     ]
+
+
+def test_a_sweep_beyond_the_largest_array_is_several(
+    accounted: LocalCluster, faces: Path, tmp_path: Path, profile: str
+) -> None:
+    """Three points, and at most two tasks in a job array of this cluster."""
+    run = TrainingRun(tmp_path / "long", faces)
+    options = ("--array", "seed=1,2,3", "--stage", "preliminary")
+    shown = accounted.run("sesame", "submit", str(run.config), "--profile", profile, *options)
+    first, second = map(int, re.findall(r"^preliminary +job (\d+)", shown, re.MULTILINE))
+    runs = json.loads(accounted.run("sesame", "status", "--json", str(run.folder)))["runs"]
+    jobs = [each["stages"][0]["job"] for each in runs]
+    assert jobs == [f"{first}_0", f"{first}_1", str(second)]
+    states = accounted.run("squeue", "--noheader", "--array", "--format=%i", "--sort=i").split()
+    assert set(jobs) <= set(states)
+    accounted.run("sesame", "cancel", str(run.folder))
+    for job in (first, second):
+        accounted.wait(job, "CANCELLED", seconds=60)
 
 
 def test_accounting_has_what_squeue_no_longer_lists(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from sesame_hpc.data.pack import PackSettings, write_pack
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 
+def try_out(cluster: LocalCluster, run: TrainingRun, profile: str, code: int = 0) -> str:
+    """What `sesame submit --dry-run` prints, on both streams."""
+    file = run.config.with_suffix(".tried.yaml")
+    file.write_text(profile)
+    command = ["sesame", "submit", str(run.config), "--profile", str(file), "--dry-run"]
+    return cluster.run("bash", "-c", f"{shlex.join(command)} 2>&1", codes=(code,))
+
+
 def test_each_node_reads_its_own_copy_and_the_run_names_the_pack(
     cluster: LocalCluster, faces: Path, tmp_path: Path
 ) -> None:
@@ -26,12 +35,15 @@ def test_each_node_reads_its_own_copy_and_the_run_names_the_pack(
     short = "stages: {run: [preliminary], preliminary: {epochs: 1, batch_size: 8}}\n"
     run.config.write_text(text + short)
     profile = f"nodes: 2\ncpus_per_task: 1\ntime: 60\nstage_data: {tmp_path}/$SLURMD_NODENAME\n"
-    file = tmp_path / "tried.yaml"
-    file.write_text(profile)
-    shown = cluster.run("sesame", "submit", str(run.config), "--profile", str(file), "--dry-run")
-    assert "#SBATCH --nodes=2" in shown
+    profile += f"notify: echo $SESAME_EVENT $SESAME_RUN >> {tmp_path}/notices\n"
+    tried = try_out(cluster, run, profile)
+    assert "#SBATCH --nodes=2" in tried
+    assert re.search(r"preliminary: sbatch would take it: Job \d+ to start at .* on nodes n", tried)
+    refused = try_out(cluster, run, f"{profile}partition: nosuch\n", code=1)
+    assert "preliminary: sbatch would refuse it: invalid partition specified: nosuch" in refused
     submitted = Submitted(cluster, run, profile)
-    cluster.wait(submitted.jobs["preliminary"], "COMPLETED", seconds=240)
+    cluster.wait(submitted.jobs["report"], "COMPLETED", seconds=360)
+    assert (tmp_path / "notices").read_text() == f"ended {run.folder}\n"
     for rank, node in enumerate(("n0", "n1")):
         log = (run.folder / "logs" / f"{submitted.jobs['preliminary']}_{rank}_log.out").read_text()
         assert f"sesame: node {node}: {pack}: copied and verified" in log

@@ -15,7 +15,9 @@ SLURM = Path(__file__).resolve().parents[2] / "slurm"
 
 
 def requeues(log: Path) -> int:
-    return log.read_text().count("requeueing job")
+    """On a busy machine, SLURM's signal may come before the task has a handler for it."""
+    text = log.read_text()
+    return text.count("requeueing job") + text.count("before the ranks could handle it")
 
 
 def test_a_job_outlives_its_time_limit_and_ends_like_a_chain(

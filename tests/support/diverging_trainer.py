@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from sesame_hpc.config import Config, StageConfig, load_config
 from sesame_hpc.console import SafeConsole
 from sesame_hpc.data.loading.loader import Batch
+from sesame_hpc.distributed.compile_turn import CompileTurn
 from sesame_hpc.distributed.interruption import Interrupted, listen
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.distributed.world import World, connect
@@ -92,9 +93,10 @@ def make_loop(config: Config, world: World, monitor: Monitor, order: dict) -> Tr
     loader: Any = Loader()
     loops: list[TrainingLoop] = []
     task: Any = Task(loops, order)
+    turn = CompileTurn(world, compiles=False, seconds=0)
     loop = TrainingLoop(
         schedule,
-        Learner(task, engine, ModelEMA(engine.module, 0.5), checkpoints),
+        Learner(task, engine, ModelEMA(engine.module, 0.5), checkpoints, turn),
         Data(loader, SkippedFaces(loader, world, monitor)),
         Instruments(monitor, MetricsWindow(world, 1e3)),
         StopConsensus(world),

@@ -116,7 +116,8 @@ class LocalCluster:
         self.run("scancel", "--me")
         for name in re.findall(r"^(n\d+) +gone", self._status(), re.MULTILINE):
             self.manage("restore", name)
-        for name in self.run("sinfo", "--noheader", "--states=drain", "--Node", "-o%N").split():
+        drained = self.run("sinfo", "--noheader", "--states=drain", "--Node", "-o%N").split()
+        for name in set(drained):  # listed once per partition
             self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
         until(self._is_idle, 60, lambda: f"idle nodes and no jobs:\n{self._status()}")
 
