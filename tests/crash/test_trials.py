@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 SMALL = """
 data: {heldout: 8, threads: 1}
-model: {stacks: 1, width: 8, levels: 1, image_size: 32, map_size: 8}
+model: {stacks: 1, width: 8, levels: 1, block: single, image_size: 32, map_size: 8}
 stages:
   preliminary: {epochs: 2, batch_size: 16}
   pretrain: {epochs: 2, batch_size: 16}
