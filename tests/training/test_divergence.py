@@ -223,7 +223,7 @@ def test_two_ranks_go_back_together(place: Path, zero: int) -> None:
         (two, back),
         (f"{two}-signalled", back),
         (f"{two}-spoilt", back | {"from": 15}),
-        (f"{two}-poisoned", back | {"from": 11 if zero else 12}),
+        (f"{two}-poisoned", back | {"from": 11 if zero else 12, "to": 4}),
     ):
         one, other = end(place, run), end(place, f"{run}-1")
         assert one == other
