@@ -26,6 +26,7 @@ def pytest_addoption(parser) -> None:
     group = parser.getgroup("crash")
     group.addoption("--crash-minutes", type=float, default=0.0, help="minutes of crash trials")
     group.addoption("--crash-seed", type=int, default=0, help="seed of the crash trials")
+    group.addoption("--crash-trial", help="one crash trial alone, as kill:3")
     group.addoption("--crash-table", help="file for the figures of the crash trials")
 
 

@@ -64,11 +64,11 @@ class _Source:
     """A YAML text and its name; places in it are `name:line` if it has lines."""
 
     def __init__(self, text: str, name: str, has_lines: bool) -> None:
-        self._loader = _Loader(text)
         self._name = name
         self._has_lines = has_lines
         self.origins: dict[KeyPath, str] = {}
         try:
+            self._loader = _Loader(text)
             self.node = self._loader.get_single_node()
             check_yaml_size(self.node, name)
         except yaml.YAMLError as error:
@@ -93,10 +93,16 @@ class _Source:
             return self._loader.construct_object(node, deep=True)
         except yaml.YAMLError as error:
             raise self._broken(error) from None
+        except (AttributeError, KeyError, TypeError, ValueError):  # `!!bool 3`
+            place = self._place(node.start_mark)
+            raise ValueError(f"{place}: {dotted(path)} is not what its tag stands for") from None
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         self._refuse_duplicates(node, path)
-        self._loader.flatten_mapping(node)
+        try:
+            self._loader.flatten_mapping(node)
+        except yaml.YAMLError as error:
+            raise self._broken(error) from None
         values = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)

@@ -62,8 +62,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):
+                raise ValueError(f"line {line}: a list or a mapping is not a name")
             if key in seen:
-                line = key_node.start_mark.line + 1
                 raise ValueError(f"line {line}: {key!r} named twice; every name must be unique")
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -77,6 +79,8 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         content = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
+    except (AttributeError, KeyError, TypeError):  # `!!bool 3`
+        raise ValueError("a value is not what its tag stands for") from None
     except RecursionError:
         raise ValueError("nested too deeply; a scheme has at most lists of names") from None
     return _checked_mapping(content, "the file", _KEYS, required=_KEYS)

@@ -136,6 +136,12 @@ class Engine:
             nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
         self._engine.step()
 
+    @property
+    def left_out(self) -> bool:
+        """Whether the last step of Adam was left out, as ZeRO 1 does if a gradient of any rank is
+        not finite; the same on all ranks."""
+        return bool(getattr(self._engine.optimizer, "overflow", False))
+
     def state(self) -> dict[str, Any]:
         """Module, moments and schedule, in a form that any number of ranks restores. Collective.
 

@@ -249,7 +249,7 @@ class TrainingLoop:
         """Of the optimizer step with number `index` in its epoch, from 0."""
         step = epoch * self.steps_per_epoch + index + 1
         what = f"stage {self.schedule.name}, epoch {epoch + 1}, step {step}"
-        return StepPlace(what, self.stop.rank)
+        return StepPlace(what, self.stop.rank, step)
 
     def _tell_of_step(self, losses: list[Tensor], epoch: int, step: int) -> None:
         if callbacks := self.instruments.callbacks:
@@ -276,6 +276,11 @@ class TrainingLoop:
                 learner.engine.backward(loss)
             with phase("optimizer"):
                 learner.engine.update()
+        if learner.engine.left_out:
+            self._at_step = place.step
+            where = f"stage {self.schedule.name}, epoch {epoch + 1}"
+            self.instruments.window.flush(where, place.step)  # a loss that is not finite says more
+            raise Diverged(f"a gradient is not finite at {place.what}", place.step)
         if learner.ema:
             learner.ema.update()
         return losses

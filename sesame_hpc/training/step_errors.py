@@ -16,13 +16,13 @@ _MANY = 64
 
 
 class StepPlace:
-    """The place of an optimizer step: `what` names stage, epoch and step.
+    """The place of optimizer step `step`: `what` names stage, epoch and step.
 
     `sample_ids` are those of the micro-batch in hand, once it is known.
     """
 
-    def __init__(self, what: str, rank: int) -> None:
-        self._what = what
+    def __init__(self, what: str, rank: int, step: int = 0) -> None:
+        self.what, self.step = what, step
         self._rank = rank
         self.sample_ids: Sequence[int] = ()
 
@@ -31,7 +31,7 @@ class StepPlace:
         ids = ", ".join(map(str, self.sample_ids[:_MANY]))
         more = f" and {len(self.sample_ids) - _MANY} more" if len(self.sample_ids) > _MANY else ""
         samples = f", sample ids {ids}{more}" if ids else ""
-        return f"{self._what}, on rank {self._rank} (node {node}){samples}"
+        return f"{self.what}, on rank {self._rank} (node {node}){samples}"
 
     @contextmanager
     def named(self) -> Iterator[None]:

@@ -151,6 +151,29 @@ def test_brackets_without_end_name_the_file(tmp_path):
         load_config(path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "seed: \x0e",
+        "seed: !!bool 3",
+        "seed: !!int a",
+        "seed: !!float x",
+        "seed: !!timestamp x",
+        "seed: !!binary ~",
+        "seed: !!omap [1]",
+        "seed: !!set {[1]: 2}",
+        "<<: 3",
+        "data: {<<: [3]}",
+        "? [seed]\n: 1",
+        "%YAML 9.9",
+        '"\\xZZ"',
+    ],
+)
+def test_yaml_that_stands_for_nothing_names_the_file(tmp_path, line):
+    """A flipped bit makes such lines."""
+    assert "a.yaml" in error_of(write(tmp_path, "a.yaml", line + "\n" + MINIMAL))
+
+
 def test_broken_yaml_and_a_list_name_the_file(tmp_path):
     assert "a.yaml:2: not valid YAML" in error_of(write(tmp_path, "a.yaml", "seed: 1\n  x: 2\n"))
     assert "must be a mapping of keys" in error_of(write(tmp_path, "b.yaml", "- 1\n"))

@@ -1,10 +1,10 @@
 """Runs that are killed, signalled, damaged or starved end with the bits of an undisturbed one.
 
 The core takes one trial of each kind. `--crash-minutes 60` takes as many as fit, with what is
-random drawn from `--crash-seed`, and `--crash-table FILE` keeps their figures.
+random drawn from `--crash-seed`, and `--crash-table FILE` keeps their figures. `--crash-trial
+damage:17` takes one alone: what is wrong ends with the name of its trial.
 """
 
-import random
 import subprocess
 import sys
 import time
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import crash_trainer
 import pytest
-from crash_trials import KINDS, Bench, Outcome, next_kind, table
+from crash_trials import KINDS, Bench, Outcome, next_kind, table, trial
 
 from sesame_hpc.config import dump_config, load_config
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 SMALL = """
 data: {heldout: 8, threads: 1}
-model: {stacks: 1, width: 8, levels: 1, image_size: 32, map_size: 8}
+model: {stacks: 1, width: 8, levels: 1, block: single, image_size: 32, map_size: 8}
 stages:
   preliminary: {epochs: 2, batch_size: 16}
   pretrain: {epochs: 2, batch_size: 16}
@@ -32,47 +32,46 @@ log: {every_steps: 1, eval_epochs: 1, images_epochs: 1, tensorboard: false}
 
 
 @pytest.fixture(scope="module")
-def bench(faces: Path, tmp_path_factory):
+def bench(faces: Path, tmp_path_factory, pytestconfig):
     folder = tmp_path_factory.mktemp("crash")
     base = folder / "small.yaml"
     base.write_text(SMALL)
     reference = folder / "reference"
     config = load_config(base, [f"data.root={faces}", f"output={reference}"])
     base.write_text(dump_config(config))
-    bench = Bench(folder, base, reference)
-    code, said = bench.train(reference)
-    assert code == 0, said
-    bench.operations = int(said.rpartition("file operations: ")[2])
+    bench = Bench(folder, base, reference, pytestconfig.getoption("--crash-seed"))
+    bench.train_reference()
     yield bench
     bench.close()
 
 
-def trial(bench: Bench, kind: str, generator: random.Random, outcomes: dict[str, Outcome]) -> None:
-    outcomes[kind].tries += 1
-    KINDS[kind](bench, generator, outcomes[kind])
+def wrong(outcomes: dict[str, Outcome]) -> list[str]:
+    return [each for outcome in outcomes.values() for each in outcome.wrong]
 
 
 def test_one_of_each_kind(bench: Bench, pytestconfig) -> None:
-    generator = random.Random(pytestconfig.getoption("--crash-seed"))
     outcomes = {kind: Outcome() for kind in KINDS}
-    for kind in KINDS:
-        trial(bench, kind, generator, outcomes)
-    assert [each for outcome in outcomes.values() for each in outcome.wrong] == []
+    if name := pytestconfig.getoption("--crash-trial"):
+        kind, _, number = name.partition(":")
+        trial(bench, kind, int(number), outcomes[kind])
+    else:
+        for kind, outcome in outcomes.items():
+            trial(bench, kind, 0, outcome)
+    assert wrong(outcomes) == []
 
 
 def test_as_many_as_there_are_minutes(bench: Bench, pytestconfig) -> None:
     minutes = pytestconfig.getoption("--crash-minutes")
     if not minutes:
         pytest.skip("takes --crash-minutes")
-    generator = random.Random(pytestconfig.getoption("--crash-seed"))
     outcomes = {kind: Outcome() for kind in KINDS}
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:
-        trial(bench, next_kind(outcomes), generator, outcomes)
+        kind = next_kind(outcomes)
+        trial(bench, kind, outcomes[kind].tries, outcomes[kind])
         if place := pytestconfig.getoption("--crash-table"):
-            wrong = [each for outcome in outcomes.values() for each in outcome.wrong]
-            Path(place).write_text("\n".join([table(outcomes), "", *wrong, ""]))
-    assert [each for outcome in outcomes.values() for each in outcome.wrong] == []
+            Path(place).write_text("\n".join([table(outcomes), "", *wrong(outcomes), ""]))
+    assert wrong(outcomes) == []
 
 
 def test_the_trainer_dies_where_it_is_told(tmp_path: Path) -> None:

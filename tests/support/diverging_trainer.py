@@ -1,11 +1,12 @@
 """A stage whose learning rate rises until its loss diverges, trained by the real loop and engine.
 
 `python diverging_trainer.py FOLDER ORDERS`: ORDERS is a JSON list of {"run", "settings", "die_at",
-"stop_at", "spoil", "poison"}, each done in a forked process, in order. FOLDER/RUN is the folder of
-a run. A process kills itself before its `die_at`-th file operation and is signalled after step
-`stop_at`. Unless the stage went back, it has at step `spoil` a loss that is not finite, and at step
-`poison` a finite loss whose gradient is not. It appends a line of JSON to FOLDER/RUN.jsonl:
-{"error"} or {"result", "weights", "lr"}.
+"stop_at", "spoil", "poison", "ranks"}, each done in a forked process per rank, in order.
+FOLDER/RUN is the folder of a run. A process kills itself before its `die_at`-th file operation and
+is signalled after step `stop_at`. Unless the stage went back, it has at step `spoil` a loss that is
+not finite, and at step `poison` a finite loss whose gradient is not. Of several ranks, the last one
+alone is signalled or has such a loss. A rank appends a line of JSON to FOLDER/RUN.jsonl, or from
+rank 1 on to FOLDER/RUN-RANK.jsonl: {"error"} or {"result", "weights", "lr"}.
 """
 
 import json
@@ -40,17 +41,21 @@ from sesame_hpc.training.skipped import SkippedFaces
 
 STAGE, EPOCHS, STEPS = "preliminary", 8, 5
 _TARGET = 20.0
+_FIRST_PORT = 29_100
 
 
 class Loader:
-    """Rows of a regression, other ones at each step."""
+    """Rows of a regression, other ones at each step and on each rank."""
 
     steps_per_epoch = STEPS
     images = SimpleNamespace(may_skip=False)
 
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+
     def epoch(self, epoch: int, start: int) -> Iterator[Batch]:
         for step in range(start, STEPS):
-            generator = torch.Generator().manual_seed(1000 * epoch + step)
+            generator = torch.Generator().manual_seed(1000 * epoch + step + 100 * self._rank)
             rows = 0.9 + 0.2 * torch.rand(8, 4, generator=generator)
             yield Batch(rows, rows, torch.arange(8), torch.zeros(8, 2, 3))
 
@@ -61,15 +66,20 @@ class Task:
     def __init__(self, loop: list[TrainingLoop], order: dict[str, Any]) -> None:
         self._loop, self._order = loop, order
 
+    def _is_due(self, what: str, step: int) -> bool:
+        (loop,) = self._loop
+        world = loop.learner.checkpoints.world
+        return step == self._order.get(what) and world.rank == world.size - 1
+
     def loss(self, forward: Any, batch: Batch, epoch: int) -> Tensor:
         (loop,) = self._loop
         step = loop.learner.engine._scheduler.last_epoch + 1
-        if step == self._order.get("stop_at"):
+        if self._is_due("stop_at", step):
             os.kill(os.getpid(), signal.SIGUSR1)
         loss = (forward(batch.images) - _TARGET).abs().mean()
-        if loop._rewound is None and step == self._order.get("spoil"):
+        if loop._rewound is None and self._is_due("spoil", step):
             return loss * math.nan
-        if loop._rewound is None and step == self._order.get("poison"):
+        if loop._rewound is None and self._is_due("poison", step):
             return loss + (0 * next(loop.learner.network.parameters())).sqrt().sum()
         return loss
 
@@ -90,7 +100,7 @@ def make_loop(config: Config, world: World, monitor: Monitor, order: dict) -> Tr
     checkpoints = Checkpoints(
         folder, config.checkpoint.keep, world, is_scheduled=schedule.saves_after
     )
-    loader: Any = Loader()
+    loader: Any = Loader(world.rank)
     loops: list[TrainingLoop] = []
     task: Any = Task(loops, order)
     turn = CompileTurn(world, compiles=False, seconds=0)
@@ -130,21 +140,41 @@ def main() -> None:
     from sesame_hpc.training.engine import _import_deepspeed
 
     _import_deepspeed(torch.device("cpu"))
-    for order in orders:
-        if os.fork() == 0:
-            code = 1
-            try:
-                listen()
-                found = train(folder, order)
-                with (folder / f"{order['run']}.jsonl").open("a") as file:
-                    file.write(json.dumps(found) + "\n")
-                code = 0
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        _, status = os.wait()
-        if os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
+    for number, order in enumerate(orders):
+        ranks = order.get("ranks", 1)
+        for rank in range(ranks):
+            if os.fork() == 0:
+                if ranks > 1:
+                    os.environ |= _rank_environment(rank, ranks, number)
+                run_rank(folder, order, f"{order['run']}-{rank}" if rank else order["run"])
+        ended = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(ranks)]
+        if not set(ended) <= {0, -signal.SIGKILL}:
             sys.exit(f"{order} failed")
+
+
+def run_rank(folder: Path, order: dict, name: str) -> None:
+    """In the forked process: never returns."""
+    code = 1
+    try:
+        listen()
+        found = train(folder, order)
+        with (folder / f"{name}.jsonl").open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        code = 0
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _rank_environment(rank: int, ranks: int, number: int) -> dict[str, str]:
+    port = str(_FIRST_PORT + (os.getppid() * 40 + number * 11) % 6000)
+    return {
+        **dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank)),
+        **dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(ranks)),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "SESAME_RENDEZVOUS": f"diverging {port}",
+    }
 
 
 if __name__ == "__main__":

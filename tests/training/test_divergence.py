@@ -83,6 +83,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"run": "poisoned", "settings": ["log.every_steps=1000"], "poison": LAST},
         {"run": "poisoned-back", "settings": [*REWIND, "divergence.factor=9"], "poison": LAST},
     ]
+    for zero in (0, 1):
+        settings, two = [*REWIND, f"runtime.zero_stage={zero}"], f"two-{zero}"
+        orders += [
+            {"run": two, "settings": settings, "ranks": 2},
+            {"run": f"{two}-signalled", "settings": settings, "ranks": 2, "stop_at": 19},
+            {"run": f"{two}-signalled", "settings": settings, "ranks": 2},
+            {"run": f"{two}-spoilt", "settings": settings, "ranks": 2, "spoil": 15},
+            {"run": f"{two}-poisoned", "settings": settings, "ranks": 2, "poison": 11},
+        ]
     for at in KILLS:
         orders += [{"run": f"killed-{at}", "settings": REWIND, "die_at": at}]
         orders += [{"run": f"killed-{at}", "settings": REWIND}]
@@ -201,3 +210,23 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(place: Path, run: str) 
     )
     assert set(steps[1]) <= set(steps[0])
     assert notes[0] == notes[1] == [9]
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.parametrize("zero", [0, 1])
+def test_two_ranks_go_back_together(place: Path, zero: int) -> None:
+    """Whatever one of them met: both continue from the same step at the same rate."""
+    two = f"two-{zero}"
+    back = {"from": 16, "to": 8, "lr_factor": 0.01}
+    for run, rewound in (
+        (two, back),
+        (f"{two}-signalled", back),
+        (f"{two}-spoilt", back | {"from": 15}),
+        (f"{two}-poisoned", back | {"from": 11 if zero else 12, "to": 4}),
+    ):
+        one, other = end(place, run), end(place, f"{run}-1")
+        assert one == other
+        assert one[1:] == (pytest.approx(0.59), rewound)
+        assert len(run_notes(records(place, run))) == 1
+    assert end(place, f"{two}-signalled") == end(place, two)

@@ -41,6 +41,32 @@ def test_what_lacks_memory_is_said_with_its_place(place: StepPlace) -> None:
     assert told(place, error) == f"{expected}{WHERE})"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore"),
+        RuntimeError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError(
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+        ),
+        torch.distributed.DistBackendError("NCCL error in: ../NCCLUtils.hpp:317, unhandled cuda"),
+    ],
+)
+def test_what_a_gpu_reports_is_one_line(place: StepPlace, error: RuntimeError) -> None:
+    line = str(error).splitlines()[0]
+    text = told(place, error)
+    assert text.startswith("sesame: the GPU or its driver failed, now or a few steps ago (see ")
+    assert line in text
+    if not isinstance(error, torch.distributed.DistError):
+        assert text.endswith(f"{line} ({WHERE})")
+
+
+def test_a_gpu_without_memory_lacks_memory(place: StepPlace) -> None:
+    error = torch.AcceleratorError("CUDA error: out of memory\nmore")
+    assert told(place, error) == f"sesame: not enough memory: CUDA error: out of memory ({WHERE})"
+
+
 DALI = """Critical error when building pipeline:
 Error in CPU operator `nvidia.dali.fn.external_source`,
 encountered:
