@@ -58,7 +58,7 @@ test-crash: $(STAMP)
 	@cat crash.md
 
 bench: $(STAMP)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e kernels -e '.[bench]'
 	$(BIN)/python -m pytest tests/kernels
 	$(BIN)/python -m benchmarks.kernels.run --csv benchmarks/results/kernels_$(DEVICE).csv
 	$(BIN)/python -m benchmarks.kernels.report
@@ -92,7 +92,7 @@ clean:
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # The environment has pip once it is whole; the stamp is younger than the pins it was made from.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml kernels/pyproject.toml constraints.txt
 	@command -v $(PYTHON) > /dev/null || { \
 	  echo "$(PYTHON) not found: install Python 3.11 or newer, or name it: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -102,5 +102,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "note: no C++ compiler found; CPUs do not need one, GPUs do (apt-get install g++)" >&2
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
 	  echo "could not make a virtual environment: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e kernels -e '.[dev]'
 	@touch $@

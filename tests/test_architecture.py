@@ -32,6 +32,7 @@ FLOORS = (
         "choices",
         "checksums",
         "compile_caches",
+        "extras",
         "lease",
         "files",
         "plural",

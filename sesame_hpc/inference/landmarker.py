@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.choices import DEVICES, Device, Weights, one_of
 from sesame_hpc.data import geometry
+from sesame_hpc.extras import needed_for
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.box_problem import box_problem
 from sesame_hpc.inference.crop_model import CropModel
@@ -55,8 +56,8 @@ class Landmarker:
         """The model at `path`: nothing in its files is ever executed.
 
         `path` is a run folder, a folder of `sesame export`, or one of the files in it. Of a folder
-        that holds several forms, safetensors comes first, then ONNX (which imports no torch), then
-        TorchScript, of which the weights alone are taken. Of a run folder, `weights` takes the
+        that holds several forms, safetensors comes first where torch is installed, then ONNX (which
+        imports no torch), then TorchScript, of which the weights alone are taken. Of a run folder, `weights` takes the
         last ones of `stage` (None: the run's last stage) or their moving average (ema), and `flip`
         averages with the mirrored crop; an export is what it was exported as. The first load of
         such a network calibrates its confidence on the held-out faces and keeps the result in the
@@ -64,6 +65,7 @@ class Landmarker:
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.
+            MissingPackage: the form needs torch, which is not installed.
             ValueError: the files are of another kind, the stage kept no such weights, an export is
                 of others than asked for, or the device is not there.
         """
@@ -78,7 +80,8 @@ class Landmarker:
             backend = OnnxBackend(path, device)
             variant.check_export(backend.manifest, path)
             return cls(CropModel(backend, backend.manifest, batch_size))
-        from sesame_hpc.inference.loading import load_folder
+        with needed_for(f"{path}, which is not in ONNX,"):
+            from sesame_hpc.inference.loading import load_folder
 
         return cls(load_folder(path, device, variant, batch_size))
 

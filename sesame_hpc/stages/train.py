@@ -13,6 +13,7 @@ from rich.text import Text
 from sesame_hpc.checksums import damage
 from sesame_hpc.config import Config
 from sesame_hpc.console import SafeConsole
+from sesame_hpc.extras import require
 from sesame_hpc.plural import counted
 from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
@@ -40,6 +41,7 @@ def train(config: Config, only: str | None = None) -> None:
         ValueError: the folder holds a run with another config or of another data set, another
             process trains there, or a stage is asked for that the run does not have, or whose
             predecessor is unfinished.
+        MissingPackage: the extra `train` is not installed.
         Interrupted: the ranks agreed to stop, within a stage or before one.
     """
     folder = RunFolder(config.output)
@@ -54,6 +56,7 @@ def train(config: Config, only: str | None = None) -> None:
             return
         folder.lease.refuse_if_busy()
 
+    require("train", "training")
     from sesame_hpc.distributed.world import connect
 
     world = connect(config.runtime)
