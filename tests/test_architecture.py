@@ -27,6 +27,7 @@ FLOORS = (
     ("masking", "evaluation", "run"),
     ("models", "distributed", "data", "synth"),
     (
+        "plugins",
         "config",
         "schemes",
         "choices",

@@ -1,5 +1,6 @@
 """Configurations: the schema, YAML files with base files, and overrides."""
 
+from sesame_hpc.config.fields import Strict
 from sesame_hpc.config.load import differences, dump_config, load_config
 from sesame_hpc.config.presets import find_config, preset_names
 from sesame_hpc.config.schema import (
@@ -38,6 +39,7 @@ __all__ = [
     "RuntimeConfig",
     "StageConfig",
     "StagesConfig",
+    "Strict",
     "differences",
     "dump_config",
     "find_config",
