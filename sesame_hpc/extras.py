@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-__all__ = ["PACKAGES", "MissingPackage", "has", "needed_for", "require", "which_extra"]
+__all__ = [
+    "PACKAGES",
+    "MissingPackage",
+    "has",
+    "needed_for",
+    "require",
+    "require_module",
+    "which_extra",
+]
 
 PACKAGES = {
     "torch": ("torch", "torch"),
@@ -19,10 +27,11 @@ PACKAGES = {
     "onnxscript": ("onnxscript", "export"),
     "mlflow": ("mlflow-skinny", "track"),
     "wandb": ("wandb", "track"),
-    "aim": ("aim", "aim"),
     "huggingface_hub": ("huggingface_hub", "hub"),
 }
 """By module: the package that holds it, and the extra of sesame-hpc that brings it."""
+
+_WITH_TORCH = ("train", "export")
 
 
 class MissingPackage(ImportError):
@@ -43,8 +52,14 @@ def require(extra: str, purpose: str) -> None:
     `purpose` begins the message: "training", "export to ONNX".
     """
     for module, (package, of) in PACKAGES.items():
-        if of == extra and not has(module):
+        if (of == extra or (extra in _WITH_TORCH and of == "torch")) and not has(module):
             raise MissingPackage(_text(purpose, package, extra), name=module)
+
+
+def require_module(module: str, purpose: str) -> None:
+    """`require` for one module of `PACKAGES`."""
+    if not has(module):
+        raise MissingPackage(_text(purpose, *PACKAGES[module]), name=module)
 
 
 @contextmanager

@@ -8,7 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["command_of", "identity", "is_alive", "is_running", "node_name", "set_process_defaults", "usable_cores"]
+__all__ = [
+    "command_of",
+    "identity",
+    "is_alive",
+    "is_running",
+    "node_name",
+    "set_process_defaults",
+    "usable_cores",
+]
 
 
 def set_process_defaults() -> None:

@@ -78,6 +78,7 @@ def evaluate(
 
     from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.console import SafeConsole
+
     require("train", "sesame eval")
     from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
     from sesame_hpc.stages.source import Source

@@ -73,7 +73,6 @@ class RanksLost(ConnectionError):
         self.leads = leads
 
 
-
 def _here(*names: str) -> tuple[signal.Signals, ...]:
     """The signals of these names that the system has: Windows knows few."""
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))

@@ -21,6 +21,7 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
 from sesame_hpc.run.settings import check_config, open_run, tidy_run
 from sesame_hpc.stages.summary import print_summary, write_summary
+from sesame_hpc.tracking import check_trackers
 
 __all__ = ["train"]
 
@@ -57,6 +58,7 @@ def train(config: Config, only: str | None = None) -> None:
         folder.lease.refuse_if_busy()
 
     require("train", "training")
+    check_trackers(config)
     from sesame_hpc.distributed.world import connect
 
     world = connect(config.runtime)
@@ -148,7 +150,7 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str]) -> An
         boxes = None if unlabelled is None else _boxes_to_keep(config, unlabelled)
         open_run(folder, resolved, environment(), faces.identity, faces.look_alikes, boxes)
     config = world.share(resolved)
-    monitor = Monitor(config, folder.metrics_file, folder.tensorboard, world, SafeConsole())
+    monitor = Monitor(config, folder, world, SafeConsole())
     return Session(config, folder, world, faces, monitor, StopConsensus(world))
 
 

@@ -1,4 +1,4 @@
-"""Wheels in environments of their own: each installation does its work without the others' packages.
+"""Wheels in environments of their own: each does its work without the others' packages.
 
 What an environment does not require is absent there, as if it had never been installed.
 """

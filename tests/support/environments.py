@@ -80,7 +80,9 @@ class Environment:
         return self.run(self.path / "bin" / "sesame", *arguments, cwd=cwd, code=code)
 
 
-def make_environment(path: Path, wheels: Iterable[Path], requirements: Iterable[str]) -> Environment:
+def make_environment(
+    path: Path, wheels: Iterable[Path], requirements: Iterable[str]
+) -> Environment:
     """Install `wheels` as pip does, and let in what `requirements` need, with their extras.
 
     Skips where one of those is not installed here. The packages themselves are this environment's.
