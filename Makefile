@@ -14,7 +14,7 @@ DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_a
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-main test-slurm test-ptx-core test-cluster test-ptx test-crash bench \
-  bench-loader bench-training lint docs images clean
+  bench-loader bench-training wheels lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
+	@echo "make wheels  both distributions, in dist/"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation, strictly: site/index.html"
 	@echo "make images  the README's images, from the run RUN ($(RUN))"
@@ -73,6 +74,10 @@ bench-training: $(STAMP)
 	$(BIN)/python -m benchmarks.training.end_to_end --device $(DEVICE)
 	$(if $(DATA),$(BIN)/python -m benchmarks.training.recipe --data "$(DATA)")
 	$(BIN)/python -m benchmarks.training.report
+
+wheels: $(STAMP)
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	cd kernels && ../$(BIN)/python -m hatchling build -t wheel -d ../dist
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -111,8 +111,8 @@ def push(folder: Path, name: str, *, private: bool = False, token: str | None = 
         )
     except HFValidationError as error:
         raise ValueError(f"--push: {error}") from None
-    except HfHubHTTPError as error:
-        raise OSError(f"--push: {str(error).strip().splitlines()[0]}") from None
+    except Exception as error:  # the client's own, and those of what it sends requests with
+        raise OSError(f"--push: {str(error).strip().splitlines()[0]}") from error
     return str(made)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from sesame_hpc.tracking.tracker import Status, TrackedRun, Tracker
 
-__all__ = ["BackgroundTracker"]
+__all__ = ["MOST_SECONDS_AT_END", "BackgroundTracker"]
 
 Call = Callable[[Tracker], None]
 
 _MOST_WAITING = 1000
-_MOST_SECONDS_AT_END = 20.0
+MOST_SECONDS_AT_END = 30.0
+"""How long the end of a process waits for each tracker."""
 
 
 class BackgroundTracker:
@@ -44,7 +45,7 @@ class BackgroundTracker:
     def put(self, call: Call) -> None:
         """Let the thread make a call; returns at once."""
         if self._error is not None:
-            self._tell(f"failed, and gets no more of this run: {_text(self._error)}")
+            self._tell(f"failed, and gets no more of this run ({_text(self._error)})")
             return
         try:
             self._waiting.put_nowait(call)
@@ -52,7 +53,7 @@ class BackgroundTracker:
             self._dropped += 1
             self._tell("does not keep up; some of what it should get is dropped")
 
-    def close(self, status: Status, seconds: float = _MOST_SECONDS_AT_END) -> None:
+    def close(self, status: Status, seconds: float = MOST_SECONDS_AT_END) -> None:
         """Pass on what waits and end the run, within about `seconds`."""
         until = time.monotonic() + seconds
         try:
@@ -62,7 +63,7 @@ class BackgroundTracker:
             pass
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._error is not None:
-            self._tell(f"failed: {_text(self._error)}")
+            self._tell(f"failed, and gets no more of this run ({_text(self._error)})")
         elif self._thread.is_alive():
             self._tell(f"did not end within {seconds:g} s, and may lack the end of this run")
         elif self._dropped:

@@ -15,7 +15,7 @@ from sesame_hpc.extras import require_module
 from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.plugins import load_plugin
 from sesame_hpc.run.folder import RunFolder
-from sesame_hpc.tracking.background import BackgroundTracker, Call
+from sesame_hpc.tracking.background import MOST_SECONDS_AT_END, BackgroundTracker, Call
 from sesame_hpc.tracking.names import metric_name
 from sesame_hpc.tracking.tracker import Image, Param, Status, TrackedRun, Tracker
 
@@ -90,9 +90,10 @@ class Trackers:
     def rewind(self, stage: str, step: int) -> None:
         self._put(lambda tracker: tracker.rewind(stage, step))
 
-    def close(self, status: Status) -> None:
+    def close(self, status: Status, seconds: float = MOST_SECONDS_AT_END) -> None:
+        """Pass on what waits, and end; waits `seconds` for each tracker at most."""
         for each in self._trackers:
-            each.close(status)
+            each.close(status, seconds)
 
     def _put(self, call: Call) -> None:
         for each in self._trackers:

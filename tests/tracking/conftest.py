@@ -43,7 +43,7 @@ def track_two_turns(tmp_path):
                 trackers.log_metrics("preliminary", {"heldout_nme": 4.5}, 40)
                 image = np.full((6, 9, 3), 200, np.uint8)
                 trackers.log_image("pretrain", "masks", image, 7)
-            trackers.close("finished" if first else "interrupted")
+            trackers.close("finished" if first else "interrupted", seconds=500)
         return warnings
 
     return track

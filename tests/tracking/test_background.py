@@ -7,6 +7,8 @@ import pytest
 from sesame_hpc.tracking.background import BackgroundTracker
 from sesame_hpc.tracking.tracker import TrackedRun
 
+FAILED = "tracker mine failed, and gets no more of this run ({})"
+
 
 class Recorder:
     """Keeps what it gets; `gate` holds its thread up, `fault` is raised for that step."""
@@ -58,7 +60,7 @@ def test_calls_do_not_wait_and_come_in_order(start, warnings):
     log(background, *range(50))
     assert tracker.calls in ([], ["start"])
     tracker.gate.set()
-    background.close("finished")
+    background.close("finished", seconds=500)
     assert tracker.calls == ["start", *range(50), "finished"]
     assert tracker.thread is not threading.current_thread()
     assert start.ids == ["id-1"]
@@ -73,7 +75,7 @@ def test_what_does_not_keep_up_loses_records_and_says_so_once(start, warnings):
     log(background, 1, 2, 3, 4)
     assert warnings == ["tracker mine does not keep up; some of what it should get is dropped"]
     tracker.gate.set()
-    background.close("finished")
+    background.close("finished", seconds=500)
     assert tracker.calls == ["start", 0, 1, 2, "finished"]
     assert warnings[1:] == ["tracker mine lacks 2 records, which were dropped"]
 
@@ -83,10 +85,10 @@ def test_a_failure_is_told_once_and_ends_the_tracker_alone(start, warnings):
     tracker.gate.set()
     background = start(tracker)
     log(background, 0, 1, 2, 3)
-    background.close("finished")
+    background.close("finished", seconds=500)
     log(background, 4)
     assert tracker.calls == ["start", 0]
-    assert warnings == ["tracker mine failed: ConnectionError: no route to host"]
+    assert warnings == [FAILED.format("ConnectionError: no route to host")]
 
 
 def test_a_tracker_that_cannot_start_is_told_as_well(start, warnings):
@@ -96,8 +98,8 @@ def test_a_tracker_that_cannot_start_is_told_as_well(start, warnings):
 
     background = start(Broken())
     log(background, 1)
-    background.close("failed")
-    assert warnings == ["tracker mine failed: RuntimeError: not logged in"]
+    background.close("failed", seconds=500)
+    assert warnings == [FAILED.format("RuntimeError: not logged in")]
     assert not start.ids
 
 

@@ -1,5 +1,6 @@
 """Which trackers a run has, what they are called, and what is refused before anything trains."""
 
+import itertools
 import json
 
 import pytest
@@ -9,9 +10,14 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.tracking import Trackers, check_trackers
 from sesame_hpc.tracking.names import metric_name
 
+NUMBERS = itertools.count()
+
 PLUGIN = """
 import json
 from sesame_hpc.config import Strict
+
+__version__ = "1"
+
 
 class Lines:
     class Settings(Strict):
@@ -44,9 +50,10 @@ class Lines:
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    (tmp_path / "lines_tracker.py").write_text(PLUGIN)
-    monkeypatch.setenv("SESAME_PLUGINS", str(tmp_path / "lines_tracker.py"))
-    return "lines_tracker:Lines"
+    module = f"lines_tracker_{next(NUMBERS)}"
+    (tmp_path / f"{module}.py").write_text(PLUGIN)
+    monkeypatch.setenv("SESAME_PLUGINS", str(tmp_path / f"{module}.py"))
+    return f"{module}:Lines"
 
 
 def test_a_class_of_ones_own_gets_everything(plugin, make_config, track_two_turns, tmp_path):
