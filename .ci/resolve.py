@@ -11,10 +11,40 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SYSTEMS = {"macOS, arm64": "macosx_14_0_arm64", "Windows, x86-64": "win_amd64"}
+SYSTEMS = {
+    "macOS, arm64": {
+        "platform": "macosx_14_0_arm64",
+        "markers": {
+            "os_name": "posix",
+            "platform_machine": "arm64",
+            "platform_system": "Darwin",
+            "sys_platform": "darwin",
+        },
+    },
+    "Windows, x86-64": {
+        "platform": "win_amd64",
+        "markers": {
+            "os_name": "nt",
+            "platform_machine": "AMD64",
+            "platform_system": "Windows",
+            "sys_platform": "win32",
+        },
+    },
+}
 EXTRAS = ("", "torch", "hub", "export")
+
+# pip takes wheels of another system, but reads the markers of requirements for the one it runs on.
+PIP = """
+import json, sys
+from pip._vendor.packaging import markers
+here, there = markers.default_environment, json.loads(sys.argv.pop(1))
+markers.default_environment = lambda: {**here(), **there}
+from pip._internal.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def wheel(folder: Path) -> Path:
@@ -23,13 +53,14 @@ def wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def resolve(requirement: str, platform: str) -> list[str]:
+def resolve(requirement: str, system: dict[str, Any]) -> list[str]:
     """The distributions that pip would install, as NAME VERSION. Raises RuntimeError if it cannot."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
-        command += ["--quiet", "--report", str(report), "--target", folder]
-        command += ["--platform", platform, "--python-version", "3.11", "--only-binary=:all:"]
+        command = [sys.executable, "-c", PIP, json.dumps(system["markers"]), "install", "--dry-run"]
+        command += ["--ignore-installed", "--quiet", "--report", str(report), "--target", folder]
+        command += ["--platform", system["platform"], "--python-version", "3.11"]
+        command += ["--only-binary=:all:"]
         command += ["--constraint", str(ROOT / "constraints.txt"), requirement]
         ended = subprocess.run(command, capture_output=True, text=True)
         if ended.returncode:
@@ -43,16 +74,16 @@ def main(extras: list[str]) -> int:
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         built = wheel(Path(folder))
-        for system, platform in SYSTEMS.items():
+        for name, system in SYSTEMS.items():
             for extra in extras or EXTRAS:
                 what = f"sesame-hpc[{extra}]" if extra else "sesame-hpc"
                 try:
-                    found = resolve(f"{built}[{extra}]" if extra else str(built), platform)
+                    found = resolve(f"{built}[{extra}]" if extra else str(built), system)
                 except RuntimeError as error:
-                    print(f"{system}: {what}: {error}", file=sys.stderr)
+                    print(f"{name}: {what}: {error}", file=sys.stderr)
                     failed = True
                 else:
-                    print(f"{system}: {what}: {len(found)} wheels: {', '.join(found)}")
+                    print(f"{name}: {what}: {len(found)} wheels: {', '.join(found)}")
     return int(failed)
 
 

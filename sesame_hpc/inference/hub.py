@@ -20,8 +20,8 @@ _CARD = "README.md"
 
 
 class HubLandmarker(
-    Landmarker,
     ModelHubMixin,
+    Landmarker,
     library_name="sesame-hpc",
     pipeline_tag="keypoint-detection",
     tags=["facial-landmarks"],

@@ -33,44 +33,46 @@ def hub(monkeypatch):
 
 
 @pytest.fixture
-def pushed(hub, exported):
+def pushed(hub, safetensors):
     from sesame_hpc.inference.hub import push
 
-    assert push(exported, "tester/faces", token=TOKEN) == f"{hub.address}/tester/faces"
+    assert push(safetensors, "tester/faces", token=TOKEN) == f"{hub.address}/tester/faces"
     return hub
 
 
 @pytest.mark.parametrize("of", [Landmarker, None], ids=["Landmarker", "mixin"])
-def test_the_mixin_loads_an_exported_folder(exported, of):
+def test_the_mixin_loads_an_safetensors_folder(safetensors, of):
     from huggingface_hub import ModelHubMixin
 
     from sesame_hpc.inference.hub import HubLandmarker
 
-    loaded = (of or HubLandmarker).from_pretrained(str(exported))
+    loaded = (of or HubLandmarker).from_pretrained(str(safetensors))
     assert of is not None or isinstance(loaded, ModelHubMixin)
-    expected = Landmarker.load(exported)(IMAGE).points
+    expected = Landmarker.load(safetensors)(IMAGE).points
     np.testing.assert_array_equal(loaded(IMAGE).points, expected)
 
 
-def test_the_folder_is_uploaded_as_it_is(pushed, exported):
+def test_the_folder_is_uploaded_as_it_is(pushed, safetensors):
     files = pushed.models["tester/faces"]
-    assert {"config.json", "model.safetensors", "model.onnx", "README.md"} <= set(files)
+    assert {"config.json", "model.safetensors", "README.md", "SHA256SUMS"} <= set(files)
     for name, content in files.items():
         if name != ".gitattributes":
-            assert content == (exported / name).read_bytes()
-    assert len(pushed.large) == 4
+            assert content == (safetensors / name).read_bytes()
+    assert list(pushed.large.values()) == [files["model.safetensors"]]
     assert not pushed.private["tester/faces"]
 
 
 @pytest.mark.parametrize("torch", [True, False])
-def test_a_name_downloads_one_form(pushed, exported, tmp_path, monkeypatch, torch):
+def test_a_name_downloads_one_form(hub, exported, tmp_path, monkeypatch, torch):
     from sesame_hpc.inference import hub as module
 
+    module.push(exported, "tester/faces", token=TOKEN)
+    assert len(hub.large) == 4
     monkeypatch.setattr(module, "has", lambda name: torch)
     monkeypatch.setattr(forms, "has", lambda name: torch)
-    pushed.requests.clear()
+    hub.requests.clear()
     loaded = Landmarker.from_pretrained("tester/faces", cache_dir=tmp_path)
-    got = {name.rpartition("/")[2] for name in pushed.requests if name.startswith("GET /tester")}
+    got = {name.rpartition("/")[2] for name in hub.requests if name.startswith("GET /tester")}
     assert got & {"model.safetensors", "model.onnx", "model.int8.onnx"} == {
         "model.safetensors" if torch else "model.onnx"
     }
@@ -94,12 +96,12 @@ def test_damage_on_the_way_is_found(pushed, tmp_path):
         Landmarker.from_pretrained("tester/faces", cache_dir=tmp_path)
 
 
-def test_save_pretrained_writes_what_loads(exported, tmp_path):
+def test_save_pretrained_writes_what_loads(safetensors, tmp_path):
     from sesame_hpc.inference.hub import HubLandmarker
 
-    HubLandmarker.from_pretrained(exported).save_pretrained(tmp_path / "copy")
+    HubLandmarker.from_pretrained(safetensors).save_pretrained(tmp_path / "copy")
     loaded = Landmarker.from_pretrained(tmp_path / "copy")
-    np.testing.assert_array_equal(loaded(IMAGE).points, Landmarker.load(exported)(IMAGE).points)
+    np.testing.assert_array_equal(loaded(IMAGE).points, Landmarker.load(safetensors)(IMAGE).points)
 
 
 def test_names_that_are_nowhere(hub, tmp_path):
@@ -109,7 +111,7 @@ def test_names_that_are_nowhere(hub, tmp_path):
         Landmarker.from_pretrained("a/b/c/d", cache_dir=tmp_path)
 
 
-def test_a_hub_that_cannot_be_reached(hub, exported, tmp_path, monkeypatch):
+def test_a_hub_that_cannot_be_reached(hub, safetensors, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     from sesame_hpc.inference.hub import push
@@ -122,30 +124,25 @@ def test_a_hub_that_cannot_be_reached(hub, exported, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="tester/faces is not a folder"):
         Landmarker.from_pretrained("tester/faces", cache_dir=tmp_path)
     with pytest.raises(OSError, match="--push: "):
-        push(exported, "tester/faces", token=TOKEN)
+        push(safetensors, "tester/faces", token=TOKEN)
 
 
-def test_a_push_without_rights_says_so(hub, exported):
+def test_a_push_without_rights_says_so(hub, safetensors):
     from sesame_hpc.inference.hub import push
 
     with pytest.raises(OSError, match=r"--push: .*401"):
-        push(exported, "tester/faces", token="wrong")
+        push(safetensors, "tester/faces", token="wrong")
     with pytest.raises(ValueError, match="--push: "):
-        push(exported, "bad name", token=TOKEN)
+        push(safetensors, "bad name", token=TOKEN)
     assert not hub.models
 
 
-def test_no_pickle_is_uploaded_or_loaded(pushed, exported, tmp_path):
-    import zipfile
-
-    folder = tmp_path / "evil"
-    shutil.copytree(exported, folder)
-    for name in ("model.safetensors", "model.onnx", "model.int8.onnx", "model.torchscript.pt"):
-        (folder / name).unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04N.")
+def test_no_pickle_is_uploaded_or_loaded(pushed, safetensors, tmp_path):
+    folder = tmp_path / "pickled"
+    shutil.copytree(safetensors, folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError):
         Landmarker.from_pretrained(folder)
     for name, content in pushed.models["tester/faces"].items():
         assert not name.endswith((".bin", ".pkl", ".pth"))
         assert not content.startswith(b"\x80"), name
-    assert zipfile.is_zipfile(exported / "model.torchscript.pt")

@@ -69,7 +69,7 @@ class Environment:
             env=variables,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=550,
         )
         assert ended.returncode == code, ended.stdout + ended.stderr
         return ended
@@ -100,6 +100,8 @@ def make_environment(
         for module, owners in metadata.packages_distributions().items()
         if not needed & set(map(canonicalize_name, owners))
     ]
+    own = {"sesame_hpc": "sesame-hpc", "sesame_kernels": "sesame-kernels"}
+    modules += [module for module, owner in own.items() if owner not in needed]
     hidden = {canonicalize_name(each.name) for each in metadata.distributions()} - needed
     shared = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     (site / "shared.pth").write_text("".join(f"{folder}\n" for folder in shared))
