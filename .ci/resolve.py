@@ -2,8 +2,8 @@
 
     python .ci/resolve.py [EXTRA ...]
 
-Without arguments for the core and the extras that are not for Linux alone. Fails where a package has
-no wheel for a system, naming the first. Needs a package index, and hatchling.
+Without arguments for the core and the extras that are not for Linux alone. Fails where a package
+has no wheel for a system, naming the first. Needs a package index, and hatchling.
 """
 
 import json
@@ -54,7 +54,7 @@ def wheel(folder: Path) -> Path:
 
 
 def resolve(requirement: str, system: dict[str, Any]) -> list[str]:
-    """The distributions that pip would install, as NAME VERSION. Raises RuntimeError if it cannot."""
+    """What pip would install, as "NAME VERSION" each. Raises RuntimeError if it cannot."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [sys.executable, "-c", PIP, json.dumps(system["markers"]), "install", "--dry-run"]
