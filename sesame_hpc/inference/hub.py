@@ -53,17 +53,12 @@ class HubLandmarker(
     ) -> Self:
         folder = Path(model_id)
         if not folder.is_dir():
-            folder = Path(
-                snapshot_download(
-                    model_id,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                    allow_patterns=_wanted(model_id, revision, token, local_files_only),
-                )
-            )
+            where = {"revision": revision, "cache_dir": cache_dir, "token": token}
+            if local_files_only:
+                folder = _downloaded(model_id, where)
+            else:
+                form = _form(model_id, revision, token)
+                folder = _snapshot(model_id, form, where, force_download=force_download)
         loaded = Landmarker.load(folder, device, batch_size=batch_size)
         return cls(loaded.model, folder)
 
@@ -116,13 +111,25 @@ def push(folder: Path, name: str, *, private: bool = False, token: str | None = 
     return str(made)
 
 
-def _wanted(
-    name: str, revision: str | None, token: str | bool | None, offline: bool
-) -> list[str] | None:
-    """The files of the one form that `find_exported` would take; None: what has been downloaded."""
-    if offline:
-        return None
+def _form(name: str, revision: str | None, token: str | bool | None) -> str:
+    """The file of the one form that `find_exported` would take of a model on the hub."""
     there = set(HfApi(token=token).list_repo_files(name, revision=revision))
     whole = {WEIGHTS_FILE, CONFIG_FILE} <= there
-    onnx = ONNX_FILE in there and not (whole and has("torch"))
-    return [ONNX_FILE if onnx else WEIGHTS_FILE, CONFIG_FILE, SUMS, _CARD]
+    return ONNX_FILE if ONNX_FILE in there and not (whole and has("torch")) else WEIGHTS_FILE
+
+
+def _downloaded(name: str, where: dict[str, Any]) -> Path:
+    """A form that was downloaded before; the one that `_form` prefers, if both were."""
+    first, second = (WEIGHTS_FILE, ONNX_FILE) if has("torch") else (ONNX_FILE, WEIGHTS_FILE)
+    try:
+        folder = _snapshot(name, first, where, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return _snapshot(name, second, where, local_files_only=True)
+    if (folder / first).is_file():
+        return folder
+    return _snapshot(name, second, where, local_files_only=True)
+
+
+def _snapshot(name: str, form: str, where: dict[str, Any], **options: bool) -> Path:
+    wanted = [form, CONFIG_FILE, SUMS, _CARD]
+    return Path(snapshot_download(name, allow_patterns=wanted, **where, **options))
