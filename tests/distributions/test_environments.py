@@ -158,3 +158,19 @@ def test_documentation_generates_its_pages(environment):
     )
     shown = environment("sesame-hpc[docs]").run("-c", program, cwd=ROOT).stdout
     assert shown.strip() == "True True"
+
+
+def test_landmarks_are_found_without_what_windows_lacks(environment, model, photos, tmp_path):
+    script = ROOT / "tests" / "support" / "without_posix.py"
+    out = tmp_path / "found"
+    shown = environment(CORE).run(script, "predict", model, photos, "--out", out, cwd=tmp_path)
+    assert "2 images" in shown.stdout
+    assert len(json.loads((out / "landmarks.json").read_text())["faces"]) > 2
+
+
+@pytest.mark.parametrize("command", ["train demo", "data pack faces --out packed"])
+def test_what_windows_cannot_do_says_so(environment, faces_root, tmp_path, command):
+    script = ROOT / "tests" / "support" / "without_posix.py"
+    words = [str(faces_root) if word == "faces" else word for word in command.split()]
+    ended = environment(CORE).run(script, *words, cwd=tmp_path, code=2)
+    assert "sesame-hpc[train]" in ended.stderr or "needs Linux, macOS or WSL2" in ended.stderr

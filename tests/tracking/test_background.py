@@ -40,12 +40,17 @@ def warnings():
 
 
 @pytest.fixture
-def start(tmp_path, warnings):
+def ids():
+    """Those that were to be remembered."""
+    return []
+
+
+@pytest.fixture
+def start(tmp_path, warnings, ids):
     def make(tracker, most_waiting=1000):
         run = TrackedRun("run", tmp_path, None, {})
         return BackgroundTracker("mine", tracker, run, ids.append, warnings.append, most_waiting)
 
-    ids = make.ids = []
     return make
 
 
@@ -54,7 +59,7 @@ def log(background, *steps):
         background.put(lambda tracker, step=step: tracker.log_metrics({"a/b": 1.0}, step))
 
 
-def test_calls_do_not_wait_and_come_in_order(start, warnings):
+def test_calls_do_not_wait_and_come_in_order(start, warnings, ids):
     tracker = Recorder()
     background = start(tracker)
     log(background, *range(50))
@@ -63,7 +68,7 @@ def test_calls_do_not_wait_and_come_in_order(start, warnings):
     background.close("finished", seconds=500)
     assert tracker.calls == ["start", *range(50), "finished"]
     assert tracker.thread is not threading.current_thread()
-    assert start.ids == ["id-1"]
+    assert ids == ["id-1"]
     assert not warnings
 
 
@@ -91,7 +96,7 @@ def test_a_failure_is_told_once_and_ends_the_tracker_alone(start, warnings):
     assert warnings == [FAILED.format("ConnectionError: no route to host")]
 
 
-def test_a_tracker_that_cannot_start_is_told_as_well(start, warnings):
+def test_a_tracker_that_cannot_start_is_told_as_well(start, warnings, ids):
     class Broken(Recorder):
         def start(self, run):
             raise RuntimeError("not logged in")
@@ -100,7 +105,7 @@ def test_a_tracker_that_cannot_start_is_told_as_well(start, warnings):
     log(background, 1)
     background.close("failed", seconds=500)
     assert warnings == [FAILED.format("RuntimeError: not logged in")]
-    assert not start.ids
+    assert not ids
 
 
 def test_a_tracker_that_hangs_does_not_keep_the_process(start, warnings):
