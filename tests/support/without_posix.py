@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import sysconfig
 
 import av  # noqa: F401
 import cv2  # noqa: F401
@@ -38,6 +39,7 @@ def _open_no_folder(path, *arguments, **options):
 
 
 def main() -> None:
+    sysconfig.get_config_vars()  # of this system
     for name in _MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
     for module, names in ((os, _CALLS), (signal, (*_SIGNALS, *_WAITING))):

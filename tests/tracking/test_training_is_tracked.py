@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from training_process import TINY, train
+from training_process import TINY, start_training
 
 from sesame_hpc.config import dump_config, load_config
 from sesame_hpc.synth import synthesise
@@ -32,11 +32,13 @@ def tracked(tmp_path_factory):
     overrides += [f"stages.{stage}.epochs=1" for stage in ("preliminary", "pretrain", "finetune")]
     config = load_config(folder / "tiny.yaml", overrides)
     (folder / "run.yaml").write_text(dump_config(config))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SESAME_PLUGINS", str(folder / "lines_tracker.py"))
-        printed = [
-            train(folder / "run.yaml", "--stage", each) for each in ("preliminary", "pretrain")
-        ]
+    variables = {"SESAME_PLUGINS": str(folder / "lines_tracker.py")}
+    printed = []
+    for stage in ("preliminary", "pretrain"):
+        options = ("--stage", stage)
+        process = start_training(folder / "run.yaml", *options, variables=variables)
+        printed.append(process.communicate(timeout=550)[0])
+        assert process.returncode == 0, printed[-1]
     lines = (folder / "run" / "lines.jsonl").read_text().split("\n")[:-1]
     return folder / "run", printed, [json.loads(line) for line in lines]
 
