@@ -64,6 +64,7 @@ def export(
     if push is not None:
         require("hub", "--push")
         licence = licence or _ask_licence()
+    require("export" if to == "onnx" else "torch", "sesame export")
     if out is None:
         check_output_folder("--out", run)
     else:

@@ -59,8 +59,8 @@ def test_the_landmarker_of_the_core_loads_a_folder(environment, model, photos, t
         ("demo", "train", "torch"),
         ("eval --data . RUN", "train", "torch"),
         ("predict WEIGHTS IMAGE", "torch", "torch"),
-        ("export RUN --to onnx", "torch", "torch"),
-        ("submit demo --dry-run", "train", "submitit"),
+        ("export RUN --to onnx", "export", "torch"),
+        ("submit demo --profile example_cpu --dry-run", "train", "submitit"),
     ],
 )
 def test_what_needs_an_extra_says_which(
