@@ -60,11 +60,11 @@ def test_the_landmarker_of_the_core_loads_a_folder(environment, model, photos, t
         ("eval --data . RUN", "train", "torch"),
         ("predict WEIGHTS IMAGE", "torch", "torch"),
         ("export RUN --to onnx", "export", "torch"),
-        ("submit demo --profile example_cpu --dry-run", "train", "submitit"),
+        ("submit demo data.root=FACES --profile example_cpu --dry-run", "train", "submitit"),
     ],
 )
 def test_what_needs_an_extra_says_which(
-    environment, model, run, photos, tmp_path, command, extra, package
+    environment, model, run, faces_root, photos, tmp_path, command, extra, package
 ):
     weights = tmp_path / "weights"
     weights.mkdir()
@@ -72,6 +72,7 @@ def test_what_needs_an_extra_says_which(
         (weights / name).write_bytes((model / name).read_bytes())
     places = {"RUN": str(run), "WEIGHTS": str(weights), "IMAGE": str(photos / "a.png")}
     words = [places.get(word, word) for word in command.split()]
+    words = [word.replace("=FACES", f"={faces_root}") for word in words]
     ended = environment(CORE).sesame(*words, cwd=tmp_path, code=2)
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert f"needs {package}: pip install 'sesame-hpc[{extra}]'" in ended.stderr
