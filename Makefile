@@ -14,7 +14,7 @@ DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_a
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-main test-slurm test-ptx-core test-cluster test-ptx test-crash bench \
-  bench-loader bench-training lint docs images clean
+  bench-loader bench-training wheels lint docs images clean
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
+	@echo "make wheels  both distributions, in dist/"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation, strictly: site/index.html"
 	@echo "make images  the README's images, from the run RUN ($(RUN))"
@@ -58,7 +59,7 @@ test-crash: $(STAMP)
 	@cat crash.md
 
 bench: $(STAMP)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e kernels -e '.[bench]'
 	$(BIN)/python -m pytest tests/kernels
 	$(BIN)/python -m benchmarks.kernels.run --csv benchmarks/results/kernels_$(DEVICE).csv
 	$(BIN)/python -m benchmarks.kernels.report
@@ -73,6 +74,10 @@ bench-training: $(STAMP)
 	$(BIN)/python -m benchmarks.training.end_to_end --device $(DEVICE)
 	$(if $(DATA),$(BIN)/python -m benchmarks.training.recipe --data "$(DATA)")
 	$(BIN)/python -m benchmarks.training.report
+
+wheels: $(STAMP)
+	$(BIN)/python -m hatchling build -t wheel -d dist
+	cd kernels && ../$(BIN)/python -m hatchling build -t wheel -d ../dist
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -92,7 +97,7 @@ clean:
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # The environment has pip once it is whole; the stamp is younger than the pins it was made from.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml kernels/pyproject.toml constraints.txt
 	@command -v $(PYTHON) > /dev/null || { \
 	  echo "$(PYTHON) not found: install Python 3.11 or newer, or name it: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -102,5 +107,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "note: no C++ compiler found; CPUs do not need one, GPUs do (apt-get install g++)" >&2
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
 	  echo "could not make a virtual environment: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e kernels -e '.[dev]'
 	@touch $@

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         make_folder(path.parent)
         yield partial
         with partial.open("rb+") as file:
-            os.fchmod(file.fileno(), _mode(path))
+            partial.chmod(_mode(path))
             os.fsync(file.fileno())
         os.replace(partial, path)
         sync_folder(path.parent)
@@ -253,6 +254,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    if sys.platform == "win32" and path.is_dir():
+        return  # Windows opens no directories
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

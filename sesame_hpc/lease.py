@@ -6,10 +6,10 @@ others see a sign of life. Ages are differences between modification times that 
 system gave, so the machines' clocks do not matter.
 """
 
-import fcntl
 import json
 import os
 import secrets
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +18,9 @@ from typing import Any, Self
 
 from sesame_hpc.files import file_system_now, make_folder, temporary_name
 from sesame_hpc.process import identity, is_alive, node_name
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["STALE_SECONDS", "FolderBusy", "Lease"]
 
@@ -66,7 +69,10 @@ class Lease:
 
         Raises:
             FolderBusy: another process has it; always with the same sentence.
+            ValueError: the system has no locks that tell who is alive (Windows).
         """
+        if sys.platform == "win32":
+            raise ValueError(f"{self._doing} {self.folder} needs Linux, macOS or WSL2")
         make_folder(self.folder)
         for _ in range(_ATTEMPTS):
             self._file = _create(self.path)
@@ -184,7 +190,7 @@ def _create(path: Path) -> int | None:
     try:
         os.write(handle, content)
         with suppress(OSError):  # a file system without locks is trusted
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         os.fsync(handle)
         try:
             os.link(partial, path)
@@ -205,7 +211,7 @@ def _create_without_links(path: Path, content: bytes) -> int | None:
     except FileExistsError:
         return None
     with suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle)
     os.write(handle, content)
     os.fsync(handle)
     return handle
@@ -223,6 +229,12 @@ def _read(path: Path) -> dict[str, Any] | None:
         return {"pid": "?", "host": "another machine"}
 
 
+def _lock(handle: int) -> None:
+    """Raises OSError where another process has locked the file, or it cannot be locked."""
+    if sys.platform != "win32":
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _is_locked(path: Path) -> bool:
     """Whether a process of this machine, or of all where locks go that far, holds the file."""
     try:
@@ -230,7 +242,7 @@ def _is_locked(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle)
     except BlockingIOError:
         return True
     except OSError:

@@ -8,7 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["command_of", "identity", "is_alive", "is_running", "node_name", "set_process_defaults"]
+__all__ = [
+    "command_of",
+    "identity",
+    "is_alive",
+    "is_running",
+    "node_name",
+    "set_process_defaults",
+    "usable_cores",
+]
 
 
 def set_process_defaults() -> None:
@@ -22,6 +30,13 @@ def set_process_defaults() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on, or all of them where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def identity(pid: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ FLOORS = (
     ("report",),
     ("inference",),
     ("training",),
-    ("masking", "evaluation", "run"),
+    ("tracking", "masking", "evaluation", "run"),
     ("models", "distributed", "data", "synth"),
     (
         "plugins",
@@ -33,6 +33,7 @@ FLOORS = (
         "choices",
         "checksums",
         "compile_caches",
+        "extras",
         "lease",
         "files",
         "plural",
@@ -51,6 +52,10 @@ ONE_DOOR = {
     "submitit": "sesame_hpc/launch/slurm.py",
     "timm": "sesame_hpc/models/timm_backbone.py",
     "torch.library": "kernels/sesame_kernels/registry.py",
+    "torch.utils.tensorboard": "sesame_hpc/tracking/tensorboard.py",
+    "huggingface_hub": "sesame_hpc/inference/hub.py",
+    "mlflow": "sesame_hpc/tracking/mlflow.py",
+    "wandb": "sesame_hpc/tracking/wandb.py",
 }
 
 # Without torch on the way to these.

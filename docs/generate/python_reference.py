@@ -33,6 +33,7 @@ _PACKAGES = (
     "stages",
     "run",
     "report",
+    "tracking",
     "training",
     "launch",
 )

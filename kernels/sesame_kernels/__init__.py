@@ -32,6 +32,7 @@ __all__ = [
     "SoftArgmax",
     "SoftArgmaxLoss",
     "StarLoss",
+    "__version__",
     "gaussian_divergence",
     "linear_soft_argmax",
     "masked_mse",
@@ -42,3 +43,4 @@ __all__ = [
     "soft_argmax_marginals",
     "star_loss",
 ]
+__version__ = "0.1.0"

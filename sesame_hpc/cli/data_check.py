@@ -1,6 +1,5 @@
 """`sesame data check`: what is wrong with a data set's files, on one screen."""
 
-import os
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 from sesame_hpc.choices import BoxProtocol
 from sesame_hpc.cli.data_options import FormatName, MissingPoint, Root, SchemeName, parse_missing
 from sesame_hpc.cli.outputs import check_output_file
+from sesame_hpc.process import usable_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +66,7 @@ def check(
     check_output_file("--json", json, root)
     console = SafeConsole()
     loaded = load_scheme(scheme) if scheme else None
-    threads = _cores() if images else None
+    threads = usable_cores() if images else None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("images", total=None)
         report = check_data(
@@ -83,12 +83,6 @@ def check(
         write_json_atomic(json, report.to_json())
     _print_report(console, report, strict, json)
     raise typer.Exit(report.exit_code(strict))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _print_report(console: "Console", report: "Report", strict: bool, json: Path | None) -> None:

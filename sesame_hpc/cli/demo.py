@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sesame_hpc.extras import require
 from sesame_hpc.printable import say
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def demo(
     if loaded.data.format != "wflw":
         raise ValueError("data.format: must be wflw, the format of the demo's faces")
 
+    require("train", "training")
     from sesame_hpc.cli.data import synthesise_with_bar
     from sesame_hpc.distributed.interruption import exit_when_saved
     from sesame_hpc.run.folder import RunFolder

@@ -21,18 +21,21 @@ def doctor(
         Path | None, typer.Option(help="Also write the results to this JSON file.")
     ] = None,
 ) -> None:
-    """Check what this machine and installation can run. Exit code 1 if training cannot."""
+    """Check what this machine and installation can run. Exit code 1 if something is broken."""
     from sesame_hpc.cli.doctor_machine import machine_diagnoses
     from sesame_hpc.cli.doctor_running import running_diagnoses
     from sesame_hpc.console import SafeConsole
+    from sesame_hpc.extras import has
 
     check_output_file("--json", json)
     console = SafeConsole(highlight=False)
-    with console.status("checking, and running a training step"):
-        diagnoses = [*machine_diagnoses(), *running_diagnoses()]
+    trains = has("deepspeed") or has("nvidia.dali")
+    with console.status("checking, and running a training step" if trains else "checking"):
+        diagnoses = [*machine_diagnoses(trains), *running_diagnoses(trains)]
     console.print(_table(diagnoses))
     broken = [each.name for each in diagnoses if each.status is Status.BROKEN]
-    console.print(f"broken: {', '.join(broken)}" if broken else "this installation can train")
+    can = "train" if trains else "find landmarks"
+    console.print(f"broken: {', '.join(broken)}" if broken else f"this installation can {can}")
     if json is not None:
         _write(diagnoses, json)
     if broken:

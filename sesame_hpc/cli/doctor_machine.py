@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -81,6 +80,8 @@ def _ninja() -> Diagnosis:
 
 
 def _memory() -> Diagnosis:
+    if not hasattr(os, "sysconf"):
+        return Diagnosis("memory", Status.NOTE, "this system does not say how much there is")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     return Diagnosis("memory", Status.OK, f"{total:.1f} GiB")
 
@@ -106,6 +107,8 @@ def _shared_memory() -> Diagnosis:
 
 
 def _locked_memory() -> Diagnosis:
+    import resource  # not on Windows, where nothing trains
+
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if soft == resource.RLIM_INFINITY:
         return Diagnosis("locked memory", Status.OK, "unlimited")
@@ -135,14 +138,17 @@ def _slurm() -> Diagnosis:
     return Diagnosis("SLURM", Status.NOTE, found, "to submit jobs, use a login node of the cluster")
 
 
-def machine_diagnoses() -> Iterator[Diagnosis]:
+def machine_diagnoses(trains: bool = True) -> Iterator[Diagnosis]:
+    """`trains`: whether the extra `train` is installed; otherwise nothing of it is looked for."""
     yield _python()
-    for name, least in required_packages().items():
+    for name, least in required_packages(*["train"] * trains).items():
         yield _package(name, least)
-    yield _compiler()
-    yield _ninja()
     yield _memory()
     yield _disk()
+    if not trains:
+        return
+    yield _compiler()
+    yield _ninja()
     yield _shared_memory()
     yield _locked_memory()
     yield _compile_caches()

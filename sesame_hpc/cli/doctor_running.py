@@ -9,6 +9,7 @@ from typing import Any
 
 from sesame_hpc.cli.diagnosis import Diagnosis, Status
 from sesame_hpc.distributed.granted_gpus import granted_gpus
+from sesame_hpc.process import usable_cores
 
 __all__ = ["running_diagnoses"]
 
@@ -50,7 +51,7 @@ def _gpus() -> Diagnosis:
 def _cpu() -> str:
     from sesame_hpc.training.environment import cpu_name
 
-    usable, total = len(os.sched_getaffinity(0)), os.cpu_count()
+    usable, total = usable_cores(), os.cpu_count()
     return f"{usable} of {total} cores usable, {cpu_name()}"
 
 
@@ -130,8 +131,22 @@ def _training_step() -> str:
     return f"ran on {world.device}"
 
 
-def running_diagnoses() -> Iterator[Diagnosis]:
-    """Nothing here raises: a package that cannot be imported is reported as broken."""
+def _onnxruntime() -> str:
+    import onnxruntime
+
+    return ", ".join(onnxruntime.get_available_providers())
+
+
+def running_diagnoses(trains: bool = True) -> Iterator[Diagnosis]:
+    """Nothing here raises: a package that cannot be imported is reported as broken.
+
+    `trains`: whether the extra `train` is installed.
+    """
+    yield _run("ONNX models", _onnxruntime, _REINSTALL)
+    if not trains:
+        fix = "to train, on Linux: pip install 'sesame-hpc[train]'"
+        yield Diagnosis("training", Status.NOTE, "not installed; landmarks are found", fix)
+        return
     try:
         yield _gpus()
     except Exception as error:

@@ -9,6 +9,7 @@ import typer
 from sesame_hpc.choices import CoordinateStage, DataFormat, Part
 from sesame_hpc.cli.data_options import MissingPoint, parse_missing
 from sesame_hpc.cli.outputs import check_output_file
+from sesame_hpc.extras import require
 from sesame_hpc.plural import counted
 
 __all__ = ["evaluate"]
@@ -77,6 +78,8 @@ def evaluate(
 
     from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.console import SafeConsole
+
+    require("train", "sesame eval")
     from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
     from sesame_hpc.stages.source import Source
     from sesame_hpc.stages.tables import print_figures, write_figures

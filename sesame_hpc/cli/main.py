@@ -24,6 +24,7 @@ from sesame_hpc.cli.study import study
 from sesame_hpc.cli.submit import submit
 from sesame_hpc.cli.train import train
 from sesame_hpc.cli.verify import verify
+from sesame_hpc.extras import which_extra
 from sesame_hpc.printable import escape_warnings, say
 from sesame_hpc.process import set_process_defaults
 from sesame_hpc.shortage import shortage
@@ -101,6 +102,13 @@ def main() -> None:
         if show_traceback:
             raise
         say(message(error), err=True)
+        raise SystemExit(ExitCode.ERROR) from None
+    except ImportError as error:
+        command = " ".join(["sesame", *(each for each in arguments[:1] if each[:1] != "-")])
+        text = which_extra(error, command)
+        if show_traceback or text is None:
+            raise
+        say(f"sesame: {text}", err=True)
         raise SystemExit(ExitCode.ERROR) from None
     except RuntimeError as error:
         if show_traceback or not shortage(error):

@@ -15,11 +15,14 @@ from sesame_hpc.config.schema import (
     LogConfig,
     LossConfig,
     MaskingConfig,
+    MLflowConfig,
     ModelConfig,
     PretrainConfig,
     RuntimeConfig,
     StageConfig,
     StagesConfig,
+    TrackConfig,
+    WandbConfig,
 )
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "HeadConfig",
     "LogConfig",
     "LossConfig",
+    "MLflowConfig",
     "MaskingConfig",
     "ModelConfig",
     "PretrainConfig",
@@ -40,6 +44,8 @@ __all__ = [
     "StageConfig",
     "StagesConfig",
     "Strict",
+    "TrackConfig",
+    "WandbConfig",
     "differences",
     "dump_config",
     "find_config",

@@ -96,6 +96,7 @@ class LogConfig(Strict):
     eval_epochs: Annotated[int, Field(ge=0)] = 5
     """Epochs between validations on the held-out faces; 0: only at the end of a stage."""
     images_epochs: Annotated[int, Field(ge=0)] = 10
-    """Epochs between images of reconstructions; 0: only at the end of pretrain."""
+    """Epochs between images, of reconstructions in pretrain and of the worst held-out faces in the
+    other stages; 0: only at the end of a stage."""
     tensorboard: bool = True
-    """Write the metrics for TensorBoard as well."""
+    """Write metrics, images and hyper-parameters for TensorBoard as well."""

@@ -25,6 +25,7 @@ from sesame_hpc.config.stages import (
     StageConfig,
     StagesConfig,
 )
+from sesame_hpc.config.track import MLflowConfig, TrackConfig, WandbConfig
 
 __all__ = [
     "AugmentConfig",
@@ -37,6 +38,7 @@ __all__ = [
     "HeadConfig",
     "LogConfig",
     "LossConfig",
+    "MLflowConfig",
     "MaskingConfig",
     "ModelConfig",
     "PretrainConfig",
@@ -44,6 +46,8 @@ __all__ = [
     "StageConfig",
     "StagesConfig",
     "Strict",
+    "TrackConfig",
+    "WandbConfig",
 ]
 
 
@@ -66,6 +70,7 @@ class Config(Strict):
     checkpoint: CheckpointConfig = CheckpointConfig()
     divergence: DivergenceConfig = DivergenceConfig()
     log: LogConfig = LogConfig()
+    track: TrackConfig = TrackConfig()
 
     @model_validator(mode="after")
     def _has_maps(self) -> "Config":

@@ -80,8 +80,14 @@ class RanksLost(ConnectionError):
         self.leads = leads
 
 
-_PAUSING = {signal.SIGUSR1, signal.SIGUSR2}
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+def _here(*names: str) -> tuple[signal.Signals, ...]:
+    """The signals of these names that the system has: Windows knows few."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+_PAUSING = _here("SIGUSR1", "SIGUSR2")
+_ENDING = _here("SIGTERM", "SIGINT", "SIGHUP")
+_HANGUP = _here("SIGHUP")
 _AGAIN = b"\nsesame: saving at the end of this step; Ctrl-C again ends at once\n"
 
 _requested = Stop.NOTHING
@@ -106,11 +112,13 @@ def listen() -> None:
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_end)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _PAUSING)
+    if _PAUSING:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _PAUSING)
     if not _listening:
         _listening = True
         _terminals = tuple(number for number in (1, 2) if os.isatty(number))
-        threading.Thread(target=_await, name="signals", daemon=True).start()
+        if _PAUSING:
+            threading.Thread(target=_await, name="signals", daemon=True).start()
 
 
 @contextmanager
@@ -167,7 +175,7 @@ def _on_end(number: int, frame: FrameType | None) -> None:
     signal.signal(number, usual)
     if number == signal.SIGINT and os.environ.get("RANK", "0") == "0":
         os.write(2, _AGAIN)
-    if number == signal.SIGHUP:
+    if number in _HANGUP:
         _leave_terminal()
 
 

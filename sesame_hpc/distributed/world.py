@@ -18,6 +18,7 @@ from sesame_hpc.distributed.granted_gpus import granted_gpus
 from sesame_hpc.distributed.interface import choose_gloo_interface
 from sesame_hpc.distributed.node_faults import NodeFault, this_node
 from sesame_hpc.distributed.rendezvous import rendezvous
+from sesame_hpc.process import usable_cores
 
 __all__ = ["World", "connect", "cpu_threads"]
 
@@ -140,7 +141,7 @@ def connect(runtime: RuntimeConfig) -> World:
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = _device(runtime.device, local_rank)
-    usable = len(os.sched_getaffinity(0))
+    usable = usable_cores()
     torch.set_num_threads(runtime.threads or cpu_threads(os.environ, usable))
     backend = "nccl" if device.type == "cuda" else "gloo"
     if size == 1:

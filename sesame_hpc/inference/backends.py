@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from sesame_hpc.choices import Device
 from sesame_hpc.inference.manifest import Manifest
 
-__all__ = ["METADATA_KEY", "ONNX_INSTALL", "Backend", "OnnxBackend"]
+__all__ = ["METADATA_KEY", "Backend", "OnnxBackend"]
 
 METADATA_KEY = "sesame"
-ONNX_INSTALL = "in a checkout of sesame-hpc, pip install -e '.[export]'"
 
 Float = NDArray[np.float32]
 
@@ -28,17 +27,15 @@ class OnnxBackend:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: onnxruntime is not installed or cannot read the file, the file is not one of
-            `sesame export`, or the device is not there.
+        ValueError: onnxruntime cannot read the file, the file is not one of `sesame export`, or
+            the device is not there.
     """
 
     def __init__(self, path: Path, device: Device = "auto") -> None:
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
-        try:
-            import onnxruntime
-        except ImportError:
-            raise ValueError(f"{path} needs onnxruntime: {ONNX_INSTALL}") from None
+        import onnxruntime
+
         providers = _providers(onnxruntime.get_available_providers(), device)
         onnxruntime.set_default_logger_severity(3)
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sesame_hpc.config import DataConfig
 from sesame_hpc.files import read_json, write_json_atomic, write_text_atomic
+from sesame_hpc.inference.card_header import card_header, earlier_licence
 from sesame_hpc.inference.manifest import Manifest
 
 __all__ = ["note_export", "refuse_mixture", "write_card"]
@@ -38,22 +39,30 @@ def refuse_mixture(out: Path, manifest: Manifest) -> None:
 
 
 def write_card(
-    out: Path, data: DataConfig, tables: dict[str, dict[str, Any]], manifest: Manifest
+    out: Path,
+    data: DataConfig,
+    tables: dict[str, dict[str, Any]],
+    manifest: Manifest,
+    licence: str | None = None,
 ) -> Path:
     """Write `README.md` below `out`, with everything that was exported there so far.
 
-    `tables` are the JSON of the network's figures by part: heldout, test.
+    `tables` are the JSON of the network's figures by part: heldout, test. `licence` is the model's,
+    as hubs call it; None: that of the card before.
     """
+    path = out / "README.md"
+    checks = _checks(out)
+    licence = licence or earlier_licence(path)
     parts = [
         _head(manifest),
         _metrics(tables),
         _input(manifest),
         _confidence(manifest),
-        _files(_checks(out)),
+        _files(checks),
         _terms(data),
     ]
-    path = out / "README.md"
-    write_text_atomic(path, "\n\n".join(part for part in parts if part) + "\n")
+    header = card_header(manifest, data, tables, list(checks), licence)
+    write_text_atomic(path, f"{header}\n" + "\n\n".join(part for part in parts if part) + "\n")
     return path
 
 
@@ -99,14 +108,19 @@ def _metrics(tables: dict[str, dict[str, Any]]) -> str:
         cells = (_printed(table["regions"][region]) for table in tables.values())
         rows.append(f"| {region} | " + " | ".join(cells) + " |")
     rows.append(
-        "| **all points** | "
-        + " | ".join(f"{table['nme']:.3f}" for table in tables.values())
-        + " |"
+        "| **all points** | " + " | ".join(_whole(table) for table in tables.values()) + " |"
     )
     return (
         "## Accuracy\n\nNormalised mean error in percent: mean distance over "
-        "the distance of the outer eye corners, in original pixels.\n\n" + "\n".join(rows)
+        "the distance of the outer eye corners, in original pixels; in brackets its 95 % interval "
+        "over faces, where known.\n\n" + "\n".join(rows)
     )
+
+
+def _whole(table: dict[str, Any]) -> str:
+    bounds = (table.get("intervals") or {}).get("nme")
+    interval = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
+    return f"{table['nme']:.3f}{interval}"
 
 
 def _printed(nme: float | None) -> str:

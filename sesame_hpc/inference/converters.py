@@ -10,7 +10,8 @@ from types import ModuleType
 
 import torch
 
-from sesame_hpc.inference.backends import METADATA_KEY, ONNX_INSTALL
+from sesame_hpc.extras import needed_for
+from sesame_hpc.inference.backends import METADATA_KEY
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.models.prediction import PredictionNet
 
@@ -22,7 +23,7 @@ _OPSET = 18
 def write_onnx(network: PredictionNet, manifest: Manifest, path: Path) -> None:
     """images [batch, 3, S, S] -> points [batch, K, 2], spread [batch, K]; batch is dynamic.
 
-    The manifest goes into the file's metadata. Raises ValueError where packages are missing.
+    The manifest goes into the file's metadata. Raises MissingPackage without the extra.
     """
     _onnx()
     with _quiet():
@@ -73,12 +74,10 @@ def describe(path: Path, manifest: Manifest) -> None:
 
 
 def _onnx() -> ModuleType:
-    try:
+    with needed_for("export to ONNX"):
         import onnx
         import onnxruntime
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"export to ONNX needs {error.name}: {ONNX_INSTALL}") from None
     onnxruntime.set_default_logger_severity(3)
     return onnx
 

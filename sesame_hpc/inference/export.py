@@ -131,6 +131,7 @@ def export_run(
     variant: Variant = _DEFAULT,
     int8: bool = False,
     data: Path | None = None,
+    licence: str | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> list[Path]:
     """Write one of the run's networks in the form `to` below `out`, with a model card.
@@ -139,8 +140,8 @@ def export_run(
     `model.int8.onnx`; torchscript: `model.torchscript.pt`. Every form is loaded again and held
     against PyTorch on up to 256 faces of the run's data (random crops where `data`, or the run's
     own folder, is not there); no ONNX or TorchScript file is left that differs. `out` None is a
-    folder in the run for each variant. `progress` is called with what is being done, how much of
-    it is done, and how much there is, if known. Returns the files.
+    folder in the run for each variant. `licence` is stated in the card. `progress` is called with
+    what is being done, how much of it is done, and how much there is, if known. Returns the files.
 
     Raises FileNotFoundError for a folder without this stage, ValueError for weights that it does
     not have, a folder that holds exports of another network, a failed check, a missing package,
@@ -171,7 +172,7 @@ def export_run(
         progress("evaluating the held-out faces", 0, None)
         points, _, faces = predict_faces(model, heldout, config.data)
         tables = {"heldout": figures(points, faces).to_json()}
-    card = write_card(out, config.data, tables, manifest)
+    card = write_card(out, config.data, tables, manifest, licence)
     add_sums(out, {path.name: file_digest(path) for path in written})
     for path in [*written, card]:
         say(f"  {path}  {path.stat().st_size / 2**20:.1f} MiB")

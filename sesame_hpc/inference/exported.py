@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sesame_hpc.extras import has
+
 __all__ = [
     "CONFIG_FILE",
     "INT8_FILE",
@@ -21,15 +23,17 @@ TORCHSCRIPT_FILE = "model.torchscript.pt"
 def find_exported(path: Path) -> Path:
     """The model's file in a folder of `sesame export`; the folder itself for safetensors.
 
-    Other paths are returned as they are.
+    safetensors comes first, but without torch only where there is no ONNX file. Other paths are
+    returned as they are.
     """
     if path.name in (WEIGHTS_FILE, CONFIG_FILE) and (path.parent / CONFIG_FILE).is_file():
         return path.parent
     if not path.is_dir() or (path / "config.yaml").is_file():
         return path
-    if (path / WEIGHTS_FILE).is_file() and (path / CONFIG_FILE).is_file():
+    whole = (path / WEIGHTS_FILE).is_file() and (path / CONFIG_FILE).is_file()
+    if whole and has("torch"):
         return path
-    for name in (ONNX_FILE, TORCHSCRIPT_FILE, INT8_FILE):
+    for name in (ONNX_FILE, INT8_FILE) if whole else (ONNX_FILE, TORCHSCRIPT_FILE, INT8_FILE):
         if (path / name).is_file():
             return path / name
     return path

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.choices import DEVICES, Device, Weights, one_of
 from sesame_hpc.data import geometry
+from sesame_hpc.extras import needed_for
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.box_problem import box_problem
 from sesame_hpc.inference.crop_model import CropModel
@@ -55,15 +56,17 @@ class Landmarker:
         """The model at `path`: nothing in its files is ever executed.
 
         `path` is a run folder, a folder of `sesame export`, or one of the files in it. Of a folder
-        that holds several forms, safetensors comes first, then ONNX (which imports no torch), then
-        TorchScript, of which the weights alone are taken. Of a run folder, `weights` takes the
-        last ones of `stage` (None: the run's last stage) or their moving average (ema), and `flip`
-        averages with the mirrored crop; an export is what it was exported as. The first load of
+        that holds several forms, safetensors comes first where torch is installed, then ONNX (which
+        imports no torch), then TorchScript, of which the weights alone are taken. Of a run folder,
+        `weights` takes the last ones of `stage` (None: the run's last stage) or their moving
+        average (ema), and `flip` averages with the mirrored crop; an export is what it was exported
+        as. The first load of
         such a network calibrates its confidence on the held-out faces and keeps the result in the
         run folder; where their images are gone it says so in a warning, and confidences are NaN.
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.
+            MissingPackage: the form needs torch, which is not installed.
             ValueError: the files are of another kind, the stage kept no such weights, an export is
                 of others than asked for, or the device is not there.
         """
@@ -78,9 +81,50 @@ class Landmarker:
             backend = OnnxBackend(path, device)
             variant.check_export(backend.manifest, path)
             return cls(CropModel(backend, backend.manifest, batch_size))
-        from sesame_hpc.inference.loading import load_folder
+        with needed_for(f"{path}, which is not in ONNX,"):
+            from sesame_hpc.inference.loading import load_folder
 
         return cls(load_folder(path, device, variant, batch_size))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        device: Device = "auto",
+        *,
+        batch_size: int = 32,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> "Landmarker":
+        """A model that was exported to a folder, or pushed to a model hub as `name`.
+
+        Of a model on the hub, one form is downloaded into huggingface_hub's cache (or `cache_dir`)
+        at its first use: safetensors where torch is installed, else ONNX. `revision` is a branch,
+        tag or commit. A folder needs neither a network nor huggingface_hub.
+
+        Raises:
+            FileNotFoundError: no such folder, and no such model on the hub, or no network.
+            MissingPackage: the name is not a folder, and huggingface_hub is not installed; or the
+                form needs torch.
+            ValueError: as `load`.
+        """
+        if Path(name).is_dir():
+            return cls.load(name, device, batch_size=batch_size)
+        with needed_for(f"{name}, which is not a folder,"):
+            from sesame_hpc.inference import hub
+        return hub.load(
+            str(name),
+            device=device,
+            batch_size=batch_size,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            force_download=force_download,
+            local_files_only=local_files_only,
+        )
 
     @property
     def manifest(self) -> Manifest:

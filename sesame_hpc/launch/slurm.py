@@ -14,12 +14,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import submitit
-from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
-from submitit.helpers import clean_env
-
 from sesame_hpc.config.fields import has_control_characters
 from sesame_hpc.distributed.node_faults import EXCLUDE_BAD_NODES
+from sesame_hpc.extras import needed_for
 from sesame_hpc.files import replacing, write_text_atomic
 from sesame_hpc.launch.batch_script import BATCH_REQUEUE
 from sesame_hpc.launch.job import StageJob
@@ -27,6 +24,11 @@ from sesame_hpc.launch.profile import Profile, Resources
 from sesame_hpc.launch.sbatch import beaten_variables, read_job
 from sesame_hpc.launch.slurm_job import NO_ANSWER
 from sesame_hpc.launch.successors import JOB_FOLDER
+
+with needed_for("SLURM"):
+    import submitit
+    from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
+    from submitit.helpers import clean_env
 
 __all__ = [
     "Jobs",

@@ -4,6 +4,7 @@
     scheme.yaml (a copy of the user's own scheme)   report.html (see report/)
     data.json (which data set it is, see data_identity.py)
     look_alikes.json (images of the same photograph; with data.heldout_group=look_alike)
+    trackers.json (under which id each tracker knows the run, see tracking/)
     health.json (the speed of each of several ranks, see stages/health.py)
     unlabelled_boxes.csv (boxes that YuNet found; with data.unlabelled_boxes=yunet)
     checkpoints/<stage>/ (see training/checkpoint.py)   images/   predictions/   tensorboard/
@@ -48,6 +49,7 @@ class RunFolder:
         self.images = path / "images"
         self.profile = path / "profile"
         self.tensorboard = path / "tensorboard"
+        self.trackers_file = path / "trackers.json"
         self.lease = Lease(path, "training in")
 
     def stage(self, name: str) -> Path:

@@ -29,6 +29,7 @@ _MAY_CHANGE = (
     "runtime.",
     "profile",
     "log.",
+    "track.",
     "checkpoint.",
     "divergence.",
     "data.threads",
@@ -169,7 +170,7 @@ def _forget(folder: RunFolder, keep_scheme: bool) -> None:
     """Remove what starts left that saved nothing."""
     files = [folder.metrics_file, folder.masking_file, folder.summary_file, folder.groups_file]
     files += [folder.data_file, folder.boxes_file, folder.path / SUMS, folder.path / WORK]
-    files += [folder.scheme_file] * (not keep_scheme)
+    files += [folder.trackers_file, *[folder.scheme_file] * (not keep_scheme)]
     for path in files:
         path.unlink(missing_ok=True)
     predictions = folder.predictions(STAGES[0], "heldout").parent

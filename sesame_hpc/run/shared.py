@@ -34,12 +34,12 @@ _OF_PRETRAIN = ("unlabelled", "unlabelled_boxes", "unlabelled_rest")
 def stage_settings(config: Config, stage: str) -> dict[str, Any]:
     """Everything in `config` that the result of `stage` depends on.
 
-    That is all of it but the output folder, the stages that come later, and the masking and the
-    unlabelled faces if no stage up to this one masks. Two configs with equal settings train the
-    stage to equal bits.
+    That is all of it but the output folder, the trackers, the stages that come later, and the
+    masking and the unlabelled faces if no stage up to this one masks. Two configs with equal
+    settings train the stage to equal bits.
     """
     settings = config.model_dump(mode="json")
-    del settings["output"]
+    del settings["output"], settings["track"]
     own = _up_to(config, stage)
     settings["stages"] = {name: settings["stages"][name] for name in own}
     if "pretrain" not in own:

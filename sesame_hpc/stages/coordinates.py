@@ -6,11 +6,13 @@ from sesame_hpc.config import HeadConfig, LossConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Batch, EvalLoader
 from sesame_hpc.distributed.world import World
-from sesame_hpc.evaluation.validation import heldout_nme
+from sesame_hpc.evaluation.validation import Validation, validate_landmarks
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.stages.coordinate_losses import landmark_loss, point_weights
 from sesame_hpc.stages.extra_loss import ExtraLoss, extra_loss
 from sesame_hpc.stages.session import Session
+from sesame_hpc.stages.worst_faces import worst_faces
+from sesame_hpc.tracking import Image
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.loop import TrainingLoop
 from sesame_hpc.training.task import Forward
@@ -43,6 +45,7 @@ class CoordinateTask:
         self.world = world
         self.labelled_share = labelled_share
         self.extra = extra
+        self._last: Validation | None = None
 
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
         labels = batch.landmarks
@@ -53,11 +56,18 @@ class CoordinateTask:
     def validate(self) -> dict[str, float]:
         self.world.share_buffers(self.network)
         gather = self.world.gather
-        nme = heldout_nme(self.network, self.heldout_loader, self.heldout, gather)
-        return {"heldout_nme": nme}
+        self._last = validate_landmarks(self.network, self.heldout_loader, self.heldout, gather)
+        return {"heldout_nme": self._last.nme}
 
     def save_images(self, epoch: int) -> None:
         """Does nothing."""
+
+    def draw(self) -> dict[str, Image]:
+        """The worst held-out faces of the last validation."""
+        if self._last is None or not self.world.is_main:
+            return {}
+        sheet = worst_faces(self._last)
+        return {} if sheet is None else {"worst_faces": sheet}
 
 
 def landmark_network(session: Session, name: str) -> LandmarkNet:

@@ -18,8 +18,11 @@ _GAP = 4
 
 def save_reconstructions(
     path: Path, images: Tensor, lam: Tensor, masked: Tensor, reconstructed: Tensor
-) -> None:
+) -> dict[str, np.ndarray]:
     """One column per face; rows: crop, lambda, masked input, reconstruction, blend of both.
+
+    Returns the first three rows as "masks" and the first with the last two as "reconstructions",
+    uint8 RGB [H, W, 3].
 
     images and masked [B, 3, S, S], lam [B, 1, S, S], reconstructed [B, 3, s, s]; values in [0, 1].
     The last row is (1 - lambda) x + lambda y: the reconstruction where the input was masked.
@@ -31,8 +34,12 @@ def save_reconstructions(
     )
     blended = (1 - lam) * images + lam * full
     rows = [images, lam.expand_as(images), masked, full, blended]
-    sheet = np.concatenate([_row(row) for row in rows])
-    write_png(sheet, path)
+    drawn = [_row(row) for row in rows]
+    write_png(np.concatenate(drawn), path)
+    return {
+        "masks": np.concatenate(drawn[:3]),
+        "reconstructions": np.concatenate([drawn[0], *drawn[3:]]),
+    }
 
 
 def _row(images: Tensor) -> np.ndarray:

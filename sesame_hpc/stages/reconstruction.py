@@ -11,6 +11,7 @@ from sesame_hpc.data.loading.loader import Batch, EvalLoader
 from sesame_hpc.distributed.world import World
 from sesame_hpc.masking.masker import Masker
 from sesame_hpc.stages.images import save_reconstructions
+from sesame_hpc.tracking import Image
 from sesame_hpc.training.task import Forward
 
 __all__ = ["ReconstructionTask", "reconstruction_loss"]
@@ -46,6 +47,7 @@ class ReconstructionTask:
         self.heldout_loader = heldout_loader
         self.images = images
         self.world = world
+        self._drawn: dict[str, Image] = {}
 
     def loss(self, forward: Forward, batch: Batch, epoch: int) -> Tensor:
         masked, lam = self.masker(batch, "pretrain", epoch)
@@ -82,4 +84,8 @@ class ReconstructionTask:
         reconstructed = self._reconstruct(masked)[-1]
         self.network.train()
         path = self.images / f"pretrain-epoch-{epoch + 1:04d}.png"
-        save_reconstructions(path, batch.images, lam, masked, reconstructed)
+        self._drawn = save_reconstructions(path, batch.images, lam, masked, reconstructed)
+
+    def draw(self) -> dict[str, Image]:
+        """Masks and reconstructions, as they were saved last."""
+        return self._drawn

@@ -14,6 +14,7 @@ from rich.text import Text
 from sesame_hpc.checksums import damage
 from sesame_hpc.config import Config
 from sesame_hpc.console import SafeConsole
+from sesame_hpc.extras import require
 from sesame_hpc.plural import counted
 from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
@@ -22,6 +23,7 @@ from sesame_hpc.run.results import stage_damage, unfinish_stage
 from sesame_hpc.run.settings import check_config, open_run, tidy_run
 from sesame_hpc.stages.summary import print_summary, write_summary
 from sesame_hpc.stages.trained_run import Run
+from sesame_hpc.tracking import check_trackers
 
 if TYPE_CHECKING:
     from sesame_hpc.training.callbacks import Callback
@@ -49,6 +51,7 @@ def train(config: Config, only: str | None = None, callbacks: "Sequence[Callback
             process trains there, or a stage is asked for that the run does not have, or whose
             predecessor is unfinished.
         CallbackError: a callback failed; the next start resumes at the newest checkpoint.
+        MissingPackage: the extra `train` is not installed.
         Interrupted: the ranks agreed to stop, within a stage or before one.
     """
     folder = RunFolder(config.output)
@@ -63,6 +66,8 @@ def train(config: Config, only: str | None = None, callbacks: "Sequence[Callback
             return Run(folder.path)
         folder.lease.refuse_if_busy()
 
+    require("train", "training")
+    check_trackers(config)
     from sesame_hpc.distributed.world import connect
     from sesame_hpc.training.callbacks import Callbacks
 
@@ -165,7 +170,7 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callb
     config = world.share(resolved)
     for sentence in changed:
         _say(SafeConsole(), sentence)
-    monitor = Monitor(config, folder.metrics_file, folder.tensorboard, world, SafeConsole())
+    monitor = Monitor(config, folder, world, SafeConsole())
     return Session(config, folder, world, faces, monitor, StopConsensus(world), callbacks)
 
 

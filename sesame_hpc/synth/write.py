@@ -1,7 +1,6 @@
 """Render a data set of synthetic faces in the official WFLW layout."""
 
 import json
-import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 
 from sesame_hpc.choices import SPLITS
 from sesame_hpc.files import new_folder, remove_leftovers
+from sesame_hpc.process import usable_cores
 
 from .render import Face, render_face
 
@@ -197,7 +197,7 @@ def synthesise(
     Raises ValueError for numbers out of range, FileExistsError if `out` has other content.
     """
     out = Path(out)
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     record = {"version": VERSION, "train": train, "test": test, "seed": seed, "size": size}
     _check_numbers(record, workers)
     if _already_there(out, record):

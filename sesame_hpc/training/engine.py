@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sesame_hpc.config import RuntimeConfig, StageConfig
 from sesame_hpc.distributed.world import World
+from sesame_hpc.extras import needed_for
 from sesame_hpc.training.allocator import keep_freed_memory
 from sesame_hpc.training.moments import gather_moments, restore_moments
 from sesame_hpc.training.precision import autocast_dtype
@@ -28,7 +29,8 @@ _EPS = 1e-7
 def _import_deepspeed(device: torch.device) -> Any:
     os.environ["DS_ACCELERATOR"] = device.type
     os.environ.setdefault("LOCAL_RANK", "0")
-    import deepspeed
+    with needed_for("training"):
+        import deepspeed
 
     # Only inference over shared memory uses this op; without it no C++ compiler is needed.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -26,16 +26,18 @@ _SLURM = (
 )
 
 
-def required_packages() -> dict[str, str]:
-    """The packages that sesame-hpc requires, each with its minimum version."""
-    needs = metadata.requires(_DISTRIBUTION) or []
-    found = (re.match(r"([\w.-]+)\s*>=\s*([\d.]+)\s*$", need) for need in needs)
-    return {match[1]: match[2] for match in found if match}
+_NEED = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)\s*(?:;\s*extra == ['\"]([\w-]+)['\"]\s*)?$")
+
+
+def required_packages(*extras: str) -> dict[str, str]:
+    """The packages that the core and `extras` require, each with its minimum version."""
+    found = map(_NEED.match, metadata.requires(_DISTRIBUTION) or [])
+    return {match[1]: match[2] for match in found if match and match[3] in (None, *extras)}
 
 
 def _versions() -> dict[str, str | None]:
     versions: dict[str, str | None] = {}
-    for name in (_DISTRIBUTION, *required_packages()):
+    for name in (_DISTRIBUTION, *required_packages("train")):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

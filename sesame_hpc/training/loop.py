@@ -326,6 +326,8 @@ class TrainingLoop:
             )
         if schedule.is_due(epoch, schedule.log.images_epochs):
             task.save_images(epoch)
+            if self.instruments.monitor.wants_images:
+                self.instruments.monitor.images(schedule.name, step, task.draw())
 
     def _record(self, epoch: int, step: int) -> None:
         name, self._at_step = self.schedule.name, step

@@ -1,16 +1,18 @@
-"""Rank 0's output during training: the live display, metrics.jsonl and TensorBoard."""
+"""Rank 0's output during training: the live display, metrics.jsonl and trackers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
 
 from sesame_hpc.config import Config
+from sesame_hpc.distributed.interruption import Interrupted
 from sesame_hpc.distributed.world import World
 from sesame_hpc.plural import counted
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.work import note_start
+from sesame_hpc.tracking import Image, Status, Trackers
 from sesame_hpc.training.display import Display
 from sesame_hpc.training.records import MetricsLog
 from sesame_hpc.training.throughput import Throughput
@@ -24,14 +26,14 @@ class Monitor:
     Epochs count from 0 here, and from 1 in the display and the records.
     """
 
-    def __init__(
-        self, config: Config, metrics: Path, tensorboard: Path, world: World, console: Console
-    ) -> None:
-        self._console, self._world, self._metrics = console, world, metrics
+    def __init__(self, config: Config, folder: RunFolder, world: World, console: Console) -> None:
+        self._console, self._world, self._metrics = console, world, folder.metrics_file
         self._display = Display(config.stages.run, console, enabled=world.is_main)
         self._log: MetricsLog | None = None
+        self._trackers: Trackers | None = None
         if world.is_main:
-            self._log = MetricsLog(metrics, tensorboard if config.log.tensorboard else None)
+            self._log = MetricsLog(self._metrics)
+            self._trackers = Trackers(config, folder, self.message)
 
     def __enter__(self) -> Self:
         self._display.__enter__()
@@ -43,6 +45,8 @@ class Monitor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._trackers:
+            self._trackers.close(_status(error))
         self._display.close()
         if self._log:
             self._log.close()
@@ -63,6 +67,8 @@ class Monitor:
             gpus = size if self._world.device.type == "cuda" else 0
             note_start(self._metrics.parent, stage, first_step, size, gpus, earlier)
             self._log.truncate(stage, first_step)
+        if self._trackers:
+            self._trackers.rewind(stage, first_step)
 
     def step(
         self, stage: str, epoch: int, step: int, lr: float, loss: float, throughput: Throughput
@@ -76,6 +82,17 @@ class Monitor:
         if "heldout_nme" in figures:
             self._display.heldout(figures["heldout_nme"])
         self._write(stage, epoch, step, figures)
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether anything takes the images of this rank."""
+        return bool(self._trackers)
+
+    def images(self, stage: str, step: int, images: Mapping[str, Image]) -> None:
+        """Images by name, uint8 RGB [H, W, 3], for the trackers."""
+        if self._trackers:
+            for name, image in images.items():
+                self._trackers.log_image(stage, name, image, step)
 
     def skipped(self, stage: str, epoch: int, step: int, new: list[int], total: int) -> None:
         """`new` sample ids that are skipped from now on; `total` is the stage's count so far."""
@@ -104,6 +121,7 @@ class Monitor:
             self._log.truncate(stage, 0)
             for record in records:
                 self._log.append(**record)
+                self._track(**record)
 
     def message(self, text: str) -> None:
         self._display.message(text)
@@ -115,3 +133,15 @@ class Monitor:
     def _write(self, stage: str, epoch: int, step: int, figures: Mapping[str, Any]) -> None:
         if self._log:
             self._log.append(stage, epoch + 1, step, **figures)
+        self._track(stage, step, **figures)
+
+    def _track(self, stage: str, step: int, **figures: Any) -> None:
+        if self._trackers:
+            figures = {key: each for key, each in figures.items() if key not in ("epoch", "time")}
+            self._trackers.log_metrics(stage, figures, step)
+
+
+def _status(error: BaseException | None) -> Status:
+    if error is None:
+        return "finished"
+    return "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"

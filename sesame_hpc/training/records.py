@@ -1,4 +1,4 @@
-"""The metrics of a run: one JSON object per line, and the same numbers in TensorBoard."""
+"""The metrics of a run: one JSON object per line."""
 
 import json
 import math
@@ -17,35 +17,23 @@ class MetricsLog:
     """Appends to `path` (`metrics.jsonl`); use from one rank only.
 
     A record is {"stage", "epoch", "step", "time", ...}: `epoch` and `step` as the caller counts
-    them, `time` in seconds since 1970. With `tensorboard`, a folder, each stage's numbers also go
-    to event files in a sub-folder of its name. An incomplete last line, left by a killed process,
-    is removed when the file is opened.
+    them, `time` in seconds since 1970. An incomplete last line, left by a killed process, is
+    removed when the file is opened.
     """
 
-    def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._tensorboard = tensorboard
-        self._purge_steps: dict[str, int] = {}
-        self._writers: dict[str, Any] = {}
         _drop_incomplete_line(path)
         self._file = path.open("a", encoding="utf-8")
 
     def append(
         self, stage: str, epoch: int, step: int, **values: float | int | str | list[float]
     ) -> None:
-        """Append one record and flush it. NaN and infinity are written as null.
-
-        Texts and lists are not for TensorBoard.
-        """
+        """Append one record and flush it. NaN and infinity are written as null."""
         record = {"stage": stage, "epoch": epoch, "step": step, "time": time.time()} | values
         self._file.write(json.dumps({key: _finite(value) for key, value in record.items()}) + "\n")
         self._file.flush()
-        if self._tensorboard is not None:
-            writer = self._writer(stage)
-            for key, value in values.items():
-                if not isinstance(value, str | list):
-                    writer.add_scalar(key, value, step)
 
     def sync(self) -> None:
         os.fsync(self._file.fileno())
@@ -56,14 +44,9 @@ class MetricsLog:
         self._file.close()
         write_text_atomic(self._path, "".join(json.dumps(record) + "\n" for record in kept))
         self._file = self._path.open("a", encoding="utf-8")
-        self._purge_steps[stage] = step + 1
-        if writer := self._writers.pop(stage, None):
-            writer.close()
 
     def close(self) -> None:
         self._file.close()
-        for writer in self._writers.values():
-            writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -87,16 +70,6 @@ class MetricsLog:
         """Numbers, from 1, of complete lines that hold no record."""
         lines = path.read_bytes().split(b"\n")[:-1]
         return [number for number, line in enumerate(lines, start=1) if _record(line) is None]
-
-    def _writer(self, stage: str) -> Any:
-        if stage not in self._writers:
-            from torch.utils.tensorboard import SummaryWriter
-
-            assert self._tensorboard is not None
-            self._writers[stage] = SummaryWriter(
-                str(self._tensorboard / stage), purge_step=self._purge_steps.get(stage)
-            )
-        return self._writers[stage]
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from sesame_hpc.data.loading.loader import Batch
+from sesame_hpc.tracking import Image
 
 __all__ = ["Forward", "Task"]
 
@@ -23,3 +24,9 @@ class Task(Protocol):
 
     def save_images(self, epoch: int) -> None:
         """Save example images after `epoch`; may do nothing."""
+
+    def draw(self) -> dict[str, Image]:
+        """Example images for trackers by name, uint8 RGB [H, W, 3], on rank 0; none on others.
+
+        Called after `validate` and `save_images` where these are due.
+        """

@@ -75,6 +75,16 @@ def run(make_run: Callable[..., RunFolder], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
+def safetensors(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of `run` in one form."""
+    from sesame_hpc.inference.export import export_run
+
+    out = tmp_path_factory.mktemp("safetensors")
+    export_run(run, "safetensors", out)
+    return out
+
+
+@pytest.fixture(scope="session")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All forms of export of `run`."""
     pytest.importorskip("onnxruntime")

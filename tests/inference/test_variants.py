@@ -104,7 +104,7 @@ def test_exports_are_the_network_that_was_asked_for(run, variant) -> None:
 
 def test_the_card_tells_which_and_how_good(run, variant, tmp_path) -> None:
     card = (variant / "README.md").read_text()
-    assert card.startswith("# run/finetune, EMA weights, flip test\n")
+    assert "---\n\n# run/finetune, EMA weights, flip test\n" in card
     assert "moving average" in card
     assert "mirrored image (flip test)" in card
     assert "12.345" not in card

@@ -31,6 +31,7 @@ from sesame_hpc.distributed.interruption import Interrupted, listen
 from sesame_hpc.distributed.stop_consensus import StopConsensus
 from sesame_hpc.distributed.world import World, connect
 from sesame_hpc.files import remove_leftovers
+from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.training.checkpoint import Checkpoints
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
@@ -123,7 +124,7 @@ def train(folder: Path, order: dict) -> dict[str, Any]:
     if order.get("die_at"):
         die_at(order["die_at"])
     console = SafeConsole(quiet=True)
-    with Monitor(config, run / "metrics.jsonl", run / "tb", world, console) as monitor:
+    with Monitor(config, RunFolder(run), world, console) as monitor:
         loop = make_loop(config, world, monitor, order)
         try:
             result = loop.run()

@@ -1,4 +1,4 @@
-"""metrics.jsonl over kills and resumes, and the same numbers in TensorBoard."""
+"""metrics.jsonl over kills and resumes."""
 
 import json
 import math
@@ -50,18 +50,3 @@ def test_truncate_drops_later_records_of_that_stage_only(tmp_path):
     assert steps(path, "preliminary") == [10, 20, 30]
     assert steps(path, "pretrain") == [10, 20, 21]
     assert all(json.loads(line) for line in path.read_text().splitlines())
-
-
-def test_tensorboard_shows_a_resumed_stage_without_what_was_undone(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    for first in (0, 20):
-        with MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "tensorboard") as log:
-            log.truncate("pretrain", first)
-            for step in range(first + 10, 41, 10):
-                log.append("pretrain", 1, step, loss=float(first + step), note="text")
-    events = EventAccumulator(str(tmp_path / "tensorboard" / "pretrain"))
-    events.Reload()
-    scalars = {event.step: event.value for event in events.Scalars("loss")}
-    assert scalars == {10: 10.0, 20: 20.0, 30: 50.0, 40: 60.0}
-    assert events.Tags()["scalars"] == ["loss"]

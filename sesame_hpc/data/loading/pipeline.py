@@ -22,13 +22,16 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from nvidia.dali import Pipeline, fn, math, pipeline_def
-from nvidia.dali.types import DALIDataType, DALIImageType
 
 from sesame_hpc.data.geometry import HALF, DecodeWindow
 from sesame_hpc.data.loading.appearance import recoloured, with_patches
 from sesame_hpc.data.loading.augment import Augmentation
 from sesame_hpc.data.loading.cpu_crops import AugmentOps, CpuCropper
+from sesame_hpc.extras import needed_for
+
+with needed_for("loading batches"):
+    from nvidia.dali import Pipeline, fn, math, pipeline_def
+    from nvidia.dali.types import DALIDataType, DALIImageType
 
 __all__ = ["AugmentOps", "CropGraph", "Feed", "can_decode", "sound_image"]
 

@@ -1,6 +1,5 @@
 """Writing packs shard by shard, so that an interrupted run can be resumed."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from sesame_hpc.data.pack.settings import PackSettings, fingerprint_of, plans
 from sesame_hpc.data.pack.table import scheme_yaml, write_table
 from sesame_hpc.files import remove_leftovers, write_json_atomic, write_text_atomic
 from sesame_hpc.lease import Lease
+from sesame_hpc.process import usable_cores
 
 __all__ = ["PackReport", "write_pack"]
 
@@ -80,7 +80,7 @@ def _write_pack(
     report, total = PackReport(), sum(map(len, splits.values()))
     write_text_atomic(out / SCHEME_FILE, scheme_yaml(scheme))
     packed = {}
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)), "sesame-pack") as pool:
+    with ThreadPoolExecutor(workers or usable_cores(), "sesame-pack") as pool:
         for split, annotations in splits.items():
             shards = []
             for number, rows in enumerate(_shard_rows(len(annotations), settings)):

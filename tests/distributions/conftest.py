@@ -1,0 +1,50 @@
+"""Both wheels, environments that they are installed into, and a run to export there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from environments import ROOT, Environment, build_wheel, make_environment
+
+from tests.inference.conftest import faces_root, make_run, run
+
+__all__ = ["faces_root", "make_run", "run"]
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels of this tree, by distribution."""
+    pytest.importorskip("hatchling", reason="hatchling is not installed: pip install -e '.[dev]'")
+    folder = tmp_path_factory.mktemp("wheels")
+    projects = {"sesame-hpc": ROOT, "sesame-kernels": ROOT / "kernels"}
+    return {name: build_wheel(project, folder) for name, project in projects.items()}
+
+
+@pytest.fixture(scope="session")
+def environment(
+    wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Environment]:
+    """The environment after `pip install REQUIREMENT`; the same one for the same requirement."""
+    made: dict[str, Environment] = {}
+
+    def make(requirement: str) -> Environment:
+        if requirement not in made:
+            path = tmp_path_factory.mktemp("environments") / "venv"
+            own = [requirement.partition("[")[0]]
+            if "train" in requirement or "docs" in requirement:
+                own.append("sesame-kernels")
+            made[requirement] = make_environment(path, [wheels[n] for n in own], [requirement])
+        return made[requirement]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model(
+    environment: Callable[[str], Environment], run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run exported by `sesame-hpc[export]`, with ONNX and safetensors in one folder."""
+    out = tmp_path_factory.mktemp("exported")
+    for form in ("onnx", "safetensors"):
+        environment("sesame-hpc[export]").sesame("export", run, "--to", form, "--out", out)
+    return out
