@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,6 +16,9 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import finish_stage
 from sesame_hpc.run.settings import open_run
 from sesame_hpc.synth import synthesise
+
+if TYPE_CHECKING:
+    from sesame_hpc import Landmarker
 
 TINY = """
 data: {heldout: 12, threads: 1}
@@ -72,6 +76,13 @@ def run(make_run: Callable[..., RunFolder], tmp_path_factory: pytest.TempPathFac
         warnings.simplefilter("error")
         Landmarker.load(folder.path)
     return folder.path
+
+
+@pytest.fixture(scope="session")
+def landmarker(run: Path) -> "Landmarker":
+    from sesame_hpc import Landmarker
+
+    return Landmarker.load(run)
 
 
 @pytest.fixture(scope="session")
