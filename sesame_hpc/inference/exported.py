@@ -4,6 +4,7 @@ from pathlib import Path
 
 __all__ = [
     "CONFIG_FILE",
+    "IMAGE_FILE",
     "INT8_FILE",
     "ONNX_FILE",
     "TORCHSCRIPT_FILE",
@@ -14,6 +15,7 @@ __all__ = [
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 ONNX_FILE = "model.onnx"
+IMAGE_FILE = "model.images.onnx"
 INT8_FILE = "model.int8.onnx"
 TORCHSCRIPT_FILE = "model.torchscript.pt"
 

@@ -1,9 +1,11 @@
 """The network with all that a `Landmarker` does around it: images and boxes in, pixels out.
 
 For software without Python: geometry, crops and calibration are in the graph. The crops are those
-of `cropping.crop_image`, as products with two matrices per axis: averages over blocks of pixels, rounded
-as 8-bit images are, and bilinear weights.
+of `cropping.crop_image`, as products with two matrices per axis: averages over blocks of pixels,
+rounded as 8-bit images are, and bilinear weights.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +48,8 @@ class ImageNet(nn.Module):
         shift = 0.5 * self.size - zoom * (low + high) / 2
         crops = self._crops(images, exact, zoom, shift)
         points, spread = self.network(crops.flatten(0, 1))
-        count, faces = boxes.shape[0], boxes.shape[1]
-        points = points.unflatten(0, (count, faces)).double()
-        spread = spread.unflatten(0, (count, faces))
+        faces = boxes.shape[:2]
+        points, spread = points.unflatten(0, faces).double(), spread.unflatten(0, faces)
         pixels = (points * self.size - shift[..., None, :]) / zoom[..., None]
         found = (pixels.float(), spread)
         return found if self.calibration is None else (*found, *self.calibration(spread))
@@ -123,11 +124,10 @@ class CalibrationNet(nn.Module):
             self._keep(name, getattr(calibration, name))
         knots = calibration.knots
         for name, values in (("error", calibration.error), ("within", calibration.within)):
-            pairs = list(zip(values, values[1:], strict=False))
-            self._keep(f"{name}_first", values[:1])
-            self._keep(f"{name}_steps", [after - before for before, after in pairs])
+            self._keep(f"{name}_first", values[0])
+            self._keep(f"{name}_steps", [after - before for before, after in pairwise(values)])
         self._keep("knots", knots[:-1])
-        self._keep("widths", [high - low for low, high in zip(knots, knots[1:], strict=False)])
+        self._keep("widths", [high - low for low, high in pairwise(knots)])
 
     def _keep(self, name: str, values: object) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float64), persistent=False)

@@ -93,6 +93,6 @@ def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("export")
     export_run(run, "safetensors", out)
-    export_run(run, "onnx", out, int8=True)
+    export_run(run, "onnx", out, int8=True, images=True)
     export_run(run, "torchscript", out)
     return out
