@@ -150,8 +150,8 @@ def export_run(
     `model.torchscript.pt`. Every form is loaded again and held against PyTorch on up to 256 faces
     of the run's data (random crops where `data`, or the run's own folder, is not there), that of
     whole images against `Landmarker` on images of noise; no ONNX or TorchScript file is left that
-    differs. `out` None is a folder in the run for each variant. `progress` is called with what is being done, how much of
-    it is done, and how much there is, if known. Returns the files.
+    differs. `out` None is a folder in the run for each variant. `progress` is called with what is
+    being done, how much of it is done, and how much there is, if known. Returns the files.
 
     Raises FileNotFoundError for a folder without this stage, ValueError for weights that it does
     not have, a folder that holds exports of another network, a failed check, a missing package,

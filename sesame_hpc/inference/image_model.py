@@ -45,7 +45,7 @@ class ImageNet(nn.Module):
         low, high = exact[..., :2], exact[..., 2:]
         side = (high - low).amax(-1, keepdim=True) * self.scale
         zoom = self.size / side
-        shift = 0.5 * self.size - zoom * (low + high) / 2
+        shift = 0.5 * self.size - zoom * ((low + high) / 2)
         crops = self._crops(images, exact, zoom, shift)
         points, spread = self.network(crops.flatten(0, 1))
         faces = boxes.shape[:2]
@@ -74,9 +74,12 @@ class ImageNet(nn.Module):
         """From the pixels of an axis (0: x) to block cells [N, F, C, extent], and to crop pixels
         [N, F, S, C]; float32."""
         shift = shift[..., axis, None]
-        margin = 3 / (zoom * zoom).sqrt() + 2
-        start = ((0 - shift) / zoom - margin).floor().clamp(min=0)
-        end = ((self.size - shift) / zoom + margin).ceil()
+        # In the order of `geometry`, bit for bit: its sides are rounded to whole pixels.
+        inverse = 1 / zoom
+        origin = -(inverse * shift)
+        margin = 3 * (1 / (zoom * zoom).sqrt()) + 2
+        start = (origin - margin).floor().clamp(min=0)
+        end = (self.size * inverse + origin + margin).ceil()
         end = torch.maximum(end + _modulo(start - end, block), start + 1)
         if self.is_letterbox:
             low, high = boxes[..., axis, None], boxes[..., axis + 2, None]

@@ -147,7 +147,7 @@ def test_paper_has_config_and_environment_in_full(browser: Browser, report: Path
         "return ['Config', 'Environment'].map(name => {"
         "const box = document.querySelector(`[aria-label=${name}]`);"
         "const tall = box.closest('.tall');"
-        "return [box.getBoundingClientRect().height > 100, tall.scrollHeight - tall.clientHeight]})"
+        "return [box.getBoundingClientRect().height > 20, tall.scrollHeight - tall.clientHeight]})"
     )
     browser.view(1280)
     browser.open(report)
