@@ -86,9 +86,10 @@ class Measured:
 
 def timed(find: Find, images: Sequence[Image], boxes: NDArray[np.float64], rounds: int) -> Measured:
     find(images[0], boxes[0])
-    seconds, points = np.empty((rounds, len(images))), []
+    seconds = np.empty((rounds, len(images)))
+    points: list[NDArray[np.float64]] = []
     for turn in range(rounds):
-        points = []
+        points.clear()
         for number, (image, box) in enumerate(zip(images, boxes, strict=True)):
             start = time.perf_counter()
             points.append(find(image, box))

@@ -27,9 +27,10 @@ class Maps(torch.nn.Module):
 
 def crops_of(image: np.ndarray, boxes: np.ndarray, box: BoxConfig, manifest) -> np.ndarray:
     settings = {"box": box, "calibration": None}
-    network = ImageNet(Maps(), manifest.model_copy(update=settings))  # type: ignore[arg-type]
+    maps = Maps()
+    network = ImageNet(maps, manifest.model_copy(update=settings))  # type: ignore[arg-type]
     network(torch.from_numpy(image)[None], torch.from_numpy(boxes)[None])
-    return network.network.crops.numpy()
+    return maps.crops.numpy()
 
 
 @pytest.mark.parametrize("protocol", ["square", "letterbox", "landmarks"])
