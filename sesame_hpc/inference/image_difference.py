@@ -75,7 +75,9 @@ def _smooth_noise(
 
 
 def _boxes(random: np.random.Generator, count: int, height: int, width: int) -> NDArray[np.float32]:
-    """float32 [count, 4]: small and larger than the image, of all shapes, some over the edge."""
+    """float32 [count, 4]: small and larger than the image, of all shapes, some over the edge,
+    every other one of whole pixels."""
     sides = np.exp(random.uniform(np.log(6), np.log(1.2 * max(height, width)), (count, 2)))
     centres = random.uniform((0.3 * width, 0.3 * height), (0.7 * width, 0.7 * height), (count, 2))
-    return np.concatenate([centres - sides / 2, centres + sides / 2], axis=1).astype(np.float32)
+    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
+    return np.where(np.arange(count)[:, None] % 2, boxes, boxes.round()).astype(np.float32)

@@ -35,7 +35,10 @@ class ImageNet(nn.Module):
         super().__init__()
         self.network = network
         self.size = manifest.model.image_size
-        self.scale = manifest.box.scale
+        # The exporter rounds Python's floats to fp32, and divides by way of reciprocals.
+        for name, value in (("_side", self.size), ("_scale", manifest.box.scale), ("_one", 1.0)):
+            number = torch.tensor(value, dtype=torch.float64)
+            self.register_buffer(name, number, persistent=False)
         self.is_letterbox = manifest.box.protocol == "letterbox"
         calibration = manifest.calibration
         self.calibration = None if calibration is None else CalibrationNet(calibration)
@@ -43,8 +46,8 @@ class ImageNet(nn.Module):
     def forward(self, images: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         exact = boxes.double()
         low, high = exact[..., :2], exact[..., 2:]
-        side = (high - low).amax(-1, keepdim=True) * self.scale
-        zoom = self.size / side
+        side = (high - low).amax(-1, keepdim=True) * self.get_buffer("_scale")
+        zoom = self.get_buffer("_side") / side
         shift = 0.5 * self.size - zoom * ((low + high) / 2)
         crops = self._crops(images, exact, zoom, shift)
         points, spread = self.network(crops.flatten(0, 1))
@@ -56,7 +59,7 @@ class ImageNet(nn.Module):
 
     def _crops(self, images: Tensor, boxes: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
         """[N, F, 3, S, S] in [0, 1]; zoom [N, F, 1] and shift [N, F, 2] are from image to crop."""
-        block = _block(1 / (zoom * zoom).sqrt())
+        block = _block(self.get_buffer("_one") / (zoom * zoom).sqrt())
         height, width = images.shape[1], images.shape[2]
         down, rows = self._axis(1, height, boxes, zoom, shift, block)
         across, columns = self._axis(0, width, boxes, zoom, shift, block)
@@ -75,15 +78,16 @@ class ImageNet(nn.Module):
         [N, F, S, C]; float32."""
         shift = shift[..., axis, None]
         # In the order of `geometry`, bit for bit: its sides are rounded to whole pixels.
-        inverse = 1 / zoom
+        one = self.get_buffer("_one")
+        inverse = one / zoom
         origin = -(inverse * shift)
-        margin = 3 * (1 / (zoom * zoom).sqrt()) + 2
+        margin = 3 * (one / (zoom * zoom).sqrt()) + 2
         start = (origin - margin).floor().clamp(min=0)
         end = (self.size * inverse + origin + margin).ceil()
         end = torch.maximum(end + _modulo(start - end, block), start + 1)
         if self.is_letterbox:
             low, high = boxes[..., axis, None], boxes[..., axis + 2, None]
-            half = (high - low) / 2 * self.scale
+            half = (high - low) / 2 * self.get_buffer("_scale")
             start = torch.maximum(start, ((low + high) / 2 - half).round())
             end = torch.minimum(end, ((low + high) / 2 + half).round())
         end = end.clamp(max=extent)
