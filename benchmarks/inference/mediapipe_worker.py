@@ -1,19 +1,17 @@
-"""MediaPipe's face mesh on crops, for `benchmarks.inference.peers`: run by a Python that has it.
+"""MediaPipe's face mesh on crops, for `benchmarks.inference.peers`, in a Python that has it.
 
-    PYTHON mediapipe_worker.py CROPS.npz FOUND.npz
-
-CROPS holds crop_0, crop_1, ... uint8 [H, W, 3] RGB, and `rounds`; FOUND gets `points` [N, 468, 2]
-in pixels of the crops (NaN where no face is found), `seconds` [rounds, N] of a call each, `sizes`,
-the bytes of the models, and `version`. Needs numpy and mediapipe alone. The pipeline finds the face
+The file of crops holds crop_0, crop_1, ... uint8 [H, W, 3] RGB, and `rounds`; the one of what is
+found gets `points` [N, 468, 2] in pixels of the crops (NaN where no face is found), `seconds`
+[rounds, N] of a call each, `sizes`, the bytes of the models, and `version`. Needs numpy and mediapipe alone. The pipeline finds the face
 itself: its time has that of a small detector. The models are inside the wheels up to 0.10.21.
 """
 
-import sys
 import time
 from pathlib import Path
 
-import mediapipe
 import numpy as np
+
+__all__ = ["measure"]
 
 POINTS = 468
 MODELS = (
@@ -22,7 +20,10 @@ MODELS = (
 )
 
 
-def main(crops: str, found: str) -> None:
+def measure(crops: str, found: str) -> None:
+    """From the file `crops` to the file `found`."""
+    import mediapipe
+
     folder = Path(mediapipe.__file__).parent
     sizes = [(folder / name).stat().st_size for name in MODELS]
     with np.load(crops) as archive:
@@ -42,7 +43,3 @@ def main(crops: str, found: str) -> None:
                     marks = faces[0].landmark[:POINTS]
                     points[number] = [(mark.x * width, mark.y * height) for mark in marks]
     np.savez(found, points=points, seconds=seconds, sizes=sizes, version=mediapipe.__version__)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -55,6 +55,10 @@ numbers are those of its canonical face model."""
 
 _MARGIN = 1.5
 _WORKER = Path(__file__).with_name("mediapipe_worker.py")
+_CALL = (
+    "import sys; folder, *files = sys.argv[1:]; sys.path.insert(0, folder); "
+    f"import {_WORKER.stem}; {_WORKER.stem}.measure(*files)"
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def mediapipe(
         given, found = Path(folder) / "crops.npz", Path(folder) / "found.npz"
         arrays = {f"crop_{number}": crop for number, crop in enumerate(crops)}
         np.savez(given, rounds=np.array(rounds), **arrays)  # type: ignore[arg-type]
-        subprocess.run([python, _WORKER, given, found], check=True)
+        command = [python, "-c", _CALL, _WORKER.parent, given, found]
+        subprocess.run(command, check=True)
         with np.load(found) as archive:
             points = archive["points"] + np.array(corners)[:, None]
             return Measured(points, archive["seconds"], float(archive["sizes"].sum()) / 1e6)
