@@ -2,8 +2,10 @@
 
 The file of crops holds crop_0, crop_1, ... uint8 [H, W, 3] RGB, and `rounds`; the one of what is
 found gets `points` [N, 468, 2] in pixels of the crops (NaN where no face is found), `seconds`
-[rounds, N] of a call each, `sizes`, the bytes of the models, and `version`. Needs numpy and mediapipe alone. The pipeline finds the face
-itself: its time has that of a small detector. The models are inside the wheels up to 0.10.21.
+[rounds, N] of a call each, `sizes`, the bytes of the models, and `version`.
+
+Needs numpy and mediapipe alone. The pipeline finds the face itself: its time has that of a small
+detector. The models are inside the wheels up to 0.10.21.
 """
 
 import time
