@@ -39,6 +39,14 @@ def export(
             "--int8", help="With --to onnx: also write an 8-bit model and measure its cost in NME."
         ),
     ] = False,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images",
+            help="With --to onnx: also write a model that takes whole images and boxes and gives "
+            "pixels, for C++ and JavaScript.",
+        ),
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(help="The run's data set, if it has moved since training.")
     ] = None,
@@ -77,7 +85,15 @@ def export(
     variant = Variant(stage, weights, flip)
     with progress_bar() as progress:
         written = export_run(
-            run, to, out, variant=variant, int8=int8, data=data, licence=licence, progress=progress
+            run,
+            to,
+            out,
+            variant=variant,
+            int8=int8,
+            images=images,
+            data=data,
+            licence=licence,
+            progress=progress,
         )
     if push is not None:
         from sesame_hpc.inference import hub

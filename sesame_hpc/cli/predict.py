@@ -18,8 +18,21 @@ def predict(
         typer.Argument(metavar="MODEL", help="A run folder, an exported folder or an .onnx file."),
     ],
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Images, folders of images, or videos.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="Images, folders of images, or videos."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CAMERA|PLACE",
+            help="In place of INPUT: a camera by its number (0), or a device, pipe or URL that "
+            "FFmpeg opens. Landmarks are written as they are found, one line per frame, until it "
+            "ends or Ctrl-C.",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="With --source: stop after this many frames.", min=1)
+    ] = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -72,12 +85,21 @@ def predict(
     if detector_weights is not None and detector is None:
         raise ValueError("--detector-weights needs --detector yunet")
 
+    if (source is None) == (not inputs):
+        raise ValueError("give either INPUT... or --source")
+    if source is None and frames is not None:
+        raise ValueError("--frames goes with --source")
+    if source is not None and boxes is not None:
+        raise ValueError("--boxes is for files; with --source, boxes are --detector yunet's")
+    if source is not None and format != "json":
+        raise ValueError(f"--format {format} is for files; --source writes landmarks.jsonl")
     check_output_folder("--out", out, model, inside_is_fine=True)
 
     from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.inference.boxes import read_boxes
     from sesame_hpc.inference.detector import YuNet
     from sesame_hpc.inference.landmarker import Landmarker
+    from sesame_hpc.inference.live import predict_live
     from sesame_hpc.inference.predict import predict as run
 
     table = read_boxes(boxes) if boxes else None
@@ -87,9 +109,24 @@ def predict(
         landmarker = Landmarker.load(
             model, device, stage=stage, weights=weights, flip=flip, batch_size=batch_size
         )
+        if source is not None:
+            live = predict_live(
+                landmarker,
+                source,
+                out,
+                detector=finder,
+                draw=draw,
+                smooth=smooth,
+                passes=passes,
+                frames=frames,
+                progress=progress,
+            )
+            progress("done", live.frames, live.frames)
+            say(f"{live}: {out}")
+            return
         outcome = run(
             landmarker,
-            inputs,
+            inputs or [],
             out,
             format=format,
             boxes=table,

@@ -12,7 +12,7 @@ from sesame_hpc.config.presets import find_config
 from sesame_hpc.config.problems import describe_problems, sections
 from sesame_hpc.config.schema import Config
 
-__all__ = ["differences", "dump_config", "load_config", "validate"]
+__all__ = ["differences", "dump_config", "load_config", "settings_that_differ", "validate"]
 
 _RENAMED = {("log", "pictures_epochs"): "images_epochs"}
 
@@ -83,3 +83,16 @@ def differences(old: Config, new: Config) -> list[str]:
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
     ]
+
+
+def settings_that_differ(
+    configs: Sequence[Config], leave_out: Sequence[str] = ()
+) -> dict[str, list[Any]]:
+    """{key: its value in each config}, in the order of the schema, of keys that are not the same.
+
+    Keys of `leave_out` are left out.
+    """
+    leaves = [dict(_leaves(config.model_dump(mode="json"))) for config in configs]
+    keys = dict.fromkeys(key for each in leaves for key in each)
+    values = {key: [each.get(key) for each in leaves] for key in keys if key not in leave_out}
+    return {key: each for key, each in values.items() if any(one != each[0] for one in each)}

@@ -1,10 +1,14 @@
 """Confidence intervals over faces by the percentile bootstrap."""
 
+import math
 from collections.abc import Iterator
+from statistics import NormalDist
 
 import numpy as np
 
-__all__ = ["RESAMPLES", "bootstrap_means", "face_weights", "intervals"]
+from sesame_hpc.evaluation.student import student_quantile
+
+__all__ = ["RESAMPLES", "bootstrap_means", "face_weights", "few_face_intervals", "intervals"]
 
 RESAMPLES = 2000
 _CHUNK, _DRAWS_AT_ONCE = 100, 1 << 22
@@ -47,11 +51,30 @@ def intervals(values: np.ndarray) -> list[list[float] | None]:
 
     None for a column that is all NaN.
     """
-    means = bootstrap_means(values)
+    return _percentiles(bootstrap_means(values), 2.5)
+
+
+def few_face_intervals(values: np.ndarray) -> list[list[float] | None]:
+    """`intervals` that also hold for a few rows of `values` [N, M]; None for a single row.
+
+    The expanded percentile interval: percentiles of the bootstrap are too narrow by the factor
+    sqrt((n - 1) / n) and ignore that the spread is itself estimated, so their normal quantile z is
+    replaced by t(0.975; n - 1) sqrt(n / (n - 1)) (Hesterberg, "What Teachers Should Know About the
+    Bootstrap", The American Statistician 69(4), 2015, section 5.2).
+    """
+    count = len(values)
+    if count < 2:
+        return [None] * values.shape[1]
+    quantile = student_quantile(count - 1) * math.sqrt(count / (count - 1))
+    return _percentiles(bootstrap_means(values), 100.0 * NormalDist().cdf(-quantile))
+
+
+def _percentiles(means: np.ndarray, tail: float) -> list[list[float] | None]:
+    """Bounds of each column of `means` [R, M] that leave out `tail` percent at each end."""
     known = ~np.isnan(means).all(axis=0)
     percentile = np.nanpercentile if np.isnan(means).any() else np.percentile
     bounds = np.full((2, means.shape[1]), np.nan)
-    bounds[:, known] = percentile(means[:, known], [2.5, 97.5], axis=0)
+    bounds[:, known] = percentile(means[:, known], [tail, 100.0 - tail], axis=0)
     return [
         None if np.isnan(low) else [float(low), float(high)]
         for low, high in zip(*bounds, strict=True)

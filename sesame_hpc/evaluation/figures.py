@@ -32,7 +32,8 @@ class Figures:
     counts those that have both eye corners labelled; the others, `counted_out`, are in
     `normalised_by` alone, as `protocol` then says. A region or landmark that no face has labelled
     is None. `subsets` are of attributes, `sources` of data sets that were read together,
-    `visibility` of points; they are empty where the labels tell no such thing.
+    `visibility` of points; they are empty where the labels tell no such thing, and each has
+    intervals of its own.
     """
 
     nme: float
@@ -42,8 +43,8 @@ class Figures:
     auc10: float
     regions: dict[str, float | None]
     landmarks: list[float | None]
-    subsets: dict[str, dict[str, float]]
-    sources: dict[str, dict[str, float]]
+    subsets: dict[str, dict[str, Any]]
+    sources: dict[str, dict[str, Any]]
     visibility: dict[str, dict[str, Any]]
     normalised_by: dict[str, float]
     intervals: dict[str, Any]

@@ -10,20 +10,24 @@ from torch import Tensor, nn
 from sesame_hpc.data import geometry
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.loading.loader import Batch, EvalLoader
+from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.prediction import flip_average
 
-__all__ = ["predict"]
+__all__ = ["predict", "predict_with_spread"]
+
+Gather = Callable[[Any], list[Any]]
+Progress = Callable[[int, int], None]
+Step = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 
-@torch.no_grad()
 def predict(
     network: nn.Module,
     loader: EvalLoader,
     faces: Annotations,
-    gather: Callable[[Any], list[Any]] | None = None,
+    gather: Gather | None = None,
     *,
     flip: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[np.ndarray, Annotations]:
     """Coordinates of the last stack for `faces`, which `loader` yields; in the order of `faces`.
 
@@ -33,22 +37,55 @@ def predict(
     is called with the number of this rank's batches that are done, and of all. The network's mode
     is restored. Raises ValueError if `loader` yields other faces.
     """
+    mirror = torch.tensor(faces.scheme.mirror)
+
+    def step(images: Tensor) -> tuple[Tensor, None]:
+        coordinates = network(images)[-1]
+        if flip:
+            mirrored = network(images.flip(-1))[-1]
+            coordinates = flip_average(coordinates, mirrored, mirror.to(mirrored.device))
+        return coordinates, None
+
+    return _predict(network, step, loader, faces, gather, progress, 2)
+
+
+def predict_with_spread(
+    network: LandmarkNet, loader: EvalLoader, faces: Annotations, gather: Gather | None = None
+) -> tuple[np.ndarray, np.ndarray, Annotations]:
+    """As `predict`, and between the two results the spread of each heat map.
+
+    That is float32 [N, K], in fractions of the crop side (see `LandmarkNet.with_spread`).
+    """
+    found, faces = _predict(network, network.with_spread, loader, faces, gather, None, 3)
+    return np.ascontiguousarray(found[..., :2]), found[..., 2].astype(np.float32), faces
+
+
+@torch.no_grad()
+def _predict(
+    network: nn.Module,
+    step: Step,
+    loader: EvalLoader,
+    faces: Annotations,
+    gather: Gather | None,
+    progress: Progress | None,
+    channels: int,
+) -> tuple[np.ndarray, Annotations]:
+    """float64 [N, K, channels], 2 or with a spread 3, and the faces that could be read."""
     was_training = network.training
     network.eval()
-    mirror = torch.tensor(faces.scheme.mirror)
-    pixels, sample_ids = [np.empty((0, *mirror.shape, 2))], [np.empty(0, np.int64)]
+    rows, sample_ids = [np.empty((0, len(faces.scheme.mirror), channels))], [np.empty(0, np.int64)]
     for done, batch in enumerate(loader):
         if progress is not None:
             progress(done, len(loader))
-        coordinates = network(batch.images)[-1]
-        if flip:
-            mirrored = network(batch.images.flip(-1))[-1]
-            coordinates = flip_average(coordinates, mirrored, mirror.to(mirrored.device))
-        pixels.append(_to_pixels(coordinates, batch))
+        coordinates, spread = step(batch.images)
+        values = _to_pixels(coordinates, batch)
+        if spread is not None:
+            values = np.concatenate([values, spread.double().cpu().numpy()[..., None]], axis=2)
+        rows.append(values)
         sample_ids.append(batch.sample_ids.numpy())
     network.train(was_training)
-    mine = np.concatenate(pixels), np.concatenate(sample_ids)
-    pixels.clear()
+    mine = np.concatenate(rows), np.concatenate(sample_ids)
+    rows.clear()
     shares = _all(mine, gather)
     predicted = shares[0][0] if len(shares) == 1 else np.concatenate([each[0] for each in shares])
     found = np.concatenate([ids for _, ids in shares])

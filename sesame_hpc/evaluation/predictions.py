@@ -13,14 +13,19 @@ from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.data.string_column import StringColumn
 from sesame_hpc.files import replacing
 
-__all__ = ["read_predictions", "read_sample_ids", "write_predictions"]
+__all__ = ["read_predictions", "read_sample_ids", "read_spread", "write_predictions"]
 
 
-def write_predictions(path: Path, predicted: np.ndarray, faces: Annotations) -> None:
-    """Write `image` [N], `points` [N, K, 2] in original pixels and `sample_ids` [N] as npz."""
-    images = np.array(faces.images)
+def write_predictions(
+    path: Path, predicted: np.ndarray, faces: Annotations, spread: np.ndarray | None = None
+) -> None:
+    """Write `image` [N], `points` [N, K, 2] in original pixels and `sample_ids` [N] as npz.
+
+    Also `spread` [N, K], if given: that of each heat map, in fractions of the crop side.
+    """
+    images, more = np.array(faces.images), {} if spread is None else {"spread": spread}
     with replacing(path) as partial:
-        np.savez(partial, image=images, points=predicted, sample_ids=faces.sample_ids)
+        np.savez(partial, image=images, points=predicted, sample_ids=faces.sample_ids, **more)  # type: ignore[arg-type]
 
 
 def read_predictions(path: Path, faces: Annotations) -> np.ndarray:
@@ -83,6 +88,26 @@ def read_sample_ids(path: Path) -> np.ndarray:
     return _arrays(path, "sample_ids")["sample_ids"]
 
 
+def read_spread(path: Path, faces: Annotations) -> np.ndarray | None:
+    """The spreads float64 [N, K] beside a run's own predictions (npz) for `faces`.
+
+    None where there are none: runs of version 0.1 kept none. Raises ValueError naming the file for
+    those of other faces.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no predictions at {path}")
+    arrays = _arrays(path, optional=("spread",))
+    if "spread" not in arrays:
+        return None
+    spread = arrays["spread"]
+    if spread.shape != faces.landmarks.shape[:2] or spread.dtype.kind != "f":
+        raise ValueError(
+            f"{path}: spread is {spread.dtype} {spread.shape}; these faces need "
+            f"{faces.landmarks.shape[:2]} floats"
+        )
+    return spread.astype(np.float64)
+
+
 def _read_npz(path: Path) -> tuple[Sequence[str], np.ndarray]:
     arrays = _arrays(path, "image", "points")
     images, points = arrays["image"], arrays["points"]
@@ -94,12 +119,12 @@ def _read_npz(path: Path) -> tuple[Sequence[str], np.ndarray]:
     return StringColumn(names), points.astype(np.float64, copy=False)
 
 
-def _arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
+def _arrays(path: Path, *wanted: str, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     check_file(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = archive.files
-            arrays = {name: archive[name] for name in wanted if name in names}
+            arrays = {name: archive[name] for name in (*wanted, *optional) if name in names}
     except Exception as error:  # zipfile and numpy raise errors of many kinds on broken files.
         raise ValueError(f"{path}: not an npz file of plain arrays ({error})") from error
     missing = set(wanted) - set(names)

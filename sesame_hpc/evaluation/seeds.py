@@ -33,13 +33,11 @@ import numpy as np
 
 from sesame_hpc.evaluation.bootstrap import face_weights
 from sesame_hpc.evaluation.known import mean_known
+from sesame_hpc.evaluation.student import student_quantile
 
-__all__ = ["ONE_SEED", "Estimate", "seed_estimates", "student_quantile"]
+__all__ = ["ONE_SEED", "Estimate", "seed_estimates"]
 
 ONE_SEED = "One seed says nothing about the method"
-
-_STEPS = 20_000
-_ALMOST_NORMAL = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -136,18 +134,3 @@ def _interval(mean: float, v: float, v_f: float, shape: tuple[int, ...]) -> tupl
     spread = v_s**2 / (seeds - 1) + v_f**2 / max(faces - 1, 1)
     half = student_quantile(v**2 / spread) * math.sqrt(v) if spread > 0 else 0.0
     return mean - half, mean + half
-
-
-def student_quantile(degrees: float, level: float = 0.95) -> float:
-    """t such that Student's t with `degrees` (at least 1) of freedom is in [-t, t] by `level`.
-
-    With t = sqrt(nu) tan(a) the density is in proportion to cos(a)^(nu - 1); it is integrated by
-    the trapezoidal rule.
-    """
-    nu = min(max(degrees, 1.0), _ALMOST_NORMAL)
-    # cos(a) ** (nu - 1) has vanished long before 12 of its widths.
-    angles = np.linspace(0.0, min(math.pi / 2, 12.0 / math.sqrt(nu)), _STEPS + 1)
-    density = np.cos(angles).clip(0.0) ** (nu - 1.0)
-    mass = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    angle = float(np.interp(level * mass[-1], mass, angles))
-    return math.sqrt(nu) * math.tan(angle)

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from sesame_hpc.choices import Device
 from sesame_hpc.inference.manifest import Manifest
 
-__all__ = ["METADATA_KEY", "Backend", "OnnxBackend"]
+__all__ = ["IMAGE_METADATA_KEY", "METADATA_KEY", "Backend", "OnnxBackend"]
 
 METADATA_KEY = "sesame"
+IMAGE_METADATA_KEY = "sesame_images"
+"""That of models that take whole images, which a `Landmarker` does not need."""
 
 Float = NDArray[np.float32]
 
@@ -44,6 +46,11 @@ class OnnxBackend:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{path} is not an ONNX model that runs here ({reason})") from None
         metadata = self._session.get_modelmeta().custom_metadata_map
+        if IMAGE_METADATA_KEY in metadata:
+            raise ValueError(
+                f"{path} takes whole images and boxes: run it with onnxruntime itself, and give "
+                "Landmarker the model.onnx beside it"
+            )
         if METADATA_KEY not in metadata:
             raise ValueError(f"{path} was not written by sesame export: it names no scheme")
         self.manifest = Manifest.from_json(metadata[METADATA_KEY], path)

@@ -13,12 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sesame_hpc.evaluation.known import mean_known
 
-__all__ = ["Calibration", "CalibrationCheck", "check_calibration", "fit_calibration"]
+__all__ = [
+    "THRESHOLD",
+    "Calibration",
+    "CalibrationCheck",
+    "check_calibration",
+    "cross_fitted",
+    "fit_calibration",
+]
 
 THRESHOLD = 5.0
 _BINS = 20
 _RIDGE = 20.0
-_FARTHEST = 6.0
+FARTHEST = 6.0
 _LEAST_ERROR = 0.1
 _LEAST_FACES = 4
 
@@ -124,7 +131,7 @@ def fit_calibration(spread: np.ndarray, errors: np.ndarray) -> Calibration:
 def _disturbances(spread: np.ndarray, usual: object, scale: object) -> np.ndarray:
     """[F, K, 4]: distance from the usual, its magnitude, and the face's means of both."""
     away = (np.log(spread) - np.asarray(usual)) / np.asarray(scale)
-    away = np.clip(away, -_FARTHEST, _FARTHEST)
+    away = np.clip(away, -FARTHEST, FARTHEST)
     own = np.stack([away, np.abs(away)], axis=-1)
     face = np.broadcast_to(own.mean(axis=1, keepdims=True), own.shape)
     return np.concatenate([own, face], axis=-1)
@@ -165,10 +172,10 @@ def _pool(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat([mean for mean, _, _ in blocks], [length for _, _, length in blocks])
 
 
-def check_calibration(
+def cross_fitted(
     spread: np.ndarray, errors: np.ndarray, groups: np.ndarray, folds: int = 5
-) -> CalibrationCheck | None:
-    """Cross-fit: every face is judged by a calibration learnt from the other folds.
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Confidences and expected errors [F, K], of each face by a calibration of the other folds.
 
     `groups` [F] are integers; faces of one group (one image) stay in one fold. None where there
     are too few groups for it.
@@ -184,6 +191,18 @@ def check_calibration(
         calibration = fit_calibration(spread[~held], errors[~held])
         confidence[held] = calibration.confidence(spread[held])
         expected[held] = calibration.expected_error(spread[held])
+    return confidence, expected
+
+
+def check_calibration(
+    spread: np.ndarray, errors: np.ndarray, groups: np.ndarray, folds: int = 5
+) -> CalibrationCheck | None:
+    """How confidences do on faces that their calibration has not seen (see `cross_fitted`)."""
+    fitted = cross_fitted(spread, errors, groups, folds)
+    if fitted is None:
+        return None
+    known = ~np.isnan(errors)
+    confidence, expected = fitted
     confidence, expected, errors = confidence[known], expected[known], errors[known]
     hit = errors <= THRESHOLD
     order = np.argsort(confidence, kind="stable")

@@ -20,16 +20,25 @@ from sesame_hpc.evaluation.known import mean_known
 from sesame_hpc.files import replacing, write_text_atomic
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.card import note_export, refuse_mixture, write_card
-from sesame_hpc.inference.converters import describe, quantise, write_onnx, write_torchscript
+from sesame_hpc.inference.converters import (
+    describe,
+    quantise,
+    write_image_onnx,
+    write_onnx,
+    write_torchscript,
+)
 from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.exported import (
     CONFIG_FILE,
+    IMAGE_FILE,
     INT8_FILE,
     ONNX_FILE,
     TORCHSCRIPT_FILE,
     WEIGHTS_FILE,
 )
 from sesame_hpc.inference.heldout import Measured, face_crops, measure, predict_faces
+from sesame_hpc.inference.image_difference import MOST_DIFFERENCE, image_difference
+from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.inference.loading import calibrated, load_run
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.torch_backend import TorchBackend, load_network
@@ -118,7 +127,7 @@ class _Job:
 
 _WRITTEN = {
     "safetensors": (WEIGHTS_FILE, CONFIG_FILE),
-    "onnx": (ONNX_FILE, INT8_FILE),
+    "onnx": (ONNX_FILE, INT8_FILE, IMAGE_FILE),
     "torchscript": (TORCHSCRIPT_FILE,),
 }
 
@@ -130,25 +139,30 @@ def export_run(
     *,
     variant: Variant = _DEFAULT,
     int8: bool = False,
+    images: bool = False,
     data: Path | None = None,
     licence: str | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> list[Path]:
     """Write one of the run's networks in the form `to` below `out`, with a model card.
 
-    safetensors: `model.safetensors` and `config.json`; onnx: `model.onnx` and, with `int8`,
-    `model.int8.onnx`; torchscript: `model.torchscript.pt`. Every form is loaded again and held
-    against PyTorch on up to 256 faces of the run's data (random crops where `data`, or the run's
-    own folder, is not there); no ONNX or TorchScript file is left that differs. `out` None is a
-    folder in the run for each variant. `licence` is stated in the card. `progress` is called with
-    what is being done, how much of it is done, and how much there is, if known. Returns the files.
+    safetensors: `model.safetensors` and `config.json`; onnx: `model.onnx`, with `int8` also
+    `model.int8.onnx`, with `images` `model.images.onnx` (see `image_model`); torchscript:
+    `model.torchscript.pt`. Every form is loaded again and held against PyTorch on up to 256 faces
+    of the run's data (random crops where `data`, or the run's own folder, is not there), that of
+    whole images against `Landmarker` on images of noise; no ONNX or TorchScript file is left that
+    differs. `out` None is a folder in the run for each variant. `licence` is stated in the card.
+    `progress` is called with what is being done, how much of it is done, and how much there is, if
+    known. Returns the files.
 
     Raises FileNotFoundError for a folder without this stage, ValueError for weights that it does
     not have, a folder that holds exports of another network, a failed check, a missing package,
-    or `int8` with another form or without the held-out faces.
+    `int8` or `images` with another form, or `int8` without the held-out faces.
     """
     if int8 and to != "onnx":
         raise ValueError(f"--int8 goes with --to onnx, not {to}")
+    if images and to != "onnx":
+        raise ValueError(f"--images goes with --to onnx, not {to}")
     folder = RunFolder(run)
     out = out or variant.export_folder(folder)
     progress("reading the run", 0, None)
@@ -167,6 +181,8 @@ def export_run(
     written = {"safetensors": _safetensors, "onnx": _onnx, "torchscript": _torchscript}[to](job)
     if int8:
         written += _int8(job)
+    if images:
+        written += _images(job)
     tables = variant.figures(folder)
     if heldout is not None and not tables:
         progress("evaluating the held-out faces", 0, None)
@@ -193,6 +209,24 @@ def _onnx(job: _Job) -> list[Path]:
     with replacing(path) as partial:
         write_onnx(job.network, job.manifest, partial)
         job.note(path.name, job.check(OnnxBackend(partial, "cpu"), path.name))
+    return [path]
+
+
+def _images(job: _Job) -> list[Path]:
+    """Checked against a `Landmarker` on boxes of many kinds."""
+    path = job.out / IMAGE_FILE
+    job.progress(f"writing {path.name}", 0, None)
+    with replacing(path) as partial:
+        write_image_onnx(job.network, job.manifest, partial)
+        model = CropModel(TorchBackend(job.network, "cpu"), job.manifest)
+        found = image_difference(partial, Landmarker(model))
+        say(f"{path.name}: {found}")
+        if not found.worst <= MOST_DIFFERENCE:
+            raise ValueError(
+                f"{path.name} differs from the Landmarker by {found.worst:.2e} px of the crop; at "
+                f"most {MOST_DIFFERENCE:g} is right, so nothing was written"
+            )
+        job.note(path.name, found.to_json())
     return [path]
 
 

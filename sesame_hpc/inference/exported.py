@@ -6,6 +6,7 @@ from sesame_hpc.extras import has
 
 __all__ = [
     "CONFIG_FILE",
+    "IMAGE_FILE",
     "INT8_FILE",
     "ONNX_FILE",
     "TORCHSCRIPT_FILE",
@@ -16,6 +17,7 @@ __all__ = [
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 ONNX_FILE = "model.onnx"
+IMAGE_FILE = "model.images.onnx"
 INT8_FILE = "model.int8.onnx"
 TORCHSCRIPT_FILE = "model.torchscript.pt"
 

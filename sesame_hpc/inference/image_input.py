@@ -14,7 +14,7 @@ from sesame_hpc.inference.images import read_image
 if TYPE_CHECKING:
     from PIL import Image as PilImage
 
-__all__ = ["AnyImage", "as_images", "is_one_image"]
+__all__ = ["AnyImage", "as_image", "as_images", "is_one_image"]
 
 AnyImage: TypeAlias = Union[NDArray[np.uint8], "PilImage.Image", str, "PathLike[str]"]
 
@@ -36,27 +36,24 @@ def as_images(images: Sequence[Any]) -> list[NDArray[np.uint8]]:
         FileNotFoundError: a path where no file is.
         ValueError: says which image is what, and what would be valid.
     """
-    return [_as_image(index, image) for index, image in enumerate(images)]
+    return [as_image(image, f"image {index}") for index, image in enumerate(images)]
 
 
-def _as_image(index: int, image: Any) -> NDArray[np.uint8]:
+def as_image(image: Any, name: str) -> NDArray[np.uint8]:
+    """One of them; a ValueError calls it `name`."""
     if isinstance(image, str | PathLike):
         return read_image(Path(image))
     if _is_pil(image):
         if image.mode.startswith(_GREY_OF_16_BITS):
-            raise ValueError(
-                f"image {index}: is a PIL image of mode {image.mode}; {_TAKES} of 8 bits"
-            )
+            raise ValueError(f"{name}: is a PIL image of mode {image.mode}; {_TAKES} of 8 bits")
         return np.asarray(image.convert("RGB"))
     if not isinstance(image, np.ndarray):
-        raise ValueError(f"image {index}: is {_kind(image)}; {_TAKES}")
+        raise ValueError(f"{name}: is {_kind(image)}; {_TAKES}")
     if image.dtype != np.uint8:
-        raise ValueError(
-            f"image {index}: is {image.dtype} {list(image.shape)}; {_TAKES}, from 0 to 255"
-        )
+        raise ValueError(f"{name}: is {image.dtype} {list(image.shape)}; {_TAKES}, from 0 to 255")
     grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
     if 0 in image.shape or not (grey or (image.ndim == 3 and image.shape[2] == 3)):
-        raise ValueError(f"image {index}: is uint8 {list(image.shape)}; {_TAKES}")
+        raise ValueError(f"{name}: is uint8 {list(image.shape)}; {_TAKES}")
     return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2) if grey else image
 
 

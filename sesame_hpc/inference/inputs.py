@@ -17,14 +17,18 @@ _SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 
 @dataclass(frozen=True)
 class Input:
-    """One file. `name` is its path below the folder that was given, or its file name; unique."""
+    """One file. `name` is its path below the folder that was given, or its file name; unique.
+
+    `live` is a source that is no file with an end, such as a camera.
+    """
 
     path: Path
     name: str
+    live: bool = False
 
     @property
     def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        return self.live or self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass

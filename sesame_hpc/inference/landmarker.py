@@ -1,6 +1,6 @@
 """`Landmarker`: landmarks of faces in images, from a run, an exported folder or an ONNX file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sesame_hpc.inference.image_input import AnyImage, as_images, is_one_image
 from sesame_hpc.inference.landmarks import Landmarks
 from sesame_hpc.inference.manifest import Manifest
 from sesame_hpc.inference.refinement import refined_boxes
+from sesame_hpc.inference.stream import Boxes, stream
 from sesame_hpc.inference.variant import Variant
 from sesame_hpc.schemes import Scheme
 
@@ -182,6 +183,38 @@ class Landmarker:
                 closer.append(refined_boxes(points, offsets, asked[index], width, height))
             found = self._look(sequence, closer, asked)
         return found
+
+    def stream(
+        self,
+        frames: Iterable[AnyImage],
+        boxes: Boxes | None = None,
+        *,
+        passes: int = 1,
+        at_once: int = 16,
+    ) -> Iterator[Landmarks]:
+        """Landmarks of each frame of a video, a camera or any other generator, as they come.
+
+        ```python
+        for landmarks in landmarker.stream(frames, detector):
+            landmarks.points  # [F, K, 2] of one frame
+        ```
+
+        Frames are taken `at_once` at a time, no more is kept, and those that follow are not asked
+        for before the results of these are taken. For a camera, 1 has the least delay.
+
+        Args:
+            frames: images as `__call__` takes them, of one size or of several.
+            boxes: a function from a frame, uint8 RGB [H, W, 3], to its boxes [F, 4] (a detector
+                such as `YuNet`), or an iterable of such boxes, one for each frame. None takes each
+                frame for one face.
+            passes: as in `__call__`.
+            at_once: how many frames are looked at together, at least 1.
+
+        Raises:
+            ValueError: as `__call__`, naming the frame by its number from 0, once those before it
+                are done; too few boxes; or no frame at once.
+        """
+        return stream(self, frames, boxes, passes=passes, at_once=at_once)
 
     def _look(
         self, images: Sequence[Image], boxes: Sequence[Float], asked: Sequence[Float]

@@ -14,7 +14,7 @@ from sesame_hpc.inference.outcome import FoundFace, Outcome
 from sesame_hpc.inference.outputs import OutputFolder
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["table_names", "write_results"]
+__all__ = ["about_landmarks", "face_record", "table_names", "write_results"]
 
 
 _FROM_CORNERS = 0.5
@@ -54,26 +54,41 @@ def write_results(
 
 
 def _json(faces: list[FoundFace], scheme: Scheme, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "scheme": scheme.name,
-        "landmarks": list(scheme.points),
-        "coordinates": "pixels of the original image, its upper left corner is (0, 0)",
-        "confidence": f"probability that the error is at most {THRESHOLD:g} % of the normaliser",
-        "expected_error": "percent of the normaliser",
+    return about_landmarks(scheme) | {
         "boxes_from": outcome.box_source,
         "faces": [
             {
                 "image": face.source.name,
                 "file": str(face.source.path),
                 "frame": face.frame,
-                "box": face.box.tolist(),
-                "points": np.round(face.points, 4).tolist(),
-                "confidence": _known(face.confidence),
-                "expected_error": _known(face.expected_error),
+                **face_record(face.box, face.points, face.confidence, face.expected_error),
             }
             for face in faces
         ],
         "failed": outcome.failed,
+    }
+
+
+def about_landmarks(scheme: Scheme) -> dict[str, Any]:
+    """What the numbers of `face_record` are."""
+    return {
+        "scheme": scheme.name,
+        "landmarks": list(scheme.points),
+        "coordinates": "pixels of the original image, its upper left corner is (0, 0)",
+        "confidence": f"probability that the error is at most {THRESHOLD:g} % of the normaliser",
+        "expected_error": "percent of the normaliser",
+    }
+
+
+def face_record(
+    box: np.ndarray, points: np.ndarray, confidence: np.ndarray, expected_error: np.ndarray
+) -> dict[str, Any]:
+    """One face as JSON has it: box [4], points [K, 2], confidence and expected error [K]."""
+    return {
+        "box": box.tolist(),
+        "points": np.round(points, 4).tolist(),
+        "confidence": _known(confidence),
+        "expected_error": _known(expected_error),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-__all__ = ["Frame", "Video"]
+__all__ = ["Frame", "Video", "decoded", "frame_rate", "shown_at", "upright"]
 
 _USUAL_RATE = Fraction(25)
 _MOST_RATE = 1000
@@ -26,16 +26,17 @@ class Frame:
 class Video:
     """A video that can be read. `rate` is in frames per second (25 where the file does not say).
 
-    `promised` is how many frames the file says that it has, None where it does not.
+    `sound` is the file that has its sound, and `promised` is how many frames the file says that it
+    has, None where it does not.
     Raises ValueError where FFmpeg finds no video in the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.sound: Path | None = path
         with self._opened() as container:
             stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate
-            self.rate = Fraction(rate) if rate and 0 < rate < _MOST_RATE else _USUAL_RATE
+            self.rate = frame_rate(stream)
             self.promised = stream.frames or None
 
     def _opened(self) -> av.container.InputContainer:
@@ -60,15 +61,15 @@ class Video:
         last: Fraction | None = None
         with self._opened() as container:
             container.streams.video[0].thread_type = "AUTO"
-            for frame in _decoded(container):
+            for frame in decoded(container):
                 if frame is None or frame.is_corrupt:
                     damaged += 1
                 if frame is None:
                     continue
-                time = _time(frame, last, self.rate)
+                time = shown_at(frame, last, self.rate)
                 last = time
                 count += 1
-                yield Frame(_upright(frame), time)
+                yield Frame(upright(frame), time)
         if count == 0:
             raise ValueError(f"{self.path}: no frame can be read")
         if self.promised and count < (1 - _MISSING_SHARE) * self.promised - 1:
@@ -82,7 +83,13 @@ class Video:
             )
 
 
-def _decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
+def frame_rate(stream: av.VideoStream) -> Fraction:
+    """Frames per second by the file; 25 where it does not say, or nonsense."""
+    rate = stream.average_rate or stream.guessed_rate
+    return Fraction(rate) if rate and 0 < rate < _MOST_RATE else _USUAL_RATE
+
+
+def decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
     """Frames, and None for each packet that does not decode; ends where the file breaks off."""
     stream = container.streams.video[0]
     packets = container.demux(stream)
@@ -102,7 +109,7 @@ def _decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame |
             yield None
 
 
-def _time(frame: av.VideoFrame, last: Fraction | None, rate: Fraction) -> Fraction:
+def shown_at(frame: av.VideoFrame, last: Fraction | None, rate: Fraction) -> Fraction:
     """Strictly increasing, also where the file's own stamps are missing or go back."""
     if frame.pts is not None and frame.time_base:
         time = frame.pts * frame.time_base
@@ -111,7 +118,7 @@ def _time(frame: av.VideoFrame, last: Fraction | None, rate: Fraction) -> Fracti
     return Fraction(0) if last is None else last + 1 / rate
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
+def upright(frame: av.VideoFrame) -> np.ndarray:
     """The pixels, turned as the file says (phones store upright videos lying)."""
     image = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from sesame_hpc.files import replacing
+from sesame_hpc.inference.live_video import LiveVideo
 from sesame_hpc.inference.video import Frame, Video
 
 __all__ = ["VideoSink"]
@@ -30,7 +31,7 @@ class VideoSink:
     it (AAC, MP3, Opus, FLAC), else as AAC.
     """
 
-    def __init__(self, path: Path, video: Video) -> None:
+    def __init__(self, path: Path, video: Video | LiveVideo) -> None:
         self.path = path
         self._video = video
         self._file = ExitStack()
@@ -90,7 +91,9 @@ class VideoSink:
 
     def _sound_packets(self, output: av.container.OutputContainer) -> Iterator[av.Packet]:
         """The first sound of the original, ready to be muxed; a stream for it in `output`."""
-        source = av.open(str(self._video.path))
+        if self._video.sound is None:
+            return iter(())
+        source = av.open(str(self._video.sound))
         if not source.streams.audio:
             source.close()
             return iter(())

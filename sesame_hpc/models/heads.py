@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from sesame_hpc.config import HeadConfig, ModelConfig
 from sesame_hpc.models.backbones import build_backbone
+from sesame_hpc.models.prediction import mean_and_spread
 
 __all__ = ["JointLandmarks", "JointNet", "LandmarkNet", "ReconstructionNet", "cell_centres"]
 
@@ -44,6 +45,20 @@ class LandmarkNet(nn.Module):
         maps, features = self.backbone.without_last_head(images)
         last = linear_soft_argmax(features, self.backbone.last_head.weight, self.beta)
         return torch.stack([*(soft_argmax(each, self.beta) for each in maps), last])
+
+    def with_spread(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """In evaluation mode: the last stack's coordinates [B, K, 2], and spreads [B, K], fp32.
+
+        The coordinates are those of `forward`. A spread is the standard deviation of a map's
+        softmax, in fractions of the crop side.
+        """
+        if not self.is_fused:
+            maps = self.backbone(images)[-1]
+            return soft_argmax(maps, self.beta), mean_and_spread(maps, self.beta)[1]
+        _, features = self.backbone.without_last_head(images)
+        head = self.backbone.last_head
+        last = linear_soft_argmax(features, head.weight, self.beta)
+        return last, mean_and_spread(head(features), self.beta)[1]
 
 
 def cell_centres(count: int, device: torch.device) -> Tensor:

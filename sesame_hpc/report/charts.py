@@ -1,6 +1,6 @@
 """The charts of a report: NME per landmark (Fig. 5), CED, training curves, changes by region."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
@@ -11,7 +11,17 @@ from sesame_hpc.evaluation.curves import ced
 from sesame_hpc.report.svg import Chart, Margins, Scale, bounds
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["Curve", "ced_chart", "change_mark", "curve_chart", "landmark_chart", "whiskers"]
+__all__ = [
+    "Curve",
+    "ced_chart",
+    "ced_limit",
+    "change_mark",
+    "curve_chart",
+    "landmark_chart",
+    "largest_nme",
+    "readable",
+    "whiskers",
+]
 
 _Value = TypeVar("_Value")
 Curve = list[tuple[float, float]]
@@ -20,13 +30,19 @@ _MOST_POINTS = 240
 _CED_STEPS = 200
 
 
-def landmark_chart(landmarks: dict[str, list[float | None]], scheme: Scheme, title: str) -> Markup:
-    """NME per landmark (percent, K values) of each stage, over bands of the scheme's regions.
+def largest_nme(landmarks: dict[str, list[float | None]]) -> float:
+    """The upper end of the axis that holds all of them."""
+    return max(nme for values in landmarks.values() for nme in values if nme is not None)
 
-    None is left out.
+
+def landmark_chart(
+    landmarks: dict[str, list[float | None]], scheme: Scheme, title: str, most: float
+) -> Markup:
+    """NME per landmark (percent, K values) of each line, over bands of the scheme's regions.
+
+    None is left out. `most` is the largest NME that the axis has room for.
     """
     runs = _region_runs(scheme)
-    most = max(nme for values in landmarks.values() for nme in values if nme is not None)
     chart = Chart(
         title,
         940,
@@ -82,11 +98,19 @@ def _apart(ticks: Sequence[float], scale: Scale, least: float) -> list[float]:
     return kept
 
 
-def ced_chart(face_nme: dict[str, np.ndarray], title: str) -> Markup:
-    """Percentage of faces whose NME (percent) is at most x, for each stage; NaN is left out."""
+def ced_limit(face_nme: Iterable[np.ndarray]) -> float:
+    """The NME at which the axis of CED charts ends: at most 40 %, and 97 % of the faces if less."""
+    known = (values[~np.isnan(values)] for values in face_nme)
+    tail = max((float(np.percentile(values, 97)) for values in known), default=0.0)
+    return min(max(12.0, tail), 40.0)
+
+
+def ced_chart(face_nme: dict[str, np.ndarray], title: str, limit: float) -> Markup:
+    """Percentage of faces whose NME (percent) is at most x, for each line; NaN is left out.
+
+    `limit` is the end of the axis, from `ced_limit`.
+    """
     face_nme = {stage: values[~np.isnan(values)] for stage, values in face_nme.items()}
-    tail = max(float(np.percentile(values, 97)) for values in face_nme.values())
-    limit = min(max(12.0, tail), 40.0)
     thresholds = np.linspace(0.0, limit, _CED_STEPS + 1)
     chart = Chart(title, 460, 320, (0.0, limit), (0.0, 100.0))
     chart.axes("NME of a face (%)", "faces at or below (%)")
@@ -99,17 +123,25 @@ def ced_chart(face_nme: dict[str, np.ndarray], title: str) -> Markup:
 
 
 def curve_chart(
-    curves: dict[str, Curve], y_label: str, title: str, log: bool = False, dots: bool = False
+    curves: dict[str, Curve],
+    y_label: str,
+    title: str,
+    steps: float,
+    log: bool = False,
+    dots: bool = False,
+    among: Sequence[float] = (),
 ) -> Markup | None:
-    """Values over optimizer steps by style class; None if there are no values."""
+    """Values over optimizer steps, from 0 to `steps`, by style class; None without values.
+
+    The axis has room for the values `among` too, which are those of a chart beside this one.
+    """
     curves = {css: _thinned(curve) for css, curve in curves.items() if curve}
     if not curves:
         return None
     values = [y for curve in curves.values() for _, y in curve]
-    low, high = bounds(values, log)
+    low, high = bounds([*values, *among], log)
     room = 0.04 * (high - low)
     span = (low / 1.1, high * 1.1) if log else (low - room, high + room)
-    steps = max(x for curve in curves.values() for x, _ in curve)
     chart = Chart(title, 460, 260, (0.0, float(steps)), span, log_y=log)
     chart.axes("optimizer step", y_label)
     for css, curve in _dashed_last(curves):

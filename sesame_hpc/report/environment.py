@@ -38,19 +38,16 @@ def page_environment(package: str = "sesame_hpc.report") -> Environment:
         "seconds": _printed("{:,.1f}"),
         "whole": _printed("{:,.0f}"),
         "interval": _interval,
+        "rate_interval": lambda bounds: _interval(bounds, "{:.2f}"),
         "signed_interval": lambda bounds: _interval(bounds, "{:+.3f}"),
         "readable": readable,
     }
     return environment
 
 
-def style(*packages: str) -> Markup:
-    """The report's style sheet, followed by those of other packages."""
-    texts = [
-        (resources.files(package) / _STYLE).read_text("utf-8")
-        for package in ("sesame_hpc.report", *packages)
-    ]
-    return Markup("\n".join(texts))
+def style() -> Markup:
+    """The style sheet of all pages."""
+    return Markup((resources.files("sesame_hpc.report") / _STYLE).read_text("utf-8"))
 
 
 def _printed(form: str) -> Callable[[Any], str]:

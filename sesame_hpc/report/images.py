@@ -14,7 +14,7 @@ from sesame_hpc.data.viewing.draw import crop_square
 from sesame_hpc.data.viewing.face_image import face_image, read_rgb
 from sesame_hpc.report.report_data import EvaluatedPart
 
-__all__ = ["FaceImage", "Strip", "extreme_faces", "reconstruction_strips"]
+__all__ = ["FaceImage", "Strip", "chosen_faces", "chosen_rows", "reconstruction_strips"]
 
 _FACE_SIDE = 240
 _FACE_MARGIN = 1.35
@@ -47,24 +47,34 @@ class Strip:
     source: str
 
 
-def extreme_faces(
-    part: EvaluatedPart, stage: str, count: int
-) -> tuple[list[FaceImage], list[FaceImage]]:
-    """The `count` faces with the highest NME, worst first, and those with the lowest, best first.
+def chosen_faces(part: EvaluatedPart, stage: str, count: int) -> tuple[list[FaceImage], ...]:
+    """The faces with the highest NME, worst first, those around the median and the lowest.
 
-    No face is in both. Raises ValueError if an image is missing or cannot be decoded.
+    At most `count` of each kind, as `chosen_rows` chooses them. Raises ValueError if an image is
+    missing or cannot be decoded.
     """
     assert part.faces is not None
-    nme = part.face_nme[stage]
+    nme, points = part.face_nme[stage], part.points[stage]
+    return tuple(
+        [_face(part.faces, row, points[row], nme[row]) for row in rows]
+        for rows in chosen_rows(nme, count)
+    )
+
+
+def chosen_rows(nme: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of `nme` [N]: the worst first, around the median from low to high, the best first.
+
+    At most `count` of each, none in two of them, and NaN in none.
+    """
     order = np.argsort(nme, kind="stable")  # NaN comes last
     order = order[: int((~np.isnan(nme)).sum())]
-    best = order[: min(count, (len(order) + 1) // 2)]
-    worst = order[len(best) :][::-1][:count]
-    points = part.points[stage]
-    return (
-        [_face(part.faces, row, points[row], nme[row]) for row in worst],
-        [_face(part.faces, row, points[row], nme[row]) for row in best],
-    )
+    each = min(count, -(-len(order) // 3))
+    best, others = order[:each], order[each:]
+    worst = others[max(len(others) - each, 0) :][::-1]
+    between = others[: len(others) - len(worst)]
+    start = max(len(order) // 2 - len(best) - each // 2, 0)
+    start = min(start, max(len(between) - each, 0))
+    return worst, between[start : start + each], best
 
 
 def _face(faces: Annotations, row: int, predicted: np.ndarray, nme: float) -> FaceImage:

@@ -1,20 +1,28 @@
 """From a run's data to the HTML of its page."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sesame_hpc import __version__
-from sesame_hpc.choices import COORDINATE_STAGES
+from sesame_hpc.inference.calibration import THRESHOLD
 from sesame_hpc.plural import counted
-from sesame_hpc.report.charts import ced_chart, curve_chart, landmark_chart
+from sesame_hpc.report.curves import training_curves
+from sesame_hpc.report.downloads import masking_csv, stage_csv
 from sesame_hpc.report.environment import page_environment, style
-from sesame_hpc.report.images import extreme_faces, reconstruction_strips
+from sesame_hpc.report.images import chosen_faces, reconstruction_strips
+from sesame_hpc.report.part_context import part_contexts
 from sesame_hpc.report.published import PUBLISHED, incomparable, placed
+from sesame_hpc.report.reliability import (
+    Spreads,
+    reliabilities,
+    reliability_chart,
+    reliability_csv,
+)
 from sesame_hpc.report.report_data import EvaluatedPart, ReportData
-from sesame_hpc.report.summary_text import progress, verdict
-from sesame_hpc.report.tables import masking_rows, overall_rows, region_rows, stage_rows
+from sesame_hpc.report.setup import command_lines, data_rows
+from sesame_hpc.report.summary_text import progress
+from sesame_hpc.report.tables import masking_rows, stage_rows
 from sesame_hpc.training.problems import run_notes
 
 __all__ = ["render"]
@@ -29,7 +37,7 @@ def render(data: ReportData) -> str:
 
 
 def _context(data: ReportData) -> dict[str, Any]:
-    parts = data.parts[::-1]
+    parts, masking, stages = data.parts[::-1], masking_rows(data), stage_rows(data)
     return {
         "name": data.folder.path.resolve().name,
         "version": __version__,
@@ -42,17 +50,22 @@ def _context(data: ReportData) -> dict[str, Any]:
         "masks": "pretrain" in data.stages,
         "problems": data.problems,
         "notes": run_notes(data.records),
-        "parts": [_part(data, part) for part in parts],
+        "parts": part_contexts(data),
         "published": _published(data),
-        "masking": masking_rows(data),
+        "confidence": _confidence(data),
+        "masking": masking,
+        "masking_csv": masking_csv("masking", masking),
         "masking_settings": data.config.masking,
         "reconstructions": _reconstructions(data.folder.images),
         "faces": _faces(parts[0]) if parts else None,
-        "curves": _curves(data),
-        "stage_rows": stage_rows(data),
+        "curves": training_curves(data),
+        "stage_rows": stages,
+        "stage_csv": stage_csv("stages", stages),
         "total_seconds": sum(result["seconds"] for result in data.results.values()),
         "config": data.folder.config_file.read_text("utf-8"),
         "starts": data.starts,
+        "commands": command_lines(data.starts),
+        "data_rows": data_rows(data.identity),
     }
 
 
@@ -64,54 +77,6 @@ def _train_faces(data: ReportData) -> str | None:
     unlabelled = data.results.get("pretrain", {}).get("unlabelled", 0)
     more = f" · {unlabelled:,} unlabelled in pretrain" if unlabelled else ""
     return counted(data.train_faces, kind) + more
-
-
-def _part(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
-    landmarks = {
-        stage: figures["landmarks"]
-        for stage, figures in part.figures.items()
-        if "landmarks" in figures
-    }
-    last = list(part.figures)[-1]
-    what = f"on {part.faces_text}"
-    return {
-        "name": part.name,
-        "title": part.title,
-        "count": part.count,
-        "faces_text": part.faces_text,
-        "verdict": verdict(part),
-        "last": last,
-        "figures": part.figures,
-        "stages": data.config.stages.coordinate,
-        "change": part.change,
-        "regions": (regions := region_rows(data, part)),
-        "total": next(row for row in regions if row.is_total),
-        "ema": part.ema and _averaged(data, part.ema),
-        "overall": overall_rows(part),
-        "landmarks": landmarks,
-        "landmark_chart": landmarks
-        and landmark_chart(landmarks, data.scheme, f"NME per landmark {what}"),
-        "landmark_regions": _landmark_regions(data),
-        "ced": part.points and ced_chart(part.face_nme, f"Cumulative error distribution {what}"),
-        "protocol": part.figures[last].get("protocol", {}),
-        "normalised_by": part.figures[last].get("normalised_by", {}),
-    }
-
-
-def _averaged(data: ReportData, part: EvaluatedPart) -> dict[str, Any]:
-    return {
-        "title": part.title,
-        "count": part.count,
-        "faces_text": part.faces_text,
-        "stages": data.config.stages.coordinate,
-        "change": part.change,
-        "regions": region_rows(data, part),
-    }
-
-
-def _landmark_regions(data: ReportData) -> list[str]:
-    region_of = {point: name for name, members in data.scheme.regions.items() for point in members}
-    return [region_of[point] for point in range(data.scheme.num_landmarks)]
 
 
 def _published(data: ReportData) -> dict[str, Any]:
@@ -141,38 +106,47 @@ def _reconstructions(images: Path) -> dict[str, Any] | None:
 
 
 def _faces(part: EvaluatedPart) -> dict[str, Any] | None:
-    """Worst and best faces of the last finished stage, or why there are none."""
+    """Worst, median and best faces of the last finished stage, or why there are none."""
     if not part.points:
         return None
     stage = list(part.points)[-1]
     try:
-        worst, best = extreme_faces(part, stage, _FACES)
+        worst, median, best = chosen_faces(part, stage, _FACES)
     except ValueError as error:
         return {"reason": str(error)}
-    return {"reason": None, "stage": stage, "part": part, "worst": worst, "best": best}
-
-
-def _curves(data: ReportData) -> list[dict[str, Any]]:
-    """The training curves that have values: caption, chart, and the stages in it."""
-
-    def of(key: str, stages: Sequence[str]) -> dict[str, Any]:
-        return {stage: data.of_stage(stage, key) for stage in stages}
-
-    pretrain = of("loss", ["pretrain"]) | {
-        "pretrain heldout": data.of_stage("pretrain", "heldout_loss")
+    return {
+        "reason": None,
+        "stage": stage,
+        "part": part,
+        "rows": {
+            f"Highest NME of {part.faces_text}": worst,
+            "Around the median": median,
+            "Lowest NME": best,
+        },
     }
-    nme = of("heldout_nme", COORDINATE_STAGES)
-    wanted = [
-        ("Held-out NME", nme, "NME (%)", False),
-        ("Coordinate loss, L1", of("loss", COORDINATE_STAGES), "loss (crop sides)", True),
-        ("Reconstruction loss, Eq. 2", pretrain, "loss", True),
-        ("Learning rate", of("lr", data.stages), "learning rate", True),
-    ]
-    drawn = []
-    for title, curves, label, log in wanted:
-        what = f"{title} over optimizer steps"
-        chart = curve_chart(curves, label, what, log=log, dots=curves is nme)
-        if chart is not None:
-            keys = [css for css, curve in curves.items() if curve]
-            drawn.append({"title": title, "chart": chart, "keys": keys})
-    return drawn
+
+
+def _confidence(data: ReportData) -> dict[str, Any] | None:
+    """How confidences made of the last finished stage's spreads hold; None without spreads."""
+    parts = {part.name: part for part in data.parts if part.spread}
+    if "heldout" not in parts:
+        return None
+    stage = list(parts["heldout"].spread)[-1]
+    spreads = {
+        name: Spreads(name, part.title, part.faces, part.points[stage], part.spread[stage])
+        for name, part in parts.items()
+        if part.faces is not None and stage in part.spread
+    }
+    try:
+        found = reliabilities(spreads["heldout"], spreads.get("test"))
+    except ValueError as error:
+        return {"reason": str(error)}
+    title = f"Share of landmarks within {THRESHOLD:g} % over their confidence"
+    return {
+        "reason": None,
+        "stage": stage,
+        "threshold": THRESHOLD,
+        "parts": found,
+        "chart": reliability_chart(found, title),
+        "csv": reliability_csv("confidence", found),
+    }

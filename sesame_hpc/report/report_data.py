@@ -13,12 +13,12 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.compare import compare
 from sesame_hpc.evaluation.known import mean_known
 from sesame_hpc.evaluation.nme import point_errors
-from sesame_hpc.evaluation.predictions import read_predictions
+from sesame_hpc.evaluation.predictions import read_predictions, read_spread
 from sesame_hpc.plural import counted
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.energy import consumed_energy
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
-from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.run.folder import RunFolder, read_verified_json
 from sesame_hpc.run.work import StageCost, jobs_of, stage_costs
 from sesame_hpc.schemes import Scheme
 from sesame_hpc.training.problems import run_problems
@@ -35,14 +35,16 @@ class EvaluatedPart:
 
     `figures` {stage: JSON of its figures}. If labels and predictions could be read, also `faces`,
     `points` {stage: [N, K, 2] pixels} and `face_nme` {stage: percent [N]}, and with both stages
-    `change`: finetune minus preliminary, from `evaluation.compare`. `ema` has the same for the
-    averaged weights of the stages that have them.
+    `change`: finetune minus preliminary, from `evaluation.compare`. `spread` {stage: [N, K]} is
+    that of the heat maps, of stages that kept it. `ema` has the same for the averaged weights of
+    the stages that have them.
     """
 
     name: Part
     figures: dict[str, dict[str, Any]]
     faces: Annotations | None = None
     points: dict[str, np.ndarray] = field(default_factory=dict)
+    spread: dict[str, np.ndarray] = field(default_factory=dict)
     change: dict[str, Any] | None = None
     ema: "EvaluatedPart | None" = None
 
@@ -75,6 +77,7 @@ class ReportData:
     """A run, read once. `unread` is why labels or predictions could not be read, if so.
 
     `problems` are what is damaged, and why the run ended without success: a sentence each.
+    `identity` is the data set that the run began with (run/data_identity.py), None if not known.
     """
 
     folder: RunFolder
@@ -89,6 +92,7 @@ class ReportData:
     unread: str | None
     problems: list[str] = field(default_factory=list)
     costs: dict[str, StageCost] = field(default_factory=dict)
+    identity: dict[str, Any] | None = None
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -142,6 +146,7 @@ def read_report_data(folder: RunFolder, data: Path | None = None) -> ReportData:
         train_faces=None if faces is None else len(faces.train),
         unread=unread,
         problems=problems,
+        identity=_whole(read_verified_json, folder.data_file),
     )
 
 
@@ -186,14 +191,15 @@ def _with_points(
     """The part with labels and predictions, or the reason why they are missing."""
     if faces is None:
         return part, None
+    paths = {stage: folder.predictions(stage, part.name, averaged) for stage in part.figures}
     try:
-        points = {
-            stage: read_predictions(folder.predictions(stage, part.name, averaged), faces)
-            for stage in part.figures
-        }
+        points = {stage: read_predictions(path, faces) for stage, path in paths.items()}
+        spreads = {stage: read_spread(path, faces) for stage, path in paths.items()}
     except (ValueError, OSError) as error:
         return part, f"the predictions could not be read: {error}"
-    return replace(part, faces=faces, points=points, change=_change(points, faces)), None
+    spread = {stage: each for stage, each in spreads.items() if each is not None}
+    change = _change(points, faces)
+    return replace(part, faces=faces, points=points, spread=spread, change=change), None
 
 
 def _change(points: dict[str, np.ndarray], faces: Annotations) -> dict[str, Any] | None:

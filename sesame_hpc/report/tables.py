@@ -1,7 +1,9 @@
 """The rows of the report's tables, as numbers; the template prints them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from statistics import median
 from typing import Any
 
@@ -21,6 +23,7 @@ __all__ = [
     "masking_rows",
     "overall_rows",
     "point_range",
+    "rates_of",
     "region_rows",
     "stage_rows",
 ]
@@ -122,34 +125,46 @@ def point_range(points: Sequence[int]) -> str:
 class OverallRow:
     """Some faces or points; `rates` are NME, FR@8, FR@10 (percent), AUC@8, AUC@10 by stage.
 
-    A rate that there is none of is None.
+    A rate that there is none of is None, and so is an interval in `bounds`, which has their form.
     """
 
     name: str
     faces: int
     rates: list[list[float | None]]
+    bounds: list[list[Sequence[float] | None]]
+
+
+def rates_of(part: EvaluatedPart) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(whose, stage, figures) of all faces, each subset and data set, the points by visibility, and
+    all faces with averaged weights; by group, and in it by finished stage.
+    """
+    stages = part.figures
+    yield from (("all faces", stage, figures) for stage, figures in stages.items())
+    groups = {"subsets": "{}", "sources": "data set {}", "visibility": "{} points"}
+    for group, title in groups.items():
+        for name in next(iter(stages.values())).get(group, {}):
+            for stage, figures in stages.items():
+                yield title.format(name), stage, figures[group][name]
+    for stage in stages if part.ema else ():
+        figures = part.ema.figures.get(stage, {}) if part.ema else {}
+        yield "all faces, EMA", stage, {"faces": part.count} | figures
 
 
 def overall_rows(part: EvaluatedPart) -> list[OverallRow]:
-    """All faces, each subset and data set, the points by visibility, all with averaged weights.
-
-    The finished stages are in order.
-    """
-    stages = list(part.figures.values())
-    rows = [OverallRow("all faces", part.count, _rates(stages))]
-    groups = {"subsets": "{}", "sources": "data set {}", "visibility": "{} points"}
-    for group, title in groups.items():
-        for name in stages[0].get(group, {}):
-            chosen = [figures[group][name] for figures in stages]
-            rows.append(OverallRow(title.format(name), chosen[0]["faces"], _rates(chosen)))
-    if part.ema:
-        averaged = [part.ema.figures.get(stage, {}) for stage in part.figures]
-        rows.append(OverallRow("all faces, EMA", part.count, _rates(averaged)))
+    """One row for each group of `rates_of`."""
+    rows = []
+    for name, group in groupby(rates_of(part), key=itemgetter(0)):
+        stages = [figures for _, _, figures in group]
+        bounds = [figures.get("intervals", {}) for figures in stages]
+        rows.append(
+            OverallRow(
+                name,
+                stages[0]["faces"],
+                [[figures.get(key) for figures in stages] for key in _RATES],
+                [[its.get(key) for its in bounds] for key in _RATES],
+            )
+        )
     return rows
-
-
-def _rates(stages: list[dict[str, Any]]) -> list[list[float | None]]:
-    return [[figures.get(key) for figures in stages] for key in _RATES]
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
-"""Write the page of a run folder."""
+"""Write the page of a run folder, or of several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sesame_hpc.checksums import write_listed
 from sesame_hpc.files import write_bytes_atomic
+from sesame_hpc.report.compared_runs import read_runs
+from sesame_hpc.report.comparison_page import render_comparison
 from sesame_hpc.report.page import render
 from sesame_hpc.report.report_data import read_report_data
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["REPORT_NAME", "report_line", "write_report"]
+__all__ = ["COMPARISON_NAME", "REPORT_NAME", "report_line", "write_comparison", "write_report"]
 
 REPORT_NAME = "report.html"
+COMPARISON_NAME = "comparison.html"
 
 
 def write_report(
@@ -37,6 +40,30 @@ def write_report(
     else:
         write_bytes_atomic(path, page)
     return path
+
+
+def write_comparison(
+    runs: Sequence[Path],
+    out: Path,
+    data: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
+    """Write one page that compares runs, at least two, and return its path `out`.
+
+    Runs with the same settings and different seeds are taken together; the others are compared
+    with the first one. `data` is the folder of their data set if it has moved. `tell` is called
+    with what could not be read of each run.
+
+    Raises FileNotFoundError for a folder without a run, ValueError for one that is given twice, for
+    invalid files, and for runs with different landmarks.
+    """
+    read = read_runs(runs, data)
+    page = render_comparison(read).encode()
+    for run in read:
+        if tell is not None and run.data.unread:
+            tell(f"{run.name}: {run.data.unread}")
+    write_bytes_atomic(out, page)
+    return out
 
 
 def report_line(folder: RunFolder) -> str:

@@ -14,9 +14,15 @@ import numpy as np
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
 
-__all__ = ["data_identity", "identity_differences", "without_unlabelled"]
+__all__ = [
+    "PARTS",
+    "data_identity",
+    "fingerprint",
+    "identity_differences",
+    "without_unlabelled",
+]
 
-_PARTS = {
+PARTS = {
     "train": "training faces",
     "rest": "training faces without labels",
     "heldout": "held-out faces",
@@ -45,6 +51,11 @@ def data_identity(
     return identity | {
         name: None if table is None else _of_table(table) for name, table in parts.items()
     }
+
+
+def fingerprint(value: dict[str, Any]) -> str:
+    """Sixteen hexadecimal digits of an identity, or of one part of it: equal for equal data."""
+    return _of_json(value)[:16]
 
 
 def _of_table(table: Annotations) -> dict[str, Any]:
@@ -102,7 +113,7 @@ def without_unlabelled(identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def identity_differences(
-    recorded: dict[str, Any], found: dict[str, Any], parts: Iterable[str] = _PARTS
+    recorded: dict[str, Any], found: dict[str, Any], parts: Iterable[str] = PARTS
 ) -> list[str]:
     """How a data set differs from the one that a run began with, a phrase for each difference.
 
@@ -117,14 +128,14 @@ def identity_differences(
         before, after = recorded.get(part), found.get(part)
         if before is None or after is None:
             if before is not after:
-                phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")
+                phrases.append(f"{PARTS[part]}: {_count(before)} -> {_count(after)}")
             continue
         aspects = _ASPECTS if same_format else ("images",)
         changed = [_IN_WORDS.get(name, name) for name in aspects if _differs(before, after, name)]
         if before["faces"] != after["faces"]:
-            phrases.append(f"{_PARTS[part]}: {_count(before)} -> {_count(after)}")
+            phrases.append(f"{PARTS[part]}: {_count(before)} -> {_count(after)}")
         elif changed:
-            phrases.append(f"{_PARTS[part]}: other {', '.join(changed)}")
+            phrases.append(f"{PARTS[part]}: other {', '.join(changed)}")
     return phrases
 
 

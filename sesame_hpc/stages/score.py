@@ -7,7 +7,7 @@ from torch import nn
 from sesame_hpc.choices import Part
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.evaluation.figures import figures
-from sesame_hpc.evaluation.predict import predict
+from sesame_hpc.evaluation.predict import predict_with_spread
 from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.models.weights import save_weights
@@ -28,6 +28,7 @@ def score(
     Figures are `Figures.to_json`; with an `average` they have those of the averaged weights under
     "ema". Predictions and averaged weights are written to the run folder.
     """
+    assert isinstance(network, LandmarkNet)
     session.world.share_buffers(network)
     result: dict[str, Any] = {part: _score(session, stage, network, part) for part in _PARTS}
     if average is None:
@@ -46,13 +47,14 @@ def score(
 
 
 def _score(
-    session: Session, stage: str, network: nn.Module, part: Part, averaged: bool = False
+    session: Session, stage: str, network: LandmarkNet, part: Part, averaged: bool = False
 ) -> dict[str, Any] | None:
     faces: Annotations | None = getattr(session.faces, part)
     if faces is None:
         return None
     loader = session.eval_loader(faces, session.stage_config(stage).batch_size)
-    predicted, faces = predict(network, loader, faces, session.world.gather)
+    predicted, spread, faces = predict_with_spread(network, loader, faces, session.world.gather)
     if session.world.is_main:
-        write_predictions(session.folder.predictions(stage, part, averaged), predicted, faces)
+        path = session.folder.predictions(stage, part, averaged)
+        write_predictions(path, predicted, faces, spread)
     return figures(predicted, faces, protocol(part, session.config.data.box)).to_json()

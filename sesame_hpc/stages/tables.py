@@ -122,8 +122,10 @@ def _to_csv(figures: dict[str, Any]) -> str:
         writer.writerow(["nme_of_landmark", point, nme, "", ""])
     for what, group in (("subset", "subsets"), ("source", "sources"), ("points", "visibility")):
         for name, row in figures[group].items():
-            for key, value in row.items():
-                writer.writerow([f"{key}_of_{what}", name, value, "", ""])
+            its = row.get("intervals", {})
+            for key in (each for each in row if each != "intervals"):
+                limits = its.get(key) or ["", ""]
+                writer.writerow([f"{key}_of_{what}", name, row[key], *limits])
     if "compared" in figures:
         change = figures["compared"]
         writer.writerow(["difference", "nme", *_difference(change["nme"])])

@@ -9,9 +9,11 @@ import yaml
 from sesame_hpc import __version__
 from sesame_hpc.plural import counted
 from sesame_hpc.report.charts import change_mark, readable, whiskers
+from sesame_hpc.report.comparison_words import meaning, statement
 from sesame_hpc.report.environment import page_environment, style
-from sesame_hpc.study.charts import arm_style, forest, learning_curves
-from sesame_hpc.study.words import PARTS, WEIGHTS, completeness, meaning, statement
+from sesame_hpc.report.forest import arm_style, forest
+from sesame_hpc.study.charts import learning_curves
+from sesame_hpc.study.words import PARTS, WEIGHTS, completeness
 
 __all__ = ["render"]
 
@@ -25,7 +27,7 @@ def render(study: dict[str, Any], definition: str) -> str:
         definition=definition,
         version=__version__,
         made=datetime.now(UTC),
-        style=style("sesame_hpc.study"),
+        style=style(),
         part=PARTS[study["part"]],
         weights=WEIGHTS[study["weights"]],
         counted=counted,

@@ -9,14 +9,8 @@ from rich.text import Text
 
 from sesame_hpc.evaluation.seeds import ONE_SEED
 from sesame_hpc.plural import counted
-from sesame_hpc.study.words import (
-    PARTS,
-    WEIGHTS,
-    completeness,
-    meaning,
-    signed,
-    signed_interval,
-)
+from sesame_hpc.report.comparison_words import meaning, signed, signed_interval
+from sesame_hpc.study.words import PARTS, WEIGHTS, completeness
 
 __all__ = ["print_study"]
 

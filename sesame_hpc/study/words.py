@@ -1,67 +1,13 @@
-"""The sentences of a study: what each comparison shows, and what it does not."""
+"""What a study's page and tables call things, and what is missing from an unfinished study."""
 
 from typing import Any
 
-from sesame_hpc.evaluation.seeds import ONE_SEED
 from sesame_hpc.plural import counted
 
-__all__ = [
-    "PARTS",
-    "WEIGHTS",
-    "completeness",
-    "meaning",
-    "signed",
-    "signed_interval",
-    "statement",
-]
+__all__ = ["PARTS", "WEIGHTS", "completeness"]
 
 PARTS = {"heldout": "held-out", "test": "test"}
 WEIGHTS = {"last": "last weights", "ema": "EMA where kept"}
-
-_EQUAL = 0.01
-
-
-def signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def signed_interval(interval: list[float] | None) -> str:
-    """[−0.120, +0.030]; a dash for one seed."""
-    return "–" if interval is None else f"[{signed(interval[0])}, {signed(interval[1])}]"
-
-
-def meaning(comparison: dict[str, Any]) -> str:
-    """The result in a few words, for a table."""
-    return {
-        "lower": "lower",
-        "higher": "higher",
-        "open": "undecided",
-        "one seed": "one seed",
-    }[comparison["nme"]["side"]]
-
-
-def statement(comparison: dict[str, Any]) -> str:
-    """A comparison as a sentence or two."""
-    arm, control, nme = comparison["arm"], comparison["control"], comparison["nme"]
-    where = f"{counted(len(comparison['seeds']), 'seed')}, {counted(comparison['faces'], 'face')}"
-    by = f"{signed(nme['mean'])} percentage points"
-    side = nme["side"]
-    if side == "one seed":
-        return f"{arm} minus {control}: {by}. {ONE_SEED}.{_unequal(comparison)}"
-    bounds = f"95 % interval {signed_interval(nme['interval'])}; {where}"
-    if side == "open":
-        text = f"{arm} and {control} are not distinguishable: {by} ({bounds}, which includes 0)."
-    else:
-        text = f"{arm} has a {side} NME than {control}: {by} ({bounds})."
-    return text + _unequal(comparison)
-
-
-def _unequal(comparison: dict[str, Any]) -> str:
-    """A sentence if the two arms were trained on different numbers of samples."""
-    ratio = comparison["samples"]
-    if abs(ratio - 1.0) <= _EQUAL:
-        return ""
-    return f" {comparison['arm']} was trained on {ratio:.2f} times as many samples."
 
 
 def completeness(study: dict[str, Any]) -> str | None:

@@ -16,7 +16,7 @@ from sesame_hpc.config import load_config
 from sesame_hpc.schemes import load_scheme
 
 RUN = ("sh", "python", "yaml")
-SHOWN = ("text",)
+SHOWN = ("text", "js")
 
 
 def run_here(document: str) -> list[Block]:
@@ -92,7 +92,7 @@ def test_blocks_run(document: str, finished: Path, tmp_path: Path):
 @pytest.mark.parametrize("document", documents())
 def test_every_block_says_what_it_is(document: str):
     unknown = [b.place for b in blocks(document) if b.language not in (*RUN, *SHOWN)]
-    assert not unknown, f"say sh, python, yaml or text after the fence: {unknown}"
+    assert not unknown, f"say sh, python, yaml, js or text after the fence: {unknown}"
 
 
 @pytest.mark.slow

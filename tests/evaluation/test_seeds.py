@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from sesame_hpc.evaluation.seeds import Estimate, seed_estimates, student_quantile
+from sesame_hpc.evaluation.seeds import Estimate, seed_estimates
+from sesame_hpc.evaluation.student import student_quantile
 
 
 def estimate(values: np.ndarray, faces: np.ndarray | None = None) -> Estimate:

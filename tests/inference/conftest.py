@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,6 +16,9 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import finish_stage
 from sesame_hpc.run.settings import open_run
 from sesame_hpc.synth import synthesise
+
+if TYPE_CHECKING:
+    from sesame_hpc import Landmarker
 
 TINY = """
 data: {heldout: 12, threads: 1}
@@ -85,6 +89,13 @@ def safetensors(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def landmarker(run: Path) -> "Landmarker":
+    from sesame_hpc import Landmarker
+
+    return Landmarker.load(run)
+
+
+@pytest.fixture(scope="session")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All forms of export of `run`."""
     pytest.importorskip("onnxruntime")
@@ -92,6 +103,6 @@ def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("export")
     export_run(run, "safetensors", out)
-    export_run(run, "onnx", out, int8=True)
+    export_run(run, "onnx", out, int8=True, images=True)
     export_run(run, "torchscript", out)
     return out

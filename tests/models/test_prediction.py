@@ -47,3 +47,16 @@ def test_it_is_the_trained_network_s_last_stack_with_the_same_weights():
     images = torch.rand(3, 3, 32, 32)
     with torch.no_grad():
         assert (used(images)[0] - trained(images)[-1]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("impl", ["conv", "fused"])
+def test_the_trained_network_gives_both_in_one_pass(impl):
+    torch.manual_seed(0)
+    trained = LandmarkNet(TINY, HeadConfig(beta=0.7, impl=impl), 5).eval()
+    used = PredictionNet(TINY, 0.7, 5).eval()
+    used.load_state_dict(trained.state_dict())
+    images = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        points, spread = trained.with_spread(images)
+        assert torch.equal(points, trained(images)[-1])
+        assert (spread - used(images)[1]).abs().max() < 1e-5

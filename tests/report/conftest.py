@@ -1,6 +1,6 @@
 """A run folder as a finished run leaves it, with predictions that are labels plus known noise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sesame_hpc.evaluation.figures import figures
 from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.files import write_json_atomic
 from sesame_hpc.masking import masking_distribution
+from sesame_hpc.run.data_identity import data_identity
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import finish_stage
 from sesame_hpc.stages.summary import write_summary
@@ -61,16 +62,22 @@ def data(tmp_path: Path) -> Path:
 def make_run(tmp_path: Path, data: Path) -> Callable[..., RunFolder]:
     """Make `runs/<name>` with these stages finished; those in `averaged` kept an EMA."""
 
-    def make(*stages: str, name: str = "run", averaged: tuple[str, ...] = ()) -> RunFolder:
+    def make(
+        *stages: str,
+        name: str = "run",
+        averaged: tuple[str, ...] = (),
+        settings: Sequence[str] = (),
+        noise: float = 1.0,
+    ) -> RunFolder:
         folder = RunFolder(tmp_path / "runs" / name)
         folder.path.mkdir(parents=True)
         base = tmp_path / "base.yaml"
         base.write_text(f"output: {tmp_path}\ndata: {{root: {data}, format: pts, heldout: 6}}\n")
-        config = load_config(base)
+        config = load_config(base, settings)
         folder.config_file.write_text(dump_config(config))
         write_json_atomic(folder.environment_file, {"starts": [STARTED]})
         for stage in stages:
-            _finish(folder, stage, data, stage in averaged)
+            _finish(folder, stage, data, stage in averaged, noise)
         if stages == STAGES:
             write_summary(folder, "ibug68")
         return folder
@@ -78,7 +85,7 @@ def make_run(tmp_path: Path, data: Path) -> Callable[..., RunFolder]:
     return make
 
 
-def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
+def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool, scale: float) -> None:
     config = folder.config()
     with MetricsLog(folder.metrics_file) as log:
         for step in range(1, 61):
@@ -103,12 +110,18 @@ def _finish(folder: RunFolder, stage: str, data: Path, averaged: bool) -> None:
         return
     everything = read_annotations(data, "pts", "train")
     count = heldout_count(config.data.heldout, len(everything))
-    _, heldout = split_heldout(everything, count, config.seed)
+    train, heldout = split_heldout(everything, count, config.seed)
     parts = {"heldout": heldout, "test": read_annotations(data, "pts", "test")}
+    write_json_atomic(
+        folder.data_file, data_identity({"train": train, **parts}, config.data.box, "pts")
+    )
     result: dict[str, Any] = {"seconds": 30.25}
     for part, faces in parts.items():
-        noise = np.random.default_rng(len(faces)).normal(0, NOISE[stage], faces.landmarks.shape)
-        write_predictions(folder.predictions(stage, part), faces.landmarks + noise, faces)
+        random = np.random.default_rng((len(faces), config.seed))
+        noise = random.normal(0, scale * NOISE[stage], faces.landmarks.shape)
+        spread = np.random.default_rng(5).uniform(0.02, 0.04, noise.shape[:2]).astype(np.float32)
+        path = folder.predictions(stage, part)
+        write_predictions(path, faces.landmarks + noise, faces, spread)
         result[part] = figures(faces.landmarks + noise, faces, {"box": "square"}).to_json()
         if averaged:
             points = faces.landmarks + 0.9 * noise

@@ -47,7 +47,9 @@ def test_table_1_has_a_row_and_a_table_of_them(both: RunFolder) -> None:
 def test_rates_have_a_row_of_them(both: RunFolder) -> None:
     found = row(page_of(both), "Failure rates and AUC on 5 test faces", "all faces, EMA")
     before, after = (both.result(stage)["test"]["ema"] for stage in COORDINATE_STAGES)
-    assert found[2:4] == [f"{before['nme']:.3f}", f"{after['nme']:.3f}"]
+    for cell, figures in zip(found[2:4], (before, after), strict=True):
+        low, high = figures["intervals"]["nme"]
+        assert cell == f"{figures['nme']:.3f} [{low:.3f}, {high:.3f}]"
     assert found[-2:] == [f"{before['auc10']:.3f}", f"{after['auc10']:.3f}"]
 
 

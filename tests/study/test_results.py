@@ -12,12 +12,13 @@ from rich.console import Console
 
 from sesame_hpc.evaluation.bootstrap import intervals
 from sesame_hpc.evaluation.seeds import seed_estimates
+from sesame_hpc.report.comparison_words import statement
 from sesame_hpc.study import results
 from sesame_hpc.study.outcome import Outcome
 from sesame_hpc.study.plan import StudyRun, plan_study
 from sesame_hpc.study.results import collect
 from sesame_hpc.study.tables import print_study
-from sesame_hpc.study.words import completeness, statement
+from sesame_hpc.study.words import completeness
 
 REGIONS = ("outline", "nose")
 SHIFTS = {"control": 0.0, "better": -0.4, "same": 0.0}

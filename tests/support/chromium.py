@@ -50,7 +50,8 @@ class Browser:
         )
         self._address = f"http://127.0.0.1:{self._port()}"
         options = {"binary": browser, "args": [*_FLAGS, f"--user-data-dir={profile}"]}
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL"}}
+        logs = {"performance": "ALL", "browser": "ALL"}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": logs}
         session = self._post("/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{session['sessionId']}"
 
@@ -101,6 +102,15 @@ class Browser:
         sent = [each for each in messages if each["method"] == "Network.requestWillBeSent"]
         addresses = [each["params"]["request"]["url"] for each in sent]
         return [address for address in addresses if not address.startswith("data:")]
+
+    def console(self) -> list[str]:
+        """What the page and the browser have said about it since the last call."""
+        entries = self._post(f"{self._session}/se/log", {"type": "browser"})
+        return [str(entry["message"]) for entry in entries]
+
+    def download_to(self, folder: Path) -> None:
+        """Save what links download into the folder, without asking."""
+        self.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def _port(self) -> int:
         assert self._process.stdout
