@@ -122,7 +122,7 @@ def mediapipe(
         given, found = Path(folder) / "crops.npz", Path(folder) / "found.npz"
         arrays = {f"crop_{number}": crop for number, crop in enumerate(crops)}
         np.savez(given, rounds=np.array(rounds), **arrays)  # type: ignore[arg-type]
-        command = [python, "-c", _CALL, _WORKER.parent, given, found]
+        command = [str(each) for each in (python, "-c", _CALL, _WORKER.parent, given, found)]
         subprocess.run(command, check=True)
         with np.load(found) as archive:
             points = archive["points"] + np.array(corners)[:, None]

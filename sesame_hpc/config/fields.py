@@ -72,9 +72,10 @@ PluginSettings = Annotated[dict[str, Any], AfterValidator(_plain_values)]
 """The settings of a plugin, which it validates where it is used."""
 
 
-def plugins_installed(kind: str, **named: str) -> EntryPoints:
-    """The entry points of plugins of a kind, or those `named`; nothing of them is imported."""
-    return entry_points(group=f"sesame_hpc.{kind}").select(**named)
+def plugins_installed(kind: str, name: str | None = None) -> EntryPoints:
+    """The entry points of plugins of a kind, or those of a name; nothing of them is imported."""
+    group = f"sesame_hpc.{kind}"
+    return entry_points(group=group) if name is None else entry_points(group=group, name=name)
 
 
 def refuse_misspelling(name: str, known: Sequence[str], kind: str) -> None:

@@ -19,7 +19,7 @@ __all__ = ["HubLandmarker", "load", "push"]
 _CARD = "README.md"
 
 
-class HubLandmarker(
+class HubLandmarker(  # type: ignore[misc]  # the mixin's from_pretrained is the one that counts
     ModelHubMixin,
     Landmarker,
     library_name="sesame-hpc",
@@ -132,4 +132,5 @@ def _downloaded(name: str, where: dict[str, Any]) -> Path:
 
 def _snapshot(name: str, form: str, where: dict[str, Any], **options: bool) -> Path:
     wanted = [form, CONFIG_FILE, SUMS, _CARD]
-    return Path(snapshot_download(name, allow_patterns=wanted, **where, **options))
+    how: dict[str, Any] = where | options
+    return Path(snapshot_download(name, allow_patterns=wanted, **how))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sesame_hpc.choices import DataFormat, Part
+from sesame_hpc.choices import Part
 from sesame_hpc.config import DataConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.parsed import Missing
@@ -29,7 +29,7 @@ class Source:
     """
 
     root: Path
-    format: DataFormat | None = None
+    format: str | None = None
     part: Part | None = None
     more_roots: tuple[Path, ...] = ()
     missing: Missing = None

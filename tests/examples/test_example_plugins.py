@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,7 +223,7 @@ def test_what_breaks_a_contract_is_named(tmp_path, monkeypatch):
     points = torch.rand(2, 68, 2)
     with pytest.raises(ValueError, match=r"Vector must return a scalar tensor, got shape \[2, 68"):
         term(points, points, None)
-    sizes = {"image_size": 32, "map_size": 8}
+    sizes: dict[str, Any] = {"image_size": 32, "map_size": 8}
     network = LandmarkNet(ModelConfig(backbone="wrong_plugins:Coarse", **sizes), HeadConfig(), 5)
     with pytest.raises(ValueError, match=r"of shape \[3, 2, 2\]; it must give \[3, 8, 8\]"):
         network(torch.rand(1, 3, 32, 32))

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -50,7 +50,8 @@ def make_run(faces_root: Path) -> Callable[..., RunFolder]:
         landmarks = read_faces(config, folder).scheme.num_landmarks
         torch.manual_seed(5)
         network = LandmarkNet(config.model, config.head, landmarks)
-        for stack in network.backbone.stacks:
+        stacks: Any = network.backbone.stacks
+        for stack in stacks:
             torch.nn.init.normal_(stack.get_parameter("head.weight"), std=2.0)
         save_weights(folder.weights("finetune"), network.state_dict())
         with torch.no_grad():

@@ -13,7 +13,8 @@ POINTS = 5
 
 
 def model(stacks: int) -> ModelConfig:
-    return ModelConfig(stacks=stacks, width=16, levels=2, image_size=32, map_size=8)
+    sizes = {"stacks": stacks, "width": 16, "levels": 2, "image_size": 32, "map_size": 8}
+    return ModelConfig.model_validate(sizes)
 
 
 def networks(stacks: int) -> tuple[LandmarkNet, JointNet, LandmarkNet]:

@@ -1,5 +1,7 @@
 """Backbones of timm: maps of the right size for three families, and every tensor accounted for."""
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -46,10 +48,11 @@ def test_three_families_give_maps_and_take_their_weights(name, tmp_path):
     file = tmp_path / "timm.safetensors"
     whole = timm.create_model(name)
     save_file(whole.state_dict(), file)
-    account = network.backbone.body.load_timm_weights(str(file))
+    body: Any = network.backbone.body
+    account = body.load_timm_weights(str(file))
     assert f"tensors inherited from {file}, " in account
     sources = {key.replace(".", "_"): value for key, value in whole.state_dict().items()}
-    loaded = network.backbone.body.network.state_dict()
+    loaded = body.network.state_dict()
     assert loaded
     assert all(value.equal(sources[key.replace(".", "_")]) for key, value in loaded.items())
 
@@ -69,7 +72,7 @@ def test_an_image_size_that_no_stride_divides():
 
 def test_foreign_and_damaged_weights_are_named(tmp_path):
     name = "mobilenetv3_small_050"
-    body = LandmarkNet(config(name), HeadConfig(), 5).backbone.body
+    body: Any = LandmarkNet(config(name), HeadConfig(), 5).backbone.body
     before = {key: value.clone() for key, value in body.state_dict().items()}
     file = tmp_path / "weights.safetensors"
     good = timm.create_model(name).state_dict()
@@ -96,7 +99,7 @@ def test_foreign_and_damaged_weights_are_named(tmp_path):
 def test_without_a_network_the_download_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    body = LandmarkNet(config("mobilenetv3_small_050"), HeadConfig(), 5).backbone.body
+    body: Any = LandmarkNet(config("mobilenetv3_small_050"), HeadConfig(), 5).backbone.body
     with pytest.raises(ValueError, match=r"cannot be downloaded here .*model\.weights=FILE"):
         body.load_timm_weights("pretrained")
 

@@ -150,7 +150,7 @@ def test_a_finished_run_is_returned_at_once(watched):
 def test_what_is_no_callback_is_refused(watched, tmp_path):
     config = watched[-1].model_copy(update={"output": tmp_path / "none"})
     with pytest.raises(TypeError, match="is not an instance of a subclass of Callback"):
-        train(config, callbacks=[print])
+        train(config, callbacks=[print])  # type: ignore[list-item]
     assert not config.output.exists()
 
 

@@ -91,7 +91,7 @@ def main() -> None:
     _import_deepspeed(torch.device("cpu"))
     environment()
     matmul_rate(torch.device("cpu"), torch.float32)
-    session.training_flops = lambda network, size: 1e6
+    session.training_flops = lambda network, image_size: 1e6
     answers = os.dup(1)
     os.dup2(2, 1)
     gc.freeze()

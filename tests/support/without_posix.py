@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import sysconfig
+from typing import Any
 
 import av  # noqa: F401
 import cv2  # noqa: F401
@@ -32,7 +33,7 @@ _WAITING = ("pthread_kill", "pthread_sigmask", "sigwait")
 _open = os.open
 
 
-def _open_no_folder(path, *arguments, **options):
+def _open_no_folder(path: Any, *arguments: Any, **options: Any) -> int:
     if os.path.isdir(path):
         raise PermissionError(13, "Permission denied", str(path))
     return _open(path, *arguments, **options)
@@ -47,7 +48,7 @@ def main() -> None:
             if hasattr(module, name):
                 delattr(module, name)
     os.open = _open_no_folder
-    shutil._use_fd_functions = False
+    shutil._use_fd_functions = False  # type: ignore[attr-defined]
     sys.platform = "win32"
 
     from sesame_hpc.__main__ import main as run
