@@ -1,5 +1,6 @@
 """Backbones of timm: maps of the right size for three families, and every tensor accounted for."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from sesame_hpc.models.heads import LandmarkNet, ReconstructionNet
 from sesame_hpc.models.prediction import PredictionNet
 from sesame_hpc.models.transfer import transfer_backbone
 
-pytest.importorskip("timm", reason="timm is not installed")
+if find_spec("timm") is None:
+    pytest.skip("timm is not installed", allow_module_level=True)
 make_torchvision_importable()
 import timm  # noqa: E402
 
