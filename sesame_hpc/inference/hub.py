@@ -1,82 +1,40 @@
-"""Models on a hub, by huggingface_hub and its mixin."""
+"""Models on a hub, by huggingface_hub: the only module that names it."""
 
-import shutil
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from huggingface_hub import HfApi, ModelHubMixin, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from sesame_hpc.checksums import SUMS
-from sesame_hpc.choices import Device
 from sesame_hpc.extras import has
-from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.exported import CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE
-from sesame_hpc.inference.landmarker import Landmarker
 
-__all__ = ["HubLandmarker", "load", "push"]
+__all__ = ["CARD", "ModelHubMixin", "download", "push"]
 
-_CARD = "README.md"
-
-
-class HubLandmarker(  # type: ignore[misc]  # the mixin's from_pretrained is the one that counts
-    ModelHubMixin,
-    Landmarker,
-    library_name="sesame-hpc",
-    pipeline_tag="keypoint-detection",
-    tags=["facial-landmarks"],
-):
-    """A `Landmarker` with the methods of `huggingface_hub.ModelHubMixin`.
-
-    `from_pretrained` takes a folder of `sesame export` or the name of such a folder on a hub, of
-    which it downloads one form: safetensors where torch is installed, else ONNX. `save_pretrained`
-    and `push_to_hub` write that form. No form is a pickle, and nothing in the files is executed.
-    """
-
-    def __init__(self, crop_model: CropModel, folder: Path) -> None:
-        super().__init__(crop_model)
-        self.folder = folder
-
-    @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        device: Device = "auto",
-        batch_size: int = 32,
-        **_: Any,
-    ) -> Self:
-        folder = Path(model_id)
-        if not folder.is_dir():
-            where = {"revision": revision, "cache_dir": cache_dir, "token": token}
-            if local_files_only:
-                folder = _downloaded(model_id, where)
-            else:
-                form = _form(model_id, revision, token)
-                folder = _snapshot(model_id, form, where, force_download=force_download)
-        loaded = Landmarker.load(folder, device, batch_size=batch_size)
-        return cls(loaded.model, folder)
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        for path in self.folder.iterdir():
-            if path.name in (CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE, SUMS, _CARD):
-                shutil.copyfile(path, save_directory / path.name)
+CARD = "README.md"
 
 
-def load(name: str, **options: Any) -> HubLandmarker:
-    """`HubLandmarker.from_pretrained`, with errors that a user can act on.
+def download(
+    name: str,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder of one form of the model `name`: safetensors where torch is installed, else ONNX.
 
     Raises:
         FileNotFoundError: there is no such model on the hub, or it cannot be reached.
         ValueError: the name is not one that a hub can have.
     """
+    where = {"revision": revision, "cache_dir": cache_dir, "token": token}
     try:
-        return HubLandmarker.from_pretrained(name, **options)
+        if local_files_only:
+            return _downloaded(name, where)
+        return _snapshot(name, _form(name, revision, token), where, force_download=force_download)
     except HFValidationError as error:
         raise ValueError(f"{name} is neither a folder nor a name on a hub: {error}") from None
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
@@ -131,6 +89,6 @@ def _downloaded(name: str, where: dict[str, Any]) -> Path:
 
 
 def _snapshot(name: str, form: str, where: dict[str, Any], **options: bool) -> Path:
-    wanted = [form, CONFIG_FILE, SUMS, _CARD]
+    wanted = [form, CONFIG_FILE, SUMS, CARD]
     how: dict[str, Any] = where | options
     return Path(snapshot_download(name, allow_patterns=wanted, **how))

@@ -116,16 +116,15 @@ class Landmarker:
             return cls.load(name, device, batch_size=batch_size)
         with needed_for(f"{name}, which is not a folder,"):
             from sesame_hpc.inference import hub
-        return hub.load(
+        folder = hub.download(
             str(name),
-            device=device,
-            batch_size=batch_size,
             revision=revision,
             cache_dir=cache_dir,
             token=token,
             force_download=force_download,
             local_files_only=local_files_only,
         )
+        return cls.load(folder, device, batch_size=batch_size)
 
     @property
     def manifest(self) -> Manifest:

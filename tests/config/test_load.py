@@ -83,7 +83,7 @@ def test_unknown_keys_name_place_and_nearest(tmp_path):
 
 def test_a_key_of_another_section_is_pointed_to(tmp_path):
     path = write(tmp_path, "a.yaml", MINIMAL)
-    assert "stacks: unknown key; did you mean stages or model.stacks?" in error_of(path, "stacks=2")
+    assert "stacks: unknown key; did you mean track or model.stacks?" in error_of(path, "stacks=2")
 
 
 def test_all_problems_come_together_without_pydantic_words(tmp_path):

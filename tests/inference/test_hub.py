@@ -44,7 +44,7 @@ def pushed(hub, safetensors):
 def test_the_mixin_loads_an_safetensors_folder(safetensors, of):
     from huggingface_hub import ModelHubMixin
 
-    from sesame_hpc.inference.hub import HubLandmarker
+    from sesame_hpc.inference.hub_landmarker import HubLandmarker
 
     loaded = (of or HubLandmarker).from_pretrained(str(safetensors))
     assert of is not None or isinstance(loaded, ModelHubMixin)
@@ -97,7 +97,7 @@ def test_damage_on_the_way_is_found(pushed, tmp_path):
 
 
 def test_save_pretrained_writes_what_loads(safetensors, tmp_path):
-    from sesame_hpc.inference.hub import HubLandmarker
+    from sesame_hpc.inference.hub_landmarker import HubLandmarker
 
     HubLandmarker.from_pretrained(safetensors).save_pretrained(tmp_path / "copy")
     loaded = Landmarker.from_pretrained(tmp_path / "copy")
