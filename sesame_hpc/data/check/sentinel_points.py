@@ -13,6 +13,8 @@ _USUAL_SENTINELS = ((0.0, 0.0), (-1.0, -1.0))
 _CORNER_INSETS = (0.0, 0.5, 1.0)
 _SAME = 1e-3
 _FRACTION = 1.5
+_FAR = 1.0
+"""By more than its width and height a point lies outside of the image."""
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -72,12 +74,21 @@ def _suspicious_places(written: Float, sizes: Float) -> list[tuple[float, float]
     ]
     found = [(x, y) for x, y in several if abs(x) <= _NEAR_CORNER and abs(y) <= _NEAR_CORNER]
     found += [(x, y) for x, y in several if max(x, y) < -_NEAR_CORNER]
+    found += [place for place in _far_outside(written, sizes) if place not in found]
     found += [place for place in several if place not in found and _beyond(place, written, sizes)]
     for points in written[_have_coincident(written)]:
         place, count = Counter(map(tuple, points.tolist())).most_common(1)[0]
         if count >= _COINCIDENT and np.isfinite(place).all() and place not in found:
             found.append(place)
     return found[:_MOST_PLACES]
+
+
+def _far_outside(written: Float, sizes: Float) -> list[tuple[float, float]]:
+    """Single points with both coordinates far outside the image that most of their face is in."""
+    beyond = np.maximum(-written, written - sizes[:, None]) / sizes[:, None]
+    far = (beyond > _FAR).all(axis=2)
+    far &= (far.sum(axis=1) <= written.shape[1] / 2)[:, None]
+    return list(dict.fromkeys(map(tuple, written[far].tolist())))
 
 
 def _beyond(place: tuple[float, float], written: Float, sizes: Float) -> bool:

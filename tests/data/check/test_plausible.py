@@ -94,6 +94,7 @@ def test_numbers_that_stand_for_missing_points(tmp_path, sentinel, count):
     assert "odd-shape" not in findings
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("faces", [8, 16])
 @pytest.mark.parametrize("sentinel", [(-1.0, -1.0), (0.0, 0.0), SIZE])
 def test_points_that_are_missing_are_no_odd_shapes_beside(tmp_path, faces, sentinel):
@@ -103,6 +104,16 @@ def test_points_that_are_missing_are_no_odd_shapes_beside(tmp_path, faces, senti
     findings = found(tmp_path, "csv", threads=1)
     assert {"orientation", "odd-shape", "swapped-points"}.isdisjoint(findings)
     assert f"{2 * faces} points of {faces} faces are" in findings["sentinel"].message
+
+
+@pytest.mark.parametrize("place", [(-9999.0, -9999.0), (1e6, 1e6), (-500.0, 4000.0)])
+def test_a_single_point_far_outside_its_image(tmp_path, place):
+    points = points_of()
+    points[3, 2] = place
+    write_csv(tmp_path, points)
+    findings = found(tmp_path, "csv", threads=1)
+    assert "1 point is at exactly ({:g}, {:g})".format(*place) in findings["sentinel"].message
+    assert "odd-shape" not in findings
 
 
 def test_several_points_of_a_face_at_one_place(tmp_path):
