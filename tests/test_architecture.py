@@ -35,6 +35,7 @@ FLOORS = (
         "compile_caches",
         "extras",
         "lease",
+        "directories",
         "files",
         "plural",
         "process",

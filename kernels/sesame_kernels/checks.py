@@ -1,5 +1,8 @@
 """Argument validation: ValueError with what is wrong and what is valid."""
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,24 +11,43 @@ __all__ = [
     "require_floating",
     "require_images",
     "require_maps",
+    "require_number",
     "require_same_device",
     "require_shape",
-    "require_temperature",
+    "require_tensor",
 ]
 
 
+def require_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+
+
+def require_number(name: str, value: Any, least: float | None = None) -> None:
+    """A finite number above 0, or at least `least` (any with -inf)."""
+    if not hasattr(value, "__float__"):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value) or (value <= 0 if least is None else value < least):
+        limit = " and above 0" if least is None else f" and at least {least:g}"
+        limit = "" if least == -math.inf else limit
+        raise ValueError(f"{name} must be finite{limit}, got {value}")
+
+
 def require_images(name: str, tensor: Tensor) -> None:
+    require_tensor(name, tensor)
     if tensor.ndim != 4:
         raise ValueError(f"{name} must have 4 dimensions [B, C, H, W], got {list(tensor.shape)}")
     require_floating(name, tensor)
 
 
 def require_floating(name: str, tensor: Tensor) -> None:
+    require_tensor(name, tensor)
     if not tensor.is_floating_point():
         raise ValueError(f"{name} must be of a floating dtype, got {tensor.dtype}")
 
 
 def require_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    require_tensor(name, tensor)
     if tuple(tensor.shape) != shape:
         raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
 
@@ -44,8 +66,3 @@ def require_maps(name: str, tensor: Tensor) -> None:
 def require_same_device(name: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
     if tensor.device != other.device:
         raise ValueError(f"{name} is on {tensor.device}, {other_name} on {other.device}")
-
-
-def require_temperature(beta: float) -> None:
-    if not beta > 0.0:
-        raise ValueError(f"beta must be above 0, got {beta}")

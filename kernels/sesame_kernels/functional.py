@@ -1,5 +1,6 @@
 """The public functions: they validate their arguments, then call the registered ops."""
 
+import math
 from typing import Literal, NamedTuple, overload
 
 import torch
@@ -10,9 +11,10 @@ from sesame_kernels.checks import (
     require_floating,
     require_images,
     require_maps,
+    require_number,
     require_same_device,
     require_shape,
-    require_temperature,
+    require_tensor,
 )
 from sesame_kernels.registry import call
 
@@ -79,7 +81,7 @@ def soft_argmax(
         ValueError: for another rank or dtype, an empty map, or beta not above 0.
     """
     require_maps("logits", logits)
-    require_temperature(beta)
+    require_number("beta", beta)
     if second_moments:
         coordinates, moments, _ = call("soft_argmax_moments", logits, beta)
         return coordinates, moments
@@ -102,7 +104,7 @@ def soft_argmax_marginals(logits: Tensor, beta: float = 1.0) -> tuple[Tensor, Te
         ValueError: for another rank or dtype, an empty map, or beta not above 0.
     """
     require_maps("logits", logits)
-    require_temperature(beta)
+    require_number("beta", beta)
     along_x, along_y, _ = call("soft_argmax_marginals", logits, beta, True)
     return torch.stack((_mean(along_x), _mean(along_y)), 2), along_x, along_y
 
@@ -125,7 +127,7 @@ def soft_argmax_distribution(logits: Tensor, beta: float = 1.0) -> Distribution:
         ValueError: for another rank or dtype, an empty map, or beta not above 0.
     """
     require_maps("logits", logits)
-    require_temperature(beta)
+    require_number("beta", beta)
     coordinates, moments, _ = call("soft_argmax_distribution", logits, beta)
     return Distribution(coordinates, moments[..., :3], moments[..., 3], moments[..., 4].detach())
 
@@ -151,7 +153,8 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> T
         ValueError: for shapes, dtypes or devices that do not match, or beta not above 0.
     """
     require_maps("features", features)
-    require_temperature(beta)
+    require_number("beta", beta)
+    require_tensor("weight", weight)
     if weight.ndim == 4 and weight.shape[2:] == (1, 1):
         weight = weight.flatten(1)
     require_shape("weight", weight, (weight.shape[0], max(1, features.shape[1])))
@@ -175,7 +178,7 @@ def masked_mse(
         prediction: [B, C, H, W] of a floating dtype.
         target: [B, C, H, W] of a floating dtype, which may be another.
         mask: [B, 1, H, W], floating, in [0, 1].
-        outside_weight: the weight where the mask is 0.
+        outside_weight: the weight where the mask is 0, at least 0.
 
     Returns:
         A scalar, float32, or float64 for a float64 prediction; NaN for an empty one. Only the
@@ -197,6 +200,7 @@ def masked_mse(
     for name, tensor in (("target", target), ("mask", mask)):
         require_same_device(name, tensor, "prediction", prediction)
         refuse_gradient(name, tensor)
+    require_number("outside_weight", outside_weight, least=0.0)
     return call("masked_mse", prediction, target, mask, outside_weight)
 
 
@@ -224,7 +228,7 @@ def noise_mask(
         seed: in [0, 2^63).
         sample_ids: [B] integers, int64 at most.
         noise_mean: the mean of the noise, in units of the images.
-        noise_std: its standard deviation, in the same units.
+        noise_std: its standard deviation, in the same units, at least 0.
 
     Returns:
         (masked images in the images' dtype; lambda [B, 1, H, W], float32, or float64 for float64).
@@ -236,6 +240,7 @@ def noise_mask(
             require a gradient.
     """
     require_images("images", images)
+    require_tensor("anchors", anchors)
     if anchors.ndim != 3:
         raise ValueError(f"anchors must be [B, A, 2], got {list(anchors.shape)}")
     batch, num_anchors = images.shape[0], anchors.shape[1]
@@ -249,8 +254,10 @@ def noise_mask(
     for name, tensor in (("counts", counts), ("sample_ids", sample_ids)):
         if tensor.is_floating_point() or tensor.dtype == torch.bool:
             raise ValueError(f"{name} must be of an integer dtype, got {tensor.dtype}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be in [0, 2^63), got {seed}")
+    if not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be an integer in [0, 2^63), got {seed!r}")
+    require_number("noise_mean", noise_mean, least=-math.inf)
+    require_number("noise_std", noise_std, least=0.0)
     small = (t.to(images.device, non_blocking=True) for t in (anchors, sigma, counts, sample_ids))
     anchors, sigma, counts, sample_ids = small
     return call(

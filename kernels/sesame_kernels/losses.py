@@ -10,12 +10,13 @@ from sesame_kernels.checks import (
     refuse_gradient,
     require_floating,
     require_maps,
+    require_number,
     require_same_device,
     require_shape,
-    require_temperature,
+    require_tensor,
 )
 from sesame_kernels.functional import Distribution
-from sesame_kernels.penalties import Penalty
+from sesame_kernels.penalties import Penalty, require_penalty
 from sesame_kernels.registry import call
 
 __all__ = ["gaussian_divergence", "soft_argmax_loss", "star_loss"]
@@ -53,7 +54,8 @@ def soft_argmax_loss(
             that requires a gradient.
     """
     require_maps("logits", logits)
-    require_temperature(beta)
+    require_number("beta", beta)
+    require_penalty(penalty)
     _require_landmarks(target, weight, "logits", logits)
     with_gradient = logits.requires_grad and torch.is_grad_enabled()
     settings = (beta, penalty.name, penalty.width, penalty.curvature)
@@ -100,6 +102,7 @@ def star_loss(
         ValueError: for shapes, dtypes or devices that do not match, a target or weight that
             requires a gradient, or a factor out of range.
     """
+    require_tensor("coordinates", coordinates)
     if coordinates.ndim != 3 or coordinates.shape[2] != 2:
         raise ValueError(f"coordinates must be [B, K, 2], got {list(coordinates.shape)}")
     if coordinates.dtype not in (torch.float32, torch.float64):
@@ -109,10 +112,9 @@ def star_loss(
         raise ValueError(f"moments are {moments.dtype}, coordinates {coordinates.dtype}: cast one")
     require_same_device("moments", moments, "coordinates", coordinates)
     _require_landmarks(target, weight, "coordinates", coordinates)
-    if not (math.isfinite(restriction) and restriction >= 0):
-        raise ValueError(f"restriction must be finite and at least 0, got {restriction}")
-    if not (math.isfinite(floor) and floor > 0):
-        raise ValueError(f"floor must be finite and above 0, got {floor}")
+    require_penalty(penalty)
+    require_number("restriction", restriction, least=0.0)
+    require_number("floor", floor)
     settings = (penalty.name, penalty.width, penalty.curvature, restriction, floor)
     return call("star_loss", coordinates, moments, target, weight, *settings)[0]
 
@@ -147,12 +149,14 @@ def gaussian_divergence(
         ValueError: for shapes or devices that do not match, a target or weight that requires a
             gradient, or sigma or a size out of range.
     """
+    if not isinstance(distribution, Distribution):
+        kind = type(distribution).__name__
+        raise ValueError(f"distribution must be that of soft_argmax_distribution, got {kind}")
     coordinates, moments, entropy, _ = distribution
     _require_landmarks(target, weight, "coordinates", coordinates)
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma must be finite and above 0, got {sigma}")
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"size must be (H, W), at least 1 each, got {tuple(size)}")
+    require_number("sigma", sigma)
+    if not isinstance(size, Sequence) or len(size) != 2 or not all(_is_side(n) for n in size):
+        raise ValueError(f"size must be (H, W), integers of at least 1, got {size!r}")
     height, width = size
     squares = moments[..., :2] + (coordinates - target.to(coordinates.dtype)).square()
     divergence = -entropy
@@ -161,6 +165,10 @@ def gaussian_divergence(
             constant = math.log(math.sqrt(2 * math.pi) * sigma * cells)
             divergence = divergence + squares[..., axis] / (2 * sigma**2) + constant
     return (divergence if weight is None else divergence * weight).mean()
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int | torch.SymInt) and value >= 1
 
 
 def _require_landmarks(target: Tensor, weight: Tensor | None, name: str, like: Tensor) -> None:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from sesame_kernels.checks import require_number
 from sesame_kernels.functional import linear_soft_argmax, masked_mse, soft_argmax
 from sesame_kernels.losses import soft_argmax_loss, star_loss
-from sesame_kernels.penalties import Penalty
+from sesame_kernels.penalties import Penalty, require_penalty
 
 __all__ = ["LinearSoftArgmax", "MaskedMSELoss", "SoftArgmax", "SoftArgmaxLoss", "StarLoss"]
 
@@ -18,6 +19,7 @@ class SoftArgmax(nn.Module):
 
     def __init__(self, beta: float = 1.0, *, second_moments: bool = False) -> None:
         super().__init__()
+        require_number("beta", beta)
         self.beta = beta
         self.second_moments = second_moments
 
@@ -35,8 +37,10 @@ class SoftArgmaxLoss(nn.Module):
 
     def __init__(self, beta: float = 1.0, penalty: Penalty | None = None) -> None:
         super().__init__()
+        require_number("beta", beta)
         self.beta = beta
-        self.penalty = penalty or Penalty()
+        self.penalty = Penalty() if penalty is None else penalty
+        require_penalty(self.penalty)
 
     def forward(
         self, logits: Tensor, target: Tensor, weight: Tensor | None = None
@@ -61,8 +65,12 @@ class StarLoss(nn.Module):
         floor: float = 1e-5,
     ) -> None:
         super().__init__()
+        require_number("beta", beta)
         self.beta = beta
-        self.penalty = penalty or Penalty()
+        self.penalty = Penalty() if penalty is None else penalty
+        require_penalty(self.penalty)
+        require_number("restriction", restriction, least=0.0)
+        require_number("floor", floor)
         self.restriction = restriction
         self.floor = floor
 
@@ -89,7 +97,12 @@ class LinearSoftArgmax(nn.Module):
 
     def __init__(self, channels: int, landmarks: int, beta: float = 1.0) -> None:
         super().__init__()
+        require_number("beta", beta)
         self.beta = beta
+        if min(channels, landmarks) < 1:
+            raise ValueError(
+                f"channels and landmarks must be at least 1, got {channels} and {landmarks}"
+            )
         self.weight = nn.Parameter(torch.empty(landmarks, channels, 1, 1))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
@@ -106,6 +119,7 @@ class MaskedMSELoss(nn.Module):
 
     def __init__(self, outside_weight: float = 0.01) -> None:
         super().__init__()
+        require_number("outside_weight", outside_weight, least=0.0)
         self.outside_weight = outside_weight
 
     def forward(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 """What a coordinate's error costs: L1, smooth L1 or the wing loss."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
 
+from sesame_kernels.checks import require_number
 from sesame_kernels.reference.penalties import penalty_values
 
-__all__ = ["PENALTIES", "Penalty", "PenaltyName"]
+__all__ = ["PENALTIES", "Penalty", "PenaltyName", "require_penalty"]
 
 PenaltyName = Literal["l1", "smooth_l1", "wing"]
 PENALTIES: tuple[PenaltyName, ...] = ("l1", "smooth_l1", "wing")
@@ -39,10 +39,13 @@ class Penalty:
         if self.name not in PENALTIES:
             raise ValueError(f"penalty must be one of {', '.join(PENALTIES)}, got {self.name!r}")
         for name in ("width", "curvature"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be finite and above 0, got {value}")
+            require_number(name, getattr(self, name))
 
     def __call__(self, errors: Tensor) -> Tensor:
         """phi of each error, of any shape and floating dtype, by PyTorch's own operations."""
         return penalty_values(errors, self.name, self.width, self.curvature)
+
+
+def require_penalty(value: object) -> None:
+    if not isinstance(value, Penalty):
+        raise ValueError(f"penalty must be a Penalty, such as Penalty('wing'), got {value!r}")

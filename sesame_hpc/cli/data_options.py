@@ -1,5 +1,6 @@
 """Options that several of the `sesame data` commands take."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,8 @@ def parse_missing(text: str | None) -> tuple[float, float] | None:
         return None
     try:
         x, y = map(float, text.split(","))
+        if math.isfinite(x) and math.isfinite(y):
+            return x, y
     except ValueError:
-        raise ValueError(f"--missing is {text!r}; takes two numbers, such as -1,-1") from None
-    return x, y
+        pass
+    raise ValueError(f"--missing is {text!r}; takes two numbers, such as -1,-1")

@@ -92,7 +92,8 @@ def show(
         from sesame_hpc.data.check import check_data
         from sesame_hpc.data.check.shapes import odd_rows
 
-        report = check_data(root, source, loaded, missing=parse_missing(missing), threads=None)
+        threads = os.cpu_count() or 1
+        report = check_data(root, source, loaded, missing=parse_missing(missing), threads=threads)
         grave = tuple(each for each in report.findings if each.level != "note")
         rows = np.array(odd_rows(faces, grave), dtype=np.int64)
         if not len(rows):

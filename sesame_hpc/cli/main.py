@@ -2,9 +2,10 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sesame_hpc import __version__
 from sesame_hpc.cli.cancel import cancel
@@ -33,8 +34,23 @@ __all__ = ["app", "main"]
 
 _TRACEBACK = "--traceback"
 
+
+class _Commands(TyperGroup):
+    """Names wrong values of arguments in the words that those of settings have."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from sesame_hpc.config.problems import must_be
+
+            error.message = must_be(error.message)
+            raise
+
+
 app = typer.Typer(
     name="sesame",
+    cls=_Commands,
     help="Train facial landmark detectors in three stages, on a laptop or a cluster.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -1,5 +1,6 @@
 """Where a command writes: checked before its work begins."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +100,10 @@ def _probe(option: str, folder: Path, path: Path) -> None:
     existing = next(part for part in (folder, *folder.absolute().parents) if os.path.lexists(part))
     if not existing.is_dir():
         raise ValueError(f"{option}: {existing} is a file, not a directory")
+    # The system tells only of names in directories that exist.
+    longest = os.pathconf(existing, "PC_NAME_MAX")
+    if any(len(os.fsencode(part)) > longest for part in path.parts):
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
     probe = existing / temporary_name("probe")
     try:
         with probe.open("wb") as file:

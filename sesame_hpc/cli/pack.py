@@ -66,6 +66,8 @@ def pack(
     from sesame_hpc.data.pack import PackSettings
 
     check_output_folder("OUT", out, root)
+    if config is not None and size is None:
+        raise ValueError("--config goes with --size: without it, original files are packed whole")
     chosen = {} if config is None else _box_and_augment(config, root)
     settings = PackSettings(size=size, margin=margin, quality=quality, **chosen)
     parts = _parts(root, format, scheme, missing, on_error)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sesame_hpc.cli.outputs import check_output_file
+from sesame_hpc.directories import no_directory
 from sesame_hpc.printable import say
 
 __all__ = ["report"]
@@ -41,7 +42,7 @@ def report(
     from sesame_hpc.run.folder import RunFolder
 
     if data is not None and not data.is_dir():
-        raise FileNotFoundError(f"--data: {data} is not a directory")
+        raise FileNotFoundError(f"--data: {no_directory(data)}")
     several = len(runs) > 1
     if several:
         out = out or Path(COMPARISON_NAME)

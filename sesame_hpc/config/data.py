@@ -1,5 +1,6 @@
 """Settings of the faces: where they are, how they are cropped and augmented."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,9 +77,11 @@ def _point(value: object) -> object:
         return None
     try:
         x, y = (float(part) for part in parts)  # type: ignore[attr-defined]
+        if isfinite(x) and isfinite(y):
+            return x, y
     except (TypeError, ValueError):
-        raise ValueError("must be two numbers, x and y, such as -1,-1") from None
-    return x, y
+        pass
+    raise ValueError("must be two numbers, x and y, such as -1,-1")
 
 
 def _count_or_fraction(value: int | float) -> int | float:

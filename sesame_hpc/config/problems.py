@@ -9,7 +9,20 @@ from pydantic import BaseModel, ValidationError
 from sesame_hpc.config.layers import KeyPath, Layer, dotted
 from sesame_hpc.plural import counted
 
-__all__ = ["describe_problems", "sections"]
+__all__ = ["describe_problems", "must_be", "sections"]
+
+_MUST_BE = {
+    "path_type": "must be a path",
+    "tuple_type": "must be a list, such as [0, 1]",
+    "list_type": "must be a list, such as [0, 1]",
+    "too_short": "must not be empty",
+}
+
+
+def must_be(message: str) -> str:
+    """The sentence of pydantic's about a wrong value, as one about what it must be."""
+    text = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    return text.partition(", unable to parse")[0]
 
 
 def sections(model: type[BaseModel], prefix: KeyPath = ()) -> Iterator[KeyPath]:
@@ -57,8 +70,7 @@ def _problem(
         return f"missing; give it in the file or as {dotted(path)}=VALUE on the command line"
     if kind in ("model_type", "model_attributes_type"):
         return f"must be a section with the keys {', '.join(_keys_at(model, keys))}, got {value!r}"
-    text = message.removeprefix("Value error, ").replace("Input should be", "must be")
-    text = text.partition(", unable to parse")[0]
+    text = _MUST_BE.get(kind) or must_be(message)
     return text if isinstance(value, Mapping) else f"{text}, got {_plain(value)!r}"
 
 

@@ -122,7 +122,7 @@ def _header(line: str, required: Collection[str], path: Path, form: str) -> tupl
     header = candidates[separator]
     while header and not header[-1]:
         header.pop()
-    if missing := sorted(set(required) - set(header)):
+    if missing := [name for name in required if name not in header]:
         raise ValueError(f"{path}:1: lacks {', '.join(missing[:6])}; takes {form}")
     if twice := sorted({name for name in required if header.count(name) > 1}):
         raise ValueError(f"{path}:1: column {twice[0]!r} is given twice; takes {form}")

@@ -13,8 +13,15 @@ __all__ = ["dataset_names", "merge_tables", "pool_tables"]
 
 
 def dataset_names(roots: tuple[Path, ...]) -> list[str]:
-    """A short name for each data set's folder: its own, or its whole path where two are alike."""
-    names = [root.resolve().name for root in roots]
+    """A short name for each data set's folder: its own, or its whole path where two are alike.
+
+    Raises:
+        ValueError: a folder is given twice.
+    """
+    places = [root.resolve() for root in roots]
+    if twice := next((root for n, root in enumerate(roots) if places[n] in places[:n]), None):
+        raise ValueError(f"{twice} is among the data sets twice, and its faces would count double")
+    names = [place.name for place in places]
     return [
         name if names.count(name) == 1 else str(root)
         for name, root in zip(names, roots, strict=True)

@@ -1,6 +1,7 @@
 """Files of predictions: those of a run, and those of other tools."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -141,10 +142,22 @@ def _read_csv(path: Path, landmarks: int) -> tuple[list[str], np.ndarray, list[s
     for row in read_delimited(path, ["image", *columns], form):
         if row.problem:
             raise ValueError(f"{row.place}: {row.problem}")
+        if not places:
+            _check_last_point(path, row, columns)
         points.append([_number(row, name) for name in columns])
         images.append(row.cells["image"])
         places.append(row.place)
     return images, np.array(points, dtype=np.float64).reshape(-1, landmarks, 2), places
+
+
+def _check_last_point(path: Path, row: DelimitedRow, columns: list[str]) -> None:
+    """The first points of another scheme are not those of this one."""
+    others = (name for name in row.cells if re.fullmatch(r"[xy]\d+", name))
+    if (beyond := next((name for name in others if name not in columns), None)) is not None:
+        raise ValueError(
+            f"{path}:1: has a column {beyond}, and the faces have {len(columns) // 2} landmarks, "
+            f"{columns[0]} to {columns[-1]}; predictions and faces need one scheme"
+        )
 
 
 def _number(row: DelimitedRow, column: str) -> float:

@@ -15,7 +15,9 @@ from sesame_hpc.inference.inputs import Input
 __all__ = ["BoxTable", "MatchedBoxes", "read_boxes"]
 
 _SIDES = ("x_min", "y_min", "x_max", "y_max")
-_FORM = "columns image, x_min, y_min, x_max, y_max, and frame where they differ in a video"
+_NAMES = "image, x_min, y_min, x_max, y_max, and frame where they differ in a video"
+_FORM = f"the columns {_NAMES}"
+_OBJECTS = f"a list of objects with the keys {_NAMES}"
 
 Row = tuple[str, int | None, list[float]]
 
@@ -108,7 +110,7 @@ def read_boxes(path: Path) -> BoxTable:
         ValueError: it is neither, lacks columns, or has no row that can be used.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no boxes at {path}")
+        raise FileNotFoundError(f"--boxes: {path} is not a file")
     rows, places, problems = [], [], []
     records = _json_records if path.suffix.lower() == ".json" else _csv_records
     for place, record, problem in records(path):
@@ -133,36 +135,49 @@ def _json_records(path: Path) -> Iterator[tuple[str, Any, str]]:
     try:
         records = json.loads(decode_text(path.read_bytes(), path))
     except RecursionError:
-        raise ValueError(f"{path}: is nested too deeply; takes a list of {_FORM}") from None
+        raise ValueError(f"{path}: is nested too deeply; takes {_OBJECTS}") from None
     except ValueError as error:
         raise ValueError(f"{path}: is not JSON ({error})") from None
     if not isinstance(records, list):
-        raise ValueError(f"{path}: takes a list of objects with the {_FORM}")
+        raise ValueError(f"{path}: takes {_OBJECTS}")
     for number, record in enumerate(records):
         yield f"{path}[{number}]", record, ""
 
 
 def _row(record: Any) -> Row:
-    if not isinstance(record, dict) or not isinstance(record.get("image"), str):
-        raise ValueError(f"{shortened(record)} names no image; takes {_FORM}")
-    if not record["image"].strip():
-        raise ValueError(f"{shortened(record)} names no image; takes {_FORM}")
-    try:
-        box = [float(record[side]) for side in _SIDES]
-        frame = _frame(record.get("frame"))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ValueError(f"{shortened(record)} is not a box; takes {_FORM}") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{shortened(record)} is not an object; takes {_OBJECTS}")
+    image = record.get("image")
+    if not isinstance(image, str) or not image.strip():
+        raise ValueError(f"{shortened(record)} names no image; takes {_NAMES}")
+    box = [_side(record, side) for side in _SIDES]
+    frame = _frame(record.get("frame"))
     x_min, y_min, x_max, y_max = box
     if not all(map(math.isfinite, box)) or x_max <= x_min or y_max <= y_min:
         raise ValueError(f"box {box} is not finite with x_min < x_max and y_min < y_max")
-    return record["image"], frame, box
+    return image, frame, box
+
+
+def _side(record: dict[str, Any], side: str) -> float:
+    if side not in record:
+        raise ValueError(f"{shortened(record)} has no {side}; takes {_NAMES}")
+    try:
+        if not isinstance(record[side], bool):
+            return float(record[side])
+        raise TypeError
+    except (TypeError, ValueError, OverflowError):
+        said = shortened(record[side])
+        raise ValueError(f"{side} is {said}; takes a number of pixels") from None
 
 
 def _frame(value: Any) -> int | None:
     """3, "3" and 3.0 are the frame 3; nothing and blanks are every frame."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    number = int(value) if isinstance(value, int) else int(float(value))
-    if number < 0 or number != float(value):
-        raise ValueError(f"frame {value!r} is not a whole number from 0")
-    return number
+    try:
+        number = int(value) if isinstance(value, int) else int(float(value))
+        if number >= 0 and number == float(value) and not isinstance(value, bool):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"frame is {shortened(value)}; takes a whole number from 0, or none")

@@ -18,7 +18,10 @@ __all__ = ["AnyImage", "as_image", "as_images", "is_one_image"]
 
 AnyImage: TypeAlias = Union[NDArray[np.uint8], "PilImage.Image", str, "PathLike[str]"]
 
-_TAKES = "takes uint8 [H, W, 3] RGB or [H, W] grey, a PIL image or a path"
+_TAKES = (
+    "takes a uint8 array from 0 to 255, [H, W, 3] RGB or [H, W] grey; a PIL image of 8 bits; or "
+    "the path of a file"
+)
 _GREY_OF_16_BITS = ("I", "F")
 
 
@@ -45,12 +48,12 @@ def as_image(image: Any, name: str) -> NDArray[np.uint8]:
         return read_image(Path(image))
     if _is_pil(image):
         if image.mode.startswith(_GREY_OF_16_BITS):
-            raise ValueError(f"{name}: is a PIL image of mode {image.mode}; {_TAKES} of 8 bits")
+            raise ValueError(f"{name}: is a PIL image of mode {image.mode}; {_TAKES}")
         return np.asarray(image.convert("RGB"))
     if not isinstance(image, np.ndarray):
         raise ValueError(f"{name}: is {_kind(image)}; {_TAKES}")
     if image.dtype != np.uint8:
-        raise ValueError(f"{name}: is {image.dtype} {list(image.shape)}; {_TAKES}, from 0 to 255")
+        raise ValueError(f"{name}: is {image.dtype} {list(image.shape)}; {_TAKES}")
     grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
     if 0 in image.shape or not (grey or (image.ndim == 3 and image.shape[2] == 3)):
         raise ValueError(f"{name}: is uint8 {list(image.shape)}; {_TAKES}")
@@ -66,9 +69,8 @@ def _kind(value: Any) -> str:
 
 
 def _is_sequence(value: Any) -> bool:
-    return (
-        hasattr(value, "__len__") and hasattr(value, "__getitem__") and not hasattr(value, "dtype")
-    )
+    """Lists, tuples and the like; tensors and other arrays are single values."""
+    return isinstance(value, Sequence) and not isinstance(value, bytes | bytearray)
 
 
 def _is_pil(value: Any) -> bool:

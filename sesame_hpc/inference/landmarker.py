@@ -167,8 +167,8 @@ class Landmarker:
         if is_one_image(images):
             sequence, wanted = [images], None if boxes is None else [boxes]
         sequence = as_images(sequence)
-        if passes < 1:
-            raise ValueError(f"passes is {passes}; at least 1")
+        if not isinstance(passes, int) or passes < 1:
+            raise ValueError(f"passes is {passes!r}; takes a whole number of at least 1")
         asked = _checked_boxes(sequence, wanted)
         found = self._look(sequence, asked, asked)
         offsets = self.manifest.box_offsets
@@ -258,6 +258,13 @@ class Landmarker:
 
 def _checked_boxes(images: Sequence[Image], boxes: Sequence[ArrayLike] | None) -> list[Float]:
     """Float64 [F, 4] for each image, once they are of the right form and on their image."""
+    if not images:
+        raise ValueError("images: there are none")
+    if boxes is not None and not hasattr(boxes, "__len__"):
+        kind = type(boxes).__name__
+        raise ValueError(
+            f"boxes: are {kind}; take [F, 4] for one image, a list of such for several"
+        )
     if boxes is not None and len(boxes) != len(images):
         raise ValueError(f"boxes: are for {len(boxes)} images, but there are {len(images)}")
     checked = []

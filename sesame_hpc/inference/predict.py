@@ -64,8 +64,8 @@ def predict(
         if matched.unused:
             name, known = next(iter(matched.unused.items()))
             outcome.notes.append(
-                f"{boxes.path}: {len(matched.unused)} of its images are not among those given, "
-                f"the first is {shortened(name)}" + (f" ({clipped(known)})" if known else "")
+                f"{boxes.path} has boxes for {count_of(len(matched.unused), 'image')} not among "
+                f"those given, such as {shortened(name)}" + f" ({clipped(known)})" * bool(known)
             )
     predictor = Predictor(
         landmarker,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.directories import no_directory
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.snapshot import snapshots_of
 from sesame_hpc.launch.sweep import read_sweep
@@ -35,7 +36,7 @@ def find_log(run: Path, stage: str | None = None, rank: int = 0) -> JobLog:
     Raises FileNotFoundError for a missing folder, ValueError for an unknown job or rank.
     """
     if not run.is_dir():
-        raise FileNotFoundError(f"{run} is not a directory; give a run folder")
+        raise FileNotFoundError(f"{no_directory(run)}; give a run folder")
     if points := read_sweep(run):
         raise ValueError(f"{run} is a sweep; name one of its runs, such as {run / points[0].name}")
     latest = Ledger(run).latest()

@@ -8,6 +8,7 @@ from typing import Any
 
 from sesame_hpc.choices import JOBS, STAGES
 from sesame_hpc.config import Config, find_config, load_config
+from sesame_hpc.directories import no_directory
 from sesame_hpc.launch.finished import is_finished
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.snapshot import active_jobs, snapshots_of
@@ -134,10 +135,10 @@ def _check(run: Run, first: str) -> None:
     folder.check_earlier(first)
     for root in run.config.data.roots:
         if not root.is_dir():
-            raise FileNotFoundError(f"data.root: {root} is not a directory")
+            raise FileNotFoundError(f"data.root: {no_directory(root)}")
     unlabelled = run.config.data.unlabelled if "pretrain" in run.config.stages.run else None
     if unlabelled is not None and not unlabelled.is_dir():
-        raise FileNotFoundError(f"data.unlabelled: {unlabelled} is not a directory")
+        raise FileNotFoundError(f"data.unlabelled: {no_directory(unlabelled)}")
 
 
 def refuse_active(folders: Sequence[Path]) -> None:
@@ -145,7 +146,7 @@ def refuse_active(folders: Sequence[Path]) -> None:
     for snapshot in snapshots_of([Ledger(folder) for folder in folders]):
         active = active_jobs(snapshot)
         if active:
-            listing = ", ".join(f"{job} ({stage})" for stage, job in active.items())
+            listing = ", ".join(f"{job} ({stage})".strip() for stage, job in active.items())
             raise ValueError(
                 f"{snapshot.run} has jobs that are queued or running: {listing}. "
                 f"sesame status {snapshot.run} shows them, sesame cancel {snapshot.run} ends them"

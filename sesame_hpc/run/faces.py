@@ -11,6 +11,7 @@ from sesame_hpc.data.check.look_alikes import image_groups, look_alikes
 from sesame_hpc.data.division import heldout_count, split_heldout, split_labelled
 from sesame_hpc.data.formats.readers import has_part, read_part, scheme_of
 from sesame_hpc.data.formats.registry import format_of
+from sesame_hpc.directories import no_directory
 from sesame_hpc.run.data_identity import data_identity, identity_differences, without_unlabelled
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.labelled_points import check_points
@@ -66,7 +67,7 @@ def read_faces(config: Config, folder: RunFolder, unlabelled: Annotations | None
     for root in data.roots:
         if not root.is_dir():
             raise FileNotFoundError(
-                f"data.root: {root} is not a directory; where the data set has moved, give its "
+                f"data.root: {no_directory(root)}; where the data set has moved, give its "
                 "new place (data.root=FOLDER, or --data FOLDER)"
             )
     everything = read_part(data, "train", scheme)

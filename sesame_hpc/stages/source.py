@@ -10,6 +10,7 @@ from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.parsed import Missing
 from sesame_hpc.data.formats.readers import SPLITS, detect_format, has_part, has_split, read_part
 from sesame_hpc.data.formats.registry import format_of
+from sesame_hpc.directories import no_directory
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
@@ -63,7 +64,7 @@ class Source:
 
     def _format(self, format: str, scheme: Scheme | None, run: RunFolder | None) -> str:
         if not self.root.is_dir():
-            raise FileNotFoundError(f"data root {self.root} is not a directory")
+            raise FileNotFoundError(f"data root {no_directory(self.root)}")
         own = format if run is None else format_of(run.config().data)
         fits = any(has_split(self.root, own, split, scheme) for split in SPLITS)
         return format if fits else detect_format(self.root, scheme)

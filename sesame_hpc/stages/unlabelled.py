@@ -16,6 +16,7 @@ from sesame_hpc.data.formats.faults import Fault, FaultKind
 from sesame_hpc.data.formats.parsed import OnError, Parsed
 from sesame_hpc.data.image_files import VALID_IMAGES, files_below, is_hidden, is_image_name
 from sesame_hpc.data.image_header import upright_size
+from sesame_hpc.directories import no_directory
 from sesame_hpc.inference.box_problem import box_problem
 from sesame_hpc.inference.boxes import read_boxes
 from sesame_hpc.inference.detector import YuNet
@@ -60,7 +61,7 @@ def read_unlabelled(
     root = data.unlabelled
     if not root.is_dir():
         raise FileNotFoundError(
-            f"data.unlabelled: {root} is not a directory; where the images have moved, give their "
+            f"data.unlabelled: {no_directory(root)}; where the images have moved, give their "
             "new place (data.unlabelled=FOLDER)"
         )
     names = [str(path) for path in files_below(root) if is_image_name(str(path))]

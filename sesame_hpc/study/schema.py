@@ -1,5 +1,6 @@
 """The file of a study: which arms, which seeds, and what is compared with what."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from sesame_hpc.choices import Weights
 from sesame_hpc.config.layers import Layer, merge, parse_override, read_layer
 from sesame_hpc.config.load import validate
-from sesame_hpc.config.schema import Strict, UserPath
+from sesame_hpc.config.schema import Config, Strict, UserPath
 from sesame_hpc.config.shipped import Shipped
 
 __all__ = ["Comparison", "Study", "find_study", "read_study", "study_names"]
@@ -114,6 +115,16 @@ def find_study(name: str | Path) -> Path:
     return _SHIPPED.find(name)
 
 
+def _is_own(layer: Layer) -> bool:
+    """Whether an override is of the study, or neither of it nor a setting and nearer to it."""
+    first = str(next(iter(layer.values)))
+    if first in Study.model_fields or first in Config.model_fields:
+        return first in Study.model_fields
+    both = [*Study.model_fields, *Config.model_fields]
+    near = difflib.get_close_matches(first, both, n=1, cutoff=0.4)
+    return bool(near) and near[0] in Study.model_fields
+
+
 def read_study(path: Path, overrides: Sequence[str] = ()) -> tuple[Study, Layer, list[Layer]]:
     """The study in a file; the file as a layer; and the overrides that are settings of every arm.
 
@@ -125,7 +136,7 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> tuple[Study, Layer,
     settings: list[Layer] = []
     for text in overrides:
         layer = parse_override(text)
-        is_own = next(iter(layer.values)) in Study.model_fields
+        is_own = _is_own(layer)
         (own if is_own else settings).append(layer)
     layer = merge([read_layer(path), *own])
     return validate(Study, layer, str(path)), layer, settings

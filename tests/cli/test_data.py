@@ -82,6 +82,8 @@ def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
     assert packed.returncode == 0, packed.stderr
     assert packed.stdout.startswith("3 faces in 1 shard, 0.0 MB, in packed")
     assert "(1 from before)" in sesame("data", "pack", "faces", "packed").stdout
+    whole = sesame("data", "pack", "faces", "whole", "--config", "lfpw_small")
+    assert (whole.returncode, "--config goes with --size" in whole.stderr) == (2, True)
     small = sesame("data", "pack", "faces", "small", "--size", 32, "--config", "lfpw_small")
     assert "3 crops encoded as JPEG: PSNR " in small.stdout, small.stderr
     again = read_annotations(tmp_path / "small", "pack", "train")

@@ -69,7 +69,11 @@ def test_a_missing_file_and_a_wrong_option_end_with_code_2(sesame):
     missing = sesame("train", "nosuch.yaml")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "nosuch.yaml" in missing.stderr
-    assert sesame("train", "paper", "--stage", "warmup").returncode == 2
+    wrong = sesame("train", "paper", "--stage", "warmup")
+    assert wrong.returncode == 2
+    assert "Invalid value for '--stage': 'warmup' is not one of 'preliminary'" in wrong.stderr
+    short = sesame("predict", "run", "images", "--passes", "0")
+    assert "Invalid value for '--passes': must be greater than or equal to 1" in short.stderr
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,12 @@ def test_a_read_only_file_system(command, inputs, mounted):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("length", [300, 5000])
-def test_a_path_that_is_too_long(command, inputs, tmp_path, length):
-    name = "n" * 300 if length == 300 else "/".join(["n" * 200] * 25)
+@pytest.mark.parametrize(
+    "name",
+    ["n" * 300, f"new/{'n' * 300}", f"new/{'ü' * 150}/x", "/".join(["n" * 200] * 25)],
+    ids=["name", "name in a new folder", "folder in a new folder", "path"],
+)
+def test_a_path_that_is_too_long(command, inputs, tmp_path, name):
     refused(tmp_path / name, command, inputs, "File name too long")
 
 
@@ -175,7 +178,10 @@ def test_an_output_over_what_is_read(inputs):
 def test_a_typo_in_what_is_read_is_named_before_all_else(inputs):
     run, faces, _ = inputs
     code, text = run_here(["report", str(run), "--data", str(faces) + "x"])
-    assert (code, text) == (2, f"sesame: --data: {faces}x is not a directory\n")
+    assert (code, text) == (
+        2,
+        f"sesame: --data: {faces}x is not a directory (did you mean {faces}?)\n",
+    )
     assert not (run / "report.html").exists()
     code, text = run_here(["eval", "--predictions", f"{run}/gone.csv", "--data", str(faces)])
     assert (code, text) == (2, f"sesame: --predictions: {run}/gone.csv is not a file\n")

@@ -71,6 +71,10 @@ def test_other_columns_and_spellings(tmp_path):
         (lambda text: text + "\n" + "z" * 200_000, r"p\.csv:\d+: is not CSV"),
         (lambda text: text.splitlines()[0], r"points are \(0, 5, 2\)"),
         (lambda text: "", r"p\.csv:1: lacks image, x0"),
+        (
+            lambda text: text.replace("\r\n", ",1,2\r\n").replace(",1,2", ",x5,y5", 1),
+            r"p\.csv:1: has a column x5, and the faces have 5 landmarks, x0 to y4",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, change, message):

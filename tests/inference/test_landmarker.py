@@ -94,6 +94,9 @@ def test_a_shifted_image_shifts_the_points(landmarker):
         (np.zeros((5, 5, 3), np.uint8), [[1, 2, 3]], r"boxes of image 0: are \[1, 3\]"),
         (np.zeros((5, 5, 3), np.uint8), [[3, 3, 1, 1]], "image 0: box 0: box .* is not finite"),
         ([np.zeros((5, 5, 3), np.uint8)], [], "boxes: are for 0 images"),
+        ([np.zeros((5, 5, 3), np.uint8)], 3, r"boxes: are int; take \[F, 4\]"),
+        ([], None, "images: there are none"),
+        (b"\x89PNG", None, "image 0: is bytes; takes"),
     ],
 )
 def test_wrong_inputs_are_named(landmarker, image, boxes, message):

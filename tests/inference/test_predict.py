@@ -295,7 +295,7 @@ def test_whole_images_taken_for_faces_are_said_and_given_boxes_are_not(
     outcome = predict(landmarker, [image], tmp_path / "boxed", boxes=boxes, draw=False)
     assert outcome.failed == []
     (note,) = outcome.notes
-    assert "1 of its images are not among those given, the first is 'other.png'" in note
+    assert "has boxes for 1 image not among those given, such as 'other.png'" in note
 
 
 def test_one_bad_box_costs_no_other(landmarker, folder, tmp_path):

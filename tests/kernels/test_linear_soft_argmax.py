@@ -197,5 +197,5 @@ def test_module_and_errors():
         linear_soft_argmax(features, weight[:, :, None, None].expand(4, 8, 3, 3))
     with pytest.raises(ValueError, match="cast one"):
         linear_soft_argmax(features, weight.double())
-    with pytest.raises(ValueError, match="beta must be above 0"):
+    with pytest.raises(ValueError, match="beta must be finite and above 0"):
         linear_soft_argmax(features, weight, -1.0)

@@ -160,7 +160,7 @@ def test_module_and_errors():
         soft_argmax(logits[0])
     with pytest.raises(ValueError, match="floating dtype"):
         soft_argmax(logits.int())
-    with pytest.raises(ValueError, match="beta must be above 0"):
+    with pytest.raises(ValueError, match="beta must be finite and above 0"):
         soft_argmax(logits, 0.0)
     with pytest.raises(ValueError, match="at least 1 x 1"):
         soft_argmax(logits[:, :, :0])

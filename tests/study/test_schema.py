@@ -69,6 +69,15 @@ def test_each_arm_is_compared_with_the_first_unless_it_says_otherwise(
     assert pairs == [("c", "b")]
 
 
+def test_an_override_that_is_nearer_to_a_key_of_the_study_is_named_as_such(
+    write_study: Callable[..., Path],
+) -> None:
+    with pytest.raises(ValueError, match=r"two\.yaml: seds: unknown key; did you mean seeds\?"):
+        plan_study(write_study(), ["seds=[7]"])
+    with pytest.raises(ValueError, match=r"sed: unknown key; did you mean seed\?"):
+        plan_study(write_study(), ["sed=7"])
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -13,6 +13,7 @@ from sesame_hpc.config.schema import BoxConfig
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.images import ProbedImage
 from sesame_hpc.data.check.probe import probe_tables
+from sesame_hpc.data.check.sentinel_points import Sentinels, find_sentinels
 from sesame_hpc.data.check.thumbnails import Thumbnail
 from sesame_hpc.data.formats.faults import Fault
 from sesame_hpc.data.formats.parsed import Missing, Parsed, parse_result
@@ -66,6 +67,19 @@ class Inventory:
             if image is not None and image.size is not None:
                 sizes[row] = image.size
         return sizes
+
+    @cached_property
+    def sentinels(self) -> dict[Split, Sentinels]:
+        """What may stand for missing points, of each part that has faces."""
+        return {
+            split: find_sentinels(table.landmarks, self.parts[split].shift, self.sizes(table))
+            for split, table in self.tables()
+        }
+
+    def points(self, split: Split) -> NDArray[np.float64]:
+        """A part's landmarks [N, K, 2], NaN where not labelled or where `sentinels` are."""
+        landmarks, absent = self.parts[split].faces.landmarks, self.sentinels[split].points()
+        return np.where(absent[:, :, None], np.nan, landmarks) if absent.any() else landmarks
 
     @cached_property
     def faces(self) -> list[Face]:

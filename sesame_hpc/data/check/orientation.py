@@ -25,7 +25,7 @@ def check_orientation(inventory: Inventory) -> Iterator[Finding]:
     """Parts in which most faces lie on their side, upside down, or mirrored."""
     upper, lower = (_named(inventory.scheme, words) for words in (_UPPER, _LOWER))
     for split, table in inventory.tables():
-        points = table.landmarks
+        points = inventory.points(split)
         down = _middle(points, lower) - _middle(points, upper)
         known = np.isfinite(down).all(axis=1)
         words = ""

@@ -19,6 +19,7 @@ from sesame_hpc.data.formats.parsed import Missing
 from sesame_hpc.data.formats.readers import detect_format, scheme_of
 from sesame_hpc.data.formats.registry import format_named
 from sesame_hpc.data.pack.manifest import read_settings
+from sesame_hpc.directories import no_directory
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Report", "SplitCounts", "check_data"]
@@ -121,7 +122,7 @@ def check_data(
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"data root {root} is not a directory")
+        raise FileNotFoundError(f"data root {no_directory(root)}")
     format = format or detect_format(root, scheme)
     box = read_settings(root).box if format_named(format).packed else BoxConfig()
     asked = {"protocol": protocol or box.protocol, "scale": crop_scale or box.scale}

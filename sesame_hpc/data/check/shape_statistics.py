@@ -5,6 +5,7 @@ points that agree with it). What pose and expression do to all points together i
 principal components of the set's own shapes, where there are enough faces to know them.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,10 +87,12 @@ def _typical_face(faces: Float) -> Float:
 
 
 def _median(values: Float, axis: int | None = None, keepdims: bool = False) -> Float:
-    """The median without NaN; fast where there is none."""
+    """The median without NaN, NaN of nothing else; fast where there is none."""
     whole = np.isfinite(values).all()
     median = np.median if whole else np.nanmedian
-    return np.asarray(median(values, axis=axis, keepdims=keepdims))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.asarray(median(values, axis=axis, keepdims=keepdims))
 
 
 def _normalised(landmarks: Float) -> Float:

@@ -45,7 +45,7 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
     faces = sum(map(len, tables))
     if faces < _FEWEST_FACES or scheme.num_landmarks < _FEWEST_POINTS:
         return
-    several = [table.landmarks for table in tables]
+    several = [inventory.points(split) for split, _ in inventory.tables()]
     landmarks = np.concatenate(several) if len(several) > 1 else several[0]
     sources = StringColumn.joined([StringColumn.of(table.sources) for table in tables])
     usable = np.isfinite(landmarks).all(axis=2).sum(axis=1) >= _FEWEST_POINTS
@@ -124,7 +124,9 @@ def _explained(
 
 
 def odd_rows(table: Annotations, findings: tuple[Finding, ...]) -> list[int]:
-    """The rows of a table that findings are about, in the findings' order, each once."""
+    """The rows of a table that findings are about, each once: the place of each finding in the
+    findings' order, then all related ones."""
     row_of = {source: row for row, source in enumerate(table.sources)}
-    places = (finding.place for finding in findings)
+    places = [finding.place for finding in findings]
+    places += [place for finding in findings for place in finding.related]
     return list(dict.fromkeys(row_of[place] for place in places if place in row_of))

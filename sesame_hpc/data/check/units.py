@@ -3,27 +3,22 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.inventory import Inventory
+from sesame_hpc.data.check.sentinel_points import in_fractions
 from sesame_hpc.data.findings import Finding
 
-__all__ = ["check_units", "rows_in_fractions"]
+__all__ = ["check_units"]
 
-_FRACTION, _PERCENT = 1.5, 100.5
+_PERCENT = 100.5
 _PERCENT_NEEDS_SIDE, _PERCENT_NEEDS_FACES = 200, 3
-
-
-def rows_in_fractions(table: Annotations) -> NDArray[np.bool_]:
-    """Which faces [N] have no coordinate beyond 1.5: fractions of the image's size."""
-    return np.asarray(np.nanmax(np.abs(table.landmarks), axis=(1, 2)) <= _FRACTION)
 
 
 def check_units(inventory: Inventory) -> Iterator[Finding]:
     """Coordinates that are fractions of the image's size or percent instead of pixels."""
     for split, table in inventory.tables():
-        fractions = np.flatnonzero(rows_in_fractions(table))
+        fractions = np.flatnonzero(in_fractions(table.landmarks))
         rows, unit = np.arange(len(table)), "percent of the image's size (0 to 100)"
         if len(fractions):
             rows, unit = fractions, "fractions of the image's size (0 to 1)"

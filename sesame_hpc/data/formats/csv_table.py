@@ -148,7 +148,8 @@ def _parse_header(table: TextTable, scheme: Scheme) -> _Columns:
     valid = {"image", *points, *BOX, *seen}
     if unknown := [n for n in header if n not in valid and not n.startswith(ATTRIBUTE)]:
         problem = (
-            f"unknown column {unknown[0]!r}; takes {form}, {', '.join(BOX)}, {ATTRIBUTE}<name>"
+            f"unknown column {unknown[0]!r}; scheme {scheme.name} takes {form}, "
+            f"{', '.join(BOX)}, {ATTRIBUTE}<name>"
         )
         raise Fault("layout", place, problem)
     groups = {"a box": BOX, "visibility": seen}

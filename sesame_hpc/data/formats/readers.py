@@ -14,6 +14,7 @@ from sesame_hpc.data.formats.registry import FORMATS, format_named, format_of
 from sesame_hpc.data.merge import dataset_names, merge_tables
 from sesame_hpc.data.pack.manifest import read_manifest
 from sesame_hpc.data.pack.read import SCHEME_FILE
+from sesame_hpc.directories import no_directory
 from sesame_hpc.schemes import Scheme, load_scheme
 
 __all__ = [
@@ -76,8 +77,8 @@ def read_part(data: DataConfig, split: Split, scheme: Scheme | None = None) -> A
 
     if not data.more_roots:
         return read(data.root, format_of(data))
-    formats = [_format_of(root, data, scheme) for root in data.roots]
     names = dataset_names(data.roots)
+    formats = [_format_of(root, data, scheme) for root in data.roots]
     tables = {
         name: read(root, format)
         for name, root, format in zip(names, data.roots, formats, strict=True)
@@ -113,7 +114,7 @@ def parse_annotations(
     own = format_named(format)
     _check_split(split)
     if not Path(root).is_dir():
-        raise FileNotFoundError(f"data root {root} is not a directory")
+        raise FileNotFoundError(f"data root {no_directory(Path(root))}")
     try:
         parsed = own.parse(Path(root), split, scheme or scheme_of(root, format), missing)
     except FileNotFoundError as error:
@@ -144,7 +145,7 @@ def detect_format(root: str | Path, scheme: Scheme | None = None) -> str:
         FileNotFoundError: none; says what was looked for.
     """
     if not Path(root).is_dir():
-        raise FileNotFoundError(f"data root {root} is not a directory")
+        raise FileNotFoundError(f"data root {no_directory(Path(root))}")
     for name, own in FORMATS.items():
         if any(own.has_split(Path(root), split, scheme) for split in SPLITS):
             return name
@@ -168,6 +169,7 @@ def scheme_of(root: str | Path, format: Format) -> Scheme:
     """The scheme that a data set is of where nothing else is said: its pack's, or its format's.
 
     Raises:
+        FileNotFoundError: the format has none of its own, and the files are of another format.
         ValueError: the format has none of its own.
     """
     own = format_named(format)
@@ -175,6 +177,8 @@ def scheme_of(root: str | Path, format: Format) -> Scheme:
         read_manifest(Path(root))
         return load_scheme(Path(root) / SCHEME_FILE)
     if own.scheme is None:
+        if (hint := _hint(Path(root), format, None)) is not None:
+            raise FileNotFoundError(f"{root} has no files of format {format}. {hint}")
         raise ValueError(
             f"files of format {own.name} do not say what their points are: name a scheme, "
             "built in or a YAML file (data.scheme=..., --scheme ...)"

@@ -94,6 +94,28 @@ def test_numbers_that_stand_for_missing_points(tmp_path, sentinel, count):
     assert "odd-shape" not in findings
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("faces", [8, 16])
+@pytest.mark.parametrize("sentinel", [(-1.0, -1.0), (0.0, 0.0), SIZE])
+def test_points_that_are_missing_are_no_odd_shapes_beside(tmp_path, faces, sentinel):
+    points = points_of()
+    points[:faces, 3:] = sentinel
+    write_csv(tmp_path, points)
+    findings = found(tmp_path, "csv", threads=1)
+    assert {"orientation", "odd-shape", "swapped-points"}.isdisjoint(findings)
+    assert f"{2 * faces} points of {faces} faces are" in findings["sentinel"].message
+
+
+@pytest.mark.parametrize("place", [(-9999.0, -9999.0), (1e6, 1e6), (-500.0, 4000.0)])
+def test_a_single_point_far_outside_its_image(tmp_path, place):
+    points = points_of()
+    points[3, 2] = place
+    write_csv(tmp_path, points)
+    findings = found(tmp_path, "csv", threads=1)
+    assert "1 point is at exactly ({:g}, {:g})".format(*place) in findings["sentinel"].message
+    assert "odd-shape" not in findings
+
+
 def test_several_points_of_a_face_at_one_place(tmp_path):
     points = points_of()
     points[3, 2:] = (70, 80)
@@ -312,3 +334,9 @@ def test_findings_are_drawn_the_gravest_first(tmp_path):
     assert result.exit_code == 0, result.output
     assert "1 of 16 faces drawn" in result.output.replace("\n", " ")
     assert sheet.is_file()
+    points[[2, 9, 11], 2] = -1
+    points[4, 1] = (SIZE[0], SIZE[1])
+    points[5, 1] = (SIZE[0], SIZE[1])
+    write_coco(tmp_path, coco_of(add_images(tmp_path / "images"), points))
+    result = CliRunner().invoke(app, ["data", "show", str(tmp_path), *options])
+    assert "6 of 16 faces drawn" in result.output.replace("\n", " "), result.output

@@ -72,7 +72,7 @@ def test_faults_of_a_row_name_file_and_line(root, row, message):
         (CSV_HEADER.replace(",y2", ""), ":1: .* lacks y2; scheme trio takes image, x0, y0 to"),
         (CSV_HEADER.replace("image", "picture"), ":1: .* lacks image"),
         (CSV_HEADER + ",x0", ":1: column 'x0' is given twice"),
-        (CSV_HEADER + ",name", ":1: unknown column 'name'; takes image"),
+        (CSV_HEADER + ",name", ":1: unknown column 'name'; scheme trio takes image"),
         (CSV_HEADER.replace("x_max,", ""), ":1: 3 columns of a box; takes all of x_min"),
     ],
 )

@@ -20,6 +20,7 @@ from five_faces import (
 )
 from format_files import add_image
 
+from sesame_hpc.config import DataConfig
 from sesame_hpc.data.check import check_data
 from sesame_hpc.data.formats.export import export_annotations
 from sesame_hpc.data.formats.parsed import OnError
@@ -28,6 +29,7 @@ from sesame_hpc.data.formats.readers import (
     has_split,
     parse_annotations,
     read_annotations,
+    read_part,
 )
 
 POINTS = points_of()
@@ -300,6 +302,15 @@ def test_a_format_that_is_not_there_names_the_one_that_is(tmp_path):
     assert "looks like" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match=r"data root .*nowhere is not a directory"):
         detect_format(tmp_path / "nowhere")
+
+
+def test_a_data_set_that_is_given_twice_is_refused(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "same").symlink_to("faces")
+    for other in (tmp_path / "faces", tmp_path / "x" / ".." / "faces", tmp_path / "same"):
+        data = DataConfig.model_validate({"root": [tmp_path / "faces", other], "format": "pts"})
+        with pytest.raises(ValueError, match=r"is among the data sets twice"):
+            read_part(data, "train")
 
 
 def test_folders_without_points_tell_no_split(tmp_path):

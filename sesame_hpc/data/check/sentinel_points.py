@@ -1,0 +1,110 @@
+"""Which points of a part are numbers that stand for points that are not labelled."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Sentinels", "find_sentinels", "in_fractions"]
+
+_NEAR_CORNER, _FEWEST_ALIKE, _COINCIDENT, _MOST_PLACES = 1.6, 2, 3, 20
+_USUAL_SENTINELS = ((0.0, 0.0), (-1.0, -1.0))
+_CORNER_INSETS = (0.0, 0.5, 1.0)
+_SAME = 1e-3
+_FRACTION = 1.5
+_FAR = 1.0
+"""By more than its width and height a point lies outside of the image."""
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sentinels:
+    """The suspicious places (x, y), as they are written in the file, and the points [N, K] at each;
+    `corners` are the points [N, K] exactly in another corner of their image, where several are."""
+
+    places: dict[tuple[float, float], Mask]
+    corners: Mask
+
+    def points(self) -> Mask:
+        """All of these points [N, K]."""
+        return np.any([self.corners, *self.places.values()], axis=0)
+
+
+def in_fractions(landmarks: Float) -> Mask:
+    """Which faces [N] of [N, K, 2] have no coordinate beyond 1.5: fractions of the image's size."""
+    return np.asarray(np.nanmax(np.abs(landmarks), axis=(1, 2)) <= _FRACTION)
+
+
+def find_sentinels(landmarks: Float, shift: float, sizes: Float) -> Sentinels:
+    """Those among landmarks [N, K, 2] in corner-based pixels, NaN where not labelled.
+
+    `shift` is what was added to the file's numbers; `sizes` [N, 2] are width and height of each
+    face's image, NaN where not known. These are points that several faces have at one place, at
+    the image's first corner or outside; points exactly in another corner; and three or more points
+    of a face at exactly one place. Faces in fractions of their image's size are left out.
+    """
+    written = np.round(landmarks - shift, 9)
+    written[in_fractions(landmarks)] = np.nan
+    places = _suspicious_places(written, sizes)
+    corners = _in_corners(written, sizes)
+    if corners.any(axis=1).sum() < _FEWEST_ALIKE:
+        corners[:] = False
+    return Sentinels({place: (written == place).all(axis=2) for place in places}, corners)
+
+
+def _have_coincident(points: Float) -> Mask:
+    """Which faces [N] have that many points [N, K, 2] at one place."""
+    if points.shape[1] < _COINCIDENT:
+        return np.zeros(len(points), np.bool_)
+    ordered = np.sort(points @ np.array([1, 1j]), axis=1)
+    return np.asarray((ordered[:, _COINCIDENT - 1 :] == ordered[:, : 1 - _COINCIDENT]).any(axis=1))
+
+
+def _suspicious_places(written: Float, sizes: Float) -> list[tuple[float, float]]:
+    """Places with several points that are at the first corner or outside, or of one face."""
+    labelled = np.isfinite(written).all(axis=2)
+    counts = Counter(map(tuple, written[labelled].tolist()))
+    several = [
+        place
+        for place, count in counts.most_common()
+        if count >= _FEWEST_ALIKE or place in _USUAL_SENTINELS
+    ]
+    found = [(x, y) for x, y in several if abs(x) <= _NEAR_CORNER and abs(y) <= _NEAR_CORNER]
+    found += [(x, y) for x, y in several if max(x, y) < -_NEAR_CORNER]
+    found += [place for place in _far_outside(written, sizes) if place not in found]
+    found += [place for place in several if place not in found and _beyond(place, written, sizes)]
+    for points in written[_have_coincident(written)]:
+        place, count = Counter(map(tuple, points.tolist())).most_common(1)[0]
+        if count >= _COINCIDENT and np.isfinite(place).all() and place not in found:
+            found.append(place)
+    return found[:_MOST_PLACES]
+
+
+def _far_outside(written: Float, sizes: Float) -> list[tuple[float, float]]:
+    """Single points with both coordinates far outside the image that most of their face is in."""
+    beyond = np.maximum(-written, written - sizes[:, None]) / sizes[:, None]
+    far = (beyond > _FAR).all(axis=2)
+    far &= (far.sum(axis=1) <= written.shape[1] / 2)[:, None]
+    return list(dict.fromkeys(map(tuple, written[far].tolist())))
+
+
+def _beyond(place: tuple[float, float], written: Float, sizes: Float) -> bool:
+    """Whether a place of several faces lies below and right of all of their images."""
+    rows = (written == place).all(axis=2).any(axis=1)
+    return rows.sum() >= _FEWEST_ALIKE and bool(
+        (np.array(place) > sizes[rows] + _NEAR_CORNER).all()
+    )
+
+
+def _in_corners(written: Float, sizes: Float) -> Mask:
+    """Which points [N, K] are exactly in a corner of their image that is not the first."""
+    far, near = [], []
+    for inset in _CORNER_INSETS:
+        far.append(np.abs(written - (sizes - inset)[:, None]) < _SAME)
+        near.append(np.abs(written - inset) < _SAME)
+    high, low = np.any(far, axis=0), np.any(near, axis=0)
+    edges = high | low
+    return np.asarray(edges.all(axis=2) & high.any(axis=2))
