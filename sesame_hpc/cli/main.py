@@ -38,7 +38,7 @@ _TRACEBACK = "--traceback"
 class _Commands(TyperGroup):
     """Names wrong values of arguments in the words that those of settings have."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:

@@ -138,7 +138,9 @@ def _read_csv(path: Path, landmarks: int) -> tuple[list[str], np.ndarray, list[s
     """Names, points and places of the rows. Other columns than those of the points may be there."""
     columns = [f"{axis}{point}" for point in range(landmarks) for axis in "xy"]
     form = f"the columns image,x0,y0,x1,y1,... of {landmarks} landmarks"
-    images, points, places = [], [], []
+    images: list[str] = []
+    points: list[list[float]] = []
+    places: list[str] = []
     for row in read_delimited(path, ["image", *columns], form):
         if row.problem:
             raise ValueError(f"{row.place}: {row.problem}")

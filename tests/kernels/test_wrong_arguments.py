@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type, call-overload"
 """Arguments of another type or out of range: ValueError with what is wrong and what is valid."""
 
 import numpy as np

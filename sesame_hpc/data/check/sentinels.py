@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.check.sentinel_points import Mask
@@ -33,7 +35,7 @@ def check_sentinels(inventory: Inventory) -> Iterator[Finding]:
 
 
 def _finding(split: str, table: Annotations, points: Mask, words: str) -> Finding:
-    rows = points.any(axis=1).nonzero()[0].tolist()
+    rows = np.flatnonzero(points.any(axis=1)).tolist()
     count, faces = int(points.sum()), len(rows)
     are = "1 point is" if count == 1 else f"{count} points of {faces} face{'s' * (faces > 1)} are"
     related = tuple(table.sources[row] for row in rows[1:])
