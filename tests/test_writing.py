@@ -23,6 +23,7 @@ ALLOWED = {
     },
     "data/pack/table.py": {"open": "a table in blocks, under the name that replacing gives"},
     "evaluation/predictions.py": {"savez": "under the name that replacing gives"},
+    "inference/hub_landmarker.py": {"copyfile": "under the name that replacing gives"},
     "inference/live.py": {"open": "a line per frame as it is found, which readers can follow"},
     "launch/local_chain.py": {"open": "the log that the background process appends to"},
     "lease.py": {"rename": "a dead process's lease, out of the way"},

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sesame_hpc.checksums import SUMS
 from sesame_hpc.choices import Device
+from sesame_hpc.files import replacing
 from sesame_hpc.inference.crop_model import CropModel
 from sesame_hpc.inference.exported import CONFIG_FILE, ONNX_FILE, WEIGHTS_FILE
 from sesame_hpc.inference.hub import CARD, ModelHubMixin, download
@@ -62,4 +63,5 @@ class HubLandmarker(  # type: ignore[misc]  # the mixin's from_pretrained is the
     def _save_pretrained(self, save_directory: Path) -> None:
         for path in self.folder.iterdir():
             if path.name in (CONFIG_FILE, WEIGHTS_FILE, ONNX_FILE, SUMS, CARD):
-                shutil.copyfile(path, save_directory / path.name)
+                with replacing(save_directory / path.name) as partial:
+                    shutil.copyfile(path, partial)
