@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, ModelHubMixin, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from sesame_hpc.checksums import SUMS
 from sesame_hpc.extras import has
@@ -37,7 +37,7 @@ def download(
         return _snapshot(name, _form(name, revision, token), where, force_download=force_download)
     except HFValidationError as error:
         raise ValueError(f"{name} is neither a folder nor a name on a hub: {error}") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+    except Exception as error:  # the client's own, and those of what it sends requests with
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(
             f"{name} is not a folder, and not on the hub as far as can be seen ({reason})"

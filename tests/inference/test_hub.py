@@ -67,7 +67,7 @@ def test_a_name_downloads_one_form(hub, exported, tmp_path, monkeypatch, torch):
     from sesame_hpc.inference import hub as module
 
     module.push(exported, "tester/faces", token=TOKEN)
-    assert len(hub.large) == 4
+    assert len(hub.large) == 5
     monkeypatch.setattr(module, "has", lambda name: torch)
     monkeypatch.setattr(forms, "has", lambda name: torch)
     hub.requests.clear()

@@ -99,7 +99,7 @@ def test_an_override_that_is_nearer_to_a_key_of_the_study_is_named_as_such(
         ("seeds: [0]\narms: {{a: 3}}\n", "arms.a: must be a valid dictionary, got 3"),
         (
             "seeds: [0]\narms:\n  a:\n    model.widht: 8\n",
-            "arm a: model.widht: unknown key; did you mean model.width? (model has stacks, width",
+            "arm a: model.widht: unknown key; did you mean model.width? (model has backbone, ",
         ),
         (
             "seeds: [0]\narms:\n  a:\n    model.width: 8\n    model: {{width: 16}}\n",
