@@ -63,7 +63,7 @@ def train(config: Config, only: str | None = None, callbacks: "Sequence[Callback
         todo, damaged = _look(config, folder, wanted)
         if not todo:
             _say_complete(config, folder, only)
-            return Run(folder.path)
+            return Run.in_folder(folder)
         folder.lease.refuse_if_busy()
 
     require("train", "training")
@@ -80,7 +80,7 @@ def train(config: Config, only: str | None = None, callbacks: "Sequence[Callback
             if not todo:
                 if world.is_main:
                     _say_complete(config, folder, only)
-                return Run(folder.path)
+                return Run.in_folder(folder)
 
             from sesame_hpc.stages.finetune import finetune
             from sesame_hpc.stages.health import record_health
@@ -107,7 +107,7 @@ def train(config: Config, only: str | None = None, callbacks: "Sequence[Callback
                 _end(session)
         finally:
             folder.lease.release()
-    return Run(folder.path)
+    return Run.in_folder(folder)
 
 
 def _look(

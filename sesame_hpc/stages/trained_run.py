@@ -31,6 +31,13 @@ class Run:
         self._folder = RunFolder(Path(path))
         self._folder.config()
 
+    @classmethod
+    def in_folder(cls, folder: RunFolder) -> "Run":
+        """A run that is known to be there, whose files this node may not see yet."""
+        run = cls.__new__(cls)
+        run._folder = folder
+        return run
+
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 

@@ -18,7 +18,9 @@ BOXES = np.array([[40.0, 60.0, 72.0, 76.0]])
 POINTS = np.array([[[44.0, 62.0], [60.0, 62.0], [46.0, 70.0], [58.0, 74.0]]])
 FACES = table(Path(), ["white.png"], BOXES, POINTS)
 NOTHING: dict[str, Any] = {
-    name: 0 for name in AugmentConfig.model_fields if not name.endswith(("quality", "size"))
+    name: 0
+    for name in AugmentConfig.model_fields
+    if not name.endswith(("quality", "size")) and not name.startswith("extra")
 }
 
 

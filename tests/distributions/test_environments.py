@@ -38,7 +38,7 @@ def test_the_core_finds_landmarks_of_images_and_videos(environment, model, photo
     assert "2 images" in shown.stdout
     found = json.loads((out / "landmarks.json").read_text())["faces"]
     assert {face.get("frame") is None for face in found} == {True, False}
-    assert all(len(face["landmarks"]) == 98 for face in found)
+    assert all(len(face["points"]) == 98 for face in found)
 
 
 def test_the_landmarker_of_the_core_loads_a_folder(environment, model, photos, tmp_path):
@@ -169,7 +169,7 @@ def test_landmarks_are_found_without_what_windows_lacks(environment, model, phot
     assert len(json.loads((out / "landmarks.json").read_text())["faces"]) > 2
 
 
-@pytest.mark.parametrize("command", ["train demo", "data pack faces --out packed"])
+@pytest.mark.parametrize("command", ["train demo", "data pack faces packed"])
 def test_what_windows_cannot_do_says_so(environment, faces_root, tmp_path, command):
     script = ROOT / "tests" / "support" / "without_posix.py"
     words = [str(faces_root) if word == "faces" else word for word in command.split()]

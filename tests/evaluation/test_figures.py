@@ -200,7 +200,9 @@ def test_predictions_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an npz file"):
         read_predictions(path, faces)
     (tmp_path / "p.csv").write_text("image,x0\n")
-    with pytest.raises(ValueError, match=r"p\.csv:1: lacks x1, .*takes the columns image,x0,y0"):
+    with pytest.raises(
+        ValueError, match=r"p\.csv:1: lacks y0, x1, .*takes the columns image,x0,y0"
+    ):
         read_predictions(tmp_path / "p.csv", faces)
 
 

@@ -46,7 +46,8 @@ def test_nothing_of_ours_is_in_the_graph(exported):
 def test_figures_of_the_checks_are_kept_and_told(exported):
     checks = json.loads((exported / "export.json").read_text())
     assert set(checks) == {
-        "model.safetensors", "model.onnx", "model.int8.onnx", "model.torchscript.pt"
+        "model.safetensors", "model.onnx", "model.int8.onnx", "model.images.onnx",
+        "model.torchscript.pt",
     }  # fmt: skip
     assert checks["model.safetensors"]["largest_error_px"] == 0
     assert 0 < checks["model.onnx"]["largest_error_px"] < 1e-3

@@ -171,7 +171,7 @@ def test_gradient_of_the_images(device):
 
 def test_errors():
     tensors = inputs(torch.device("cpu"))
-    with pytest.raises(ValueError, match=r"seed must be in \[0, 2\^63\)"):
+    with pytest.raises(ValueError, match=r"seed must be an integer in \[0, 2\^63\)"):
         noise_mask(**tensors, seed=-1)
     with pytest.raises(ValueError, match=r"sigma must have shape \[3, 4\]"):
         noise_mask(**dict(tensors, sigma=tensors["sigma"][:, :2]), seed=1)

@@ -154,7 +154,9 @@ def test_errors_of_the_divergence():
     found, target = soft_argmax_distribution(torch.zeros(1, 2, 4, 4)), torch.zeros(1, 2, 2)
     with pytest.raises(ValueError, match="sigma must be finite and above 0, got 0"):
         gaussian_divergence(found, target, 0, (4, 4))
-    with pytest.raises(ValueError, match=r"size must be \(H, W\), at least 1 each, got \(4, 0\)"):
+    with pytest.raises(
+        ValueError, match=r"size must be \(H, W\), integers of at least 1, got \(4, 0\)"
+    ):
         gaussian_divergence(found, target, 0.1, (4, 0))
     with pytest.raises(ValueError, match=r"target must have shape \[1, 2, 2\]"):
         gaussian_divergence(found, target[:, :1], 0.1, (4, 4))

@@ -22,6 +22,8 @@ def test_environment_is_json_with_versions_and_only_the_job_ids_that_are_set(mon
 
 
 def test_required_packages_are_those_of_the_install_without_extras():
-    needed = required_packages()
+    assert "torch" not in required_packages()
+    needed = required_packages("torch")
     assert tuple(map(int, needed["torch"].split("."))) >= (2, 11)
+    assert "numpy" in needed
     assert "pytest" not in needed

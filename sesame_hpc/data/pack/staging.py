@@ -5,9 +5,9 @@ name there once its checksums were found right in the copy, and pack.json comes 
 was interrupted is completed, and one that is complete is reused, by any job of the same user.
 """
 
-import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -17,6 +17,9 @@ from sesame_hpc.data.pack.layout import open_shard
 from sesame_hpc.data.pack.manifest import MANIFEST, read_manifest
 from sesame_hpc.data.pack.table import file_crc
 from sesame_hpc.files import replacing, write_bytes_atomic
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["stage_pack", "staged_copy", "use_staged"]
 
