@@ -78,7 +78,7 @@ def test_boxes_may_be_a_json_file_elsewhere(images, tmp_path):
     ("row", "problem"),
     [
         ("gone.jpg,0,0,10,10", r"boxes\.csv: gone\.jpg is not an image of "),
-        ("b.png,0,0,ten,10", r"boxes\.csv:5: .*is not a box; takes columns"),
+        ("b.png,0,0,ten,10", r"boxes\.csv:5: x_max is 'ten'; takes a number of pixels"),
         ("b.png,50,40,60,50", r"boxes\.csv:5: .*lies outside the image of 40 x 30 pixels"),
         ("b.png,0.1,0.1,0.9,0.9", r"boxes\.csv:5: .*in pixels, not in fractions"),
     ],
