@@ -114,8 +114,8 @@ def load_plugin(key: str, name: str, kind: str | None = None) -> Plugin:
         names = sorted(installed.names)
         known = f"installed are {', '.join(names)}" if names else "none is installed"
         raise ValueError(
-            f"{key}: there is no plugin {name!r}: give an import path, package.module:Name, or the "
-            f"name of an entry point in the group sesame_hpc.{kind or key} ({known})"
+            f"{key}: plugin {name!r} was not found; give an import path, package.module:Name, or "
+            f"the name of an entry point in the group sesame_hpc.{kind or key} ({known})"
         )
     if len({each.value for each in found}) > 1:
         raise ValueError(f"{key}: several installed distributions have a plugin {name!r}")
@@ -135,7 +135,7 @@ def _from_path(key: str, name: str) -> Plugin:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and _is_of(module_name, error.name or ""):
             raise ValueError(
-                f"{key}: the plugin {name} is not installed here: there is no module {error.name}"
+                f"{key}: the plugin {name} is not installed here: module {error.name} was not found"
             ) from None
         raise _broken(key, name, error) from error
     if not hasattr(module, attribute):

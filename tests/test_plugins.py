@@ -84,10 +84,10 @@ def test_an_entry_point_needs_no_consent(site):
 
 
 def test_a_missing_plugin_is_named(file, site):
-    with pytest.raises(ValueError, match=r"model.backbone: there is no plugin 'tini'.*are tiny"):
+    with pytest.raises(ValueError, match=r"model.backbone: plugin 'tini' was not found.*are tiny"):
         load_plugin("model.backbone", "tini")
     allow_plugins("no_such_module_of_mine", file)
-    with pytest.raises(ValueError, match="not installed here: there is no module no_such_module"):
+    with pytest.raises(ValueError, match="not installed here: module no_such_module.* was not found"):
         load_plugin("loss.extra", "no_such_module_of_mine:Term", "loss")
     with pytest.raises(ValueError, match=r"own_net_of_this_test has no Nett"):
         load_plugin("model.backbone", "own_net_of_this_test:Nett")

@@ -26,9 +26,10 @@ _turns = itertools.count()
 class CompileTurn:
     """The order of the first forward and backward pass, in which nothing may be communicated.
 
-    Local rank 0 goes first, and says so in the ranks' store. The others wait for at most `seconds`
-    in all, then go on, and say so. Later passes are not ordered, nor are those of a rank that is
-    alone on its node or compiles nothing. Every rank makes the same turns.
+    Local rank 0 goes first and announces it in the ranks' store. The others wait for at most
+    `seconds` in total; after that they proceed with a warning. Later passes are not ordered, nor
+    are those of a rank that is alone on its node or compiles nothing. Every rank takes the same
+    turns.
     """
 
     def __init__(self, world: World, compiles: bool, seconds: float) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from httpx2 import TransportError
 from huggingface_hub import HfApi, ModelHubMixin, snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from sesame_hpc.checksums import SUMS
 from sesame_hpc.extras import has
@@ -27,7 +28,7 @@ def download(
     """The folder of one form of the model `name`: safetensors where torch is installed, else ONNX.
 
     Raises:
-        FileNotFoundError: there is no such model on the hub, or it cannot be reached.
+        FileNotFoundError: the hub does not have the model, or cannot be reached.
         ValueError: the name is not one that a hub can have.
     """
     where = {"revision": revision, "cache_dir": cache_dir, "token": token}
@@ -37,11 +38,11 @@ def download(
         return _snapshot(name, _form(name, revision, token), where, force_download=force_download)
     except HFValidationError as error:
         raise ValueError(f"{name} is neither a folder nor a name on a hub: {error}") from None
-    except Exception as error:  # the client's own, and those of what it sends requests with
+    except (HfHubHTTPError, LocalEntryNotFoundError, TransportError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(
             f"{name} is not a folder, and not on the hub as far as can be seen ({reason})"
-        ) from None
+        ) from error
 
 
 def push(folder: Path, name: str, *, private: bool = False, token: str | None = None) -> str:

@@ -19,7 +19,7 @@ _SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 class Input:
     """One file. `name` is its path below the folder that was given, or its file name; unique.
 
-    `live` is a source that is no file with an end, such as a camera.
+    `live` marks a source without an end, such as a camera.
     """
 
     path: Path

@@ -25,7 +25,7 @@ class LiveVideo:
     It is opened once. Of a camera, frames that come while earlier ones are processed are left out,
     so that what is shown is now; of everything else, all frames are read. `name` is for files.
 
-    Raises ValueError where there is no such source, or it has no video.
+    Raises ValueError if the source does not exist or has no video.
     """
 
     sound = None

@@ -24,7 +24,7 @@ class Run:
     ```
 
     Raises:
-        FileNotFoundError: there is no run at `path`.
+        FileNotFoundError: `path` does not hold a run.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -81,8 +81,14 @@ def test_wrong_arguments_are_named(call, message):
 
 
 def test_numbers_of_other_kinds_are_numbers():
-    soft_argmax(LOGITS, np.float32(2))
-    masked_mse(IMAGES, IMAGES, MASK, 0)
-    noise(mean=-1, std=0)
-    divergence(size=LOGITS.shape[2:])
-    divergence(size=[8, 8])
+    logits = torch.linspace(-1, 1, LOGITS.numel()).view_as(LOGITS)
+    assert torch.equal(soft_argmax(logits, np.float32(2)), soft_argmax(logits, 2.0))
+    images = torch.full_like(IMAGES, 0.5)
+    errors = [masked_mse(images, IMAGES, MASK, weight) for weight in (1, np.float64(1), 1.0)]
+    assert errors[0] == errors[1] == errors[2] > 0
+    masked, lam = noise(mean=-1, std=0)
+    torch.testing.assert_close(masked, -lam.expand_as(masked))
+    sizes = (LOGITS.shape[2:], [8, 8], (8, 8))
+    found = [divergence(size=size) for size in sizes]
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[2])

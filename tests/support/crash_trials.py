@@ -131,7 +131,7 @@ class Bench:
     def interrupted(self, number: int) -> Path:
         """A copy of a run that was killed before a random file operation.
 
-        Eight trials that follow each other share such a run, since training it takes most of the
+        Eight consecutive trials share such a run, since training it takes most of the
         time.
         """
         group = number // _TRIALS_PER_SNAPSHOT

@@ -73,7 +73,7 @@ def test_a_class_of_ones_own_gets_everything(plugin, make_config, track_two_turn
 
 
 def test_unknown_trackers_and_settings_are_refused(plugin, make_config):
-    with pytest.raises(ValueError, match=r"track\.trackers: there is no plugin 'mlfow'"):
+    with pytest.raises(ValueError, match=r"track\.trackers: plugin 'mlfow' was not found"):
         check_trackers(make_config("track.trackers=[mlfow]"))
     with pytest.raises(ValueError, match="folder: unknown key"):
         check_trackers(

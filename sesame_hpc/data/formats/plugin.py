@@ -39,7 +39,7 @@ class FormatPlugin(Protocol):
         files write for a point that is not labelled.
 
         Raises:
-            FileNotFoundError: there is no such split.
+            FileNotFoundError: the data set does not have the split.
         """
 
     def has_split(self, root: Path, split: Split, scheme: Scheme | None) -> bool:
@@ -50,7 +50,8 @@ def format_of_plugin(name: str, settings: Mapping[str, Any]) -> AnnotationFormat
     """The format of a plugin with these settings.
 
     Raises:
-        ValueError: see `load_plugin`; settings it does not take; or it is no format.
+        ValueError: the plugin cannot be loaded (`load_plugin`), does not take these settings, or is
+            not a format.
     """
     plugin = load_plugin(KIND, name)
     own = plugin.target(plugin.settings(settings, f"{KIND}_settings"))
