@@ -87,11 +87,11 @@ def test_a_missing_plugin_is_named(file, site):
     with pytest.raises(ValueError, match=r"model.backbone: plugin 'tini' was not found.*are tiny"):
         load_plugin("model.backbone", "tini")
     allow_plugins("no_such_module_of_mine", file)
-    with pytest.raises(ValueError, match="not installed here: module no_such_module.* was not found"):
+    with pytest.raises(ValueError, match=r"not installed here: module no_such_\w+ was not found"):
         load_plugin("loss.extra", "no_such_module_of_mine:Term", "loss")
     with pytest.raises(ValueError, match=r"own_net_of_this_test has no Nett"):
         load_plugin("model.backbone", "own_net_of_this_test:Nett")
-    with pytest.raises(ValueError, match=r"no plugin '\.\./a:b'"):
+    with pytest.raises(ValueError, match=r"plugin '\.\./a:b' was not found"):
         load_plugin("model.backbone", "../a:b")
     with pytest.raises(FileNotFoundError, match=r"gone.py does not exist"):
         allow_plugins(file.with_name("gone.py"))
