@@ -37,7 +37,7 @@ demo: $(STAMP)
 
 # The tests on SLURM wait most of the time, so all parts run side by side.
 test: $(STAMP)
-	$(MAKE) --no-print-directory --jobs 3 --output-sync=line test-main test-slurm test-ptx-core
+	$(MAKE) --no-print-directory --jobs 3 test-main test-slurm test-ptx-core
 
 test-main: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slurm'
