@@ -4,25 +4,25 @@ The configuration's schema, the command line, the readers and the documents take
 Imports the standard library alone: `sesame --help` needs them.
 """
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 __all__ = [
+    "BUILT_IN_FORMATS",
     "COORDINATE_STAGES",
     "DATA_FORMATS",
     "DEVICES",
-    "FILE_FORMATS",
     "JOBS",
     "SPLITS",
     "STAGES",
     "WEIGHTS",
+    "WRITTEN_FORMATS",
     "BoxProtocol",
+    "BuiltInFormat",
     "CompileUnit",
     "CoordinateStage",
-    "DataFormat",
     "Detector",
     "Device",
     "ExportFormat",
-    "FileFormat",
     "HeldoutGroup",
     "Job",
     "OnError",
@@ -32,7 +32,6 @@ __all__ = [
     "Split",
     "Stage",
     "Weights",
-    "WrittenFormat",
     "one_of",
 ]
 
@@ -40,9 +39,6 @@ Stage = Literal["preliminary", "pretrain", "finetune"]
 CoordinateStage = Literal["preliminary", "finetune"]
 Job = Literal[Stage, "report"]
 
-WrittenFormat = Literal["wflw", "coco", "csv", "pts"]
-FileFormat = Literal[WrittenFormat, "hrnet", "yolo", "imglab", "cvat", "labelme"]
-DataFormat = Literal[FileFormat, "pack"]
 Split = Literal["train", "test"]
 Part = Literal["train", "heldout", "test"]
 BoxProtocol = Literal["square", "letterbox", "landmarks"]
@@ -61,11 +57,34 @@ Detector = Literal["yunet"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 COORDINATE_STAGES: tuple[CoordinateStage, ...] = get_args(CoordinateStage)
 JOBS: tuple[Job, ...] = get_args(Job)
-DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
-FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 SPLITS: tuple[Split, ...] = get_args(Split)
 DEVICES: tuple[Device, ...] = get_args(Device)
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+
+
+class BuiltInFormat(NamedTuple):
+    """A data set format by name: its module in `sesame_hpc.data.formats`, whether it is written."""
+
+    name: str
+    module: str
+    is_written: bool = False
+
+
+BUILT_IN_FORMATS = (
+    BuiltInFormat("pack", "packed"),
+    BuiltInFormat("wflw", "wflw", is_written=True),
+    BuiltInFormat("coco", "coco", is_written=True),
+    BuiltInFormat("hrnet", "hrnet"),
+    BuiltInFormat("csv", "csv_table", is_written=True),
+    BuiltInFormat("yolo", "yolo"),
+    BuiltInFormat("imglab", "imglab"),
+    BuiltInFormat("cvat", "cvat"),
+    BuiltInFormat("labelme", "labelme"),
+    BuiltInFormat("pts", "pts", is_written=True),
+)
+"""In the order in which a folder is tried for them."""
+DATA_FORMATS = tuple(each.name for each in BUILT_IN_FORMATS)
+WRITTEN_FORMATS = tuple(each.name for each in BUILT_IN_FORMATS if each.is_written)
 
 
 def one_of(names: tuple[str, ...]) -> str:

@@ -13,9 +13,9 @@ from sesame_hpc.choices import one_of
 PACKAGE = Path(choices.__file__).parent
 HOME = PACKAGE / "choices.py"
 LISTS = {
-    frozenset(get_args(value)): name
+    frozenset(get_args(value) or value): name
     for name, value in vars(choices).items()
-    if name in choices.__all__ and len(get_args(value)) > 1
+    if name in choices.__all__ and (len(get_args(value)) > 1 or name.endswith("_FORMATS"))
 }
 
 
@@ -29,11 +29,18 @@ def written_lists(path: Path) -> Iterator[frozenset[str]]:
                 yield frozenset(values)
 
 
-@pytest.mark.parametrize("text", ['Split = Literal["train", "test"]', 'SPLITS = ["test", "train"]'])
-def test_a_copy_would_be_seen(text, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Split", 'Split = Literal["train", "test"]'),
+        ("Split", 'SPLITS = ["test", "train"]'),
+        ("WRITTEN_FORMATS", '_WRITTEN = ("coco", "csv", "pts", "wflw")'),
+    ],
+)
+def test_a_copy_would_be_seen(name, text, tmp_path):
     copy = tmp_path / "copy.py"
     copy.write_text(text)
-    assert LISTS[next(written_lists(copy))] == "Split"
+    assert LISTS[next(written_lists(copy))] == name
 
 
 def test_no_list_is_written_twice():

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.choices import FileFormat, WrittenFormat
+from sesame_hpc.choices import WRITTEN_FORMATS, one_of
 from sesame_hpc.cli.data_options import (
     AllowOutside,
+    FormatName,
     MissingPoint,
     OnErrorChoice,
     Root,
@@ -24,10 +25,15 @@ __all__ = ["export"]
 def export(
     root: Root,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    to: Annotated[WrittenFormat, typer.Option(help="The format to write.")],
-    format: Annotated[
-        FileFormat | None, typer.Option(help="The data set's format. Default: detected.")
-    ] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help=f"The format to write: {one_of(WRITTEN_FORMATS)}, or a plugin.",
+            autocompletion=lambda: WRITTEN_FORMATS,
+        ),
+    ],
+    format: FormatName = None,
     scheme: SchemeName = None,
     missing: MissingPoint = None,
     on_error: OnErrorChoice = "fail",
@@ -37,12 +43,12 @@ def export(
     """Convert a data set to another format, with links to its images."""
     from sesame_hpc.data.formats.export import export_annotations, left_out
     from sesame_hpc.data.formats.parsed import OnError
-    from sesame_hpc.data.formats.readers import detect_file_format
+    from sesame_hpc.data.formats.readers import file_format
     from sesame_hpc.schemes import load_scheme
 
     check_output_folder("OUT", out, root)
     loaded = load_scheme(scheme) if scheme else None
-    source = format or detect_file_format(root, loaded)
+    source = file_format(root, format, loaded)
     skip, point = OnError(on_error == "skip"), parse_missing(missing)
     parts = export_annotations(
         root, out, to, source, loaded, copy, point, skip, allow_outside=allow_outside

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
-from sesame_hpc.choices import DATA_FORMATS, OnError
+from sesame_hpc.choices import DATA_FORMATS, OnError, one_of
 
 __all__ = [
     "AllowOutside",
@@ -15,17 +16,23 @@ __all__ = [
     "OnErrorChoice",
     "Root",
     "SchemeName",
+    "format_option",
     "parse_missing",
 ]
 
 Root = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
-FormatName = Annotated[
-    str | None,
-    typer.Option(
+
+
+def format_option(default: str = "detected") -> OptionInfo:
+    """`--format`; `default` says what is taken without it."""
+    return typer.Option(
         metavar="FORMAT",
-        help=f"The data set's format: {', '.join(DATA_FORMATS)}, or a plugin. Default: detected.",
-    ),
-]
+        help=f"The data set's format: {one_of(DATA_FORMATS)}, or a plugin. Default: {default}.",
+        autocompletion=lambda: DATA_FORMATS,
+    )
+
+
+FormatName = Annotated[str | None, format_option()]
 SchemeName = Annotated[
     str | None,
     typer.Option(help="Name or YAML file of the landmark scheme. Default: that of the format."),

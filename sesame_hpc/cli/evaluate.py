@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sesame_hpc.choices import CoordinateStage, DataFormat, Part
-from sesame_hpc.cli.data_options import MissingPoint, parse_missing
+from sesame_hpc.choices import CoordinateStage, Part
+from sesame_hpc.cli.data_options import MissingPoint, format_option, parse_missing
 from sesame_hpc.cli.outputs import check_output_file
 from sesame_hpc.extras import require
 from sesame_hpc.plural import counted
@@ -30,10 +30,7 @@ def evaluate(
             help="Evaluate this npz or CSV file of predictions, in pixels, instead of RUN."
         ),
     ] = None,
-    format: Annotated[
-        DataFormat | None,
-        typer.Option(help="The data set's format. Default: that of RUN, or what is there."),
-    ] = None,
+    format: Annotated[str | None, format_option("that of RUN, or what is there")] = None,
     split: Annotated[
         Part | None,
         typer.Option(

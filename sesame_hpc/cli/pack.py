@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sesame_hpc.choices import FileFormat
 from sesame_hpc.cli.data_options import (
     AllowOutside,
+    FormatName,
     MissingPoint,
     OnErrorChoice,
     Root,
@@ -28,9 +28,7 @@ __all__ = ["pack"]
 def pack(
     root: Root,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    format: Annotated[
-        FileFormat | None, typer.Option(help="The data set's format. Default: detected.")
-    ] = None,
+    format: FormatName = None,
     scheme: SchemeName = None,
     missing: MissingPoint = None,
     on_error: OnErrorChoice = "fail",
@@ -85,17 +83,17 @@ def _box_and_augment(config: str, root: Path) -> dict[str, Any]:
 
 def _parts(
     root: Path,
-    format: FileFormat | None,
+    format: str | None,
     scheme: str | None,
     missing: str | None,
     on_error: str,
 ) -> "dict[str, Annotations]":
     from sesame_hpc.data.formats.parsed import OnError
-    from sesame_hpc.data.formats.readers import detect_file_format, has_split, read_annotations
+    from sesame_hpc.data.formats.readers import file_format, has_split, read_annotations
     from sesame_hpc.schemes import load_scheme
 
     loaded = load_scheme(scheme) if scheme else None
-    source = format or detect_file_format(root, loaded)
+    source = file_format(root, format, loaded)
     options = (loaded, parse_missing(missing), OnError(on_error == "skip"))
     parts = {"train": read_annotations(root, source, "train", *options)}
     if has_split(root, source, "test", loaded):

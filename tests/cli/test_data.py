@@ -108,7 +108,7 @@ def test_packs_are_shown_and_checked_and_not_packed_again(sesame, tmp_path):
     for command in (("pack", "small", "again"), ("export", "small", "again", "--to", "csv")):
         refused = sesame("data", *command)
         assert refused.returncode == 2
-        assert "small is a pack: give the folder that it was made from" in refused.stderr
+        assert "small is read as a pack, which has no images of its own: give the" in refused.stderr
 
 
 def test_show_draws_augmentations_and_masks_in_rows(sesame, tmp_path):

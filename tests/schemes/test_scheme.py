@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sesame_hpc.choices import DataFormat
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.schemes import Scheme, builtin_schemes, load_scheme
 
@@ -42,7 +41,7 @@ def toy_file(tmp_path):
     return write
 
 
-def sample(name: str, format: DataFormat):
+def sample(name: str, format: str):
     if not (DATA / name).is_dir():
         pytest.skip(f"the sample faces {DATA / name} are not on this machine")
     return read_annotations(DATA / name, format)

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from sesame_hpc.choices import SPLITS, Split
+from sesame_hpc.choices import SPLITS, WRITTEN_FORMATS, Split
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.format import Writer
 from sesame_hpc.data.formats.parsed import Missing, OnError
 from sesame_hpc.data.formats.readers import has_split, read_annotations
-from sesame_hpc.data.formats.registry import WRITTEN, format_named
+from sesame_hpc.data.formats.registry import format_named
 from sesame_hpc.data.image_files import IMAGE_SUFFIXES
 from sesame_hpc.data.outside import refuse_foreign_files
 from sesame_hpc.files import new_folder, write_text_atomic
@@ -78,9 +78,9 @@ def left_out(table: Annotations, to: str) -> list[str]:
 
 
 def _writer(to: str) -> Writer:
-    writer = format_named(to).writer
+    writer = format_named(to, WRITTEN_FORMATS).writer
     if writer is None:
-        raise ValueError(f"format {to} is only read; {', '.join(WRITTEN)} are written")
+        raise ValueError(f"format {to} is only read; {', '.join(WRITTEN_FORMATS)} are written")
     return writer
 
 

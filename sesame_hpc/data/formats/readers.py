@@ -20,8 +20,8 @@ from sesame_hpc.schemes import Scheme, load_scheme
 __all__ = [
     "SPLITS",
     "Split",
-    "detect_file_format",
     "detect_format",
+    "file_format",
     "has_part",
     "has_split",
     "parse_annotations",
@@ -152,17 +152,20 @@ def detect_format(root: str | Path, scheme: Scheme | None = None) -> str:
     raise FileNotFoundError(_nothing_found(Path(root)))
 
 
-def detect_file_format(root: str | Path, scheme: Scheme | None = None) -> str:
-    """As `detect_format`, for what needs the files themselves.
+def file_format(root: str | Path, format: str | None, scheme: Scheme | None = None) -> str:
+    """The format of a data set whose files themselves are needed: `format`, or that of `root`.
 
     Raises:
         FileNotFoundError: no format.
-        ValueError: `root` is a pack.
+        ValueError: an unknown format, or a pack's.
     """
-    format = detect_format(root, scheme)
-    if FORMATS[format].packed:
-        raise ValueError(f"{root} is a pack: give the folder that it was made from")
-    return format
+    found = format or detect_format(root, scheme)
+    if format_named(found).packed:
+        raise ValueError(
+            f"{root} is read as a {found}, which has no images of its own: give the folder that "
+            "it was made from"
+        )
+    return found
 
 
 def scheme_of(root: str | Path, format: Format) -> Scheme:

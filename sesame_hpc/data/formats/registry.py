@@ -1,55 +1,38 @@
-"""All data set formats. A new one is its own file and a line here, and its name in `DataFormat`."""
+"""All data set formats, each loaded from its file as `sesame_hpc.choices` lists it."""
 
-from typing import get_args
+from importlib import import_module
 
-from sesame_hpc.choices import DataFormat
+from sesame_hpc.choices import BUILT_IN_FORMATS, DATA_FORMATS, BuiltInFormat
 from sesame_hpc.config.schema import DataConfig
-from sesame_hpc.data.formats import (
-    coco,
-    csv_table,
-    cvat,
-    hrnet,
-    imglab,
-    labelme,
-    packed,
-    pts,
-    wflw,
-    yolo,
-)
 from sesame_hpc.data.formats.format import AnnotationFormat
 from sesame_hpc.data.formats.plugin import KIND, format_of_plugin
 from sesame_hpc.plugins import is_installed
 
-__all__ = ["FORMATS", "WRITTEN", "format_named", "format_of"]
+__all__ = ["FORMATS", "format_named", "format_of", "load_format"]
 
-FORMATS: dict[str, AnnotationFormat] = {
-    each.name: each
-    for each in (
-        packed.FORMAT,
-        wflw.FORMAT,
-        coco.FORMAT,
-        hrnet.FORMAT,
-        csv_table.FORMAT,
-        yolo.FORMAT,
-        imglab.FORMAT,
-        cvat.FORMAT,
-        labelme.FORMAT,
-        pts.FORMAT,
-    )
-}
+
+def load_format(listed: BuiltInFormat) -> AnnotationFormat:
+    """The format of a line in `sesame_hpc.choices`.
+
+    Raises:
+        TypeError: its file says something else.
+    """
+    own: AnnotationFormat = import_module(f"sesame_hpc.data.formats.{listed.module}").FORMAT
+    if (own.name, own.writer is not None) != (listed.name, listed.is_written):
+        raise TypeError(f"{listed} in sesame_hpc/choices.py does not fit its FORMAT: {own}")
+    return own
+
+
+FORMATS = {each.name: load_format(each) for each in BUILT_IN_FORMATS}
 """Formats by name, in the order in which a folder is tried for them."""
 
-WRITTEN = tuple(name for name, each in FORMATS.items() if each.writer is not None)
-"""The names of those that can be written."""
 
-if set(FORMATS) != set(get_args(DataFormat)):
-    raise TypeError(f"DataFormat names {get_args(DataFormat)}, the registry {tuple(FORMATS)}")
-
-
-def format_named(name: str | AnnotationFormat) -> AnnotationFormat:
+def format_named(
+    name: str | AnnotationFormat, expected: tuple[str, ...] = DATA_FORMATS
+) -> AnnotationFormat:
     """The format of that name, built in or a plugin with the settings it has by default.
 
-    A format itself is returned as it is.
+    A format itself is returned as it is. A message about another name lists those `expected`.
 
     Raises:
         ValueError: there is none, or the plugin cannot be loaded (`load_plugin`).
@@ -60,7 +43,7 @@ def format_named(name: str | AnnotationFormat) -> AnnotationFormat:
         return FORMATS[name]
     if ":" in name or is_installed(KIND, name):
         return format_of_plugin(name, {})
-    raise ValueError(f"format is {name!r}; takes {', '.join(FORMATS)}, or a plugin")
+    raise ValueError(f"format is {name!r}; takes {', '.join(expected)}, or a plugin")
 
 
 def format_of(data: DataConfig) -> AnnotationFormat:

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from format_files import TRIO, add_image
 
-from sesame_hpc.choices import Split
+from sesame_hpc.choices import WRITTEN_FORMATS, Split
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats import export as export_module
 from sesame_hpc.data.formats.export import export_annotations, left_out
 from sesame_hpc.data.formats.pts_file import parse_pts
 from sesame_hpc.data.formats.readers import read_annotations
-from sesame_hpc.data.formats.registry import WRITTEN
 from sesame_hpc.data.formats.wflw import list_path
 from sesame_hpc.data.formats.wflw_subsets import read_subsets
 
@@ -88,12 +87,12 @@ def by_first_point(table: Annotations) -> tuple[np.ndarray, list[bytes]]:
     return table.landmarks[order], [found[row] for row in order]
 
 
-@pytest.mark.parametrize("to", WRITTEN)
+@pytest.mark.parametrize("to", WRITTEN_FORMATS)
 def test_every_format_goes_through_every_other(root, tmp_path, to):
     """wflw -> `to` -> each format: every face has its landmarks, in order, and its image."""
     export_annotations(root, tmp_path / "first", to, "wflw", TRIO)
     landmarks, images = by_first_point(read_annotations(root, "wflw", "test", TRIO))
-    for last in WRITTEN:
+    for last in WRITTEN_FORMATS:
         export_annotations(tmp_path / "first", tmp_path / last, last, to, TRIO)
         found, images_found = by_first_point(read_annotations(tmp_path / last, last, "test", TRIO))
         np.testing.assert_allclose(found, landmarks, rtol=0, atol=1e-9)
