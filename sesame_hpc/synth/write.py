@@ -112,6 +112,9 @@ def _unheard_by_children(number: signal.Signals) -> Iterator[None]:
 
 
 def _write_lists(root: Path, split: str, entries: list[_Entry]) -> None:
+    """A split without faces has no list: readers refuse an empty one."""
+    if not entries:
+        return
     name = f"list_98pt_rect_attr_{split}.txt"
     (root / _LISTS / name).write_text("".join(entry.full_line() for entry in entries))
     if split == "test":

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sesame_hpc.choices import Split
+from sesame_hpc.data.formats.readers import has_split, read_annotations
 from sesame_hpc.synth import synthesise
 from sesame_hpc.synth.cast import Hair, Pose, cast_person
 from sesame_hpc.synth.render import (
@@ -116,6 +118,17 @@ def test_bytes_depend_on_seed_not_on_workers(small_set: Path, tmp_path: Path) ->
     assert first == again
     assert first.keys() == other.keys()
     assert sum(first[name] == other[name] for name in first) == 0
+
+
+@pytest.mark.parametrize(("numbers", "split"), [((3, 0), "train"), ((0, 2), "test")])
+def test_a_set_without_one_split_is_read(
+    tmp_path: Path, numbers: tuple[int, int], split: Split
+) -> None:
+    train, test = numbers
+    synthesise(tmp_path / "set", train=train, test=test, seed=3, size=128, workers=1)
+    assert len(read_annotations(tmp_path / "set", "wflw", split)) == train + test
+    other: Split = "test" if split == "train" else "train"
+    assert not has_split(tmp_path / "set", "wflw", other)
 
 
 def test_more_faces_keep_the_first_ones(small_set: Path, tmp_path: Path) -> None:
