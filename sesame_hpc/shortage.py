@@ -11,6 +11,7 @@ _SIGNS = {
     "cannot allocate memory": "not enough memory",
     "bad_alloc": "not enough memory",
     "out of memory": "not enough memory",
+    "could not create a primitive": "oneDNN failed, as it does without enough memory (ulimit -v)",
     "can't start new thread": "no more threads can be started (ulimit -u, ulimit -v)",
     "resource temporarily unavailable": "no more threads can be started (ulimit -u, ulimit -v)",
     "cuda error": _GPU,

@@ -67,6 +67,12 @@ def test_a_gpu_without_memory_lacks_memory(place: StepPlace) -> None:
     assert told(place, error) == f"sesame: not enough memory: CUDA error: out of memory ({WHERE})"
 
 
+def test_a_cpu_without_memory_for_onednn_is_one_line(place: StepPlace) -> None:
+    text = told(place, RuntimeError("could not create a primitive"))
+    cause = "oneDNN failed, as it does without enough memory (ulimit -v)"
+    assert text == f"sesame: {cause}: could not create a primitive ({WHERE})"
+
+
 DALI = """Critical error when building pipeline:
 Error in CPU operator `nvidia.dali.fn.external_source`,
 encountered:
