@@ -116,10 +116,12 @@ def _dots(points: np.ndarray) -> str:
 def reconstruction_strips(sheet: Path) -> list[Strip]:
     """The rows of a sheet of `stages.images`, each as one strip.
 
-    Raises ValueError if the sheet is missing or cannot be decoded.
+    Raises ValueError if the sheet cannot be read, or is not one.
     """
     image = read_rgb(sheet)
     height = image.shape[0] // len(_ROWS)
+    if height == 0:
+        raise ValueError(f"{sheet} is not a sheet of {len(_ROWS)} rows of images")
     rows = [image[index * height : (index + 1) * height] for index in range(len(_ROWS))]
     return [Strip(title, _jpeg(_shrunk(row))) for title, row in zip(_ROWS, rows, strict=True)]
 

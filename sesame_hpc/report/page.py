@@ -38,6 +38,7 @@ def render(data: ReportData) -> str:
 
 def _context(data: ReportData) -> dict[str, Any]:
     parts, masking, stages = data.parts[::-1], masking_rows(data), stage_rows(data)
+    reconstructions, damaged = _reconstructions(data.folder.images)
     return {
         "name": data.folder.path.resolve().name,
         "version": __version__,
@@ -48,7 +49,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "progress": progress(data),
         "unread": data.unread,
         "masks": "pretrain" in data.stages,
-        "problems": data.problems,
+        "problems": [*data.problems, *damaged],
         "notes": run_notes(data.records),
         "parts": part_contexts(data),
         "published": _published(data),
@@ -56,7 +57,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "masking": masking,
         "masking_csv": masking_csv("masking", masking),
         "masking_settings": data.config.masking,
-        "reconstructions": _reconstructions(data.folder.images),
+        "reconstructions": reconstructions,
         "faces": _faces(parts[0]) if parts else None,
         "curves": training_curves(data),
         "stage_rows": stages,
@@ -96,13 +97,17 @@ def _crops(figures: dict[str, Any] | None) -> str:
     return (figures or {}).get("protocol", {}).get("box", "not recorded")
 
 
-def _reconstructions(images: Path) -> dict[str, Any] | None:
-    """The latest sheet of the pretrain stage."""
-    sheets = sorted(images.glob("pretrain-epoch-[0-9]*.png"))
-    if not sheets:
-        return None
-    epoch = int(sheets[-1].stem.rsplit("-", 1)[1])
-    return {"epoch": epoch, "strips": reconstruction_strips(sheets[-1])}
+def _reconstructions(images: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The latest sheet of the pretrain stage that is whole; what is wrong with later ones."""
+    damaged = []
+    for sheet in sorted(images.glob("pretrain-epoch-[0-9]*.png"), reverse=True):
+        try:
+            strips = reconstruction_strips(sheet)
+        except ValueError as error:
+            damaged.append(str(error))
+        else:
+            return {"epoch": int(sheet.stem.rsplit("-", 1)[1]), "strips": strips}, damaged
+    return None, damaged
 
 
 def _faces(part: EvaluatedPart) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from page_reading import Page, read_page
@@ -206,6 +207,19 @@ def test_a_missing_image_is_named(run: RunFolder, data: Path) -> None:
     text = page_of(run).text
     assert "The images could not be read" in text
     assert "cannot be decoded as an image" in text
+
+
+def test_the_newest_sheet_that_is_whole_is_shown(run: RunFolder) -> None:
+    (sheet,) = run.images.glob("pretrain-epoch-*.png")
+    whole = sheet.read_bytes()
+    for epoch, content in ((2, whole), (3, whole), (4, b""), (5, whole[:20])):
+        (run.images / f"pretrain-epoch-{epoch:04}.png").write_bytes(content)
+    cv2.imwrite(str(run.images / "pretrain-epoch-0006.png"), np.zeros((1, 9, 3), np.uint8))
+    text = page_of(run).text
+    assert "after epoch 3 of pretrain" in text
+    for epoch in (4, 5):
+        assert f"pretrain-epoch-{epoch:04}.png cannot be decoded as an image" in text
+    assert "pretrain-epoch-0006.png is not a sheet of" in text
 
 
 def test_missing_predictions_leave_the_tables(run: RunFolder) -> None:
