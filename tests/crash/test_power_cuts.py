@@ -55,7 +55,19 @@ def test_the_harness_drops_what_was_not_synced(tmp_path: Path) -> None:
         write_text_atomic(root / "a", "new")
     assert len(disk.states) > 2
     assert {state["a"] for state in disk.states} == {b"old", b"new"}
-    assert disk.states[-1]["a"] == b"new"
+    assert {state["a"] for state in disk.now} == {b"new"}
+
+
+def test_names_of_one_folder_may_be_ahead_of_those_of_another(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for folder in ("one", "two"):
+        (root / folder).mkdir(parents=True)
+    with recorded(root) as disk:
+        for folder in ("one", "two"):
+            (root / folder / ".a").write_text("1")
+            os.rename(root / folder / ".a", root / folder / "a")
+    kept = [[f"{folder}/a" in state for folder in ("one", "two")] for state in disk.now]
+    assert sorted(kept) == [[False, False], [False, True], [True, False], [True, True]]
 
 
 def test_a_new_folder_is_whole_or_absent(tmp_path: Path) -> None:
@@ -65,7 +77,7 @@ def test_a_new_folder_is_whole_or_absent(tmp_path: Path) -> None:
         (folder / "inner").mkdir()
         (folder / "inner" / "a").write_text("1")
     there = [state for state in disk.states if "set" in state]
-    assert there
+    assert all("set" in state for state in disk.now)
     assert all(state["set/inner/a"] == b"1" for state in there)
 
 
@@ -107,6 +119,8 @@ def test_a_finished_stage_has_all_that_it_declares(faces, tmp_path: Path) -> Non
         write_json_atomic(folder.masking_file, {"nose": 1.0})
         save_weights(folder.weights("preliminary"), weights)
         finish_stage(folder, "preliminary", {"seconds": 1.0})
+    result = str(folder.stage("preliminary").relative_to(root) / "result.json")
+    assert all(state[result] for state in disk.now)
     finished = 0
     for number, state in enumerate(disk.states):
         after = RunFolder(restore(state, tmp_path / str(number)))

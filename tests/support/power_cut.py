@@ -32,20 +32,22 @@ class _Node:
 
 
 class Disk:
-    """Follows a folder; everything in it at the start is synced."""
+    """Follows a folder; everything in it at the start is synced.
+
+    `states` are those of all moments so far, `now` those of the last one.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.states: list[State] = []
+        self.now: list[State] = []
         self._nodes: dict[int, _Node] = {}
         self._look(root, synced=True)
 
     def before(self) -> None:
         """The power may fail now."""
-        self._look(self.root)
-        for state in (self._synced_names(), self._all_names()):
-            if state not in self.states:
-                self.states.append(state)
+        self.now = self._states()
+        self.states += [state for state in self.now if state not in self.states]
 
     def synced(self, handle: int) -> None:
         """A file or folder was synced."""
@@ -78,23 +80,32 @@ class Disk:
     def _node(self, path: Path) -> _Node:
         return self._nodes.setdefault(path.stat().st_ino, _Node(path.is_dir()))
 
-    def _synced_names(self) -> State:
+    def _states(self) -> list[State]:
+        self._look(self.root)
+        folders = [self.root, *(path for path in self.root.rglob("*") if path.is_dir())]
+        current = {
+            id(self._node(folder)): {each.name: self._node(each) for each in folder.iterdir()}
+            for folder in folders
+        }
+        ahead = [
+            {id(node): current[id(node)]}
+            for node in map(self._node, folders)
+            if node.names != current[id(node)]
+        ]
+        return [self._state({}), *map(self._state, ahead), self._state(current)]
+
+    def _state(self, current: dict[int, dict[str, _Node]]) -> State:
+        """The folders in `current` have those names, the others the synced ones."""
         state: State = {}
 
         def walk(node: _Node, place: str) -> None:
-            for name, each in node.names.items():
+            for name, each in current.get(id(node), node.names).items():
                 state[place + name] = None if each.is_folder else each.content
                 if each.is_folder:
                     walk(each, f"{place}{name}/")
 
         walk(self._node(self.root), "")
         return state
-
-    def _all_names(self) -> State:
-        return {
-            str(path.relative_to(self.root)): None if path.is_dir() else self._node(path).content
-            for path in sorted(self.root.rglob("*"))
-        }
 
 
 @contextmanager
