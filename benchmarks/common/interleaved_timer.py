@@ -65,15 +65,17 @@ def time_interleaved(
     seconds: float,
     calls: int,
     untimed_calls: int = 0,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, Timing]:
     """Time `runs`, which are warm, in this process, for about `seconds` each.
 
     A sample is the mean of `calls` calls in a row. `untimed_calls` come before them and use up what
-    was fetched ahead while the others ran.
+    was fetched ahead while the others ran. `clock` gives seconds: those that pass, or with
+    `time.process_time` those of the processor, to which other processes add little.
     """
 
     def sampler(run: Callable[[], object]) -> Callable[[], float]:
-        return lambda: _milliseconds(run, device, calls, untimed_calls)
+        return lambda: _milliseconds(run, device, calls, untimed_calls, clock or time.perf_counter)
 
     with _no_garbage_collection():
         times = interleave({name: sampler(run) for name, run in runs.items()}, seconds)
@@ -87,16 +89,20 @@ def quantiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def _milliseconds(
-    run: Callable[[], object], device: torch.device, calls: int, untimed_calls: int
+    run: Callable[[], object],
+    device: torch.device,
+    calls: int,
+    untimed_calls: int,
+    clock: Callable[[], float],
 ) -> float:
     for _ in range(untimed_calls):
         run()
     _synchronize(device)
-    start = time.perf_counter()
+    start = clock()
     for _ in range(calls):
         run()
     _synchronize(device)
-    return (time.perf_counter() - start) / calls * 1e3
+    return (clock() - start) / calls * 1e3
 
 
 def _synchronize(device: torch.device) -> None:

@@ -21,35 +21,63 @@ _functions: dict[str, type[Function]] = {}
 
 
 def call(op: str, *arguments: Any) -> Any:
-    """An op on its arguments as of its schema, the first of which is a tensor."""
-    if _is_observed(arguments[0]):
+    """An op on its arguments as of its schema, the first of which is a tensor or a list of them."""
+    first = arguments[0]
+    is_list = isinstance(first, list)
+    if any(map(_is_observed, first)) if is_list else _is_observed(first):
         return getattr(_OPS, op)(*arguments)
-    if torch.is_grad_enabled() and any(map(_requires_grad, arguments)):
-        if op in _functions:
-            return _functions[op].apply(*arguments)
-        return getattr(_OPS, op)(*arguments)  # which refuses a second derivative
+    flat = (*first, *arguments[1:]) if is_list else arguments
+    if torch.is_grad_enabled() and any(map(_requires_grad, flat)):
+        if op not in _functions:
+            return getattr(_OPS, op)(*arguments)  # which refuses a second derivative
+        if is_list:
+            return _functions[op].apply(len(first), *flat)
+        return _functions[op].apply(*arguments)
     return run(op, *arguments)
 
 
 def run(op: str, *arguments: Any) -> Any:
     """The implementation for the device of the first argument, without a derivative."""
     first = arguments[0]
-    if runs_reference(first.device):
+    device = first[0].device if isinstance(first, list) else first.device
+    if runs_reference(device):
         with torch.autocast("cpu", enabled=False):
             return implementation(op, "cpu")(*arguments)
-    with torch.cuda.device_of(first):
-        return implementation(op, first.device.type)(*arguments)
+    if device.type == "cpu" or torch.cuda.current_device() == device.index:
+        return implementation(op, device.type)(*arguments)
+    with torch.cuda.device(device):
+        return implementation(op, device.type)(*arguments)
 
 
-def differentiate(op: str, derivative: Callable[..., Any], setup: Callable[..., None]) -> None:
-    """Give an op its derivative, as `torch.library.register_autograd` takes it."""
+def differentiate(
+    op: str,
+    derivative: Callable[..., Any],
+    setup: Callable[..., None],
+    *,
+    of_list: bool,
+) -> None:
+    """Give an op its derivative, as `torch.library.register_autograd` takes it.
+
+    PyTorch's functions see no tensors in lists: that of an op whose first argument is a list takes
+    the length and the tensors in its place.
+    """
 
     def forward(ctx: Any, *arguments: Any) -> Any:
+        if of_list:
+            end = 1 + arguments[0]
+            arguments = (list(arguments[1:end]), *arguments[end:])
         result = run(op, *arguments)
         setup(ctx, arguments, result)
         return result
 
-    members = {"forward": staticmethod(forward), "backward": staticmethod(derivative)}
+    def backward(ctx: Any, *grads: Any) -> Any:
+        of_first, *others = derivative(ctx, *grads)
+        return None, *of_first, *others
+
+    members = {
+        "forward": staticmethod(forward),
+        "backward": staticmethod(backward if of_list else derivative),
+    }
     _functions[op] = type(op, (Function,), members)
 
 

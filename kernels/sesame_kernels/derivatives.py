@@ -11,8 +11,6 @@ from sesame_kernels.dispatch import implementation
 
 __all__ = ["DERIVATIVES"]
 
-_OPS = torch.ops.sesame_kernels
-
 
 def _soft_argmax_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     logits, ctx.beta, ctx.reuse = inputs
@@ -82,24 +80,28 @@ def _marginals_grad(
 
 
 def _soft_argmax_loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.dtype, ctx.with_gradient, ctx.reuse = inputs[0].dtype, *inputs[-2:]
+    logits, *_, ctx.with_gradient, ctx.reuse = inputs
+    ctx.stacks, ctx.dtype = len(logits), logits[0].dtype
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(output[2])
 
 
-def _soft_argmax_loss_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+def _soft_argmax_loss_grad(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Any, ...]:
     if grad is None:
-        return (None,) * 9
+        return [None] * ctx.stacks, *(None,) * 8
     if not ctx.with_gradient:
         raise RuntimeError("sesame_kernels::soft_argmax_loss was called with with_gradient=False")
     if torch.is_grad_enabled():  # create_graph: the gradient is not connected to the logits
         raise RuntimeError("sesame_kernels::soft_argmax_loss_backward has no derivative of its own")
-    (unit_gradient,) = ctx.saved_tensors
-    if ctx.dtype == unit_gradient.dtype and _may_overwrite(ctx, unit_gradient):
-        _OPS.soft_argmax_loss_rescale_(grad, unit_gradient)
-        return unit_gradient, *(None,) * 8
-    return call("soft_argmax_loss_backward", grad, unit_gradient, ctx.dtype), *(None,) * 8
+    (gradient,) = ctx.saved_tensors
+    if ctx.dtype == gradient.dtype and _may_overwrite(ctx, gradient):
+        call("soft_argmax_loss_rescale_", grad, gradient)
+    else:
+        gradient = call("soft_argmax_loss_backward", grad, gradient, ctx.dtype)
+    batch = gradient.shape[0] // ctx.stacks
+    parts = [gradient] if ctx.stacks == 1 else list(gradient.split_with_sizes([batch] * ctx.stacks))
+    return parts, *(None,) * 8
 
 
 def _may_overwrite(ctx: Any, saved: Tensor) -> bool:

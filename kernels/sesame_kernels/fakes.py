@@ -1,5 +1,7 @@
 """Shapes, dtypes and memory formats of the ops' results, for the compiler and fake tensors."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -101,7 +103,7 @@ def soft_argmax_marginals_backward(
 
 
 def soft_argmax_loss(
-    logits: Tensor,
+    logits: Sequence[Tensor],
     target: Tensor,
     weight: Tensor | None,
     beta: float,
@@ -111,9 +113,11 @@ def soft_argmax_loss(
     with_gradient: bool,
     reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    loss = logits.new_empty((), dtype=accumulation_dtype(logits.dtype))
-    gradient = empty_unit_gradient(logits) if with_gradient else logits.new_empty(0)
-    return loss, _per_map(logits, logits.shape[1], 2), gradient
+    first, stacks = logits[0], len(logits)
+    dtype = accumulation_dtype(first.dtype)
+    coordinates = first.new_empty((stacks * first.shape[0], first.shape[1], 2), dtype=dtype)
+    gradient = empty_unit_gradient(first, stacks) if with_gradient else first.new_empty(0)
+    return first.new_empty((), dtype=dtype), coordinates, gradient
 
 
 def soft_argmax_loss_backward(

@@ -44,12 +44,16 @@ def empty_maps(features: Tensor, maps: int, dtype: torch.dtype) -> Tensor:
     )
 
 
-def empty_unit_gradient(logits: Tensor) -> Tensor:
-    """Uninitialised, for the gradient under an upstream gradient of 1: float32 for float16.
+def empty_unit_gradient(logits: Tensor, stacks: int) -> Tensor:
+    """Uninitialised [stacks * B, K, H, W], for gradients under an upstream gradient of 1.
 
-    The factor 1 / (2 B K) of the mean is applied before any loss scale and underflows in float16.
+    float32 for float16: the factor 1 / (2 B K) of the mean is applied before any loss scale and
+    underflows in float16.
     """
-    return empty_gradient(logits, torch.float32 if logits.dtype == torch.float16 else None)
+    dtype = torch.float32 if logits.dtype == torch.float16 else logits.dtype
+    shape = (stacks * logits.shape[0], *logits.shape[1:])
+    memory_format = _memory_format(logits)
+    return torch.empty(shape, dtype=dtype, device=logits.device, memory_format=memory_format)
 
 
 def flat_pixels(tensor: Tensor) -> Tensor:

@@ -25,44 +25,65 @@ _L1 = Penalty()
 
 
 def soft_argmax_loss(
-    logits: Tensor,
+    logits: Tensor | Sequence[Tensor],
     target: Tensor,
     weight: Tensor | None = None,
     beta: float = 1.0,
     penalty: Penalty = _L1,
 ) -> tuple[Tensor, Tensor]:
-    """A loss of `soft_argmax`, and the coordinates.
+    """A loss of `soft_argmax`, and the coordinates; of the maps of all stacks of a network at once.
 
-    The mean over B, K and (x, y) of weight * phi(soft_argmax(logits, beta) - target), where phi is
-    the penalty: |e| by default. If the logits require a gradient, forward writes it too; backward
-    multiplies it by that of the loss, which costs nothing if it is 1.
+    The mean over B, K and (x, y), and over the stacks if there are several, of
+    weight * phi(soft_argmax(logits, beta) - target), where phi is the penalty: |e| by default. If
+    the logits require a gradient, forward writes it too; backward multiplies it by that of the
+    loss, which costs nothing if it is 1.
 
     Args:
-        logits: [B, K, H, W] as of `soft_argmax`.
-        target: [B, K, 2], floating, in the units of the coordinates.
+        logits: [B, K, H, W] as of `soft_argmax`, or a list of T such tensors, all of one shape,
+            dtype and device. On a GPU up to 8 stacks with contiguous pixels take one launch; maps
+            whose strides are not those of the first are copied.
+        target: [B, K, 2], floating, in the units of the coordinates; the same for all stacks.
         weight: [B, K], floating, a factor for each landmark's error, or None for 1. The mean
             divides by the number of coordinates, not by the sum of weights.
         beta: inverse temperature, above 0.
         penalty: of each coordinate's error.
 
     Returns:
-        (a scalar loss, NaN for an empty batch; coordinates [B, K, 2], which have
-        no gradient). Both float32, or float64 for float64 logits.
+        (a scalar loss, NaN for an empty batch; coordinates [B, K, 2], or [T, B, K, 2] of a list,
+        which have no gradient). Both float32, or float64 for float64 logits.
 
     Raises:
-        ValueError: as `soft_argmax`, for shapes or devices that do not match, or a target or weight
-            that requires a gradient.
+        ValueError: as `soft_argmax`, for an empty list, for shapes, dtypes or devices that do not
+            match, or a target or weight that requires a gradient.
     """
-    require_maps("logits", logits)
+    stacks = [logits] if isinstance(logits, Tensor) else _require_stacks(logits)
+    first = stacks[0]
+    require_maps("logits", first)
     require_number("beta", beta)
     require_penalty(penalty)
-    _require_landmarks(target, weight, "logits", logits)
-    with_gradient = logits.requires_grad and torch.is_grad_enabled()
+    _require_landmarks(target, weight, "logits", first)
+    with_gradient = torch.is_grad_enabled() and any(maps.requires_grad for maps in stacks)
     settings = (beta, penalty.name, penalty.width, penalty.curvature)
     loss, coordinates, _ = call(
-        "soft_argmax_loss", logits, target, weight, *settings, with_gradient, True
+        "soft_argmax_loss", stacks, target, weight, *settings, with_gradient, True
     )
-    return loss, coordinates
+    if isinstance(logits, Tensor):
+        return loss, coordinates
+    return loss, coordinates.unflatten(0, (len(stacks), first.shape[0]))
+
+
+def _require_stacks(logits: object) -> list[Tensor]:
+    """At least one tensor, all of one shape, dtype and device."""
+    if not isinstance(logits, Sequence) or not logits:
+        kind = "an empty list" if isinstance(logits, Sequence) else type(logits).__name__
+        raise ValueError(f"logits must be a tensor or a list of at least one, got {kind}")
+    for index, maps in enumerate(logits):
+        require_tensor(f"logits[{index}]", maps)
+        require_shape(f"logits[{index}]", maps, tuple(logits[0].shape))
+        require_same_device(f"logits[{index}]", maps, "logits[0]", logits[0])
+        if maps.dtype != logits[0].dtype:
+            raise ValueError(f"logits[{index}] is {maps.dtype}, logits[0] {logits[0].dtype}")
+    return list(logits)
 
 
 def star_loss(

@@ -1,5 +1,7 @@
 """The ops as modules."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,10 @@ class SoftArgmax(nn.Module):
 
 
 class SoftArgmaxLoss(nn.Module):
-    """`soft_argmax_loss`: (logits, target, weight or None) -> (loss, coordinates)."""
+    """`soft_argmax_loss`: (logits, target, weight or None) -> (loss, coordinates).
+
+    The logits may be a list, of the stacks of a network.
+    """
 
     def __init__(self, beta: float = 1.0, penalty: Penalty | None = None) -> None:
         super().__init__()
@@ -43,7 +48,7 @@ class SoftArgmaxLoss(nn.Module):
         require_penalty(self.penalty)
 
     def forward(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None = None
+        self, logits: Tensor | Sequence[Tensor], target: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         return soft_argmax_loss(logits, target, weight, self.beta, self.penalty)
 

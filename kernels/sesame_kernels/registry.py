@@ -30,7 +30,7 @@ _SCHEMAS = (
     "soft_argmax_marginals(Tensor logits, float beta, bool reuse) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_marginals_backward(Tensor grad_x, Tensor grad_y, Tensor logits, Tensor along_x, "
     "Tensor along_y, Tensor statistics, float beta) -> Tensor",
-    "soft_argmax_loss(Tensor logits, Tensor target, Tensor? weight, float beta, str penalty, "
+    "soft_argmax_loss(Tensor[] logits, Tensor target, Tensor? weight, float beta, str penalty, "
     "float width, float curvature, bool with_gradient, bool reuse) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_loss_backward(Tensor grad_loss, Tensor unit_gradient, ScalarType dtype) -> Tensor",
     "soft_argmax_loss_rescale_(Tensor grad_loss, Tensor(a!) unit_gradient) -> ()",
@@ -49,8 +49,15 @@ _SCHEMAS = (
 )
 
 
+def _name_of(schema: str) -> str:
+    return schema[: schema.index("(")]
+
+
+_OF_LISTS = {_name_of(schema) for schema in _SCHEMAS if "(Tensor[]" in schema}
+
+
 def _define(schema: str) -> str:
-    name = schema[: schema.index("(")]
+    name = _name_of(schema)
 
     _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     for device in ("CPU", "CUDA"):
@@ -70,6 +77,6 @@ for _name in map(_define, _SCHEMAS):
     if _name in DERIVATIVES:
         _derivative, _setup = DERIVATIVES[_name]
         register_autograd(f"{NAMESPACE}::{_name}", _derivative, setup_context=_setup, lib=_LIBRARY)
-        differentiate(_name, _derivative, _setup)
+        differentiate(_name, _derivative, _setup, of_list=_name in _OF_LISTS)
     elif _name.endswith("backward"):
         register_autograd(f"{NAMESPACE}::{_name}", _refuse_second_derivative(_name), lib=_LIBRARY)

@@ -47,22 +47,29 @@ ptr addrspace(1) inreg %2) local_unnamed_addr #1 !dbg !8 {
 }
 """
 SASS = """
-.text.a_kernel:
-        /*0000*/                   LDC R1, c[0x0][0x28] ;
-        /*0010*/               @P0 EXIT ;
-.L_x_1:
-        /*0020*/                   LDG.E.128 R4, desc[UR4][R2.64] ;
-        /*0030*/                   LDG.E.CONSTANT R8, desc[UR4][R2.64] ;
-        /*0040*/                   BAR.SYNC.DEFER_BLOCKING 0x0 ;
-.L_x_0:
-        /*0050*/                   FADD R4, R4, R5 ;
-        /*0060*/              @!P1 BRA `(.L_x_0) ;
-        /*0070*/               @P0 BRA `(.L_x_1) ;
-        /*0080*/                   STG.E.U16 desc[UR4][R2.64], R4 ;
-        /*0090*/                   EXIT ;
-.L_x_2:
-        /*00a0*/                   BRA `(.L_x_2);
-        /*00b0*/                   NOP;
+	.headerflags	@"EF_CUDA_64BIT_ADDRESS EF_CUDA_SM90 EF_CUDA_VIRTUAL_SM(EF_CUDA_SM90)"
+        /*fff0*/                   LDC R1, c[0x0][0x28] ;
+        /*10000*/              @P0 EXIT ;
+        /*10010*/                  LDG.E.128 R4, desc[UR4][R2.64] ;
+        /*10020*/                  LDG.E.CONSTANT R8, desc[UR4][R2.64] ;
+        /*10030*/                  BAR.SYNC.DEFER_BLOCKING 0x0 ;
+        /*10040*/                  FADD R4, R4, R5 ;
+        /*10050*/             @!P1 BRA 0x10040 ;
+        /*10060*/              @P0 BRA 0x10010 ;
+        /*10070*/                  STG.E.U16 desc[UR4][R2.64], R4 ;
+        /*10080*/                  EXIT ;
+        /*10090*/                  BRA 0x10090;
+        /*100a0*/                  NOP;
+"""
+CHOSEN = """
+.entry a_kernel() {
+	ld.param.b64 %rd9, [a_kernel_param_3];
+	mov.b64 %rd1, a_kernel_param_0;
+	mov.b64 %rd2, a_kernel_param_1;
+	selp.b64 %rd3, %rd1, %rd2, %p1;
+	ld.param.b64 %rd4, [%rd3];
+	ld.global.v2.b32 { %r1, %r2 }, [ %rd4 + 0 ];
+}
 """
 
 
@@ -70,6 +77,11 @@ def test_widths_belong_to_the_pointer_that_an_address_comes_from():
     widths = nvidia_widths(PTX, {0, 1, 3})
     assert dict(widths.loads) == {0: {16, 2}, 1: {8}}
     assert dict(widths.stores) == {3: {8}}  # its index comes from the data, its address does not
+
+
+def test_widths_where_a_pointer_is_chosen_among_parameters():
+    widths = nvidia_widths(CHOSEN, {0, 1, 3})
+    assert dict(widths.loads) == {0: {8}, 1: {8}}
 
 
 def test_widths_of_amd_with_and_without_buffers():
@@ -96,10 +108,9 @@ def test_loops_over_data_are_weighted_by_their_elements_and_others_by_what_is_to
 
 def unrolled_loop(loads: int) -> str:
     """A loop of that many loads, and the loop of one for what remains."""
-    lines = [".L_x_0:", *["/*0000*/ LDG.E.64 R4, [R2] ;"] * loads, "/*0000*/ @P0 BRA `(.L_x_0) ;"]
-    return "\n".join(
-        [*lines, ".L_x_1:", "/*0000*/ LDG.E.64 R4, [R2] ;", "/*0000*/ BRA `(.L_x_1) ;"]
-    )
+    code = [*["LDG.E.64 R4, [R2] ;"] * loads, "@P0 BRA 0x0 ;", "LDG.E.64 R4, [R2] ;"]
+    code.append(f"BRA {16 * (loads + 1):#x} ;")
+    return "\n".join(f"/*{16 * at:04x}*/ {text}" for at, text in enumerate(code))
 
 
 @pytest.mark.parametrize(

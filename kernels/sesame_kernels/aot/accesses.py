@@ -40,9 +40,10 @@ def nvidia_widths(ptx: str, pointers: set[int]) -> Widths:
     accesses = []
     for opcode, operands in _ptx_instructions(ptx):
         parts = opcode.split(".")
-        if parts[0] == "ld" and parts[1] == "param":
-            position = int(re.findall(r"_param_(\d+)", operands[1])[0])
-            origins[operands[0]] |= {position} & pointers
+        for name in re.findall(r"\w+_param_\d+", " ".join(operands)):
+            origins[name] |= {int(name.rpartition("_")[2])} & pointers
+        if parts[0] == "ld" and parts[1] == "param":  # of a parameter, or of one that is chosen
+            flows.append(([operands[0]], re.findall(r"%\w+|\w+_param_\d+", operands[1])))
         elif parts[:2] in (["ld", "global"], ["st", "global"]):
             is_store = parts[0] == "st"
             (address,) = re.findall(r"%\w+", operands[0 if is_store else 1])
@@ -51,7 +52,8 @@ def nvidia_widths(ptx: str, pointers: set[int]) -> Widths:
             (address,) = re.findall(r"%\w+", operands[1])
             accesses.append(_Access(address, int(operands[2], 0), is_store=False))
         elif parts[0] not in ("ld", "ldmatrix", "atom") and operands:
-            sources = [name for operand in operands[1:] for name in re.findall(r"%\w+", operand)]
+            of_operands = (re.findall(r"%\w+|\w+_param_\d+", each) for each in operands[1:])
+            sources = [name for names in of_operands for name in names]
             flows.append((re.findall(r"%\w+", operands[0]), sources))
     return _widths(flows, origins, accesses)
 

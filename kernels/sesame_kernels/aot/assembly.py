@@ -46,12 +46,12 @@ class Loop:
 
 
 def nvidia_code(sass: str) -> list[Instruction]:
-    """Of the kernel in `nvdisasm -c`'s text, without the padding."""
+    """Of the kernel in `nvdisasm --binary`'s text, without the padding."""
     return _code(
-        sass,
-        label=re.compile(r"\s*(\.L_x_\d+):"),
-        line=re.compile(r"\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)"),
-        branch=re.compile(r"BRA\b.*(\.L_x_\d+)"),
+        re.sub(r"\s*/\*0*([0-9a-f]+)\*/", r"\n0x\1:\n", sass),
+        label=re.compile(r"(0x[0-9a-f]+):"),
+        line=re.compile(r"\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)(.*)"),
+        branch=re.compile(r"BRA\b.*\b(0x[0-9a-f]+)"),
     )
 
 

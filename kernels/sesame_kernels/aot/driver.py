@@ -89,16 +89,19 @@ def without_device(
             on_launch(self.binary, (x, y, z), dict(zip(self.names, arguments, strict=True)))
 
     launch: Any = import_module("sesame_kernels.fused.launch")
+    forget_plans: Any = import_module("sesame_kernels.fused.plans").forget_plans
     was = launch.is_amd, launch.block_shared
     launch.is_amd, launch.block_shared = is_amd(arch), ARCHITECTURES[arch].block_shared
     previous = driver._active
     stub = _Driver(arch, Launcher)
     driver.set_active(stub)
+    forget_plans()
     try:
         yield
     finally:
         for function in loaded:
             function.device_caches.pop(stub.device, None)
+        forget_plans()
         driver.set_active(previous)
         launch.is_amd, launch.block_shared = was
 

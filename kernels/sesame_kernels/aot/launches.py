@@ -14,6 +14,7 @@ __all__ = [
     "DTYPES",
     "LAYOUTS",
     "OPS",
+    "STACKS",
     "Inputs",
     "Launch",
     "compiled_launches",
@@ -21,6 +22,9 @@ __all__ = [
 ]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+STACKS = ("logits", *(f"logits_{index}" for index in range(1, 8)))
+"""Parameters that are one tensor in several pieces: the maps of each stack."""
+
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -57,10 +61,16 @@ class Launch:
     arguments: dict[str, Any]
 
     def data(self) -> dict[str, Tensor]:
-        """The tensors with the most elements, by parameter name."""
+        """The tensors with the most elements, by parameter name; all stacks are one tensor."""
         tensors = {k: v for k, v in self.arguments.items() if isinstance(v, Tensor)}
         most = max(tensor.numel() for tensor in tensors.values())
+        if sum(tensor.numel() for name, tensor in tensors.items() if name in STACKS) == most:
+            return {n: t for n, t in tensors.items() if t.numel() == most or n in STACKS}
         return {name: tensor for name, tensor in tensors.items() if tensor.numel() == most}
+
+    def elements(self) -> int:
+        """Of the data."""
+        return max(tensor.numel() for tensor in self.data().values())
 
 
 def compiled_launches(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Launch]:
@@ -102,9 +112,9 @@ def op_calls(inputs: Inputs) -> Iterator[tuple[str, Callable[[], Any]]]:
     five = empty(batch, maps, 5)
     yield call("soft_argmax_distribution", logits, 1.0)
     yield call("soft_argmax_distribution_backward", pairs, five, logits, pairs, five, pairs, 1.0)
-    yield call(
-        "soft_argmax_loss", logits, pairs, empty(batch, maps), 1.0, "l1", 0.05, 0.01, True, True
-    )
+    labels = (pairs, empty(batch, maps), 1.0, "l1", 0.05, 0.01, True, True)
+    yield call("soft_argmax_loss", [logits], *labels)
+    yield "soft_argmax_loss_stacks", call("soft_argmax_loss", [logits] * 4, *labels)[1]
     unit = torch.empty_like(logits, dtype=torch.float32 if inputs.dtype == "fp16" else dtype)
     yield call("soft_argmax_loss_backward", loss, unit, dtype)
     yield call("soft_argmax_loss_rescale_", loss, unit)

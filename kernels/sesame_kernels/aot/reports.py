@@ -50,23 +50,21 @@ class OpReport:
 
 def reports_of(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Report]:
     """Of all ops, or only of some, compiled in this process."""
-    reports = []
-    for launch in compiled_launches(arch, inputs, only):
-        used = resources_of(launch, arch)
-        reports.append(
-            Report(
-                arch,
-                launch.op,
-                inputs.layout,
-                inputs.dtype,
-                launch.binary.name,
-                next(iter(launch.data().values())).numel(),
-                used,
-                fault_of(used, arch),
-                launch.binary.metadata.hash,
-            )
+    launches = compiled_launches(arch, inputs, only)
+    return [
+        Report(
+            arch,
+            launch.op,
+            inputs.layout,
+            inputs.dtype,
+            launch.binary.name,
+            launch.elements(),
+            used,
+            fault_of(used, arch),
+            launch.binary.metadata.hash,
         )
-    return reports
+        for launch, used in zip(launches, resources_of(launches, arch), strict=True)
+    ]
 
 
 def op_reports(reports: Iterable[Report]) -> list[OpReport]:

@@ -2,17 +2,16 @@
 
 import math
 import re
-import subprocess
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
 from sesame_kernels.aot.accesses import Widths, amd_widths, nvidia_widths
 from sesame_kernels.aot.architectures import ARCHITECTURES, is_amd
-from sesame_kernels.aot.assembly import amd_code, nvidia_code, weights
-from sesame_kernels.aot.launches import Launch
+from sesame_kernels.aot.assembly import Instruction, amd_code, nvidia_code, weights
+from sesame_kernels.aot.cubins import disassembled, registers_of
+from sesame_kernels.aot.launches import STACKS, Launch
 
 __all__ = ["Resources", "fault_of", "resources_of"]
 
@@ -46,48 +45,77 @@ class Resources:
     matrix_unit: str
 
 
-def resources_of(launch: Launch, arch: str) -> Resources:
-    """Reads the machine code of a launch that is compiled for `arch`."""
-    binary, data = launch.binary, launch.data()
-    names = binary.parameters()
-    pointers = {i for i, name in enumerate(names) if isinstance(launch.arguments[name], Tensor)}
+def resources_of(launches: Sequence[Launch], arch: str) -> list[Resources]:
+    """Reads the machine code of launches that are compiled for `arch`."""
     if is_amd(arch):
-        text = binary.text("amdgcn")
-        registers, spilled = _amd_registers(text)
-        code, widths = amd_code(text), amd_widths(binary.text("llir"), pointers)
-    else:
-        text, cubin = binary.text("ptx"), binary.machine_code()
-        registers, spilled = _nvidia_registers(cubin)
-        code = nvidia_code(_nvidia_tool("nvdisasm", cubin, "-c"))
-        widths = nvidia_widths(text, pointers)
-    matrix_unit = next((name for key, name in _MATRIX_UNITS.items() if key in text), "")
+        return [_resources(launch, arch, _amd_program(launch)) for launch in launches]
+    cubins = [launch.binary.machine_code() for launch in launches]
+    listings = disassembled(cubins, arch)
+    return [
+        _resources(launch, arch, _nvidia_program(launch, cubin, listing))
+        for launch, cubin, listing in zip(launches, cubins, listings, strict=True)
+    ]
 
+
+@dataclass(frozen=True)
+class _Program:
+    """What a binary's files say: its text, code, widths of accesses, registers, spilled bytes."""
+
+    text: str
+    code: list[Instruction]
+    widths: Widths
+    registers: int
+    spilled: int
+
+
+def _amd_program(launch: Launch) -> _Program:
+    text = launch.binary.text("amdgcn")
+    widths = amd_widths(launch.binary.text("llir"), _pointers(launch))
+    return _Program(text, amd_code(text), widths, *_amd_registers(text))
+
+
+def _nvidia_program(launch: Launch, cubin: bytes, listing: str) -> _Program:
+    text = launch.binary.text("ptx")
+    widths = nvidia_widths(text, _pointers(launch))
+    return _Program(text, nvidia_code(listing), widths, *registers_of(cubin))
+
+
+def _pointers(launch: Launch) -> set[int]:
+    """Positions among the parameters of the compiled kernel."""
+    names = launch.binary.parameters()
+    return {i for i, name in enumerate(names) if isinstance(launch.arguments[name], Tensor)}
+
+
+def _resources(launch: Launch, arch: str, program: _Program) -> Resources:
+    binary, code = launch.binary, program.code
+    matrix_unit = next((name for key, name in _MATRIX_UNITS.items() if key in program.text), "")
     warps, shared = binary.metadata.num_warps, binary.metadata.shared
     threads = math.prod(launch.grid) * warps * ARCHITECTURES[arch].lanes
-    elements = next(iter(data.values())).numel() / threads
-    loads = _of_data(widths, "loads", launch, names)
-    stores = _of_data(widths, "stores", launch, names)
+    elements = launch.elements() / threads
+    loads = _of_data(program.widths, "loads", launch)
+    stores = _of_data(program.widths, "stores", launch)
     other = launch.arguments.get(_OTHER_LOOPS.get(binary.name, ""), 1)
     weight = weights(code, elements, loads, stores, other)
     return Resources(
-        registers,
-        spilled,
+        program.registers,
+        program.spilled,
         shared,
         load_bytes=min(loads[0], default=0),
         store_bytes=min(stores[0], default=0),
         instructions=None if matrix_unit else round(sum(weight) / elements, 1),
         barriers=sum(w for w, i in zip(weight, code, strict=True) if i.is_barrier),
-        occupancy=ARCHITECTURES[arch].occupancy(registers, shared, warps),
+        occupancy=ARCHITECTURES[arch].occupancy(program.registers, shared, warps),
         matrix_unit=matrix_unit,
     )
 
 
-def _of_data(widths: Widths, side: str, launch: Launch, names: list[str]) -> tuple[set[int], int]:
+def _of_data(widths: Widths, side: str, launch: Launch) -> tuple[set[int], int]:
     """(widths of the accesses to the data, bytes of an element in all tensors accessed)."""
-    data = launch.data()
+    data, names = launch.data(), launch.binary.parameters()
     by_position: dict[int, set[int]] = getattr(widths, side)
     accessed = [position for position in by_position if names[position] in data]
-    element = sum(data[names[position]].element_size() for position in accessed)
+    whole = [names[position] for position in accessed if names[position] not in STACKS[1:]]
+    element = sum(data[name].element_size() for name in whole)
     return set().union(*(by_position[position] for position in accessed)), element
 
 
@@ -100,24 +128,6 @@ def fault_of(used: Resources, arch: str) -> str:
     if used.shared > limit:
         faults.append(f"shared memory above {limit} B")
     return ", ".join(faults)
-
-
-def _nvidia_tool(name: str, cubin: bytes, *options: str) -> str:
-    """The output of one of the tools that Triton brings, on a binary."""
-    import triton
-
-    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        command = [str(tool), *options, file.name]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def _nvidia_registers(cubin: bytes) -> tuple[int, int]:
-    text = _nvidia_tool("cuobjdump", cubin, "--dump-resource-usage")
-    usage = {key: int(value) for key, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", text)}
-    return usage["REG"], usage["STACK"] + usage["LOCAL"]
 
 
 def _amd_registers(text: str) -> tuple[int, int]:

@@ -22,6 +22,7 @@ __all__ = [
     "quotient_up",
     "run_tiles",
     "strides",
+    "tile_part",
 ]
 
 TRITON_DTYPE = {
@@ -40,7 +41,6 @@ _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 _MAP_TILE_BYTES = 16_384  # of the accumulation's dtype
-_PART_PIXELS = 2048
 _MOST_SHARED = 232_448
 
 
@@ -57,8 +57,7 @@ class RunTiles:
 class MatmulTiles:
     """How `linear_soft_argmax` tiles its matrix products.
 
-    `dot` is the dtype of the factors, `precision` that of float32 products. `part_pixels` are the
-    pixels of one program forward: a function of the shape alone, so that sums have one order.
+    `dot` is the dtype of the factors, `precision` that of float32 products.
     """
 
     dot: tl.dtype
@@ -66,7 +65,6 @@ class MatmulTiles:
     maps: int
     channels: int
     pixels: int
-    part_pixels: int
     stages: int
 
     def constants(self, accumulation: torch.dtype) -> dict[str, Any]:
@@ -122,6 +120,14 @@ def pixel_tiles(batch: int, num_pixels: int, most: int) -> tuple[int, int]:
     return batch * quotient_up(num_pixels, pixels), pixels
 
 
+def tile_part(dtype: torch.dtype) -> int:
+    """Pixels of one program of a matrix product: of the dtype alone, so that sums have one order.
+
+    It is a multiple of a tile's pixels.
+    """
+    return 2048 if dtype.itemsize == 2 else 512
+
+
 def matmul_tiles(
     device: torch.device,
     dtype: torch.dtype,
@@ -152,7 +158,6 @@ def matmul_tiles(
         maps=maps,
         channels=channels,
         pixels=side(num_pixels, most),
-        part_pixels=max(side(num_pixels, most), _PART_PIXELS if is_half else 512),
         stages=stages,
     )
 

@@ -10,7 +10,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, matmul_tiles, quotient_up, strides
+from sesame_kernels.fused.launch import (
+    TRITON_DTYPE,
+    matmul_tiles,
+    quotient_up,
+    strides,
+    tile_part,
+)
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
 from sesame_kernels.fused.tiles import cell_centres, store_pairs
 from sesame_kernels.layout import accumulation_dtype, flat_pixels
@@ -176,47 +183,44 @@ def merge_parts_kernel(
     store_pairs(statistics, rows, peak, total, valid)
 
 
+def _parts_plan(
+    features: Tensor, weight: Tensor, partials: Tensor, width: int, device: torch.device
+) -> Plan:
+    batch, num_channels, num_pixels = features.shape
+    num_maps = len(weight)
+    tiles = matmul_tiles(device, features.dtype, num_maps, num_channels, num_pixels)
+    parts = len(partials) // batch
+    constants = {"WIDTH": width, "WHOLE": tiles.channels >= num_channels}
+    return Plan(
+        linear_soft_argmax_kernel,
+        (len(partials) * quotient_up(num_maps, tiles.maps),),
+        (num_maps, num_channels, num_pixels, parts, tile_part(features.dtype), *strides(features)),
+        constants | tiles.constants(partials.dtype),
+    )
+
+
+def _merge_plan(
+    partials: Tensor, coordinates: Tensor, statistics: Tensor, height: int, width: int
+) -> Plan:
+    batch, num_maps, _ = coordinates.shape
+    constants = {"ACC": TRITON_DTYPE[coordinates.dtype], "ROWS": 128, "num_warps": 4}
+    integers = (batch * num_maps, num_maps, len(partials) // batch, height, width)
+    return Plan(merge_parts_kernel, (quotient_up(batch * num_maps, 128),), integers, constants)
+
+
 def linear_soft_argmax(
     features: Tensor, weight: Tensor, beta: float, reuse: bool
 ) -> tuple[Tensor, Tensor]:
     """(coordinates [B, K, 2], statistics [B, K, 2]), as of `soft_argmax`."""
-    batch, num_channels, height, width = features.shape
+    batch, _, height, width = features.shape
     num_maps, dtype = weight.shape[0], accumulation_dtype(features.dtype)
     coordinates = features.new_empty((batch, num_maps, 2), dtype=dtype)
     statistics = torch.empty_like(coordinates)
     if coordinates.numel() == 0:
         return coordinates, statistics
-    rows = flat_pixels(features)
-    tiles = matmul_tiles(features.device, features.dtype, num_maps, num_channels, height * width)
-    parts = quotient_up(height * width, tiles.part_pixels)
+    parts = quotient_up(height * width, tile_part(features.dtype))
     partials = features.new_empty((batch * parts, num_maps, 4), dtype=dtype)
-    linear_soft_argmax_kernel[(batch * parts * quotient_up(num_maps, tiles.maps),)](
-        rows,
-        weight.contiguous(),
-        partials,
-        num_maps,
-        num_channels,
-        height * width,
-        parts,
-        tiles.part_pixels,
-        *strides(rows),
-        beta,
-        WIDTH=width,
-        WHOLE=tiles.channels >= num_channels,
-        **tiles.constants(dtype),
-    )
-    merge_parts_kernel[(quotient_up(batch * num_maps, 128),)](
-        partials,
-        coordinates,
-        statistics,
-        batch * num_maps,
-        num_maps,
-        parts,
-        height,
-        width,
-        beta,
-        ACC=TRITON_DTYPE[dtype],
-        ROWS=128,
-        num_warps=4,
-    )
+    tensors = (flat_pixels(features), weight.contiguous(), partials)
+    launch(_parts_plan, tensors, (beta,), width, features.device)
+    launch(_merge_plan, (partials, coordinates, statistics), (beta,), height, width)
     return coordinates, statistics

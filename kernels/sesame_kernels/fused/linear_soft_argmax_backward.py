@@ -11,8 +11,9 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional
 
-from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides
+from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides, tile_part
 from sesame_kernels.fused.linear_soft_argmax import logits_tile, weight_tile
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import LOG2_E, exponentials
 from sesame_kernels.fused.tiles import cell_centres, load_pairs
 from sesame_kernels.layout import empty_gradient, empty_maps, flat_pixels
@@ -134,35 +135,47 @@ def _logits_gradient(
     beta: float,
 ) -> Tensor:
     """[B, K rounded up, P], in the features' dtype and memory format."""
-    batch, num_channels, height, width = features.shape
-    num_maps, num_pixels = weight.shape[0], height * width
-    rows = flat_pixels(features)
-    grad_logits = flat_pixels(
-        empty_maps(features, quotient_up(num_maps, _ROWS) * _ROWS, features.dtype)
-    )
-    tiles = matmul_tiles(
-        features.device, features.dtype, num_maps, num_channels, num_pixels, scratch=_SCRATCH
-    )
-    parts = quotient_up(num_pixels, tiles.part_pixels)
-    logits_gradient_kernel[(batch * parts * quotient_up(num_maps, tiles.maps),)](
+    height, width = features.shape[2:]
+    maps = quotient_up(len(weight), _ROWS) * _ROWS
+    grad_logits = flat_pixels(empty_maps(features, maps, features.dtype))
+    tensors = (
         grad_coordinates.contiguous(),
-        rows,
+        flat_pixels(features),
         weight.contiguous(),
         coordinates.contiguous(),
         statistics.contiguous(),
         grad_logits,
+    )
+    launch(_plan, tensors, (beta,), height, width, features.device)
+    return grad_logits
+
+
+def _plan(
+    grad_coordinates: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    coordinates: Tensor,
+    statistics: Tensor,
+    grad_logits: Tensor,
+    height: int,
+    width: int,
+    device: torch.device,
+) -> Plan:
+    batch, num_channels, num_pixels = features.shape
+    num_maps, dtype = len(weight), features.dtype
+    tiles = matmul_tiles(device, dtype, num_maps, num_channels, num_pixels, scratch=_SCRATCH)
+    parts = quotient_up(num_pixels, tile_part(dtype))
+    integers = (
         num_maps,
         grad_logits.shape[1],
         num_channels,
         num_pixels,
         parts,
-        tiles.part_pixels,
-        *strides(rows),
+        tile_part(dtype),
+        *strides(features),
         *strides(grad_logits),
-        beta,
-        HEIGHT=height,
-        WIDTH=width,
-        WHOLE=tiles.channels >= num_channels,
-        **tiles.constants(coordinates.dtype),
     )
-    return grad_logits
+    constants = {"HEIGHT": height, "WIDTH": width, "WHOLE": tiles.channels >= num_channels}
+    grid = (batch * parts * quotient_up(num_maps, tiles.maps),)
+    constants |= tiles.constants(coordinates.dtype)
+    return Plan(logits_gradient_kernel, grid, integers, constants)

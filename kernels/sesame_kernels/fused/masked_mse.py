@@ -1,10 +1,13 @@
 """Masked mean squared error in Triton: a two-stage sum in a fixed order, without atomics."""
 
+from typing import Any
+
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles, strides
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.sums import mean
 from sesame_kernels.fused.tiles import pixel_addresses, pixels_of_program
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
@@ -105,30 +108,45 @@ def masked_mse_backward_kernel(
         grads += grad_stride_c
 
 
+def _forward_plan(prediction: Tensor, target: Tensor, mask: Tensor, partials: Tensor) -> Plan:
+    _, channels, num_pixels = prediction.shape
+    integers = (channels, num_pixels, *strides(prediction), *strides(target), *strides(mask)[::2])
+    constants = _constants(prediction)
+    return Plan(partial_sums_kernel, (partials.numel(),), integers, constants)
+
+
+def _backward_plan(
+    grad_loss: Tensor, prediction: Tensor, target: Tensor, mask: Tensor, grad_prediction: Tensor
+) -> Plan:
+    batch, channels, num_pixels = prediction.shape
+    programs, _ = pixel_tiles(batch, num_pixels, _PIXELS)
+    integers = (
+        channels,
+        num_pixels,
+        prediction.numel(),
+        *strides(prediction),
+        *strides(target),
+        *strides(mask)[::2],
+        *strides(grad_prediction),
+    )
+    return Plan(masked_mse_backward_kernel, (programs,), integers, _constants(prediction))
+
+
+def _constants(rows: Tensor) -> dict[str, Any]:
+    _, pixels = pixel_tiles(1, rows.shape[2], _PIXELS)
+    dtype = accumulation_dtype(rows.dtype)
+    return {"ACC": TRITON_DTYPE[dtype], "PIXELS": pixels, "num_warps": 4}
+
+
 def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float) -> Tensor:
     """Equation 2 as a scalar; NaN for an empty batch, as torch's own mean."""
-    batch, channels, height, width = prediction.shape
     dtype = accumulation_dtype(prediction.dtype)
     if prediction.numel() == 0:
         return prediction.new_full((), float("nan"), dtype=dtype)
-    predictions, targets, masks = map(flat_pixels, (prediction, target, mask))
-    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
+    images = tuple(map(flat_pixels, (prediction, target, mask)))
+    programs, _ = pixel_tiles(len(prediction), images[0].shape[2], _PIXELS)
     partials = prediction.new_empty((programs,), dtype=dtype)
-    partial_sums_kernel[(programs,)](
-        predictions,
-        targets,
-        masks,
-        partials,
-        channels,
-        height * width,
-        *strides(predictions),
-        *strides(targets),
-        *strides(masks)[::2],
-        outside_weight,
-        ACC=TRITON_DTYPE[dtype],
-        PIXELS=pixels,
-        num_warps=4,
-    )
+    launch(_forward_plan, (*images, partials), (outside_weight,))
     return mean(partials, prediction.numel())
 
 
@@ -136,30 +154,9 @@ def masked_mse_backward(
     grad_loss: Tensor, prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float
 ) -> Tensor:
     """The gradient of the prediction, in its dtype and memory format."""
-    batch, channels, height, width = prediction.shape
     grad_prediction = empty_gradient(prediction)
     if prediction.numel() == 0:
         return grad_prediction
-    predictions, targets, masks, grads = map(
-        flat_pixels, (prediction, target, mask, grad_prediction)
-    )
-    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
-    masked_mse_backward_kernel[(programs,)](
-        grad_loss,
-        predictions,
-        targets,
-        masks,
-        grads,
-        channels,
-        height * width,
-        prediction.numel(),
-        *strides(predictions),
-        *strides(targets),
-        *strides(masks)[::2],
-        *strides(grads),
-        outside_weight,
-        ACC=TRITON_DTYPE[accumulation_dtype(prediction.dtype)],
-        PIXELS=pixels,
-        num_warps=4,
-    )
+    images = map(flat_pixels, (prediction, target, mask, grad_prediction))
+    launch(_backward_plan, (grad_loss, *images), (outside_weight,))
     return grad_prediction

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
 from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles, strides
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.tiles import cell_centres, pixel_addresses, pixels_of_program
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
@@ -141,6 +142,38 @@ def noise_mask_backward_kernel(
         result += grad_stride_c
 
 
+def _forward_plan(
+    images: Tensor,
+    anchors: Tensor,
+    sigma: Tensor,
+    counts: Tensor,
+    sample_ids: Tensor,
+    masked: Tensor,
+    coverage: Tensor,
+) -> Plan:
+    batch, channels, num_pixels = images.shape
+    height, width = coverage.shape[2:]
+    programs, pixels = pixel_tiles(batch, num_pixels, _PIXELS)
+    constants = {
+        "CHANNELS": channels,
+        "HEIGHT": height,
+        "WIDTH": width,
+        "ACC": TRITON_DTYPE[coverage.dtype],
+        "PIXELS": pixels,
+        "num_warps": 4,
+    }
+    integers = (sigma.shape[1], *strides(images), *strides(masked))
+    return Plan(noise_mask_kernel, (programs,), integers, constants)
+
+
+def _backward_plan(grad_masked: Tensor, coverage: Tensor, grad_images: Tensor) -> Plan:
+    batch, channels, num_pixels = grad_masked.shape
+    programs, pixels = pixel_tiles(batch, num_pixels, _PIXELS)
+    constants = {"ACC": TRITON_DTYPE[coverage.dtype], "PIXELS": pixels, "num_warps": 4}
+    integers = (channels, num_pixels, *strides(grad_masked), *strides(grad_images))
+    return Plan(noise_mask_backward_kernel, (programs,), integers, constants)
+
+
 def noise_mask(
     images: Tensor,
     anchors: Tensor,
@@ -152,56 +185,22 @@ def noise_mask(
     noise_std: float,
 ) -> tuple[Tensor, Tensor]:
     """(masked images [B, C, H, W] in the images' dtype and format, lambda [B, 1, H, W])."""
-    batch, channels, height, width = images.shape
-    dtype = accumulation_dtype(images.dtype)
+    batch, _, height, width = images.shape
     masked = empty_gradient(images)
-    coverage = images.new_empty((batch, 1, height, width), dtype=dtype)
+    coverage = images.new_empty((batch, 1, height, width), dtype=accumulation_dtype(images.dtype))
     if coverage.numel() == 0:
         return masked, coverage
-    source, result = flat_pixels(images), flat_pixels(masked)
-    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
-    noise_mask_kernel[(programs,)](
-        source,
-        anchors.contiguous(),
-        sigma.contiguous(),
-        counts.contiguous(),
-        sample_ids.contiguous(),
-        result,
-        coverage,
-        sigma.shape[1],
-        *strides(source),
-        *strides(result),
-        seed,
-        noise_mean,
-        noise_std,
-        CHANNELS=channels,
-        HEIGHT=height,
-        WIDTH=width,
-        ACC=TRITON_DTYPE[dtype],
-        PIXELS=pixels,
-        num_warps=4,
-    )
+    small = (tensor.contiguous() for tensor in (anchors, sigma, counts, sample_ids))
+    tensors = (flat_pixels(images), *small, flat_pixels(masked), coverage)
+    launch(_forward_plan, tensors, (seed, noise_mean, noise_std))
     return masked, coverage
 
 
 def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     """The gradient of the images: (1 - lambda) times that of the masked images."""
-    batch, channels, height, width = grad_masked.shape
     grad_images = empty_gradient(grad_masked)
     if grad_images.numel() == 0:
         return grad_images
-    source, result = flat_pixels(grad_masked), flat_pixels(grad_images)
-    programs, pixels = pixel_tiles(batch, height * width, _PIXELS)
-    noise_mask_backward_kernel[(programs,)](
-        source,
-        coverage.contiguous(),
-        result,
-        channels,
-        height * width,
-        *strides(source),
-        *strides(result),
-        ACC=TRITON_DTYPE[coverage.dtype],
-        PIXELS=pixels,
-        num_warps=4,
-    )
+    tensors = (flat_pixels(grad_masked), coverage.contiguous(), flat_pixels(grad_images))
+    launch(_backward_plan, tensors, ())
     return grad_images

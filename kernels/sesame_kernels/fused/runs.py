@@ -19,8 +19,8 @@ __all__ = [
     "exponents",
     "largest_probability",
     "load_runs",
+    "map_address",
     "nonzero",
-    "row_addresses",
     "runs_of_tile",
     "safe_shift",
     "store_runs",
@@ -32,11 +32,10 @@ _INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 
 
 @triton.jit
-def row_addresses(maps, num_maps, stride_b, stride_k):
-    """(index of the program's map, its first element) of maps [B, K, P], one map per program."""
-    index = tl.program_id(0)
+def map_address(maps, index, num_maps, stride_b, stride_k):
+    """Of the first element of a map of [B, K, P], by its index over B and K."""
     sample = (index // num_maps).to(tl.int64)
-    return index, maps + sample * stride_b + (index % num_maps).to(tl.int64) * stride_k
+    return maps + sample * stride_b + (index % num_maps).to(tl.int64) * stride_k
 
 
 @triton.jit

@@ -8,6 +8,8 @@ The kernels here are for maps with contiguous pixels, one program per map; other
 `strided_soft_argmax`.
 """
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -20,6 +22,7 @@ from sesame_kernels.fused.launch import (
     run_tiles,
     strides,
 )
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import (
     LOG2_E,
     cells_of_runs,
@@ -29,24 +32,30 @@ from sesame_kernels.fused.runs import (
     exponents,
     largest_probability,
     load_runs,
+    map_address,
     nonzero,
-    row_addresses,
     runs_of_tile,
     safe_shift,
     store_runs,
     sum_triple,
 )
-from sesame_kernels.fused.strided_soft_argmax import strided_backward, strided_forward
+from sesame_kernels.fused.strided_soft_argmax import (
+    strided_backward_plan,
+    strided_forward_plan,
+)
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = [
+    "backward_plan",
     "expectation",
+    "forward_plan",
     "soft_argmax",
     "soft_argmax_backward",
     "soft_argmax_distribution",
     "soft_argmax_distribution_backward",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
+    "tile_sums",
 ]
 
 
@@ -142,7 +151,8 @@ def soft_argmax_kernel(
     MOMENTS: tl.constexpr,
 ):
     """Coordinates, and as many `moments` as MOMENTS says: none, 3, or 5 with entropy and peak."""
-    index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
+    index = tl.program_id(0)
+    map_start = map_address(logits, index, num_maps, stride_b, stride_k)
     scale = tl.cast(beta * LOG2_E, ACC)
     peak, total, total_x, total_y, total_xx, total_yy, total_xy, total_t = expectation(
         map_start, scale, WIDTH, HEIGHT * WIDTH // RUN, ACC, RUNS, RUN, MOMENTS > 0, MOMENTS == 5
@@ -185,8 +195,9 @@ def soft_argmax_backward_kernel(
 ):
     """beta p (g . (c - mean)), a polynomial of the position in a run times the exponential."""
     NUM_RUNS: tl.constexpr = HEIGHT * WIDTH // RUN
-    index, map_start = row_addresses(logits, num_maps, stride_b, stride_k)
-    _, grad_start = row_addresses(grad_logits, num_maps, grad_stride_b, grad_stride_k)
+    index = tl.program_id(0)
+    map_start = map_address(logits, index, num_maps, stride_b, stride_k)
+    grad_start = map_address(grad_logits, index, num_maps, grad_stride_b, grad_stride_k)
     runs, offsets = runs_of_tile(tl.program_id(1) * RUNS, RUNS, RUN)
     x = tl.load(coordinates + 2 * index)
     y = tl.load(coordinates + 2 * index + 1)
@@ -253,30 +264,43 @@ def _forward(logits: Tensor, beta: float, num_moments: int) -> tuple[Tensor, Ten
     moments = None
     if num_moments:
         moments = logits.new_empty((batch, num_maps, num_moments), dtype=dtype)
-    if coordinates.numel() == 0:
-        return coordinates, statistics, moments
-    rows = flat_pixels(logits)
-    if not has_contiguous_pixels(rows):
-        strided_forward(rows, (height, width), coordinates, moments, statistics, beta)
-        return coordinates, statistics, moments
-    tiles = run_tiles(height, width, logits.dtype)
-    soft_argmax_kernel[(batch * num_maps,)](
-        rows,
-        coordinates,
-        moments,
-        statistics,
-        num_maps,
-        *strides(rows)[:2],
-        beta,
-        HEIGHT=height,
-        WIDTH=width,
-        ACC=TRITON_DTYPE[dtype],
-        RUNS=tiles.runs,
-        RUN=tiles.run,
-        MOMENTS=num_moments,
-        num_warps=tiles.warps,
-    )
+    if coordinates.numel() > 0:
+        tensors = (flat_pixels(logits), coordinates, moments, statistics)
+        launch(forward_plan, tensors, (beta,), (height, width))
     return coordinates, statistics, moments
+
+
+def forward_plan(
+    rows: Tensor,
+    coordinates: Tensor,
+    moments: Tensor | None,
+    statistics: Tensor,
+    size: tuple[int, int],
+) -> Plan:
+    """For maps [B, K, P] of `size` (H, W)."""
+    if not has_contiguous_pixels(rows):
+        return strided_forward_plan(rows, coordinates, moments, size)
+    batch, num_maps, _ = rows.shape
+    constants, _ = _constants(rows, coordinates, moments, size)
+    integers = (num_maps, *strides(rows)[:2])
+    return Plan(soft_argmax_kernel, (batch * num_maps,), integers, constants)
+
+
+def _constants(
+    rows: Tensor, coordinates: Tensor, moments: Tensor | None, size: tuple[int, int]
+) -> tuple[dict[str, Any], int]:
+    """(constants, programs per map backward) of maps with contiguous pixels."""
+    tiles = run_tiles(*size, rows.dtype)
+    constants = {
+        "HEIGHT": size[0],
+        "WIDTH": size[1],
+        "ACC": TRITON_DTYPE[coordinates.dtype],
+        "RUNS": tiles.runs,
+        "RUN": tiles.run,
+        "MOMENTS": 0 if moments is None else moments.shape[2],
+        "num_warps": tiles.warps,
+    }
+    return constants, quotient_up(size[0] * size[1], tiles.runs * tiles.run)
 
 
 def soft_argmax_backward(
@@ -312,36 +336,35 @@ def _backward(
     statistics: Tensor,
     beta: float,
 ) -> Tensor:
-    batch, num_maps, height, width = logits.shape
     grad_logits = empty_gradient(logits)
-    if grad_logits.numel() == 0:
-        return grad_logits
-    rows, grad_rows = flat_pixels(logits), flat_pixels(grad_logits)
-    saved = (coordinates.contiguous(), moments, statistics.contiguous())
-    grad_coordinates = grad_coordinates.contiguous()
-    if not (has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows)):
-        strided_backward(
-            grad_coordinates, grad_moments, rows, saved, grad_rows, (height, width), beta
+    if grad_logits.numel() > 0:
+        tensors = (
+            grad_coordinates.contiguous(),
+            grad_moments,
+            flat_pixels(logits),
+            coordinates.contiguous(),
+            moments,
+            statistics.contiguous(),
+            flat_pixels(grad_logits),
         )
-        return grad_logits
-    tiles = run_tiles(height, width, logits.dtype)
-    grid = (batch * num_maps, quotient_up(height * width, tiles.runs * tiles.run))
-    soft_argmax_backward_kernel[grid](
-        grad_coordinates,
-        grad_moments,
-        rows,
-        *saved,
-        grad_rows,
-        num_maps,
-        *strides(rows)[:2],
-        *strides(grad_rows)[:2],
-        beta,
-        HEIGHT=height,
-        WIDTH=width,
-        ACC=TRITON_DTYPE[coordinates.dtype],
-        RUNS=tiles.runs,
-        RUN=tiles.run,
-        MOMENTS=0 if moments is None else moments.shape[2],
-        num_warps=tiles.warps,
-    )
+        launch(backward_plan, tensors, (beta,), tuple(logits.shape[2:]))
     return grad_logits
+
+
+def backward_plan(
+    grad_coordinates: Tensor,
+    grad_moments: Tensor | None,
+    rows: Tensor,
+    coordinates: Tensor,
+    moments: Tensor | None,
+    statistics: Tensor,
+    grad_rows: Tensor,
+    size: tuple[int, int],
+) -> Plan:
+    """For the gradient of maps [B, K, P] of `size` (H, W)."""
+    if not (has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows)):
+        return strided_backward_plan(rows, grad_rows, coordinates, moments, size)
+    batch, num_maps, _ = rows.shape
+    constants, programs = _constants(rows, coordinates, moments, size)
+    integers = (num_maps, *strides(rows)[:2], *strides(grad_rows)[:2])
+    return Plan(soft_argmax_backward_kernel, (batch * num_maps, programs), integers, constants)

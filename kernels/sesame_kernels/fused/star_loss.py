@@ -1,5 +1,7 @@
 """The STAR loss and its gradients in Triton: one launch on all landmarks, one for the mean."""
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -7,6 +9,7 @@ from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE, quotient_up
 from sesame_kernels.fused.penalties import penalty_and_slope
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.sums import mean
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
@@ -103,22 +106,27 @@ def star_loss(
     costs = coordinates.new_empty(coordinates.shape[:2])
     if costs.numel() == 0:
         return costs.new_full((), torch.nan), *gradients
-    star_loss_kernel[(quotient_up(costs.numel(), _LANDMARKS),)](
+    tensors = (
         coordinates,
         moments,
         target.contiguous(),
         None if weight is None else weight.contiguous(),
         costs,
         *gradients,
-        costs.numel(),
-        width,
-        curvature,
-        restriction,
-        floor,
-        1.0 / costs.numel(),
-        ACC=TRITON_DTYPE[coordinates.dtype],
-        PENALTY=penalty,
-        LANDMARKS=_LANDMARKS,
-        num_warps=4,
     )
+    scalars = (width, curvature, restriction, floor, 1.0 / costs.numel())
+    launch(_plan, tensors, scalars, penalty)
     return mean(costs, costs.numel()), *gradients
+
+
+def _plan(coordinates: Tensor, *others: Any) -> Plan:
+    """The penalty's name comes last."""
+    num_landmarks = coordinates.numel() // 2
+    constants = {
+        "ACC": TRITON_DTYPE[coordinates.dtype],
+        "PENALTY": others[-1],
+        "LANDMARKS": _LANDMARKS,
+        "num_warps": 4,
+    }
+    grid = (quotient_up(num_landmarks, _LANDMARKS),)
+    return Plan(star_loss_kernel, grid, (num_landmarks,), constants)

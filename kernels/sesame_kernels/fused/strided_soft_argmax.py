@@ -7,12 +7,14 @@ mean first, and read the maps again, from the cache.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE, power_of_2_from, quotient_up, strides
+from sesame_kernels.fused.plans import Plan
 from sesame_kernels.fused.runs import (
     LOG2_E,
     entropy_of_sums,
@@ -24,10 +26,7 @@ from sesame_kernels.fused.runs import (
 )
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
-__all__ = [
-    "strided_backward",
-    "strided_forward",
-]
+__all__ = ["strided_backward_plan", "strided_by", "strided_forward_plan", "strided_tiles"]
 
 
 @dataclass(frozen=True)
@@ -306,69 +305,56 @@ def strided_backward_kernel(
     tl.store(grad_logits + sample * grad_stride_b + offsets, e * slope, mask=mask)
 
 
-def strided_forward(
-    rows: Tensor,
-    size: tuple[int, int],
-    coordinates: Tensor,
-    moments: Tensor | None,
-    statistics: Tensor,
-    beta: float,
-) -> None:
-    """Fill the results for maps [B, K, P] of `size` (H, W)."""
+def strided_forward_plan(
+    rows: Tensor, coordinates: Tensor, moments: Tensor | None, size: tuple[int, int]
+) -> Plan:
+    """For maps [B, K, P] of `size` (H, W); the tensors are those of `soft_argmax`'s kernel."""
     batch, num_maps, _ = rows.shape
     tiles = strided_tiles(rows, writes=False)
-    strided_kernel[(batch * quotient_up(num_maps, tiles.maps),)](
-        rows,
-        coordinates,
-        moments,
-        statistics,
-        num_maps // tiles.unit,
-        *strided_by(rows, tiles.unit),
-        beta,
-        HEIGHT=size[0],
-        WIDTH=size[1],
-        ACC=TRITON_DTYPE[coordinates.dtype],
-        MAPS=tiles.maps,
-        PIXELS=tiles.pixels,
-        UNIT=tiles.unit,
-        OFFSET=tiles.offset,
-        MOMENTS=0 if moments is None else moments.shape[2],
-        num_warps=tiles.warps,
+    return Plan(
+        strided_kernel,
+        (batch * quotient_up(num_maps, tiles.maps),),
+        (num_maps // tiles.unit, *strided_by(rows, tiles.unit)),
+        _constants(tiles, tiles.pixels, coordinates, moments, size),
     )
 
 
-def strided_backward(
-    grad_coordinates: Tensor,
-    grad_moments: Tensor | None,
+def strided_backward_plan(
     rows: Tensor,
-    saved: tuple[Tensor, Tensor | None, Tensor],
     grad_rows: Tensor,
+    coordinates: Tensor,
+    moments: Tensor | None,
     size: tuple[int, int],
-    beta: float,
-) -> None:
-    """Fill the gradient of maps [B, K, P]; `saved` is (coordinates, moments, statistics)."""
+) -> Plan:
+    """Likewise for the gradient of the maps."""
     batch, num_maps, num_pixels = rows.shape
     tiles = strided_tiles(rows, grad_rows, writes=True)
-    with_entropy = saved[1] is not None and saved[1].shape[2] == 5
+    with_entropy = moments is not None and moments.shape[2] == 5
     pixels = (2 if with_entropy else 4) * tiles.pixels  # with 4, ptxas spills registers for sm_100
-    grid = (batch * quotient_up(num_maps, tiles.maps), quotient_up(num_pixels, pixels))
-    strided_backward_kernel[grid](
-        grad_coordinates,
-        grad_moments,
-        rows,
-        *saved,
-        grad_rows,
-        num_maps // tiles.unit,
-        *strided_by(rows, tiles.unit),
-        *strided_by(grad_rows, tiles.unit),
-        beta,
-        HEIGHT=size[0],
-        WIDTH=size[1],
-        ACC=TRITON_DTYPE[saved[0].dtype],
-        MAPS=tiles.maps,
-        PIXELS=pixels,
-        UNIT=tiles.unit,
-        OFFSET=tiles.offset,
-        MOMENTS=0 if saved[1] is None else saved[1].shape[2],
-        num_warps=tiles.warps,
+    by_strides = (*strided_by(rows, tiles.unit), *strided_by(grad_rows, tiles.unit))
+    return Plan(
+        strided_backward_kernel,
+        (batch * quotient_up(num_maps, tiles.maps), quotient_up(num_pixels, pixels)),
+        (num_maps // tiles.unit, *by_strides),
+        _constants(tiles, pixels, coordinates, moments, size),
     )
+
+
+def _constants(
+    tiles: StridedTiles,
+    pixels: int,
+    coordinates: Tensor,
+    moments: Tensor | None,
+    size: tuple[int, int],
+) -> dict[str, Any]:
+    return {
+        "HEIGHT": size[0],
+        "WIDTH": size[1],
+        "ACC": TRITON_DTYPE[coordinates.dtype],
+        "MAPS": tiles.maps,
+        "PIXELS": pixels,
+        "UNIT": tiles.unit,
+        "OFFSET": tiles.offset,
+        "MOMENTS": 0 if moments is None else moments.shape[2],
+        "num_warps": tiles.warps,
+    }

@@ -5,6 +5,7 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE
+from sesame_kernels.fused.plans import Plan, launch
 
 __all__ = ["mean"]
 
@@ -23,7 +24,10 @@ def mean_kernel(
 def mean(partials: Tensor, count: int) -> Tensor:
     """The sum of all `partials`, divided by `count`: a scalar of their dtype."""
     result = partials.new_empty(())
-    mean_kernel[(1,)](
-        partials, result, partials.numel(), count, ACC=TRITON_DTYPE[partials.dtype], SIZE=1024
-    )
+    launch(_plan, (partials, result), (count,))
     return result
+
+
+def _plan(partials: Tensor, result: Tensor) -> Plan:
+    constants = {"ACC": TRITON_DTYPE[partials.dtype], "SIZE": 1024}
+    return Plan(mean_kernel, (1,), (partials.numel(),), constants)

@@ -1,5 +1,7 @@
 """Soft-argmax, a loss of its coordinates and the loss's gradient in plain PyTorch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ __all__ = ["soft_argmax_loss", "soft_argmax_loss_backward", "soft_argmax_loss_re
 
 
 def soft_argmax_loss(
-    logits: Tensor,
+    logits: Sequence[Tensor],
     target: Tensor,
     weight: Tensor | None,
     beta: float,
@@ -23,23 +25,28 @@ def soft_argmax_loss(
     with_gradient: bool,
     reuse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(loss, coordinates [B, K, 2], the logits' gradient for an upstream gradient of 1)."""
-    dtype = accumulation_dtype(logits.dtype)
-    coordinates = logits.new_empty((*logits.shape[:2], 2), dtype=dtype)
-    gradient = on_large_pages(empty_unit_gradient(logits) if with_gradient else logits.new_empty(0))
+    """(loss, coordinates [T * B, K, 2], the logits' gradient for an upstream gradient of 1)."""
+    first, stacks = logits[0], len(logits)
+    dtype = accumulation_dtype(first.dtype)
+    coordinates = first.new_empty((stacks, *first.shape[:2], 2), dtype=dtype)
+    gradient = first.new_empty(0)
+    if with_gradient:
+        gradient = on_large_pages(empty_unit_gradient(first, stacks))
     target = target.to(dtype)
-    factor = torch.ones_like(coordinates) if weight is None else weight.to(dtype)[:, :, None]
+    factor = torch.ones_like(target) if weight is None else weight.to(dtype)[:, :, None]
     unit = factor * (beta / max(1, coordinates.numel()))
-    for rows in chunks(logits, CHUNK):
-        in_place = gradient.dtype == dtype and with_gradient
-        probability = gradient[rows] if in_place else empty_gradient(logits[rows], dtype)
-        fill_softmax(logits[rows], beta, probability, coordinates[rows])
-        if with_gradient:
-            errors = coordinates[rows] - target[rows]
-            slope = penalty_slopes(errors, penalty, width, curvature).mul_(unit[rows])
-            softmax_gradient_(probability, slope, coordinates[rows], gradient[rows])
+    for stack, maps in enumerate(logits):
+        results = gradient.unflatten(0, (stacks, len(maps)))[stack] if with_gradient else None
+        for rows in chunks(maps, CHUNK):
+            in_place = results is not None and results.dtype == dtype
+            probability = results[rows] if in_place else empty_gradient(maps[rows], dtype)
+            found = coordinates[stack, rows]
+            fill_softmax(maps[rows], beta, probability, found)
+            if results is not None:
+                slope = penalty_slopes(found - target[rows], penalty, width, curvature)
+                softmax_gradient_(probability, slope.mul_(unit[rows]), found, results[rows])
     costs = penalty_values(coordinates - target, penalty, width, curvature)
-    return (factor * costs).mean(), coordinates, gradient
+    return (factor * costs).mean(), coordinates.flatten(0, 1), gradient
 
 
 def soft_argmax_loss_backward(

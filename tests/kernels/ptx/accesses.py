@@ -48,6 +48,11 @@ def _load(i: Instruction) -> Step:
     space, targets = _space(i), vector(i.operands[0])
     if space == "param":
         name = i.operands[1].strip("[] ")
+        if name.startswith("%"):
+            at = _address(i.operands[1], "u64")
+            return lambda blocks, active: blocks.write(
+                targets[0], blocks.parameter_at(at(blocks), active), active
+            )
         return lambda blocks, active: blocks.write(targets[0], blocks.parameters[name], active)
     dtype, size = DTYPES[i.kind], bytes_of(i.kind) * _count(i)
     address = _address(i.operands[1], "u64" if space == "global" else "u32")

@@ -1,5 +1,6 @@
 """The state of a batch of blocks that take every instruction together."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from .values import DTYPES, Array, unsigned
 __all__ = ["LANES", "Blocks", "Copy", "Reader", "reader", "vector"]
 
 LANES = 32
+_PARAMETER_BYTES = 8
 
 
 @dataclass
@@ -86,6 +88,21 @@ class Blocks:
             active, bits, bits.dtype.type(0) if before is None else before
         )
 
+    def parameter_address(self, name: str) -> int:
+        """Where a parameter is in the parameters' own memory."""
+        return _PARAMETER_BYTES * (1 + list(self.parameters).index(name))
+
+    def parameter_at(self, addresses: Array, active: Array | None) -> Array:
+        """The parameters' bits at addresses [blocks, threads]."""
+        found = np.zeros(self.shape, np.uint64)
+        missing = self.everyone() if active is None else active.copy()
+        for name, bits in self.parameters.items():
+            here = addresses == self.parameter_address(name)
+            found, missing = np.where(here, bits.astype(np.uint64), found), missing & ~here
+        if missing.any():
+            raise Fault("no parameter begins at this address")
+        return found
+
     def predicate(self, name: str) -> Array:
         return self._register(name)
 
@@ -120,6 +137,8 @@ def reader(operand: str, kind: str) -> Reader:
         return lambda blocks: -positive(blocks)
     if operand == "global_smem":
         return lambda _: np.zeros((), DTYPES[kind])
+    if re.search(r"_param_\d+$", operand):
+        return lambda blocks: np.array(blocks.parameter_address(operand), DTYPES[kind])
     if operand[0] in "-0123456789":
         constant = _constant(operand, DTYPES[kind])
         return lambda _: constant

@@ -45,6 +45,25 @@ def test_the_last_element_and_one_more():
         run(body.format(offset=-4), WORDS[:32])
 
 
+def test_a_pointer_that_is_chosen_among_the_parameters():
+    """Triton's compiler chooses the parameter's address, where a kernel chooses a pointer."""
+    body = """
+    mov.b64 %rd1, handmade_param_0;
+    mov.b64 %rd2, handmade_param_1;
+    setp.lt.u32 %p1, %r0, 8;
+    selp.b64 %rd3, %rd1, %rd2, %p1;
+    ld.param.b64 %rd4, [%rd3];
+    add.s64 %rd5, %rd4, %rd0;
+    ld.global.b32 %r1, [%rd5];
+    add.s64 %rd6, %rd92, %rd0;
+    st.global.b32 [%rd6], %r1;
+    """
+    results = run(body, WORDS[:32], WORDS[:32] + 100, np.zeros_like(WORDS[:32]))
+    assert results[2].tolist() == [*range(8), *range(108, 132)]
+    with pytest.raises(Fault, match="no parameter begins at this address"):
+        run(body.replace("ld.param", "add.s64 %rd3, %rd3, 4;\n    ld.param"), *results)
+
+
 def test_threads_that_a_guard_excludes_may_have_any_address():
     body = """
     add.s64 %rd1, %rd90, %rd0;

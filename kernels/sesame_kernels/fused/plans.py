@@ -1,0 +1,88 @@
+"""Launches whose grid, integers and constants are worked out once.
+
+They depend on the shapes, strides and dtypes of an op's tensors, and so does the binary that Triton
+chooses, but for the alignment of pointers. Choosing it takes Triton several times as long as
+launching it, so a plan remembers the one for tensors aligned to 16 bytes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from triton import knobs
+from triton.runtime import driver
+
+__all__ = ["Plan", "forget_plans", "launch"]
+
+_MOST_PLANS = 1024
+_plans: dict[tuple[Any, ...], "Plan"] = {}
+
+
+@dataclass
+class Plan:
+    """How a kernel is launched: after its tensors come `integers`, then scalars, then `constants`.
+
+    `constants` are in the order of the kernel's parameters, and may have Triton's options, such as
+    num_warps, behind them.
+    """
+
+    kernel: Any
+    grid: tuple[int, ...]
+    integers: tuple[int, ...]
+    constants: dict[str, Any]
+    _binaries: dict[Any, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
+
+    def launch(self, tensors: tuple[Tensor | None, ...], scalars: tuple, is_aligned: bool) -> None:
+        arguments = (*tensors, *self.integers, *scalars)
+        device = driver.active.get_current_device()
+        remembered = self._binaries.get(device) if is_aligned else None
+        if remembered is None:
+            binary = self.kernel[self.grid](*arguments, **self.constants)
+            if is_aligned and hasattr(binary, "packed_metadata"):  # the interpreter returns nothing
+                names = self.kernel.arg_names[len(arguments) :]
+                self._binaries[device] = binary, tuple(self.constants[name] for name in names)
+            return
+        binary, values = remembered
+        arguments += values
+        stream = driver.active.get_current_stream(device)
+        x, y, z = (*self.grid, 1, 1)[:3]
+        binary.run(
+            x,
+            y,
+            z,
+            stream,
+            binary.function,
+            binary.packed_metadata,
+            binary.launch_metadata(self.grid, stream, *arguments),
+            knobs.runtime.launch_enter_hook,
+            knobs.runtime.launch_exit_hook,
+            *arguments,
+        )
+
+
+def launch(
+    plan: Callable[..., Plan], tensors: tuple[Tensor | None, ...], scalars: tuple, *settings: Any
+) -> None:
+    """Launch what `plan(*tensors, *settings)` returns, as it was for tensors like these before.
+
+    `scalars` are those that Triton does not specialise kernels on.
+    """
+    pointers, key = 0, [plan, settings]
+    for tensor in tensors:
+        if tensor is None:
+            key.append(None)
+        else:
+            pointers |= tensor.data_ptr()
+            key += (tensor.dtype, tensor.shape, tensor.stride())
+    found = _plans.get(tuple(key))
+    if found is None:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        found = _plans[tuple(key)] = plan(*tensors, *settings)
+    found.launch(tensors, scalars, pointers % 16 == 0)
+
+
+def forget_plans() -> None:
+    """Where what they depend on changes: the device of `sesame_kernels.aot`."""
+    _plans.clear()
