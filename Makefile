@@ -13,7 +13,7 @@ PTX = TRITON_INTERPRET=0 $(BIN)/python -m pytest tests/kernels -m ptx
 DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-main test-slurm test-ptx-core test-cluster test-ptx test-crash bench \
+.PHONY: help demo test test-main test-slurm test-ptx-core test-cluster test-ptx test-aot test-crash bench \
   bench-loader bench-training wheels lint docs images clean
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test    the test suite, in JOBS processes (2); beside it, those on SLURM and PTX"
 	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
+	@echo "make test-aot  the kernels' machine code for every GPU, against its budgets"
 	@echo "make test-crash  an hour of kills, signals, damage and full disks (MINUTES=60): crash.md"
 	@echo "make wheels  both distributions, in dist/"
 	@echo "make lint    ruff and mypy"
@@ -40,7 +41,7 @@ test: $(STAMP)
 	$(MAKE) --no-print-directory --jobs 3 test-main test-slurm test-ptx-core
 
 test-main: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slurm'
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slurm and not every_architecture'
 
 test-slurm: $(STAMP)
 	$(BIN)/python -m pytest tests/slurm -m 'slurm and not cluster_slow'
@@ -53,6 +54,9 @@ test-cluster: $(STAMP)
 
 test-ptx: $(STAMP)
 	$(PTX)
+
+test-aot: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS) tests/kernels/test_aot.py
 
 test-crash: $(STAMP)
 	$(BIN)/python -m pytest tests/crash -o timeout=0 --crash-minutes $(MINUTES) --crash-table crash.md

@@ -78,7 +78,7 @@ def _key(row: Row) -> tuple[str, str, str, str]:
 
 def _line(row: Row) -> str:
     text = (
-        f"{row.op:18} {row.shape:24} {row.dtype:9} {row.provider:22} {row.direction:9}"
+        f"{row.op:24} {row.shape:24} {row.dtype:9} {row.provider:22} {row.direction:9}"
         f"{row.median_ms:9.3f} ms [{row.p20_ms:.3f}, {row.p80_ms:.3f}]"
     )
     if row.copy_fraction is not None:

@@ -58,24 +58,24 @@ def _moments_grad(
 
 def _marginals_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     logits, ctx.beta, ctx.reuse = inputs
-    ctx.mark_non_differentiable(output[2])
+    ctx.mark_non_differentiable(output[3])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(logits, *output)
 
 
-def _marginals_grad(
-    ctx: Any, grad_x: Tensor | None, grad_y: Tensor | None, _: None
-) -> tuple[Tensor | None, None, None]:
-    if grad_x is None and grad_y is None:
+def _marginals_grad(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None]:
+    if all(grad is None for grad in grads[:3]):
         return None, None, None
-    logits, along_x, along_y, statistics = ctx.saved_tensors
-    grad_x = torch.zeros_like(along_x) if grad_x is None else grad_x
-    grad_y = torch.zeros_like(along_y) if grad_y is None else grad_y
+    logits, *results, statistics = ctx.saved_tensors
+    upstream = [
+        torch.zeros_like(result) if grad is None else grad
+        for grad, result in zip(grads, results, strict=False)
+    ]
     is_softmax = statistics.shape == logits.shape and statistics.dtype == logits.dtype
     if is_softmax and _may_overwrite(ctx, statistics):
         turn = implementation("soft_argmax_marginals_backward_", "cpu")
-        return turn(grad_x, grad_y, along_x, along_y, statistics, ctx.beta), None, None
-    arguments = (grad_x, grad_y, logits, along_x, along_y, statistics, ctx.beta)
+        return turn(*upstream, *results, statistics, ctx.beta), None, None
+    arguments = (*upstream, logits, *results, statistics, ctx.beta)
     return call("soft_argmax_marginals_backward", *arguments), None, None
 
 

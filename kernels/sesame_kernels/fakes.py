@@ -84,16 +84,19 @@ soft_argmax_distribution_backward = soft_argmax_moments_backward
 
 def soft_argmax_marginals(
     logits: Tensor, beta: float, reuse: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    _, statistics = soft_argmax(logits, beta, reuse)
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    coordinates, statistics = soft_argmax(logits, beta, reuse)
     maps, height, width = logits.shape[1:]
-    return _per_map(logits, maps, width), _per_map(logits, maps, height), statistics
+    along_x, along_y = _per_map(logits, maps, width), _per_map(logits, maps, height)
+    return coordinates, along_x, along_y, statistics
 
 
 def soft_argmax_marginals_backward(
+    grad_coordinates: Tensor,
     grad_x: Tensor,
     grad_y: Tensor,
     logits: Tensor,
+    coordinates: Tensor,
     along_x: Tensor,
     along_y: Tensor,
     statistics: Tensor,

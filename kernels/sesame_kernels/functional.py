@@ -105,15 +105,8 @@ def soft_argmax_marginals(logits: Tensor, beta: float = 1.0) -> tuple[Tensor, Te
     """
     require_maps("logits", logits)
     require_number("beta", beta)
-    along_x, along_y, _ = call("soft_argmax_marginals", logits, beta, True)
-    return torch.stack((_mean(along_x), _mean(along_y)), 2), along_x, along_y
-
-
-def _mean(marginal: Tensor) -> Tensor:
-    """Expected cell centre of [B, K, N], by a sum rather than a product, which autocast rounds."""
-    cells = marginal.shape[-1]
-    centres = torch.arange(0.5, cells, dtype=marginal.dtype, device=marginal.device) / cells
-    return (marginal * centres).sum(-1)
+    coordinates, along_x, along_y, _ = call("soft_argmax_marginals", logits, beta, True)
+    return coordinates, along_x, along_y
 
 
 def soft_argmax_distribution(logits: Tensor, beta: float = 1.0) -> Distribution:

@@ -79,6 +79,7 @@ def _require_stacks(logits: object) -> list[Tensor]:
         raise ValueError(f"logits must be a tensor or a list of at least one, got {kind}")
     for index, maps in enumerate(logits):
         require_tensor(f"logits[{index}]", maps)
+    for index, maps in enumerate(logits[1:], 1):
         require_shape(f"logits[{index}]", maps, tuple(logits[0].shape))
         require_same_device(f"logits[{index}]", maps, "logits[0]", logits[0])
         if maps.dtype != logits[0].dtype:

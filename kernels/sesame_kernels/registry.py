@@ -27,9 +27,11 @@ _SCHEMAS = (
     "soft_argmax_distribution(Tensor logits, float beta) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_distribution_backward(Tensor grad_coordinates, Tensor grad_moments, "
     "Tensor logits, Tensor coordinates, Tensor moments, Tensor statistics, float beta) -> Tensor",
-    "soft_argmax_marginals(Tensor logits, float beta, bool reuse) -> (Tensor, Tensor, Tensor)",
-    "soft_argmax_marginals_backward(Tensor grad_x, Tensor grad_y, Tensor logits, Tensor along_x, "
-    "Tensor along_y, Tensor statistics, float beta) -> Tensor",
+    "soft_argmax_marginals(Tensor logits, float beta, bool reuse) "
+    "-> (Tensor, Tensor, Tensor, Tensor)",
+    "soft_argmax_marginals_backward(Tensor grad_coordinates, Tensor grad_x, Tensor grad_y, "
+    "Tensor logits, Tensor coordinates, Tensor along_x, Tensor along_y, Tensor statistics, "
+    "float beta) -> Tensor",
     "soft_argmax_loss(Tensor[] logits, Tensor target, Tensor? weight, float beta, str penalty, "
     "float width, float curvature, bool with_gradient, bool reuse) -> (Tensor, Tensor, Tensor)",
     "soft_argmax_loss_backward(Tensor grad_loss, Tensor unit_gradient, ScalarType dtype) -> Tensor",

@@ -41,6 +41,8 @@ def landmark_loss(
     stacks = outputs if head.supervision == "all" else outputs[-1:]
     if isinstance(stacks, Tensor):
         total = _of_coordinates(stacks, labels, _penalty(loss), weight)
+    elif not loss.heatmap and not loss.star:
+        total = soft_argmax_loss(stacks, labels, weight, head.beta, _penalty(loss))[0]
     else:
         losses = [_of_maps(maps, labels, head.beta, loss, weight) for maps in stacks]
         total = torch.stack(losses).mean()
@@ -68,10 +70,8 @@ def _of_coordinates(
 def _of_maps(
     maps: Tensor, labels: Tensor, beta: float, loss: LossConfig, weight: Tensor | None
 ) -> Tensor:
-    penalty = _penalty(loss)
-    if not loss.heatmap and not loss.star:
-        return soft_argmax_loss(maps, labels, weight, beta, penalty)[0]
-    terms = []
+    """Of one stack, with a heat-map or a STAR loss."""
+    penalty, terms = _penalty(loss), []
     if loss.heatmap:
         coordinates, *marginals = soft_argmax_marginals(maps, beta)
         for axis, marginal in enumerate(marginals):

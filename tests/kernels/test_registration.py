@@ -106,6 +106,7 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
         ),
         "soft_argmax_marginals": lambda: (trained, 1.5, False),
         "soft_argmax_marginals_backward": lambda: (
+            pairs,
             rand(device, 2, 3, 6),
             rand(device, 2, 3, 5),
             last,
@@ -120,7 +121,7 @@ def raw_arguments(name: str, device: torch.device) -> tuple:
             *ops.soft_argmax_distribution(last, 1.5),
             1.5,
         ),
-        "soft_argmax_loss": lambda: (trained, pairs, sigma, 1.5, "wing", 0.1, 0.02, True, False),
+        "soft_argmax_loss": lambda: ([trained], pairs, sigma, 1.5, "wing", 0.1, 0.02, True, False),
         "star_loss": lambda: (
             pairs.requires_grad_(),
             rand(device, 2, 3, 3).requires_grad_(),

@@ -8,13 +8,15 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from sesame_kernels.aot.architectures import ARCHITECTURES, architecture_name
 from sesame_kernels.aot.budgets import excesses, measured_rows
@@ -64,18 +66,28 @@ def main(argv: list[str] | None = None) -> int:
     arches = options.arch or _DEFAULT
     sizes = {name: getattr(options, name) for name in _SIZES}
     inputs = [Inputs(dtype, layout, **sizes) for dtype in options.dtype for layout in LAYOUTS]
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with _mapper(options.jobs) as map_inputs:
         if options.warm_cache is not None:
             for arch in arches:
                 warm = partial(warm_cache, options.warm_cache, arch, only=options.op)
-                count = sum(pool.map(warm, inputs))
+                count = sum(map_inputs(warm, inputs))
                 print(f"{arch}: {count} compiled kernels in {options.warm_cache}")
             return 0
         reports: list[Report] = []
         for arch in arches:
-            parts = pool.map(partial(reports_of, arch, only=options.op), inputs)
+            parts = map_inputs(partial(reports_of, arch, only=options.op), inputs)
             reports += chain.from_iterable(parts)
     return _show(options, arches, reports)
+
+
+@contextmanager
+def _mapper(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map` in this process for one job, which saves the start of another, else over processes."""
+    if jobs == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool.map
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         "--budgets", action="store_true", help="print the table of budgets as it is measured"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables to this file")
-    parser.add_argument("--jobs", type=int, default=min(8, os.cpu_count() or 1))
+    parser.add_argument(
+        "--jobs", type=int, default=min(8, os.cpu_count() or 1), help="processes that compile"
+    )
     return parser
 
 

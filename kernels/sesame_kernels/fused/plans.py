@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 from triton import knobs
-from triton.runtime import driver
+from triton.runtime import JITFunction, driver
 
 __all__ = ["Plan", "forget_plans", "launch"]
 
@@ -35,11 +35,14 @@ class Plan:
 
     def launch(self, tensors: tuple[Tensor | None, ...], scalars: tuple, is_aligned: bool) -> None:
         arguments = (*tensors, *self.integers, *scalars)
+        if not isinstance(self.kernel, JITFunction):
+            self.kernel[self.grid](*arguments, **self.constants)  # by Triton's interpreter
+            return
         device = driver.active.get_current_device()
         remembered = self._binaries.get(device) if is_aligned else None
         if remembered is None:
             binary = self.kernel[self.grid](*arguments, **self.constants)
-            if is_aligned and hasattr(binary, "packed_metadata"):  # the interpreter returns nothing
+            if is_aligned and binary is not None:  # None where a hook of Triton's refuses
                 names = self.kernel.arg_names[len(arguments) :]
                 self._binaries[device] = binary, tuple(self.constants[name] for name in names)
             return

@@ -1,11 +1,14 @@
-"""Marginals of each map's softmax in Triton.
+"""Means and marginals of each map's softmax in Triton.
 
 A program processes maps of one sample, row by row of pixels, in any layout: it reads them for the
-maximum and the sum, and once more, from the cache, for the marginals.
+maximum and the sum, and once more, from the cache, for the marginals. Where maps lie side by side,
+K and the strides are given in units, so that a thread loads as many maps at once.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -15,9 +18,10 @@ from sesame_kernels.fused.launch import (
     has_contiguous_pixels,
     power_of_2_from,
     quotient_up,
-    strides,
 )
+from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
+from sesame_kernels.fused.strided_soft_argmax import common_unit, strided_by
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
@@ -43,8 +47,9 @@ def _tiles(maps: Tensor, height: int, width: int) -> _Tiles:
 
 
 @triton.jit
-def _maps_of_program(num_maps, MAPS: tl.constexpr):
+def _maps_of_program(map_units, UNIT: tl.constexpr, MAPS: tl.constexpr):
     """(sample, maps [MAPS], whether they exist, index of each over all samples)."""
+    num_maps = map_units * UNIT
     groups = tl.cdiv(num_maps, MAPS)
     sample = (tl.program_id(0) // groups).to(tl.int64)
     maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
@@ -58,19 +63,19 @@ def _addresses(
     maps,
     is_map,
     stride_k,
-    stride_p,
+    pixel_units,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
+    UNIT: tl.constexpr,
 ):
     """(addresses [ROWS, COLUMNS, MAPS] of rows from `first` on, whether they exist)."""
     rows, columns = first + tl.arange(0, ROWS), tl.arange(0, COLUMNS)
     pixels = rows[:, None] * WIDTH + columns[None, :]
     exists = (rows < HEIGHT)[:, None] & (columns < WIDTH)[None, :]
-    offsets = (
-        pixels.to(tl.int64)[:, :, None] * stride_p + maps.to(tl.int64)[None, None, :] * stride_k
-    )
+    offsets = pixels.to(tl.int64)[:, :, None] * (pixel_units * UNIT)
+    offsets += maps.to(tl.int64)[None, None, :] * stride_k
     return start + offsets, exists[:, :, None] & is_map[None, None, :]
 
 
@@ -86,29 +91,31 @@ def _vectors(tensor, index, is_map, COUNT: tl.constexpr, PADDED: tl.constexpr):
 @triton.jit
 def soft_argmax_marginals_kernel(
     logits,
+    coordinates,
     along_x,
     along_y,
     statistics,
-    num_maps,
+    map_units,
     stride_b,
     stride_k,
-    stride_p,
+    pixel_units,
     beta: tl.float64,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     MAPS: tl.constexpr,
+    UNIT: tl.constexpr,
     ACC: tl.constexpr,
 ):
-    sample, maps, is_map, index = _maps_of_program(num_maps, MAPS)
+    sample, maps, is_map, index = _maps_of_program(map_units, UNIT, MAPS)
     start = logits + sample * stride_b
     scale = tl.cast(beta * LOG2_E, ACC)
     peak = tl.full([MAPS], float("-inf"), ACC)
     total = tl.zeros([MAPS], ACC)
     for first in range(0, HEIGHT, ROWS):
         addresses, exists = _addresses(
-            start, first, maps, is_map, stride_k, stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+            start, first, maps, is_map, stride_k, pixel_units, HEIGHT, WIDTH, ROWS, COLUMNS, UNIT
         )
         z = tl.load(addresses, mask=exists, other=float("-inf")).to(ACC)
         new_peak = tl.maximum(peak, tl.max(tl.max(z, axis=1), axis=0))
@@ -118,10 +125,11 @@ def soft_argmax_marginals_kernel(
         peak = new_peak
     store_pairs(statistics, index, peak, total, is_map)
     columns = tl.zeros([COLUMNS, MAPS], ACC)
+    total_y = tl.zeros([MAPS], ACC)
     shift = safe_shift(peak)
     for first in range(0, HEIGHT, ROWS):
         addresses, exists = _addresses(
-            start, first, maps, is_map, stride_k, stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+            start, first, maps, is_map, stride_k, pixel_units, HEIGHT, WIDTH, ROWS, COLUMNS, UNIT
         )
         z = tl.load(addresses, mask=exists, other=float("-inf")).to(ACC)
         e = exponentials(z, shift[None, None, :], scale)
@@ -129,38 +137,45 @@ def soft_argmax_marginals_kernel(
         rows = first + tl.arange(0, ROWS)
         result = along_y + index[None, :] * HEIGHT + rows[:, None]
         is_row = (rows < HEIGHT)[:, None] & is_map[None, :]
-        tl.store(result, tl.sum(e, axis=1) / total[None, :], mask=is_row)
+        of_rows = tl.sum(e, axis=1)
+        total_y += tl.sum(of_rows * (rows.to(ACC) + 0.5)[:, None], axis=0)
+        tl.store(result, of_rows / total[None, :], mask=is_row)
     result, exists = _vectors(along_x, index, is_map, WIDTH, COLUMNS)
     tl.store(result, columns / total[None, :], mask=exists)
+    total_x = tl.sum(columns * (tl.arange(0, COLUMNS).to(ACC) + 0.5)[:, None], axis=0)
+    store_pairs(coordinates, index, total_x / (total * WIDTH), total_y / (total * HEIGHT), is_map)
 
 
 @triton.jit
 def soft_argmax_marginals_backward_kernel(
+    grad_coordinates,
     grad_x,
     grad_y,
     logits,
+    coordinates,
     along_x,
     along_y,
     statistics,
     grad_logits,
-    num_maps,
+    map_units,
     stride_b,
     stride_k,
-    stride_p,
+    pixel_units,
     grad_stride_b,
     grad_stride_k,
-    grad_stride_p,
+    grad_pixel_units,
     beta: tl.float64,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     MAPS: tl.constexpr,
-    PADDED_HEIGHT: tl.constexpr,
+    UNIT: tl.constexpr,
     ACC: tl.constexpr,
+    PADDED_HEIGHT: tl.constexpr,
 ):
-    """beta p (g_x + g_y - their mean under p)."""
-    sample, maps, is_map, index = _maps_of_program(num_maps, MAPS)
+    """beta p (g_a + g_b - their mean under p + g . (c - mean))."""
+    sample, maps, is_map, index = _maps_of_program(map_units, UNIT, MAPS)
     peak, total = load_pairs(statistics, index, is_map, ACC)
     addresses, exists = _vectors(grad_x, index, is_map, WIDTH, COLUMNS)
     of_columns = tl.load(addresses, mask=exists, other=0.0)
@@ -175,9 +190,15 @@ def soft_argmax_marginals_backward_kernel(
     rows = first + tl.arange(0, ROWS)
     is_row = (rows < HEIGHT)[:, None] & is_map[None, :]
     of_rows = tl.load(grad_y + index[None, :] * HEIGHT + rows[:, None], mask=is_row, other=0.0)
+    mean_x, mean_y = load_pairs(coordinates, index, is_map, ACC)
+    of_x, of_y = load_pairs(grad_coordinates, index, is_map, ACC)
+    x = (tl.arange(0, COLUMNS).to(ACC) + 0.5)[:, None] / WIDTH - mean_x[None, :]
+    y = (rows.to(ACC) + 0.5)[:, None] / HEIGHT - mean_y[None, :]
+    of_columns += of_x[None, :] * x
+    of_rows += of_y[None, :] * y
     start = logits + sample * stride_b
     addresses, exists = _addresses(
-        start, first, maps, is_map, stride_k, stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+        start, first, maps, is_map, stride_k, pixel_units, HEIGHT, WIDTH, ROWS, COLUMNS, UNIT
     )
     z = tl.load(addresses, mask=exists, other=float("-inf")).to(ACC)
     e = exponentials(z, peak[None, None, :], tl.cast(beta * LOG2_E, ACC))
@@ -185,75 +206,108 @@ def soft_argmax_marginals_backward_kernel(
     slope *= (tl.cast(beta, ACC) / total)[None, None, :]
     start = grad_logits + sample * grad_stride_b
     addresses, exists = _addresses(
-        start, first, maps, is_map, grad_stride_k, grad_stride_p, HEIGHT, WIDTH, ROWS, COLUMNS
+        start,
+        first,
+        maps,
+        is_map,
+        grad_stride_k,
+        grad_pixel_units,
+        HEIGHT,
+        WIDTH,
+        ROWS,
+        COLUMNS,
+        UNIT,
     )
     tl.store(addresses, e * slope, mask=exists)
 
 
 def soft_argmax_marginals(
     logits: Tensor, beta: float, reuse: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(along x [B, K, W], along y [B, K, H], statistics [B, K, 2] as of `soft_argmax`)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(coordinates [B, K, 2], along x [B, K, W], along y [B, K, H], statistics [B, K, 2]).
+
+    The statistics are as of `soft_argmax`.
+    """
     batch, num_maps, height, width = logits.shape
     dtype = accumulation_dtype(logits.dtype)
-    along_x, along_y, statistics = (
-        logits.new_empty((batch, num_maps, size), dtype=dtype) for size in (width, height, 2)
+    coordinates, along_x, along_y, statistics = (
+        logits.new_empty((batch, num_maps, size), dtype=dtype) for size in (2, width, height, 2)
     )
-    if along_x.numel() == 0:
-        return along_x, along_y, statistics
-    rows = flat_pixels(logits)
-    tiles = _tiles(rows, height, width)
-    soft_argmax_marginals_kernel[(batch * quotient_up(num_maps, tiles.maps),)](
-        rows,
-        along_x,
-        along_y,
-        statistics,
-        num_maps,
-        *strides(rows),
-        beta,
-        HEIGHT=height,
-        WIDTH=width,
-        ROWS=tiles.rows,
-        COLUMNS=tiles.columns,
-        MAPS=tiles.maps,
-        ACC=TRITON_DTYPE[dtype],
-        num_warps=tiles.warps,
+    if along_x.numel() > 0:
+        tensors = (flat_pixels(logits), coordinates, along_x, along_y, statistics)
+        launch(_forward_plan, tensors, (beta,))
+    return coordinates, along_x, along_y, statistics
+
+
+def _forward_plan(
+    rows: Tensor, coordinates: Tensor, along_x: Tensor, along_y: Tensor, statistics: Tensor
+) -> Plan:
+    size = (along_y.shape[2], along_x.shape[2])
+    tiles, constants = _tiles_and_constants(rows, size, along_x.dtype, common_unit(rows))
+    batch, num_maps, _ = rows.shape
+    unit = constants["UNIT"]
+    return Plan(
+        soft_argmax_marginals_kernel,
+        (batch * quotient_up(num_maps, tiles.maps),),
+        (num_maps // unit, *strided_by(rows, unit)),
+        constants,
     )
-    return along_x, along_y, statistics
+
+
+def _tiles_and_constants(
+    rows: Tensor, size: tuple[int, int], dtype: torch.dtype, unit: int
+) -> tuple[_Tiles, dict[str, Any]]:
+    """For maps [B, K, P] of `size` (H, W)."""
+    tiles = _tiles(rows, *size)
+    return tiles, {
+        "HEIGHT": size[0],
+        "WIDTH": size[1],
+        "ROWS": tiles.rows,
+        "COLUMNS": tiles.columns,
+        "MAPS": tiles.maps,
+        "UNIT": unit,
+        "ACC": TRITON_DTYPE[dtype],
+        "num_warps": tiles.warps,
+    }
 
 
 def soft_argmax_marginals_backward(
+    grad_coordinates: Tensor,
     grad_x: Tensor,
     grad_y: Tensor,
     logits: Tensor,
+    coordinates: Tensor,
     along_x: Tensor,
     along_y: Tensor,
     statistics: Tensor,
     beta: float,
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
-    batch, num_maps, height, width = logits.shape
     grad_logits = empty_gradient(logits)
-    if grad_logits.numel() == 0:
-        return grad_logits
-    rows, grad_rows = flat_pixels(logits), flat_pixels(grad_logits)
-    tiles = _tiles(grad_rows, height, width)
-    grid = (batch * quotient_up(num_maps, tiles.maps), quotient_up(height, tiles.rows))
-    vectors = (grad_x, grad_y, rows, along_x, along_y, statistics)
-    soft_argmax_marginals_backward_kernel[grid](
-        *(rows if each is rows else each.contiguous() for each in vectors),
-        grad_rows,
-        num_maps,
-        *strides(rows),
-        *strides(grad_rows),
-        beta,
-        HEIGHT=height,
-        WIDTH=width,
-        ROWS=tiles.rows,
-        COLUMNS=tiles.columns,
-        MAPS=tiles.maps,
-        PADDED_HEIGHT=power_of_2_from(height),
-        ACC=TRITON_DTYPE[along_x.dtype],
-        num_warps=tiles.warps,
-    )
+    if grad_logits.numel() > 0:
+        tensors = (
+            grad_coordinates.contiguous(),
+            grad_x.contiguous(),
+            grad_y.contiguous(),
+            flat_pixels(logits),
+            coordinates.contiguous(),
+            along_x.contiguous(),
+            along_y.contiguous(),
+            statistics.contiguous(),
+            flat_pixels(grad_logits),
+        )
+        launch(_backward_plan, tensors, (beta,))
     return grad_logits
+
+
+def _backward_plan(*tensors: Tensor) -> Plan:
+    rows, along_x, along_y, grad_rows = (tensors[index] for index in (3, 5, 6, 8))
+    size, unit = (along_y.shape[2], along_x.shape[2]), common_unit(rows, grad_rows)
+    tiles, constants = _tiles_and_constants(grad_rows, size, along_x.dtype, unit)
+    batch, num_maps, _ = rows.shape
+    return Plan(
+        soft_argmax_marginals_backward_kernel,
+        (batch * quotient_up(num_maps, tiles.maps), quotient_up(size[0], tiles.rows)),
+        (num_maps // unit, *strided_by(rows, unit), *strided_by(grad_rows, unit)),
+        constants | {"PADDED_HEIGHT": power_of_2_from(size[0])},
+    )

@@ -26,7 +26,7 @@ from sesame_kernels.fused.runs import (
 )
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 
-__all__ = ["strided_backward_plan", "strided_by", "strided_forward_plan", "strided_tiles"]
+__all__ = ["common_unit", "strided_backward_plan", "strided_by", "strided_forward_plan"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ def strided_tiles(*tensors: Tensor, writes: bool) -> StridedTiles:
 
     As measured on an H200: whole rows of maps pay where a gradient is written.
     """
-    num_maps = tensors[0].shape[1]
-    unit = 8 if all(tensor.stride(1) == 1 for tensor in tensors) else 1
-    unit = math.gcd(unit, num_maps, *(tensor.stride(2) for tensor in tensors))
+    num_maps, unit = tensors[0].shape[1], common_unit(*tensors)
     most = max(
         sum(
             (size - 1) * stride
@@ -63,6 +61,13 @@ def strided_tiles(*tensors: Tensor, writes: bool) -> StridedTiles:
         return StridedTiles(maps=16, pixels=32, unit=unit, warps=4, offset=offset)
     maps = min(128, max(16, power_of_2_from(num_maps)))
     return StridedTiles(maps=maps, pixels=1024 // maps, unit=unit, warps=4, offset=offset)
+
+
+def common_unit(*tensors: Tensor) -> int:
+    """What K and the strides of pixels of [B, K, P] tensors are multiples of, as far as it pays."""
+    if any(tensor.stride(1) != 1 for tensor in tensors):
+        return 1
+    return math.gcd(8, tensors[0].shape[1], *(tensor.stride(2) for tensor in tensors))
 
 
 def strided_by(rows: Tensor, unit: int) -> tuple[int, int, int]:

@@ -22,9 +22,11 @@ from sesame_kernels.reference.memory import on_large_pages
 
 __all__ = [
     "CHUNK",
+    "centres_of",
     "channels_last_softmax_",
     "contiguous_softmax_",
     "fill_softmax",
+    "offsets_from",
     "soft_argmax",
     "soft_argmax_backward",
     "soft_argmax_backward_",
@@ -39,7 +41,7 @@ CHUNK = 1 << 21
 """Logits of a chunk: with fewer, starting the threads would cost more than the cache saves."""
 
 
-def _centres(count: int, like: Tensor) -> Tensor:
+def centres_of(count: int, like: Tensor) -> Tensor:
     return torch.arange(0.5, count, dtype=like.dtype, device=like.device).div_(count)
 
 
@@ -75,8 +77,8 @@ def _pixel_centres(height: int, width: int, dtype: torch.dtype, device: torch.de
     In memory all x come before all y: BLAS takes four times as long if they are interleaved.
     """
     like = torch.empty(0, dtype=dtype, device=device)
-    x = _centres(width, like).expand(height, width)
-    y = _centres(height, like)[:, None].expand(height, width)
+    x = centres_of(width, like).expand(height, width)
+    y = centres_of(height, like)[:, None].expand(height, width)
     return torch.stack((x, y)).flatten(1).t()
 
 
@@ -106,8 +108,8 @@ def _fill_channels_last(
 ) -> None:
     columns, rows, total = channels_last_softmax_(logits, beta, probability)
     height, width = logits.shape[2:]
-    coordinates[:, :, 0] = (_centres(width, columns) @ columns).div_(total)
-    coordinates[:, :, 1] = (_centres(height, rows) @ rows).div_(total)
+    coordinates[:, :, 0] = (centres_of(width, columns) @ columns).div_(total)
+    coordinates[:, :, 1] = (centres_of(height, rows) @ rows).div_(total)
 
 
 def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tensor]:
@@ -122,17 +124,17 @@ def soft_argmax(logits: Tensor, beta: float, reuse: bool) -> tuple[Tensor, Tenso
     return coordinates, probability
 
 
-def _offsets(coordinates: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def offsets_from(coordinates: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Cell centres minus (x, y): along x [B, K, W], along y [B, K, H]."""
-    away_x = _centres(width, coordinates) - coordinates[:, :, :1]
-    away_y = _centres(height, coordinates) - coordinates[:, :, 1:]
+    away_x = centres_of(width, coordinates) - coordinates[:, :, :1]
+    away_y = centres_of(height, coordinates) - coordinates[:, :, 1:]
     return away_x, away_y
 
 
 def soft_argmax_moments(logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
     """(coordinates [B, K, 2], moments [B, K, 3], the softmax [B, K, H, W])."""
     coordinates, probability = soft_argmax(logits, beta, False)
-    away_x, away_y = _offsets(coordinates, *logits.shape[2:])
+    away_x, away_y = offsets_from(coordinates, *logits.shape[2:])
     var_x = (probability.sum(2) * away_x.square()).sum(2)
     var_y = (probability.sum(3) * away_y.square()).sum(2)
     row_means = torch.matmul(probability, away_x.unsqueeze(3)).squeeze(3)
@@ -155,7 +157,7 @@ def softmax_gradient_(
     probability: Tensor, grad_coordinates: Tensor, coordinates: Tensor, result: Tensor
 ) -> None:
     """result = the gradient of the logits under beta = 1; it may be the softmax itself."""
-    away_x, away_y = _offsets(coordinates, *probability.shape[2:])
+    away_x, away_y = offsets_from(coordinates, *probability.shape[2:])
     along_x = away_x.mul_(grad_coordinates[:, :, :1] * 0.5)
     along_y = away_y.mul_(grad_coordinates[:, :, 1:] * -0.5)
     if is_channels_last(probability):
@@ -195,7 +197,7 @@ def soft_argmax_moments_backward(
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
     grad, grad_second = grad_coordinates * beta, grad_moments * beta
-    away_x, away_y = _offsets(coordinates, *logits.shape[2:])
+    away_x, away_y = offsets_from(coordinates, *logits.shape[2:])
     along_x = (grad_second[:, :, :1] * away_x + grad[:, :, :1]) * away_x
     along_y = (grad_second[:, :, 1:2] * away_y + grad[:, :, 1:]) * away_y
     along_x -= (grad_second * moments)[:, :, :4].sum(2, keepdim=True)

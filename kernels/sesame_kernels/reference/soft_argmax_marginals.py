@@ -9,8 +9,10 @@ from sesame_kernels.reference.difference import twice_difference_times
 from sesame_kernels.reference.memory import on_large_pages
 from sesame_kernels.reference.soft_argmax import (
     CHUNK,
+    centres_of,
     channels_last_softmax_,
     contiguous_softmax_,
+    offsets_from,
 )
 
 __all__ = [
@@ -22,13 +24,14 @@ __all__ = [
 
 def soft_argmax_marginals(
     logits: Tensor, beta: float, reuse: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(along x [B, K, W], along y [B, K, H], the softmax [B, K, H, W])."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(coordinates [B, K, 2], along x [B, K, W], along y [B, K, H], the softmax [B, K, H, W])."""
     dtype = accumulation_dtype(logits.dtype)
     probability = on_large_pages(empty_gradient(logits, dtype))
     batch, num_maps, height, width = logits.shape
-    along_x = logits.new_empty((batch, num_maps, width), dtype=dtype)
-    along_y = logits.new_empty((batch, num_maps, height), dtype=dtype)
+    coordinates, along_x, along_y = (
+        logits.new_empty((batch, num_maps, size), dtype=dtype) for size in (2, width, height)
+    )
     for rows in chunks(logits, CHUNK):
         result = probability[rows]
         if is_channels_last(probability):
@@ -39,12 +42,17 @@ def soft_argmax_marginals(
             contiguous_softmax_(logits[rows], beta, result)
             torch.sum(result, 2, out=along_x[rows])
             torch.sum(result, 3, out=along_y[rows])
-    return along_x, along_y, probability
+    for axis, along in enumerate((along_x, along_y)):
+        centres = centres_of(along.shape[2], along)
+        torch.sum(along * centres, 2, out=coordinates[..., axis])
+    return coordinates, along_x, along_y, probability
 
 
 def _gradient_(
+    grad_coordinates: Tensor,
     grad_x: Tensor,
     grad_y: Tensor,
+    coordinates: Tensor,
     along_x: Tensor,
     along_y: Tensor,
     probability: Tensor,
@@ -52,16 +60,20 @@ def _gradient_(
     result: Tensor,
 ) -> None:
     mean = (grad_x * along_x).sum(2, keepdim=True) + (grad_y * along_y).sum(2, keepdim=True)
-    first, second = (grad_x - mean) * (beta / 2), grad_y * (-beta / 2)
+    away_x, away_y = offsets_from(coordinates, *probability.shape[2:])
+    first = (grad_x - mean).addcmul_(grad_coordinates[:, :, :1], away_x).mul_(beta / 2)
+    second = torch.addcmul(grad_y, grad_coordinates[:, :, 1:], away_y).mul_(-beta / 2)
     if is_channels_last(probability):
         first, second = (along.mT.contiguous().mT for along in (first, second))
     twice_difference_times(first[:, :, None, :], second[:, :, :, None], probability, result)
 
 
 def soft_argmax_marginals_backward(
+    grad_coordinates: Tensor,
     grad_x: Tensor,
     grad_y: Tensor,
     logits: Tensor,
+    coordinates: Tensor,
     along_x: Tensor,
     along_y: Tensor,
     statistics: Tensor,
@@ -69,18 +81,22 @@ def soft_argmax_marginals_backward(
 ) -> Tensor:
     """The gradient of the logits, in their dtype and memory format."""
     result = on_large_pages(empty_gradient(logits))
-    _gradient_(grad_x, grad_y, along_x, along_y, statistics, beta, result)
+    upstream = (grad_coordinates, grad_x, grad_y)
+    _gradient_(*upstream, coordinates, along_x, along_y, statistics, beta, result)
     return result
 
 
 def soft_argmax_marginals_backward_(
+    grad_coordinates: Tensor,
     grad_x: Tensor,
     grad_y: Tensor,
+    coordinates: Tensor,
     along_x: Tensor,
     along_y: Tensor,
     statistics: Tensor,
     beta: float,
 ) -> Tensor:
     """The softmax that forward kept, turned into the gradient in place (see `soft_argmax`)."""
-    _gradient_(grad_x, grad_y, along_x, along_y, statistics, beta, statistics)
+    upstream = (grad_coordinates, grad_x, grad_y)
+    _gradient_(*upstream, coordinates, along_x, along_y, statistics, beta, statistics)
     return statistics
