@@ -10,6 +10,7 @@ __all__ = [
     "empty_unit_gradient",
     "flat_pixels",
     "is_channels_last",
+    "with_rows_joined",
 ]
 
 
@@ -56,6 +57,16 @@ def empty_unit_gradient(logits: Tensor, stacks: int) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=logits.device, memory_format=memory_format)
 
 
+def with_rows_joined(tensor: Tensor) -> Tensor:
+    """[B, C, H, W] whose rows follow each other in memory, or else `flat_pixels` of it."""
+    if tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor  # for which a view would be made for nothing
+    return tensor.flatten(2)
+
+
 def flat_pixels(tensor: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, C, H * W]: a view wherever the strides allow one, else a copy."""
+    """[B, C, H, W] -> [B, C, H * W]: a view wherever the strides allow one, else a copy.
+
+    [B, C, P] is returned as it is.
+    """
     return tensor.flatten(2)

@@ -137,9 +137,7 @@ def test_module_and_errors():
         soft_argmax_loss(iter(maps), target)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"logits\[1\] must have shape \[2, 3, 6, 5\]"):
         soft_argmax_loss([maps[0], maps[1][:1]], target)
-    with pytest.raises(
-        ValueError, match=r"logits\[1\] is torch.float64, logits\[0\] torch"
-    ):
+    with pytest.raises(ValueError, match=r"logits\[1\] is torch.float64, logits\[0\] torch"):
         soft_argmax_loss([maps[0], maps[1].double()], target)
     with pytest.raises(ValueError, match=r"logits\[0\] must be a torch.Tensor"):
         soft_argmax_loss([None, maps[0]], target)  # type: ignore[list-item]

@@ -52,6 +52,19 @@ def test_mixed_dtypes_and_layouts(device):
     assert_agrees(actual, expected, rtol=8e-3)
 
 
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("step", [1, 2], ids=["whole", "every other sample"])
+def test_channels_last_images_in_the_order_of_memory(device, channels, step):
+    images = inputs((4, channels, 9, 12), device)
+    expected = loss_and_gradient(
+        equation_2, images[0][::step].double(), *(t[::step] for t in images[1:])
+    )
+    last = [each.contiguous(memory_format=torch.channels_last)[::step] for each in images]
+    actual = loss_and_gradient(masked_mse, *last)
+    assert_agrees(actual, expected, rtol=2e-5)
+
+
 def test_empty_batch_is_nan_as_in_torch(device):
     prediction, target, mask = inputs((0, 3, 4, 4), device)
     loss, gradient = loss_and_gradient(masked_mse, prediction, target, mask)

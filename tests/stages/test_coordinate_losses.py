@@ -4,6 +4,7 @@ import pytest
 import torch
 from loss_terms import heatmap_term
 from sesame_kernels import Penalty, soft_argmax, star_loss
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sesame_hpc.config import HeadConfig, LossConfig, load_config
 from sesame_hpc.stages.coordinate_losses import heatmap_loss, landmark_loss
@@ -61,6 +62,25 @@ def test_maps_cost_what_their_coordinates_cost(penalty, supervision):
     stacks = coordinates if supervision == "all" else coordinates[1:]
     costs = Penalty(penalty, 0.1)(stacks - LABELS) * WEIGHT[..., None]
     torch.testing.assert_close(expected, costs.mean())
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps the names of our ops that the dispatcher sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._schema.name.startswith("sesame_kernels::"):
+            self.names.append(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_maps_of_all_stacks_go_into_one_call():
+    with Recorder() as recorder:
+        landmark_loss(MAPS, LABELS, HeadConfig(), LossConfig())
+    assert recorder.names == ["sesame_kernels::soft_argmax_loss"]
 
 
 def test_terms_add_up():

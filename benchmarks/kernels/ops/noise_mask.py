@@ -1,6 +1,7 @@
 """Masking of a batch. Eager draws its noise from the global generator."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import torch
 from sesame_kernels import noise_mask
@@ -29,8 +30,13 @@ def eager(images: Tensor, anchors: Tensor, sigma: Tensor, counts: Tensor, ids: T
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    for batch, side in [(64, 96), (64, 256)]:
-        images = torch.rand(batch, 3, side, side, device=device)
+    """On a GPU also with channels-last images."""
+    layouts = {"": torch.contiguous_format}
+    if device.type != "cpu":
+        layouts[" nhwc"] = torch.channels_last
+    for side, (layout, memory_format) in product((96, 256), layouts.items()):
+        batch = 64
+        images = torch.rand(batch, 3, side, side, device=device).to(memory_format=memory_format)
         anchors = torch.rand(batch, 9, 2, device=device)
         sigma = torch.rand(batch, 9, device=device) * 0.07 + 0.03
         counts = torch.randint(3, 10, (batch,), device=device)
@@ -38,7 +44,7 @@ def cases(device: torch.device) -> Iterator[Case]:
         coverage = images.nbytes // 3
         yield Case(
             "noise_mask",
-            f"{batch}x3x{side}x{side}",
+            f"{batch}x3x{side}x{side}{layout}",
             (images, anchors, sigma, counts, ids),
             {"ours": ours, "eager": eager} | compiled(eager, device),
             forward_bytes=2 * images.nbytes + coverage,

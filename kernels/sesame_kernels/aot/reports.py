@@ -32,9 +32,9 @@ class Report:
 class OpReport:
     """One op: what its kernels use that process the data of the op.
 
-    `instructions` are those of all its kernels per element of that data, None with matrix products;
-    `load_bytes`, `store_bytes` (0 without such an access) and `occupancy` are the least,
-    `barriers` the most of a kernel.
+    `instructions` are those of all its kernels per element of that data, None with matrix products,
+    and `bytes` those that all move, each tensor once per kernel; `load_bytes`, `store_bytes` (0
+    without such an access) and `occupancy` are the least, `barriers` the most of a kernel.
     """
 
     arch: str
@@ -46,6 +46,7 @@ class OpReport:
     store_bytes: int
     barriers: float
     occupancy: float
+    bytes: float
 
 
 def reports_of(arch: str, inputs: Inputs, only: Sequence[str] | None = None) -> list[Report]:
@@ -90,6 +91,7 @@ def _op_report(kernels: Sequence[Report]) -> OpReport:
         store_bytes=min((used.store_bytes for used in main if used.store_bytes), default=0),
         barriers=max(used.barriers for used in main),
         occupancy=min(used.occupancy for used in main),
+        bytes=round(sum(each.resources.bytes * each.elements for each in kernels) / elements, 1),
     )
 
 

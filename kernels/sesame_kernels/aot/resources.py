@@ -30,7 +30,8 @@ class Resources:
     """Of one thread: registers, spilled bytes, instructions. Of one block: shared bytes, barriers.
 
     `load_bytes` and `store_bytes` are the narrowest accesses of the data, the tensors with the most
-    elements; 0 without such an access. `instructions` are per element of the data, None where the
+    elements; 0 without such an access. `bytes` are those of an element in all tensors of the data
+    that are accessed. `instructions` are per element of the data, None where the
     work is matrix products on `matrix_unit`. `occupancy` is in [0, 1].
     """
 
@@ -39,6 +40,7 @@ class Resources:
     shared: int
     load_bytes: int
     store_bytes: int
+    bytes: int
     instructions: float | None
     barriers: float
     occupancy: float
@@ -102,6 +104,7 @@ def _resources(launch: Launch, arch: str, program: _Program) -> Resources:
         shared,
         load_bytes=min(loads[0], default=0),
         store_bytes=min(stores[0], default=0),
+        bytes=loads[1] + stores[1],
         instructions=None if matrix_unit else round(sum(weight) / elements, 1),
         barriers=sum(w for w, i in zip(weight, code, strict=True) if i.is_barrier),
         occupancy=ARCHITECTURES[arch].occupancy(program.registers, shared, warps),

@@ -4,7 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton.language as tl
@@ -12,8 +12,10 @@ from torch import Tensor
 
 __all__ = [
     "TRITON_DTYPE",
+    "Elements",
     "MatmulTiles",
     "RunTiles",
+    "elements_of",
     "has_contiguous_pixels",
     "is_amd",
     "matmul_tiles",
@@ -94,6 +96,33 @@ def strides(rows: Tensor) -> tuple[int, int, int]:
     batch, channels, pixels = rows.shape
     across = rows.stride(0) if batch > 1 else channels * pixels
     return across, rows.stride(1), rows.stride(2)
+
+
+class Elements(NamedTuple):
+    """How elementwise kernels see images [B, C, P]: `channels` of `pixels`.
+
+    All elements of a sample in the order of memory are pixels of one channel, where that is the
+    same order in all images; `group` of them, C, then belong to one pixel.
+    """
+
+    channels: int
+    pixels: int
+    group: int
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.channels, self.pixels
+
+    def strides_of(self, rows: Tensor) -> tuple[int, int, int]:
+        return (strides(rows)[0], 1, 1) if self.group > 1 else strides(rows)
+
+
+def elements_of(*images: Tensor) -> Elements:
+    """Of tensors [B, C, P] of one shape."""
+    _, channels, pixels = images[0].shape
+    if channels > 1 and all(each.stride()[1:] == (1, channels) for each in images):
+        return Elements(1, channels * pixels, channels)
+    return Elements(channels, pixels, 1)
 
 
 def run_tiles(height: int, width: int, dtype: torch.dtype) -> RunTiles:

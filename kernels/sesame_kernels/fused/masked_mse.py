@@ -1,4 +1,8 @@
-"""Masked mean squared error in Triton: a two-stage sum in a fixed order, without atomics."""
+"""Masked mean squared error in Triton: a two-stage sum in a fixed order, without atomics.
+
+Where the channels of each pixel lie side by side in all images, as in channels-last, their elements
+are taken in the order of memory, and several share an element of the mask.
+"""
 
 from typing import Any
 
@@ -6,11 +10,22 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles, strides
+from sesame_kernels.fused.launch import (
+    TRITON_DTYPE,
+    Elements,
+    elements_of,
+    pixel_tiles,
+    strides,
+)
 from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.sums import mean
 from sesame_kernels.fused.tiles import pixel_addresses, pixels_of_program
-from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
+from sesame_kernels.layout import (
+    accumulation_dtype,
+    empty_gradient,
+    flat_pixels,
+    with_rows_joined,
+)
 
 __all__ = ["masked_mse", "masked_mse_backward"]
 
@@ -18,7 +33,19 @@ _PIXELS = 2048
 
 
 @triton.jit
-def _weight(mask, sample, pixels, valid, stride_b, stride_p, outside_weight, ACC: tl.constexpr):
+def _weight(
+    mask,
+    sample,
+    pixels,
+    valid,
+    stride_b,
+    stride_p,
+    outside_weight,
+    ACC: tl.constexpr,
+    GROUP: tl.constexpr,
+):
+    """Of elements, GROUP of which belong to one pixel of the mask."""
+    pixels = pixels // GROUP
     inside = tl.load(
         pixel_addresses(mask, sample, pixels, stride_b, stride_p), mask=valid, other=0.0
     )
@@ -52,9 +79,12 @@ def partial_sums_kernel(
     outside_weight: tl.float64,
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
+    GROUP: tl.constexpr,
 ):
     sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
-    weight = _weight(mask, sample, pixels, valid, mask_stride_b, mask_stride_p, outside_weight, ACC)
+    weight = _weight(
+        mask, sample, pixels, valid, mask_stride_b, mask_stride_p, outside_weight, ACC, GROUP
+    )
     predictions = pixel_addresses(
         prediction, sample, pixels, prediction_stride_b, prediction_stride_p
     )
@@ -92,9 +122,12 @@ def masked_mse_backward_kernel(
     outside_weight: tl.float64,
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
+    GROUP: tl.constexpr,
 ):
     sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
-    weight = _weight(mask, sample, pixels, valid, mask_stride_b, mask_stride_p, outside_weight, ACC)
+    weight = _weight(
+        mask, sample, pixels, valid, mask_stride_b, mask_stride_p, outside_weight, ACC, GROUP
+    )
     factor = weight * (tl.load(grad_loss).to(ACC) * 2.0 / numel)
     predictions = pixel_addresses(
         prediction, sample, pixels, prediction_stride_b, prediction_stride_p
@@ -109,33 +142,44 @@ def masked_mse_backward_kernel(
 
 
 def _forward_plan(prediction: Tensor, target: Tensor, mask: Tensor, partials: Tensor) -> Plan:
-    _, channels, num_pixels = prediction.shape
-    integers = (channels, num_pixels, *strides(prediction), *strides(target), *strides(mask)[::2])
-    constants = _constants(prediction)
+    prediction, target = flat_pixels(prediction), flat_pixels(target)
+    elements = elements_of(prediction, target)
+    integers = (
+        *elements.counts,
+        *elements.strides_of(prediction),
+        *elements.strides_of(target),
+        *strides(flat_pixels(mask))[::2],
+    )
+    constants = _constants(prediction, elements)
     return Plan(partial_sums_kernel, (partials.numel(),), integers, constants)
 
 
 def _backward_plan(
     grad_loss: Tensor, prediction: Tensor, target: Tensor, mask: Tensor, grad_prediction: Tensor
 ) -> Plan:
-    batch, channels, num_pixels = prediction.shape
-    programs, _ = pixel_tiles(batch, num_pixels, _PIXELS)
+    images = [flat_pixels(each) for each in (prediction, target, grad_prediction)]
+    elements = elements_of(*images)
+    programs, _ = pixel_tiles(len(prediction), elements.pixels, _PIXELS)
     integers = (
-        channels,
-        num_pixels,
+        *elements.counts,
         prediction.numel(),
-        *strides(prediction),
-        *strides(target),
-        *strides(mask)[::2],
-        *strides(grad_prediction),
+        *elements.strides_of(images[0]),
+        *elements.strides_of(images[1]),
+        *strides(flat_pixels(mask))[::2],
+        *elements.strides_of(images[2]),
     )
-    return Plan(masked_mse_backward_kernel, (programs,), integers, _constants(prediction))
+    constants = _constants(prediction, elements)
+    return Plan(masked_mse_backward_kernel, (programs,), integers, constants)
 
 
-def _constants(rows: Tensor) -> dict[str, Any]:
-    _, pixels = pixel_tiles(1, rows.shape[2], _PIXELS)
-    dtype = accumulation_dtype(rows.dtype)
-    return {"ACC": TRITON_DTYPE[dtype], "PIXELS": pixels, "num_warps": 4}
+def _constants(prediction: Tensor, elements: Elements) -> dict[str, Any]:
+    _, pixels = pixel_tiles(1, elements.pixels, _PIXELS)
+    return {
+        "ACC": TRITON_DTYPE[accumulation_dtype(prediction.dtype)],
+        "PIXELS": pixels,
+        "GROUP": elements.group,
+        "num_warps": 4,
+    }
 
 
 def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight: float) -> Tensor:
@@ -143,11 +187,18 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
     dtype = accumulation_dtype(prediction.dtype)
     if prediction.numel() == 0:
         return prediction.new_full((), float("nan"), dtype=dtype)
-    images = tuple(map(flat_pixels, (prediction, target, mask)))
-    programs, _ = pixel_tiles(len(prediction), images[0].shape[2], _PIXELS)
+    images = tuple(map(with_rows_joined, (prediction, target, mask)))
+    programs, _ = pixel_tiles(len(prediction), _pixels(*images[:2]), _PIXELS)
     partials = prediction.new_empty((programs,), dtype=dtype)
     launch(_forward_plan, (*images, partials), (outside_weight,))
     return mean(partials, prediction.numel())
+
+
+def _pixels(prediction: Tensor, target: Tensor) -> int:
+    """Those of a sample as the kernels see them."""
+    if prediction.is_contiguous() and prediction.ndim == 4:
+        return prediction.shape[2] * prediction.shape[3]
+    return elements_of(flat_pixels(prediction), flat_pixels(target)).pixels
 
 
 def masked_mse_backward(
@@ -157,6 +208,6 @@ def masked_mse_backward(
     grad_prediction = empty_gradient(prediction)
     if prediction.numel() == 0:
         return grad_prediction
-    images = map(flat_pixels, (prediction, target, mask, grad_prediction))
+    images = map(with_rows_joined, (prediction, target, mask, grad_prediction))
     launch(_backward_plan, (grad_loss, *images), (outside_weight,))
     return grad_prediction

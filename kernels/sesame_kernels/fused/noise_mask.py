@@ -5,10 +5,15 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.constants import CUTOFF
-from sesame_kernels.fused.launch import TRITON_DTYPE, pixel_tiles, strides
+from sesame_kernels.fused.launch import TRITON_DTYPE, elements_of, pixel_tiles, strides
 from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.tiles import cell_centres, pixel_addresses, pixels_of_program
-from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
+from sesame_kernels.layout import (
+    accumulation_dtype,
+    empty_gradient,
+    flat_pixels,
+    with_rows_joined,
+)
 
 __all__ = ["noise_mask", "noise_mask_backward"]
 
@@ -130,9 +135,12 @@ def noise_mask_backward_kernel(
     grad_stride_p,
     ACC: tl.constexpr,
     PIXELS: tl.constexpr,
+    GROUP: tl.constexpr,
 ):
+    """(1 - lambda) times the gradient; GROUP elements belong to one pixel of the coverage."""
     sample, pixels, valid = pixels_of_program(num_pixels, PIXELS)
-    kept = 1.0 - tl.load(coverage + sample * num_pixels + pixels, mask=valid, other=1.0)
+    covered = coverage + sample * (num_pixels // GROUP) + pixels // GROUP
+    kept = 1.0 - tl.load(covered, mask=valid, other=1.0)
     source = pixel_addresses(grad_masked, sample, pixels, stride_b, stride_p)
     result = pixel_addresses(grad_images, sample, pixels, grad_stride_b, grad_stride_p)
     for _channel in range(channels):
@@ -151,6 +159,7 @@ def _forward_plan(
     masked: Tensor,
     coverage: Tensor,
 ) -> Plan:
+    images, masked = flat_pixels(images), flat_pixels(masked)
     batch, channels, num_pixels = images.shape
     height, width = coverage.shape[2:]
     programs, pixels = pixel_tiles(batch, num_pixels, _PIXELS)
@@ -167,11 +176,17 @@ def _forward_plan(
 
 
 def _backward_plan(grad_masked: Tensor, coverage: Tensor, grad_images: Tensor) -> Plan:
-    batch, channels, num_pixels = grad_masked.shape
-    programs, pixels = pixel_tiles(batch, num_pixels, _PIXELS)
-    constants = {"ACC": TRITON_DTYPE[coverage.dtype], "PIXELS": pixels, "num_warps": 4}
-    integers = (channels, num_pixels, *strides(grad_masked), *strides(grad_images))
-    return Plan(noise_mask_backward_kernel, (programs,), integers, constants)
+    grad_masked, grad_images = flat_pixels(grad_masked), flat_pixels(grad_images)
+    elements = elements_of(grad_masked, grad_images)
+    programs, pixels = pixel_tiles(len(grad_masked), elements.pixels, _PIXELS)
+    constants = {
+        "ACC": TRITON_DTYPE[coverage.dtype],
+        "PIXELS": pixels,
+        "GROUP": elements.group,
+        "num_warps": 4,
+    }
+    by_strides = (*elements.strides_of(grad_masked), *elements.strides_of(grad_images))
+    return Plan(noise_mask_backward_kernel, (programs,), (*elements.counts, *by_strides), constants)
 
 
 def noise_mask(
@@ -191,7 +206,7 @@ def noise_mask(
     if coverage.numel() == 0:
         return masked, coverage
     small = (tensor.contiguous() for tensor in (anchors, sigma, counts, sample_ids))
-    tensors = (flat_pixels(images), *small, flat_pixels(masked), coverage)
+    tensors = (with_rows_joined(images), *small, masked, coverage)
     launch(_forward_plan, tensors, (seed, noise_mean, noise_std))
     return masked, coverage
 
@@ -201,6 +216,6 @@ def noise_mask_backward(grad_masked: Tensor, coverage: Tensor) -> Tensor:
     grad_images = empty_gradient(grad_masked)
     if grad_images.numel() == 0:
         return grad_images
-    tensors = (flat_pixels(grad_masked), coverage.contiguous(), flat_pixels(grad_images))
+    tensors = (with_rows_joined(grad_masked), coverage.contiguous(), grad_images)
     launch(_backward_plan, tensors, ())
     return grad_images

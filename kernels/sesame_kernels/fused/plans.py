@@ -33,6 +33,9 @@ class Plan:
     constants: dict[str, Any]
     _binaries: dict[Any, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._blocks = (*self.grid, 1, 1)[:3]
+
     def launch(self, tensors: tuple[Tensor | None, ...], scalars: tuple, is_aligned: bool) -> None:
         arguments = (*tensors, *self.integers, *scalars)
         if not isinstance(self.kernel, JITFunction):
@@ -49,11 +52,8 @@ class Plan:
         binary, values = remembered
         arguments += values
         stream = driver.active.get_current_stream(device)
-        x, y, z = (*self.grid, 1, 1)[:3]
         binary.run(
-            x,
-            y,
-            z,
+            *self._blocks,
             stream,
             binary.function,
             binary.packed_metadata,
@@ -71,18 +71,17 @@ def launch(
 
     `scalars` are those that Triton does not specialise kernels on.
     """
-    pointers, key = 0, [plan, settings]
+    pointers = 0
     for tensor in tensors:
-        if tensor is None:
-            key.append(None)
-        else:
+        if tensor is not None:
             pointers |= tensor.data_ptr()
-            key += (tensor.dtype, tensor.shape, tensor.stride())
-    found = _plans.get(tuple(key))
+    kinds = [None if each is None else (each.dtype, each.shape, each.stride()) for each in tensors]
+    key = (plan, settings, *kinds)
+    found = _plans.get(key)
     if found is None:
         if len(_plans) >= _MOST_PLANS:
             _plans.clear()
-        found = _plans[tuple(key)] = plan(*tensors, *settings)
+        found = _plans[key] = plan(*tensors, *settings)
     found.launch(tensors, scalars, pointers % 16 == 0)
 
 
