@@ -2,6 +2,7 @@
 
 from sesame_kernels.aot.architectures import ARCHITECTURES
 from sesame_kernels.aot.budgets import BUDGETS
+from sesame_kernels.aot.limits import most_of_copy
 
 __all__ = ["kernel_budgets"]
 
@@ -17,16 +18,20 @@ spills registers, needs more shared memory than a block has, or exceeds a figure
   per cycle, 1.755 GHz. An op with n of them and b bytes moved per element is not faster than
   29.7e12 b / n bytes per second, whatever the memory could do: 3.3 TB/s for n = 18 and the 2 bytes
   of a bfloat16.
+* **Bytes** are what the kernels of the op move per element, each large tensor once per kernel.
+* **Of a copy** is a prediction, not a measurement: the share of a copy's bandwidth that an H100 can
+  reach at the most with these instructions and bytes.
+* **gfx942** are the instructions there; the other limits are NVIDIA's.
 * **Loads and stores** are bytes that a thread moves at once, of the tensors with the most elements.
   Narrow ones need more instructions and waste part of each memory sector.
 * **Barriers** are met by a block over its whole run.
-* **Occupancy** is the part of a multiprocessor's warps that fit, the least over NVIDIA's.
+* **Warps** are the part of a multiprocessor's that fit (its occupancy), the least over NVIDIA's.
 
 Sizes are those of a training step: 98 maps of 64 x 64, from 256 channels, and images of 256 x 256.
 An op with matrix products has no figure for instructions, since these are not spent per element.
 
-| op | layout | dtype | instructions | on gfx942 | loads, B | stores, B | barriers | occupancy |
-|---|---|---|---:|---:|---:|---:|---:|---:|
+| op | layout | dtype | instructions | gfx942 | bytes | of a copy | loads | stores | barriers | warps |
+|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 
 
@@ -34,12 +39,15 @@ def kernel_budgets() -> str:
     """The page as Markdown."""
     text = _HEAD.format(architectures=", ".join(ARCHITECTURES))
     for (op, layout, dtype), budget in BUDGETS.items():
+        most = most_of_copy(budget.instructions, budget.bytes)
         cells = [
             f"`{op}`",
             layout.replace("_", "-"),
             dtype,
             _figure(budget.instructions),
             _figure(budget.amd_instructions),
+            f"{budget.bytes:g}",
+            "" if most is None else f"{most:.0%}",
             str(budget.load_bytes or ""),
             str(budget.store_bytes or ""),
             str(budget.barriers),

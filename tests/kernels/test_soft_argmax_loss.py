@@ -105,7 +105,7 @@ def test_one_dimensional_maps(device):
 @pytest.mark.usefixtures("poisoned_memory")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(device, layout):
-    logits, target, weight = inputs((3, 20, 6, 10), device)
+    logits, target, weight = inputs((2, 20, 6, 10), device)
     target = target.transpose(0, 1).contiguous().transpose(0, 1)
     expected = loss_and_gradient(composition, logits.double(), target, weight, 1.0)
     actual = loss_and_gradient(soft_argmax_loss, layouts(logits)[layout], target, weight, 1.0)

@@ -21,8 +21,6 @@ from typing import Any
 from sesame_kernels.aot.architectures import ARCHITECTURES, architecture_name
 from sesame_kernels.aot.budgets import excesses, measured_rows
 from sesame_kernels.aot.launches import DTYPES, LAYOUTS, OPS, Inputs
-from sesame_kernels.aot.limits import ARCH as LIMITS_ARCH
-from sesame_kernels.aot.limits import limit_rows
 from sesame_kernels.aot.reports import (
     OpReport,
     Report,
@@ -65,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"unknown op {', '.join(unknown)}; valid: {', '.join(OPS)}")
     if options.warm_cache is not None and options.arch is None:
         parser.error("--warm-cache needs --arch: that of the GPUs which will run the kernels")
-    arches = [LIMITS_ARCH] if options.limits else options.arch or _DEFAULT
+    arches = options.arch or _DEFAULT
     sizes = {name: getattr(options, name) for name in _SIZES}
     inputs = [Inputs(dtype, layout, **sizes) for dtype in options.dtype for layout in LAYOUTS]
     with _mapper(options.jobs) as map_inputs:
@@ -122,11 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--budgets", action="store_true", help="print the table of budgets as it is measured"
     )
-    parser.add_argument(
-        "--limits",
-        action="store_true",
-        help="print what bounds each op on an H100, predicted from its code for sm_90",
-    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables to this file")
     parser.add_argument(
         "--jobs", type=int, default=min(8, os.cpu_count() or 1), help="processes that compile"
@@ -139,9 +132,6 @@ def _show(options: argparse.Namespace, arches: Sequence[str], reports: Sequence[
     ops = op_reports(reports)
     if options.budgets:
         print("\n".join(measured_rows(ops)))
-        return 0
-    if options.limits:
-        print("\n".join(limit_rows(ops)))
         return 0
     kernels = [
         report

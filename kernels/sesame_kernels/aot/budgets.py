@@ -1,7 +1,7 @@
 """What the ops may use. A figure that is exceeded fails the gate, and with it the tests.
 
 Instructions and barriers have a tenth to spare over the worst architecture with the pinned Triton,
-since each version compiles a little differently; widths and occupancy have none.
+since each version compiles a little differently; bytes, widths and occupancy have none.
 `python -m sesame_kernels.aot --arch ... --budgets` prints the rows as they are measured.
 """
 
@@ -22,6 +22,7 @@ class Budget:
         instructions: at most so many per element of the data (instr in the table); None for
             matrix products.
         amd_instructions: likewise on gfx942, for which the other limits do not hold.
+        bytes: at most so many are moved per element of the data, each tensor once per kernel.
         load_bytes, store_bytes: accesses of the data by one thread are at least so wide.
         barriers: at most so many per block.
         occupancy: at least so much, in [0, 1].
@@ -29,6 +30,7 @@ class Budget:
 
     instructions: float | None
     amd_instructions: float | None
+    bytes: float
     load_bytes: int
     store_bytes: int
     barriers: int
@@ -44,6 +46,8 @@ class Budget:
             found.append(f"{used} instructions per element, budget {most}")
         if is_amd(report.arch):
             return found
+        if report.bytes > self.bytes:
+            found.append(f"{report.bytes:g} bytes per element, budget {self.bytes:g}")
         if report.load_bytes < self.load_bytes:
             found.append(f"loads of {report.load_bytes} B, budget {self.load_bytes} B")
         if report.store_bytes < self.store_bytes:
@@ -130,7 +134,7 @@ star_loss                         channels_last fp32     73   183     4      4  
 star_loss                         contiguous    bf16     73   183     4      4        0       100
 star_loss                         contiguous    fp32     73   183     4      4        0       100
 """
-_COLUMNS = "op layout dtype instr amd loads stores barriers occupancy"
+_COLUMNS = "op layout dtype instr amd bytes loads stores barriers occupancy"
 
 
 def parsed(table: str) -> dict[tuple[str, str, str], Budget]:
@@ -141,9 +145,10 @@ def parsed(table: str) -> dict[tuple[str, str, str], Budget]:
     for row in rows:
         op, layout, dtype, *figures = row.split()
         instructions, amd = (None if text == "-" else float(text) for text in figures[:2])
-        loads, stores, barriers, percent = map(int, figures[2:])
+        moved = float(figures[2])
+        loads, stores, barriers, percent = map(int, figures[3:])
         budgets[op, layout, dtype] = Budget(
-            instructions, amd, loads, stores, barriers, percent / 100
+            instructions, amd, moved, loads, stores, barriers, percent / 100
         )
     return budgets
 
@@ -180,6 +185,7 @@ def _figures(reports: list[OpReport]) -> list[str]:
     return [
         _most(nvidia),
         _most(amd),
+        f"{max((report.bytes for report in nvidia), default=0):g}",
         *(
             str(min((getattr(report, name) for report in nvidia), default=0))
             for name in ("load_bytes", "store_bytes")
@@ -195,7 +201,7 @@ def _most(reports: list[OpReport]) -> str:
 
 
 def _row(cells: list[str]) -> str:
-    widths = (34, 14, 5, 6, 6, 6, 7, 9, 10)
+    widths = (34, 14, 5, 6, 6, 6, 6, 7, 9, 10)
     left, right = cells[:3], cells[3:]
     text = "".join(cell.ljust(width) for cell, width in zip(left, widths, strict=False))
     text += "".join(cell.rjust(width) for cell, width in zip(right, widths[3:], strict=True))

@@ -5,6 +5,7 @@ furthest behind go on alone until they meet the others. At a barrier, or another
 block or warp, they wait for the rest, as on a GPU.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -40,6 +41,7 @@ class Program:
         arguments: Sequence[Array],
         buffers: Sequence[Buffer],
         shared_bytes: int,
+        sectors: Counter[str] | None = None,
     ) -> None:
         """Raises a Fault for what is wrong on a GPU.
 
@@ -48,10 +50,11 @@ class Program:
             arguments: the bits of the parameters, in order.
             buffers: all global memory.
             shared_bytes: of each block.
+            sectors: counts those that warps touch, by buffer.
         """
         names = [parameter.name for parameter in self.kernel.parameters]
         parameters = dict(zip(names, arguments, strict=True))
-        memory = GlobalMemory(buffers)
+        memory = GlobalMemory(buffers, sectors)
         for numbers, owners in self._batches(grid, shared_bytes):
             shared = SharedMemory(len(numbers), shared_bytes)
             with np.errstate(all="ignore"):

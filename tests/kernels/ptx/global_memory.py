@@ -3,6 +3,7 @@
 Blocks run in any order, so one may neither read what another has written nor change it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ from .faults import Fault
 from .values import Array
 
 __all__ = ["Buffer", "GlobalMemory"]
+
+_WARP = 32
+_SECTOR_BITS = np.uint64(5)
 
 
 @dataclass
@@ -31,13 +35,16 @@ class GlobalMemory:
     """`load` and `store` get addresses [blocks, threads], which threads are `active`, the number of
     each block (`owners` [blocks], from 1) and, for messages, the instruction."""
 
-    def __init__(self, buffers: Iterable[Buffer]) -> None:
+    def __init__(self, buffers: Iterable[Buffer], sectors: Counter[str] | None = None) -> None:
+        """`sectors` counts, by buffer, those of 32 bytes that a warp touches per instruction."""
         self._buffers = [buffer for buffer in buffers if len(buffer.data)]
+        self._sectors = sectors
 
     def load(
         self, addresses: Array, size: int, active: Array, owners: Array, what: object
     ) -> Array:
         """Bytes [blocks, threads, size]; 0 where not active."""
+        self._count_sectors(addresses, active)
         wanted, readers = addresses[active], _of_active(owners, active)
         found = np.zeros((len(wanted), size), np.uint8)
         for buffer, inside, places in self._split(wanted, size, "load", what):
@@ -53,6 +60,7 @@ class GlobalMemory:
         self, addresses: Array, data: Array, active: Array, owners: Array, what: object
     ) -> None:
         """Bytes [blocks, threads, size]."""
+        self._count_sectors(addresses, active)
         size, values, writing = data.shape[2], data[active], _of_active(owners, active)
         for buffer, inside, places in self._split(addresses[active], size, "store", what):
             own = np.broadcast_to(writing[inside][:, None], places.shape)
@@ -63,6 +71,20 @@ class GlobalMemory:
             buffer.owner[places] = own
             if np.any(buffer.data[places] != values[inside]):
                 raise Fault(f"race: different values at once to {buffer.name}: {what}")
+
+    def _count_sectors(self, addresses: Array, active: Array) -> None:
+        """An access of up to 16 bytes, which is aligned, touches one."""
+        if self._sectors is None:
+            return
+        of_warps = np.where(active, addresses >> _SECTOR_BITS, 0).reshape(-1, _WARP)
+        ordered = np.sort(of_warps, axis=1)
+        first = np.ones_like(ordered, bool)
+        first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        found = ordered[first & (ordered != 0)] << _SECTOR_BITS
+        for buffer in self._buffers:
+            start, end = buffer.address & ~31, buffer.address + len(buffer.data)
+            inside = (found >= np.uint64(start)) & (found < np.uint64(end))
+            self._sectors[buffer.name] += int(inside.sum())
 
     def _split(
         self, addresses: Array, size: int, action: str, what: object

@@ -1,6 +1,7 @@
 """Launches on CPU tensors go through Triton's own launch path to the emulator."""
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,18 +22,25 @@ ARCH = "sm_80"
 
 
 @contextmanager
-def emulated() -> Iterator[None]:
-    """Within, the ops run as compiled for sm_80 on tensors of the CPU."""
+def emulated(sectors: Counter[str] | None = None) -> Iterator[None]:
+    """Within, the ops run as compiled for sm_80 on tensors of the CPU.
+
+    `sectors` counts those of 32 bytes that the warps touch, by parameter.
+    """
 
     def run(binary: Binary, grid: tuple[int, int, int], arguments: dict[str, Any]) -> None:
-        launch(binary.text("ptx"), binary, grid, arguments)
+        launch(binary.text("ptx"), binary, grid, arguments, sectors)
 
     with without_device(ARCH, run), triton_on_cpu():
         yield
 
 
 def launch(
-    ptx: str, binary: Binary, grid: tuple[int, int, int], arguments: Mapping[str, Any]
+    ptx: str,
+    binary: Binary,
+    grid: tuple[int, int, int],
+    arguments: Mapping[str, Any],
+    sectors: Counter[str] | None = None,
 ) -> None:
     """Run PTX in place of a binary's own, which may be the same."""
     kernel = program(ptx)
@@ -45,7 +53,7 @@ def launch(
         for name, value in arguments.items()
         if isinstance(value, Tensor)
     }
-    kernel.run(grid, bits, list(buffers.values()), binary.metadata.shared)
+    kernel.run(grid, bits, list(buffers.values()), binary.metadata.shared, sectors)
 
 
 def _buffer(name: str, tensor: Tensor) -> Buffer:
