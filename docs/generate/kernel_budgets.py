@@ -19,10 +19,10 @@ spills registers, needs more shared memory than a block has, or exceeds a figure
   29.7e12 b / n bytes per second, whatever the memory could do: 3.3 TB/s for n = 18 and the 2 bytes
   of a bfloat16.
 * **Bytes** are what the kernels of the op move per element, each large tensor once per kernel.
-* **Of a copy** is a prediction, not a measurement: the share of a copy's bandwidth that an H100 can
+* **Of copy** is a prediction, not a measurement: the share of a copy's bandwidth that an H100 can
   reach at the most with these instructions and bytes.
 * **gfx942** are the instructions there; the other limits are NVIDIA's.
-* **Loads and stores** are bytes that a thread moves at once, of the tensors with the most elements.
+* **Load and store** are bytes that a thread moves at once, of the tensors with the most elements.
   Narrow ones need more instructions and waste part of each memory sector.
 * **Barriers** are met by a block over its whole run.
 * **Warps** are the part of a multiprocessor's that fit (its occupancy), the least over NVIDIA's.
@@ -30,7 +30,7 @@ spills registers, needs more shared memory than a block has, or exceeds a figure
 Sizes are those of a training step: 98 maps of 64 x 64, from 256 channels, and images of 256 x 256.
 An op with matrix products has no figure for instructions, since these are not spent per element.
 
-| op | layout | dtype | instructions | gfx942 | bytes | of a copy | loads | stores | barriers | warps |
+| op | layout | dtype | instructions | gfx942 | bytes | of copy | load | store | barriers | warps |
 |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sesame_hpc.config import ModelConfig
 from sesame_hpc.config.network import HOURGLASS
 from sesame_hpc.models.hourglass import StackedHourglass
+from sesame_hpc.models.pointwise import maps_of_features, prefers_products
 from sesame_hpc.models.timm_backbone import TimmBackbone
 from sesame_hpc.plugins import Plugin, load_plugin
 
@@ -91,7 +92,10 @@ class MapsOfFeatures(nn.Module):
         return self.head
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return [self.head(self._features(images))]
+        features = self._features(images)
+        if prefers_products(self.head, features):
+            return [maps_of_features(self.head, features)]
+        return [self.head(features)]
 
     def without_last_head(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """([], the features of the head)."""

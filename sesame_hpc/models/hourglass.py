@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from sesame_hpc.config import ModelConfig
 from sesame_hpc.models.blocks import BLOCKS, Bottleneck, ConvNormAct, Hourglass
+from sesame_hpc.models.pointwise import features_of_maps, maps_of_features, prefers_products
 
 __all__ = ["Stack", "StackedHourglass"]
 
@@ -73,10 +74,20 @@ class Stack(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[B, width, M, M] -> (input of the next stack, maps [B, map_channels, M, M])."""
         features = self.map_features(x)
-        maps = self.head(features)
+        maps = self.maps(features)
         if self.inject_features is not None and self.inject_map is not None:
-            x = x + self.inject_features(features) + self.inject_map(maps)
+            if prefers_products(self.head, features):
+                injected = features_of_maps(self.inject_map, maps)
+            else:
+                injected = self.inject_map(maps)
+            x = x + self.inject_features(features) + injected
         return x, maps
+
+    def maps(self, features: Tensor) -> Tensor:
+        """[B, width, M, M] of `map_features` -> maps [B, map_channels, M, M]."""
+        if prefers_products(self.head, features):
+            return maps_of_features(self.head, features)
+        return self.head(features)
 
     def map_features(self, x: Tensor) -> Tensor:
         """[B, width, M, M] -> the input of the head, [B, width, M, M]."""
@@ -107,7 +118,7 @@ class StackedHourglass(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps, features = self.without_last_head(images)
-        return [*maps, self.last_stack.head(features)]
+        return [*maps, self.last_stack.maps(features)]
 
     def without_last_head(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """(the maps of all stacks but the last, the features of the last one's head)."""
