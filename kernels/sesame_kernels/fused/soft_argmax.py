@@ -276,10 +276,16 @@ def forward_plan(
     moments: Tensor | None,
     statistics: Tensor,
     size: tuple[int, int],
+    first_sample: int = 0,
 ) -> Plan:
-    """For maps [B, K, P] of `size` (H, W)."""
+    """For maps [B, K, P] of `size` (H, W).
+
+    Where their pixels are apart, results may begin at another sample of their tensors: a slice of
+    these would not always be aligned, and Triton would compile the kernel for either.
+    """
     if not has_contiguous_pixels(rows):
-        return strided_forward_plan(rows, coordinates, moments, size)
+        return strided_forward_plan(rows, coordinates, moments, size, first_sample)
+    assert first_sample == 0
     batch, num_maps, _ = rows.shape
     constants, _ = _constants(rows, coordinates, moments, size)
     integers = (num_maps, *strides(rows)[:2])
@@ -360,10 +366,12 @@ def backward_plan(
     statistics: Tensor,
     grad_rows: Tensor,
     size: tuple[int, int],
+    first_sample: int = 0,
 ) -> Plan:
-    """For the gradient of maps [B, K, P] of `size` (H, W)."""
+    """For the gradient of maps [B, K, P] of `size` (H, W); see `forward_plan`."""
     if not (has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows)):
-        return strided_backward_plan(rows, grad_rows, coordinates, moments, size)
+        return strided_backward_plan(rows, grad_rows, coordinates, moments, size, first_sample)
+    assert first_sample == 0
     batch, num_maps, _ = rows.shape
     constants, programs = _constants(rows, coordinates, moments, size)
     integers = (num_maps, *strides(rows)[:2], *strides(grad_rows)[:2])

@@ -78,7 +78,7 @@ def maps_of_stack(stack, maps, maps_1, maps_2, maps_3, maps_4, maps_5, maps_6, m
     return start
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_stack"])
 def soft_argmax_loss_kernel(
     logits,
     logits_1,
@@ -98,6 +98,7 @@ def soft_argmax_loss_kernel(
     stride_k,
     grad_stride_b,
     grad_stride_k,
+    first_stack,
     beta: tl.float64,
     unit: tl.float64,
     width: tl.float64,
@@ -111,11 +112,12 @@ def soft_argmax_loss_kernel(
 ):
     """A map of each sample and landmark (grid axis 0) and stack (axis 1).
 
-    Targets and weights are those of a stack, results those of all: [T * B, K, ...].
+    Targets and weights are those of a stack, results those of all: [T * B, K, ...], in which the
+    first of these maps are of `first_stack`.
     """
     NUM_RUNS: tl.constexpr = HEIGHT * WIDTH // RUN
     landmark, stack = tl.program_id(0), tl.program_id(1)
-    index = stack * tl.num_programs(0) + landmark
+    index = (first_stack + stack) * tl.num_programs(0) + landmark
     maps = maps_of_stack(
         stack, logits, logits_1, logits_2, logits_3, logits_4, logits_5, logits_6, logits_7
     )
@@ -272,20 +274,15 @@ def _launch_contiguous(
     scalars: tuple[float, ...],
     settings: _Settings,
 ) -> None:
-    batch = len(rows[0])
-    for start in range(0, len(rows), _MOST_STACKS):
-        stacks = rows[start : start + _MOST_STACKS]
-        part = slice(start * batch, (start + len(stacks)) * batch)
-        written = results
-        if len(stacks) < len(rows):
-            written = tuple(None if each is None else each[part] for each in results)
+    for first in range(0, len(rows), _MOST_STACKS):
+        stacks = rows[first : first + _MOST_STACKS]
         padding = (None,) * (_MOST_STACKS - len(stacks))
-        launch(_plan, (*stacks, *padding, *labels, *written), scalars, *settings)
+        launch(_plan, (*stacks, *padding, *labels, *results), scalars, *settings, first)
 
 
 def _plan(*arguments: Any) -> Plan:
-    """Of the tensors of the kernel, the penalty's name and the size (H, W) of the maps."""
-    rows, gradient, penalty, size = arguments[0], *arguments[-3:]
+    """Of the kernel's tensors, the penalty, the size (H, W) of the maps, and the first stack."""
+    rows, (gradient, penalty, size, first_stack) = arguments[0], arguments[-4:]
     batch, num_maps, _ = rows.shape
     stacks = sum(maps is not None for maps in arguments[:_MOST_STACKS])
     tiles = run_tiles(*size, rows.dtype)
@@ -298,7 +295,8 @@ def _plan(*arguments: Any) -> Plan:
         "PENALTY": penalty,
         "num_warps": tiles.warps,
     }
-    integers = (num_maps, *strides(rows)[:2], *strides(rows if gradient is None else gradient)[:2])
+    grad_strides = strides(rows if gradient is None else gradient)[:2]
+    integers = (num_maps, *strides(rows)[:2], *grad_strides, first_stack)
     return Plan(soft_argmax_loss_kernel, (batch * num_maps, stacks), integers, constants)
 
 
@@ -312,16 +310,15 @@ def _launch_strided(
     coordinates, errors, gradient = results
     beta, (penalty, size) = scalars[0], settings
     statistics, slopes = torch.empty_like(coordinates), torch.empty_like(coordinates)
-    parts = [slice(start, start + len(rows[0])) for start in range(0, len(errors), len(rows[0]))]
-    for maps, part in zip(rows, parts, strict=True):
-        launch(forward_plan, (maps, coordinates[part], None, statistics[part]), (beta,), size)
+    first_samples = range(0, len(errors), len(rows[0]))
+    for maps, first in zip(rows, first_samples, strict=True):
+        launch(forward_plan, (maps, coordinates, None, statistics), (beta,), size, first)
     launch(_penalty_plan, (coordinates, *labels, errors, slopes), scalars[1:], penalty)
     if gradient is None:
         return
-    for maps, part in zip(rows, parts, strict=True):
-        saved = (coordinates[part], None, statistics[part])
-        tensors = (slopes[part], None, maps, *saved, gradient[part])
-        launch(backward_plan, tensors, (beta,), size)
+    for maps, first in zip(rows, first_samples, strict=True):
+        tensors = (slopes, None, maps, coordinates, None, statistics, gradient)
+        launch(backward_plan, tensors, (beta,), size, first)
 
 
 def _penalty_plan(

@@ -168,7 +168,7 @@ def strided_expectation(
     return highest, sums, tl.sum(total_x * share, axis=0), tl.sum(total_y * share, axis=0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_sample"])
 def strided_kernel(
     logits,
     coordinates,
@@ -178,6 +178,7 @@ def strided_kernel(
     stride_b,
     stride_k,
     pixel_units,
+    first_sample,
     beta: tl.float64,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -188,7 +189,10 @@ def strided_kernel(
     OFFSET: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
-    """Coordinates, and as many `moments` as MOMENTS says: none, 3, or 5 with entropy and peak."""
+    """Coordinates, and as many `moments` as MOMENTS says: none, 3, or 5 with entropy and peak.
+
+    The results of the first sample are those of `first_sample` in their tensors.
+    """
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
     start = logits + sample * stride_b
     scale = tl.cast(beta * LOG2_E, ACC)
@@ -208,7 +212,7 @@ def strided_kernel(
         UNIT,
         OFFSET,
     )
-    index = sample * (map_units * UNIT) + maps
+    index = (first_sample + sample) * (map_units * UNIT) + maps
     store_pairs(coordinates, index, total_x / (total * WIDTH), total_y / (total * HEIGHT), is_map)
     store_pairs(statistics, index, peak, total, is_map)
     if MOMENTS:
@@ -247,7 +251,7 @@ def _triples(addresses, is_map, factor):
     return first[None, :], second[None, :], third[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_sample"])
 def strided_backward_kernel(
     grad_coordinates,
     grad_moments,
@@ -263,6 +267,7 @@ def strided_backward_kernel(
     grad_stride_b,
     grad_stride_k,
     grad_pixel_units,
+    first_sample,
     beta: tl.float64,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -273,10 +278,12 @@ def strided_backward_kernel(
     OFFSET: tl.constexpr,
     MOMENTS: tl.constexpr,
 ):
+    """All but the logits begin with other samples, before `first_sample`."""
     NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
     pixels = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
-    index = sample * (map_units * UNIT) + maps
+    result = first_sample + sample
+    index = result * (map_units * UNIT) + maps
     mean_x, mean_y = load_pairs(coordinates, index, is_map, ACC)
     peak, total = load_pairs(statistics, index, is_map, ACC)
     grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
@@ -307,11 +314,15 @@ def strided_backward_kernel(
     mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
     offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
     offsets += maps.to(OFFSET)[None, :] * grad_stride_k
-    tl.store(grad_logits + sample * grad_stride_b + offsets, e * slope, mask=mask)
+    tl.store(grad_logits + result * grad_stride_b + offsets, e * slope, mask=mask)
 
 
 def strided_forward_plan(
-    rows: Tensor, coordinates: Tensor, moments: Tensor | None, size: tuple[int, int]
+    rows: Tensor,
+    coordinates: Tensor,
+    moments: Tensor | None,
+    size: tuple[int, int],
+    first_sample: int,
 ) -> Plan:
     """For maps [B, K, P] of `size` (H, W); the tensors are those of `soft_argmax`'s kernel."""
     batch, num_maps, _ = rows.shape
@@ -319,7 +330,7 @@ def strided_forward_plan(
     return Plan(
         strided_kernel,
         (batch * quotient_up(num_maps, tiles.maps),),
-        (num_maps // tiles.unit, *strided_by(rows, tiles.unit)),
+        (num_maps // tiles.unit, *strided_by(rows, tiles.unit), first_sample),
         _constants(tiles, tiles.pixels, coordinates, moments, size),
     )
 
@@ -330,6 +341,7 @@ def strided_backward_plan(
     coordinates: Tensor,
     moments: Tensor | None,
     size: tuple[int, int],
+    first_sample: int,
 ) -> Plan:
     """Likewise for the gradient of the maps."""
     batch, num_maps, num_pixels = rows.shape
@@ -340,7 +352,7 @@ def strided_backward_plan(
     return Plan(
         strided_backward_kernel,
         (batch * quotient_up(num_maps, tiles.maps), quotient_up(num_pixels, pixels)),
-        (num_maps // tiles.unit, *by_strides),
+        (num_maps // tiles.unit, *by_strides, first_sample),
         _constants(tiles, pixels, coordinates, moments, size),
     )
 

@@ -34,7 +34,7 @@ class Copy:
 
 @dataclass
 class Blocks:
-    """`numbers` [blocks, 3] are the positions in the grid, `owners` [blocks] numbers from 1.
+    """`numbers` [blocks, 3] are the positions in the `grid`, `owners` [blocks] numbers from 1.
 
     Values of registers are [blocks, threads], or what can be broadcast to that.
     `parameters` are bits by name. `commits` counts those of asynchronous copies, by thread.
@@ -46,6 +46,7 @@ class Blocks:
     parameters: Mapping[str, Array]
     memory: GlobalMemory
     shared: SharedMemory
+    grid: tuple[int, int, int]
     registers: dict[str, Array] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
 
@@ -132,6 +133,9 @@ def reader(operand: str, kind: str) -> Reader:
     if operand.startswith("%ctaid."):
         axis = "xyz".index(operand[-1])
         return lambda blocks: blocks.numbers[:, axis, None].astype(DTYPES[kind])
+    if operand.startswith("%nctaid."):
+        axis = "xyz".index(operand[-1])
+        return lambda blocks: np.array(blocks.grid[axis], DTYPES[kind])
     if operand.startswith("-%"):
         positive = reader(operand[1:], kind)
         return lambda blocks: -positive(blocks)

@@ -58,7 +58,8 @@ class Program:
         for numbers, owners in self._batches(grid, shared_bytes):
             shared = SharedMemory(len(numbers), shared_bytes)
             with np.errstate(all="ignore"):
-                self._run_blocks(Blocks(self.kernel, numbers, owners, parameters, memory, shared))
+                blocks = Blocks(self.kernel, numbers, owners, parameters, memory, shared, grid)
+                self._run_blocks(blocks)
 
     def _batches(
         self, grid: tuple[int, int, int], shared_bytes: int

@@ -45,6 +45,18 @@ def test_the_last_element_and_one_more():
         run(body.format(offset=-4), WORDS[:32])
 
 
+def test_blocks_know_the_grid():
+    body = """
+    mov.u32 %r1, %ctaid.x;
+    mov.u32 %r2, %nctaid.x;
+    mad.lo.s32 %r3, %r1, 32, %r0;
+    mul.wide.u32 %rd1, %r3, 4;
+    add.s64 %rd2, %rd90, %rd1;
+    st.global.b32 [%rd2], %r2;
+    """
+    assert run(body, np.zeros(64, np.uint32), grid=2)[0].tolist() == [2] * 64
+
+
 def test_a_pointer_that_is_chosen_among_the_parameters():
     """Triton's compiler chooses the parameter's address, where a kernel chooses a pointer."""
     body = """
