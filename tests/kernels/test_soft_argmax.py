@@ -126,7 +126,7 @@ def test_repeats_bit_for_bit(device):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_gradcheck(device, channels_last):
-    logits = randn((2, 2, 3, 4), device, scale=1.0).double()
+    logits = randn((1, 2, 2, 3), device, scale=1.0).double()
     if channels_last:
         logits = logits.contiguous(memory_format=torch.channels_last)
     assert torch.autograd.gradcheck(lambda z: soft_argmax(z, 0.7), logits.requires_grad_())

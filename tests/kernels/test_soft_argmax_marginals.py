@@ -53,7 +53,7 @@ def test_half_precision_is_rounded_only_at_its_ends(device, dtype):
 
 @pytest.mark.parametrize("field", range(3))
 def test_gradcheck_of_each(device, field):
-    logits = randn((1, 2, 3, 4), device).double().requires_grad_()
+    logits = randn((1, 2, 2, 3), device).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda z: soft_argmax_marginals(z, 0.7)[field], logits)
 
 
