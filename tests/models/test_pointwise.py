@@ -41,7 +41,7 @@ def test_a_cpu_uses_the_layers_as_they_are():
 def test_a_network_of_products_is_the_network_of_layers(monkeypatch):
     torch.manual_seed(0)
     config = ModelConfig(stacks=2, width=16, levels=2, image_size=32, map_size=8)
-    network = StackedHourglass(config, 3).double().to(memory_format=torch.channels_last)
+    network = StackedHourglass(config, 3).double()
     images = last(2, 3, 32, 32).double()
 
     def maps_and_gradients() -> list[Tensor]:

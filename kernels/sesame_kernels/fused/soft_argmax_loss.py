@@ -264,7 +264,7 @@ def _alike(logits: Sequence[Tensor]) -> Sequence[Tensor]:
 
 _Labels = tuple[Tensor, Tensor | None]
 _Results = tuple[Tensor, Tensor, Tensor | None]
-_Settings = tuple[str, tuple[int, int]]
+_Settings = tuple[str, tuple[int, ...]]
 
 
 def _launch_contiguous(
@@ -285,10 +285,11 @@ def _plan(*arguments: Any) -> Plan:
     rows, (gradient, penalty, size, first_stack) = arguments[0], arguments[-4:]
     batch, num_maps, _ = rows.shape
     stacks = sum(maps is not None for maps in arguments[:_MOST_STACKS])
-    tiles = run_tiles(*size, rows.dtype)
+    height, width = size
+    tiles = run_tiles(height, width, rows.dtype)
     constants = {
-        "HEIGHT": size[0],
-        "WIDTH": size[1],
+        "HEIGHT": height,
+        "WIDTH": width,
         "ACC": TRITON_DTYPE[accumulation_dtype(rows.dtype)],
         "RUNS": tiles.runs,
         "RUN": tiles.run,

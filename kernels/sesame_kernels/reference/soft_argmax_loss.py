@@ -38,8 +38,10 @@ def soft_argmax_loss(
     for stack, maps in enumerate(logits):
         results = gradient.unflatten(0, (stacks, len(maps)))[stack] if with_gradient else None
         for rows in chunks(maps, CHUNK):
-            in_place = results is not None and results.dtype == dtype
-            probability = results[rows] if in_place else empty_gradient(maps[rows], dtype)
+            if results is not None and results.dtype == dtype:
+                probability = results[rows]
+            else:
+                probability = empty_gradient(maps[rows], dtype)
             found = coordinates[stack, rows]
             fill_softmax(maps[rows], beta, probability, found)
             if results is not None:
