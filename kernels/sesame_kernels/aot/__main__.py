@@ -34,6 +34,7 @@ from sesame_kernels.aot.warming import warm_cache
 _DEFAULT = ("sm_80", "sm_90", "sm_100")
 _SIZES = {
     "maps": "heat-maps, one per landmark",
+    "stacks": "stacks of the network, each with heat-maps",
     "channels": "channels of the features",
     "map_side": "height and width of the heat-maps",
     "image_side": "height and width of the images",

@@ -32,13 +32,15 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 class Inputs:
     """Of the ops of a training step: dtype and layout by name, and sizes.
 
-    `batch` samples, `maps` of `map_side` squared from `channels`, images of `image_side` squared.
+    `batch` samples, `maps` of `map_side` squared from `channels`, in each of `stacks`, and images of
+    `image_side` squared.
     """
 
     dtype: str
     layout: str
     batch: int = 32
     maps: int = 98
+    stacks: int = 4
     channels: int = 256
     map_side: int = 64
     image_side: int = 256
@@ -115,7 +117,7 @@ def op_calls(inputs: Inputs) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield call("soft_argmax_distribution_backward", pairs, five, logits, pairs, five, pairs, 1.0)
     labels = (pairs, empty(batch, maps), 1.0, "l1", 0.05, 0.01, True, True)
     yield call("soft_argmax_loss", [logits], *labels)
-    yield "soft_argmax_loss_stacks", call("soft_argmax_loss", [logits] * 4, *labels)[1]
+    yield "soft_argmax_loss_stacks", call("soft_argmax_loss", [logits] * inputs.stacks, *labels)[1]
     unit = torch.empty_like(logits, dtype=torch.float32 if inputs.dtype == "fp16" else dtype)
     yield call("soft_argmax_loss_backward", loss, unit, dtype)
     yield call("soft_argmax_loss_rescale_", loss, unit)
