@@ -32,7 +32,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 class Inputs:
     """Of the ops of a training step: dtype and layout by name, and sizes.
 
-    `batch` samples, `maps` of `map_side` squared from `channels`, in each of `stacks`, and images of
+    `batch` samples, in each of `stacks` `maps` of `map_side` squared from `channels`, and images of
     `image_side` squared.
     """
 
