@@ -107,13 +107,14 @@ def _staging(profile: Profile) -> list[str]:
 
 
 def _notice(request: Request) -> list[str]:
-    """What batch_requeue.sh runs when the run has ended, or a job of it failed for good."""
+    """What batch_requeue.sh runs when the run has ended or is stuck, or a job failed for good."""
     if request.profile.notify is None:
         return []
     last = ["export SESAME_LAST_JOB=yes"] if request.is_last else []
     return [
         f"export SESAME_NOTIFY={shlex.quote(request.profile.notify)}",
         f"export SESAME_RUN={shlex.quote(str(request.folder.parent))}",
+        f"export SESAME_STUCK_SECONDS={60 * request.profile.stuck_minutes}",
         *last,
     ]
 

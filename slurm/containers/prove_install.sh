@@ -65,5 +65,7 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/tmp"
 chroot --userspec=65534:65534 "$root" env -i HOME=/tmp PATH=/opt/sesame/bin:/usr/bin:/bin \
-  bash -c 'cd /tmp && sesame doctor'
+  bash -c 'cd /tmp && sesame doctor' | tee "$directory/doctor"
+grep -q "this installation can train" "$directory/doctor" ||
+  { echo "prove_install.sh: the installation cannot train" >&2; exit 1; }
 echo "proven: sesame-hpc installs into a plain Debian 12, and runs from it read-only"

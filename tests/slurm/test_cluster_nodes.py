@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, one_epoch
+from slurm_runs import TrainingRun, one_stage
 
 pytestmark = [
     pytest.mark.slurm,
@@ -41,7 +41,7 @@ def test_a_job_whose_gpu_fails_runs_again_on_another_node(
     setup = f"export PYTHONPATH={tmp_path}/fault:${{PYTHONPATH:-}}"
     profile = f"time: 60\nexclude_bad_nodes: 1\nsetup: ['{setup}']\n"
     cluster.run("scontrol", "update", "NodeName=n0", "State=DRAIN", "Reason=first on n1")
-    chain = Submitted(cluster, one_epoch(TrainingRun(tmp_path / "run", faces)), profile)
+    chain = Submitted(cluster, one_stage(TrainingRun(tmp_path / "run", faces)), profile)
     first = chain.jobs["preliminary"]
     assert cluster.wait(first, "RUNNING")["NodeList"] == "n1"
     cluster.run("scontrol", "update", "NodeName=n0", "State=RESUME")
@@ -79,7 +79,7 @@ def test_every_node_runs_the_environment_that_was_unpacked_on_it(
     setup = f"srun --ntasks=$SLURM_NNODES --ntasks-per-node=1 bash -c '{unpack}'"
     profile = f"nodes: 2\ncpus_per_task: 1\ntime: 60\npython: {tmp_path}/python\n"
     profile += f"setup:\n  - {json.dumps(setup)}\n"
-    chain = Submitted(cluster, one_epoch(TrainingRun(tmp_path / "run", faces)), profile)
+    chain = Submitted(cluster, one_stage(TrainingRun(tmp_path / "run", faces)), profile)
     job = chain.jobs["preliminary"]
     until(lambda: len(cluster.tasks(job)) == 2, 120, "two tasks")
     used = {

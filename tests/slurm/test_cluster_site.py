@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun, one_epoch
+from slurm_runs import TrainingRun, one_stage
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
@@ -28,7 +28,7 @@ def test_a_wrapper_of_sbatch_and_its_variables_do_not_change_a_chain(
 ) -> None:
     """The wrapper prints a line with a job in it; the variables would give the jobs no
     environment, seven minutes and no requeue."""
-    run = one_epoch(TrainingRun(tmp_path / "run", faces))
+    run = one_stage(TrainingRun(tmp_path / "run", faces))
     real = shutil.which("sbatch", path=cluster.environment["PATH"])
     program(tmp_path / "bin", "sbatch", f'echo "Project x: job 24 h"\nexec {real} "$@"')
     path = f"PATH={tmp_path}/bin:{cluster.environment['PATH']}"
@@ -57,7 +57,7 @@ def test_a_wrapper_of_sbatch_and_its_variables_do_not_change_a_chain(
 def test_a_job_does_not_train_on_the_cpu_in_place_of_its_gpus(
     cluster: LocalCluster, faces: Path, tmp_path: Path
 ) -> None:
-    run = one_epoch(TrainingRun(tmp_path / "run", faces))
+    run = one_stage(TrainingRun(tmp_path / "run", faces))
     run.config.write_text(run.config.read_text().replace("device: cpu", "device: auto"))
     chain = Submitted(cluster, run, "gpus_per_node: 1\ntime: 60\n")
     cluster.wait(chain.jobs["preliminary"], "FAILED", seconds=120)

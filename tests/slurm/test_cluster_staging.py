@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster
-from slurm_runs import TrainingRun, one_epoch
+from slurm_runs import TrainingRun, one_stage
 
 from sesame_hpc.data.formats.readers import read_annotations
 from sesame_hpc.data.pack import PackSettings, write_pack
@@ -28,7 +28,7 @@ def test_each_node_reads_its_own_copy_and_the_run_names_the_pack(
     cluster: LocalCluster, faces: Path, tmp_path: Path
 ) -> None:
     """The nodes share one machine here, and so their folders bear their names."""
-    pack, run = tmp_path / "pack", one_epoch(TrainingRun(tmp_path / "run", faces))
+    pack, run = tmp_path / "pack", one_stage(TrainingRun(tmp_path / "run", faces))
     write_pack({"train": read_annotations(faces, "wflw")}, pack, PackSettings())
     text = run.config.read_text().replace(f'root: "{faces}"', f'root: "{pack}", format: pack')
     run.config.write_text(text)
