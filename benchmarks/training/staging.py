@@ -14,6 +14,7 @@ import argparse
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -134,6 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="staging-", dir="/tmp") as name:
         folder = Path(name)
         jobs = Jobs(folder, _write_pack(folder, options.faces))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is stopped then too
         _cluster("start", folder, "--gpus=0")
         print(f"a pack of {_megabytes(jobs.pack):.0f} MB", flush=True)
         try:
