@@ -302,7 +302,7 @@ esac
     notify = f"echo $SESAME_EVENT after $(wc -l < {looks}) looks >> {told}"
     own = {"SESAME_NOTIFY": notify, "SESAME_RUN": str(job.place), "SESAME_STUCK_SECONDS": "60"}
     waits = f"for each in {{1..600}}; do [[ -e {told} ]] && break; /bin/sleep 0.1; done\n"
-    ended = job.end(0, before=waits, SESAME_LAST_JOB="yes", **own)
+    ended = job.end(0, False, (), waits, SESAME_LAST_JOB="yes", **own)
     assert ended.returncode == 0
     assert told.read_text() == "stuck after 6 looks\nended after 6 looks\n"
     assert "sesame: nothing was recorded for 60 s" in ended.stderr
@@ -314,7 +314,7 @@ def test_nothing_of_the_watch_is_left(job: Job) -> None:
     told = job.place / "notices"
     own = {"SESAME_NOTIFY": f"echo $SESAME_EVENT >> {told}", "SESAME_STUCK_SECONDS": "3600"}
     watches = 'until pgrep --parent "$sesame_watcher" sleep > /dev/null; do /bin/sleep 0.05; done\n'
-    assert job.end(0, before=watches, SESAME_LAST_JOB="yes", **own).returncode == 0
+    assert job.end(0, False, (), watches, SESAME_LAST_JOB="yes", **own).returncode == 0
     assert told.read_text() == "ended\n"
 
 
