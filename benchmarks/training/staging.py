@@ -127,7 +127,7 @@ def _line(row: Row) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = script_parser("benchmarks.training.staging", __doc__)
-    parser.add_argument("--faces", type=int, default=8000, help="in the pack; default: 8000")
+    parser.add_argument("--faces", type=int, default=20_000, help="in the pack; default: 20000")
     parser.add_argument("--rounds", type=int, default=3, help="jobs of each kind; default: 3")
     parser.add_argument("--csv", type=Path, help="also append the rows to this file")
     options: argparse.Namespace = parser.parse_args(arguments)
