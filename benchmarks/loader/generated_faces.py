@@ -1,5 +1,6 @@
 """A WFLW folder of any number of generated faces on a few images, written in seconds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ __all__ = ["write_generated", "write_packed"]
 
 _IMAGES, _SIDE = 8, 512
 _FACES_AT_ONCE, _NOISE = 4096, 0.01
+_SCALES = (2, 6, 18)
 _STEPS = 4
 """Coordinates are multiples of a quarter of a pixel, whose texts are looked up."""
 
@@ -45,11 +47,20 @@ def write_generated(root: Path, faces: int, shapes: Annotations, seed: int = 0) 
                 file.write(f"{spelled} 0 0 0 0 0 0 {_name(name)}\n")
 
 
-def write_packed(out: Path, faces: int, shapes: Annotations, seed: int = 0) -> None:
-    """As `sesame data pack` would pack the faces of `write_generated`, without a list to read."""
+def write_packed(
+    out: Path,
+    faces: int,
+    shapes: Annotations,
+    seed: int = 0,
+    scales: Sequence[float] = _SCALES,
+) -> None:
+    """As `sesame data pack` would pack the faces of `write_generated`, without a list to read.
+
+    `scales` are those of the images' noise, in pixels: the finer, the larger the files.
+    """
     make_folder(out)
     generator = np.random.default_rng(seed)
-    textures = [_texture(generator) for _ in range(_IMAGES)]
+    textures = [_texture(generator, scales) for _ in range(_IMAGES)]
     images = [cv2.imencode(".jpg", texture)[1].tobytes() for texture in textures]
     numbers = np.concatenate(
         [
@@ -96,10 +107,12 @@ def _name(number: int) -> str:
     return f"texture_{number}.jpg"
 
 
-def _texture(generator: np.random.Generator) -> NDArray[np.uint8]:
+def _texture(
+    generator: np.random.Generator, scales: Sequence[float] = _SCALES
+) -> NDArray[np.uint8]:
     """Noise at several scales, uint8 [side, side, 3]."""
     total = np.zeros((_SIDE, _SIDE, 3))
-    for sigma in (2, 6, 18):
+    for sigma in scales:
         noise = cv2.GaussianBlur(generator.standard_normal((_SIDE, _SIDE, 3)), (0, 0), sigma)
         total += noise / noise.std()
     return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)

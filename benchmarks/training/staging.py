@@ -35,6 +35,8 @@ _CLUSTER = ROOT / "slurm" / "local_cluster" / "cluster.py"
 _KINDS = ("shared", "copied", "reused")
 _NODES = (1, 2)
 _SHAPES, _SECONDS = 64, 1800
+_SCALES = (0.5, 6)
+"""Images of some 260 kB."""
 _CONFIG = """
 data: {heldout: 16, heldout_group: image, format: pack, threads: 1}
 model: {stacks: 1, width: 8, levels: 2, image_size: 32, map_size: 8}
@@ -115,7 +117,7 @@ def _cluster(command: str, folder: Path, *options: str) -> None:
 def _write_pack(folder: Path, faces: int) -> Path:
     synthesise(folder / "shapes", train=_SHAPES, test=1, seed=3, size=96, workers=1)
     shapes = read_annotations(folder / "shapes", "wflw")
-    write_packed(folder / "pack", faces, shapes)
+    write_packed(folder / "pack", faces, shapes, scales=_SCALES)
     return folder / "pack"
 
 
@@ -127,7 +129,7 @@ def _line(row: Row) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = script_parser("benchmarks.training.staging", __doc__)
-    parser.add_argument("--faces", type=int, default=20_000, help="in the pack; default: 20000")
+    parser.add_argument("--faces", type=int, default=4000, help="in the pack; default: 4000")
     parser.add_argument("--rounds", type=int, default=3, help="jobs of each kind; default: 3")
     parser.add_argument("--csv", type=Path, help="also append the rows to this file")
     options: argparse.Namespace = parser.parse_args(arguments)
