@@ -1,6 +1,5 @@
 """A WFLW folder of any number of generated faces on a few images, written in seconds."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,7 @@ __all__ = ["write_generated", "write_packed"]
 
 _IMAGES, _SIDE = 8, 512
 _FACES_AT_ONCE, _NOISE = 4096, 0.01
-_SCALES = (2, 6, 18)
+_SMOOTH, _DETAILED = (2, 6, 18), (0.5, 6)
 _STEPS = 4
 """Coordinates are multiples of a quarter of a pixel, whose texts are looked up."""
 
@@ -48,19 +47,15 @@ def write_generated(root: Path, faces: int, shapes: Annotations, seed: int = 0) 
 
 
 def write_packed(
-    out: Path,
-    faces: int,
-    shapes: Annotations,
-    seed: int = 0,
-    scales: Sequence[float] = _SCALES,
+    out: Path, faces: int, shapes: Annotations, seed: int = 0, own_images: bool = False
 ) -> None:
     """As `sesame data pack` would pack the faces of `write_generated`, without a list to read.
 
-    `scales` are those of the images' noise, in pixels: the finer, the larger the files.
+    With `own_images`, each face has an image to itself, of some 260 kB.
     """
     make_folder(out)
     generator = np.random.default_rng(seed)
-    textures = [_texture(generator, scales) for _ in range(_IMAGES)]
+    textures = [_texture(generator, _DETAILED if own_images else _SMOOTH) for _ in range(_IMAGES)]
     images = [cv2.imencode(".jpg", texture)[1].tobytes() for texture in textures]
     numbers = np.concatenate(
         [
@@ -70,10 +65,11 @@ def write_packed(
     )
     points = 2 * shapes.scheme.num_landmarks
     chosen = generator.integers(_IMAGES, size=faces).tolist()
+    names = range(faces) if own_images else chosen
     table = Annotations(
         scheme=shapes.scheme,
         root=out,
-        images=StringColumn(_name(number) for number in chosen),
+        images=StringColumn(_name(number) for number in names),
         boxes=numbers[:, points:] / _STEPS,
         landmarks=(numbers[:, :points] / _STEPS).reshape(faces, -1, 2),
         attributes=np.zeros((faces, len(ATTRIBUTES)), np.bool_),
@@ -86,7 +82,7 @@ def write_packed(
     for number, first in enumerate(range(0, faces, settings.faces_per_shard)):
         rows = range(first, min(faces, first + settings.faces_per_shard))
         shards.append(shard_name("train", number))
-        stored = (_stored(row, images[chosen[row]], chosen[row]) for row in rows)
+        stored = (_stored(row, images[chosen[row]], names[row]) for row in rows)
         write_shard(out / shards[-1], stored, bytes(16))
     part = {
         "faces": faces,
@@ -108,9 +104,9 @@ def _name(number: int) -> str:
 
 
 def _texture(
-    generator: np.random.Generator, scales: Sequence[float] = _SCALES
+    generator: np.random.Generator, scales: tuple[float, ...] = _SMOOTH
 ) -> NDArray[np.uint8]:
-    """Noise at several scales, uint8 [side, side, 3]."""
+    """Noise at several scales, in pixels; uint8 [side, side, 3]."""
     total = np.zeros((_SIDE, _SIDE, 3))
     for sigma in scales:
         noise = cv2.GaussianBlur(generator.standard_normal((_SIDE, _SIDE, 3)), (0, 0), sigma)

@@ -35,8 +35,6 @@ _CLUSTER = ROOT / "slurm" / "local_cluster" / "cluster.py"
 _KINDS = ("shared", "copied", "reused")
 _NODES = (1, 2)
 _SHAPES, _SECONDS = 64, 1800
-_SCALES = (0.5, 6)
-"""Images of some 260 kB."""
 _CONFIG = """
 data: {heldout: 16, heldout_group: image, format: pack, threads: 1}
 model: {stacks: 1, width: 8, levels: 2, image_size: 32, map_size: 8}
@@ -117,7 +115,7 @@ def _cluster(command: str, folder: Path, *options: str) -> None:
 def _write_pack(folder: Path, faces: int) -> Path:
     synthesise(folder / "shapes", train=_SHAPES, test=1, seed=3, size=96, workers=1)
     shapes = read_annotations(folder / "shapes", "wflw")
-    write_packed(folder / "pack", faces, shapes, scales=_SCALES)
+    write_packed(folder / "pack", faces, shapes, own_images=True)
     return folder / "pack"
 
 
