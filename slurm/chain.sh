@@ -33,6 +33,8 @@ for stage in preliminary pretrain finetune; do
     echo "sbatch printed no job id but: $answer" >&2
     exit 1
   }
+  where=
+  [[ $job != *\;* ]] || where=" on cluster ${job#*;}"
   job=${job%%;*}
-  echo "$stage: job $job"
+  echo "$stage: job $job$where"
 done

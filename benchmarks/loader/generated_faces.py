@@ -20,6 +20,7 @@ __all__ = ["write_generated", "write_packed"]
 
 _IMAGES, _SIDE = 8, 512
 _FACES_AT_ONCE, _NOISE = 4096, 0.01
+_SMOOTH, _DETAILED = (2, 6, 18), (0.5, 6)
 _STEPS = 4
 """Coordinates are multiples of a quarter of a pixel, whose texts are looked up."""
 
@@ -45,11 +46,16 @@ def write_generated(root: Path, faces: int, shapes: Annotations, seed: int = 0) 
                 file.write(f"{spelled} 0 0 0 0 0 0 {_name(name)}\n")
 
 
-def write_packed(out: Path, faces: int, shapes: Annotations, seed: int = 0) -> None:
-    """As `sesame data pack` would pack the faces of `write_generated`, without a list to read."""
+def write_packed(
+    out: Path, faces: int, shapes: Annotations, seed: int = 0, own_images: bool = False
+) -> None:
+    """As `sesame data pack` would pack the faces of `write_generated`, without a list to read.
+
+    With `own_images`, each face has an image to itself, of some 260 kB.
+    """
     make_folder(out)
     generator = np.random.default_rng(seed)
-    textures = [_texture(generator) for _ in range(_IMAGES)]
+    textures = [_texture(generator, _DETAILED if own_images else _SMOOTH) for _ in range(_IMAGES)]
     images = [cv2.imencode(".jpg", texture)[1].tobytes() for texture in textures]
     numbers = np.concatenate(
         [
@@ -59,10 +65,11 @@ def write_packed(out: Path, faces: int, shapes: Annotations, seed: int = 0) -> N
     )
     points = 2 * shapes.scheme.num_landmarks
     chosen = generator.integers(_IMAGES, size=faces).tolist()
+    names = range(faces) if own_images else chosen
     table = Annotations(
         scheme=shapes.scheme,
         root=out,
-        images=StringColumn(_name(number) for number in chosen),
+        images=StringColumn(_name(number) for number in names),
         boxes=numbers[:, points:] / _STEPS,
         landmarks=(numbers[:, :points] / _STEPS).reshape(faces, -1, 2),
         attributes=np.zeros((faces, len(ATTRIBUTES)), np.bool_),
@@ -75,7 +82,7 @@ def write_packed(out: Path, faces: int, shapes: Annotations, seed: int = 0) -> N
     for number, first in enumerate(range(0, faces, settings.faces_per_shard)):
         rows = range(first, min(faces, first + settings.faces_per_shard))
         shards.append(shard_name("train", number))
-        stored = (_stored(row, images[chosen[row]], chosen[row]) for row in rows)
+        stored = (_stored(row, images[chosen[row]], names[row]) for row in rows)
         write_shard(out / shards[-1], stored, bytes(16))
     part = {
         "faces": faces,
@@ -96,10 +103,12 @@ def _name(number: int) -> str:
     return f"texture_{number}.jpg"
 
 
-def _texture(generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Noise at several scales, uint8 [side, side, 3]."""
+def _texture(
+    generator: np.random.Generator, scales: tuple[float, ...] = _SMOOTH
+) -> NDArray[np.uint8]:
+    """Noise at several scales, in pixels; uint8 [side, side, 3]."""
     total = np.zeros((_SIDE, _SIDE, 3))
-    for sigma in (2, 6, 18):
+    for sigma in scales:
         noise = cv2.GaussianBlur(generator.standard_normal((_SIDE, _SIDE, 3)), (0, 0), sigma)
         total += noise / noise.std()
     return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)

@@ -100,7 +100,7 @@ def submit(
 
 
 def _print_scripts(plan: "Plan", site: "Profile", parallel: int | None) -> None:
-    from sesame_hpc.launch.slurm import try_out
+    from sesame_hpc.launch.slurm_commands import try_out
     from sesame_hpc.launch.submit import scripts
 
     refused = False

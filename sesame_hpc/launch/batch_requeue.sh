@@ -44,6 +44,7 @@ sesame_ask() {
 
 # sesame_follow_up CODE: what is left to do when srun has ended with CODE. Does not return.
 sesame_follow_up() {
+  [[ -z ${sesame_watcher:-} ]] || kill "$sesame_watcher" 2> /dev/null || true
   if sesame_goes_on "$1"; then
     :
   elif (($1)); then
@@ -59,6 +60,23 @@ sesame_notify() {
   [[ -n ${SESAME_NOTIFY:-} ]] || return 0
   SESAME_EVENT=$1 timeout 60 bash -c "$SESAME_NOTIFY" ||
     sesame_say "the command of notify ended with code $?"
+}
+
+# sesame_watch SECONDS: notice once that the run is stuck: that for so long neither a log of the job
+# nor the metrics of the run, or of one of a sweep, have got longer.
+sesame_watch() {
+  local before='' now
+  trap 'kill "$!"; exit' TERM
+  while sleep "$1" & wait "$!"; do
+    now=$(stat --format='%n %s' "${SESAME_JOB_FOLDER:-.}/${sesame_job}"_*_log.out \
+      "${SESAME_RUN:-.}"/metrics.jsonl "${SESAME_RUN:-.}"/*/metrics.jsonl 2> /dev/null)
+    if [[ $now == "$before" ]]; then
+      sesame_say "nothing was recorded for $1 s"
+      sesame_notify stuck
+      return
+    fi
+    before=$now
+  done
 }
 
 # sesame_goes_on CODE: whether the job was requeued, or another continues it.
@@ -188,3 +206,8 @@ sesame_move_dependents() {
       fi
     done
 }
+
+if [[ -n ${SESAME_NOTIFY:-} && -n ${SESAME_STUCK_SECONDS:-} ]]; then
+  sesame_watch "$SESAME_STUCK_SECONDS" &
+  sesame_watcher=$!
+fi

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.choices import JOBS
-from sesame_hpc.launch import slurm
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.local_chain import is_chain_of
+from sesame_hpc.launch.slurm_commands import cancel
 from sesame_hpc.launch.snapshot import JobSnapshot, active_jobs, snapshots_of
 from sesame_hpc.process import is_alive
 
@@ -44,7 +44,7 @@ def cancel_jobs(runs: Sequence[Path], first: str | None = None) -> list[Cancelle
             else:
                 ids.setdefault(snapshot.records[stage].cluster, []).append(job)
     for cluster, jobs in ids.items():
-        slurm.cancel(jobs, cluster)
+        cancel(jobs, cluster)
     return ended
 
 

@@ -27,6 +27,8 @@ _ERROR = re.compile(
     r"|[\w.]*(Error|Exception|Interrupt|Exit)\b(: |$)"
     r"|\S*(bash|sh): .*(not found|No such file|Permission denied))"
 )
+_NO_CAUSE = re.compile(r"^sesame: SLURM ends job ")
+"""What the batch script says when SLURM has a reason of its own, which SLURM then gives."""
 _OF_SLURM = re.compile(r"^(srun|slurmstepd): (error|fatal): ")
 _PREFIX = re.compile(r"^sesame( \(rank \d+\))?: ")
 
@@ -68,7 +70,7 @@ def cause_of(run: Path, record: JobRecord) -> str | None:
         first = min(written, key=lambda failure: (failure["lost_others"], failure["time"]))
         return f"rank {first['rank']} on {first['node']}: {first['error']}"
     lines = [line for rank in _ranks(record) for line in _tail(record.log(run, rank))]
-    errors = [line for line in lines if _ERROR.match(line)]
+    errors = [line for line in lines if _ERROR.match(line) and not _NO_CAUSE.match(line)]
     own = [line for line in errors if not _OF_SLURM.match(line)]
     return _PREFIX.sub("", (own or errors)[-1]) if errors else None
 

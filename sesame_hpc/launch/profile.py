@@ -230,8 +230,12 @@ class Profile(Resources):
     """The interpreter that has sesame-hpc. null: the one that submits, or `python` in a
     container."""
     notify: str | None = None
-    """A shell command that is run when a run has ended or a job of it failed for good, such as
-    curl to a chat; SESAME_EVENT is "ended" or "failed", SESAME_RUN the run's folder."""
+    """A shell command that is run when a run has ended or is stuck, or a job of it failed for
+    good, such as curl to a chat; SESAME_EVENT is "ended", "stuck" or "failed", SESAME_RUN the
+    run's folder."""
+    stuck_minutes: PositiveInt = 60
+    """How long a running job may write nothing to its logs and the run's metrics until `notify`
+    calls it stuck. The job goes on."""
     stage_data: Annotated[str, AfterValidator(_place_on_node)] | None = None
     """A folder on each node's own disk, such as $TMPDIR, to which the pack is copied before
     training; its variables are those of the node. null: the shared pack is read."""

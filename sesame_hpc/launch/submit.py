@@ -3,32 +3,34 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.launch.job import StageJob
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 from sesame_hpc.launch.plan import Plan, Run
 from sesame_hpc.launch.profile import Profile
+from sesame_hpc.launch.request import Request
 from sesame_hpc.launch.reservation import reserved
-from sesame_hpc.launch.slurm import (
-    Request,
-    UnknownJobError,
-    cancel,
-    largest_array,
-    log_pattern,
-    require_slurm,
-    script,
-    submit,
-)
+from sesame_hpc.launch.slurm import UnknownJobError, log_pattern, script, submit
+from sesame_hpc.launch.slurm_commands import cancel, largest_array, require_slurm
 from sesame_hpc.launch.sweep import write_sweep
 from sesame_hpc.printable import say
 from sesame_hpc.run.settings import write_settings
 from sesame_hpc.training.schedule import check_ranks
 
-__all__ = ["LOGS", "scripts", "submit_plan", "write_runs"]
+__all__ = ["LOGS", "SubmittedPlan", "scripts", "submit_plan", "write_runs"]
 
 LOGS = "logs"
 _LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class SubmittedPlan:
+    """The job ids of each stage, without the tasks of arrays, and the cluster of a federation."""
+
+    ids: dict[str, list[str]]
+    cluster: str | None
 
 
 def scripts(plan: Plan, profile: Profile, parallel: int | None = None) -> Iterator[tuple[str, str]]:
@@ -51,14 +53,14 @@ def submit_plan(
     parallel: int | None,
     tell: Callable[[str, str], None],
     after: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, list[str]]:
+) -> SubmittedPlan:
     """Submit the chain, and record it in each run's jobs.json; `tell(stage, id)` after each job.
 
-    Runs that are more than a job array of this cluster may have are several chains. Returns the
-    job ids of each stage. `after` {stage: job ids} are jobs of other chains that must
-    have ended, successfully or not, before that stage starts. If sbatch refuses a job, those before
-    it are cancelled, and ValueError says why. They are also cancelled if the user interrupts.
-    ValueError also as `reserved`, and where a stage's ranks cannot share its batches.
+    Runs that are more than a job array of this cluster may have are several chains. `after`
+    {stage: job ids} are jobs of other chains that must have ended, successfully or not, before that
+    stage starts. If sbatch refuses a job, those before it are cancelled, and ValueError says why.
+    They are also cancelled if the user interrupts. ValueError also as `reserved`, and where a
+    stage's ranks cannot share its batches.
     """
     require_slurm()
     _check_ranks(plan, profile)
@@ -74,7 +76,7 @@ def _submit(
     tell: Callable[[str, str], None],
     after: Mapping[str, Sequence[str]],
     created: list[Path],
-) -> dict[str, list[str]]:
+) -> SubmittedPlan:
     write_runs(plan)
     records: dict[Path, list[JobRecord]] = {path: [] for path in _folders(plan)}
     ids: dict[str, list[str]] = {stage: [] for stage in plan.jobs}
@@ -109,7 +111,7 @@ def _submit(
             tell(stage, jobs[0] if len(jobs) == 1 else f"{before}_[0-{len(jobs) - 1}]")
     for path, own in records.items():
         Ledger(path).add(Submission.now("slurm", name, tuple(own)))
-    return ids
+    return SubmittedPlan(ids, cluster)
 
 
 def _arrays(plan: Plan) -> list[tuple[Run, ...]]:

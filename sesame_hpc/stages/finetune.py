@@ -5,7 +5,6 @@ from sesame_hpc.stages.coordinates import coordinate_stage, landmark_network
 from sesame_hpc.stages.initial_weights import take_initial_weights
 from sesame_hpc.stages.score import score
 from sesame_hpc.stages.session import Session
-from sesame_hpc.training.checkpoint import load_weights
 
 __all__ = ["finetune"]
 
@@ -19,7 +18,7 @@ def finetune(session: Session) -> None:
     network = landmark_network(session, "finetune")
     start = session.config.stages.finetune.start_from
     if start == "pretrain":
-        source = load_weights(session.folder.weights(start))
+        source = session.weights_of(start)
         report = transfer_backbone(source, network)
         heads = ""
         if session.config.stages.pretrain.landmark_weight:
@@ -27,7 +26,7 @@ def finetune(session: Session) -> None:
             heads = "; of its heads the landmarks'"
         session.monitor.message(f"finetune starts from pretrain: {report}{heads}")
     elif start == "preliminary":
-        network.load_state_dict(load_weights(session.folder.weights(start)))
+        network.load_state_dict(session.weights_of(start))
         session.monitor.message("finetune starts from preliminary: the whole network")
     else:
         take_initial_weights(session, "finetune", network)

@@ -8,6 +8,7 @@ from torch import nn
 
 from sesame_hpc.checksums import file_digest
 from sesame_hpc.config import Config
+from sesame_hpc.distributed.world import World
 from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.models.backbones import MapsOfFeatures
 from sesame_hpc.models.timm_backbone import PRETRAINED, TimmBackbone
@@ -21,12 +22,16 @@ START_FILE = "start.json"
 """In the folder of a stage: the file it started from, its SHA-256, and the account."""
 
 
-def check_initial_weights(config: Config, folder: RunFolder, stages: Sequence[str]) -> None:
+def check_initial_weights(
+    config: Config, folder: RunFolder, stages: Sequence[str], world: World
+) -> None:
     """Raise, as `take_initial_weights` would, where what `stages` are to start from cannot be read.
 
-    Those that have a checkpoint need it no more.
+    Those that have a checkpoint need it no more, which rank 0 finds out. Collective.
     """
-    fresh = [stage for stage in stages if not any(folder.stage(stage).glob("step-*"))]
+    resumed = [stage for stage in stages if any(folder.stage(stage).glob("step-*"))]
+    resumed = world.share(resumed if world.is_main else None)
+    fresh = [stage for stage in stages if stage not in resumed]
     for stage in fresh:
         init_from = getattr(config.stages, stage).init_from
         if init_from is not None:

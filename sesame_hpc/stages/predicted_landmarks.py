@@ -16,7 +16,6 @@ from sesame_hpc.evaluation.predictions import (
 )
 from sesame_hpc.models.heads import LandmarkNet
 from sesame_hpc.stages.session import Session
-from sesame_hpc.training.checkpoint import load_weights
 
 __all__ = ["PredictedLandmarks"]
 
@@ -76,7 +75,7 @@ class PredictedLandmarks:
     def _predict(self, number: int, faces: Annotations) -> tuple[NDArray[np.float64], Annotations]:
         session, config = self._session, self._session.config
         network = LandmarkNet(config.model, config.head, faces.scheme.num_landmarks)
-        network.load_state_dict(load_weights(session.folder.weights("preliminary")))
+        network.load_state_dict(session.weights_of("preliminary"))
         network.to(session.world.device)
         data = config.data
         views = None

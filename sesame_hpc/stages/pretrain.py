@@ -10,7 +10,6 @@ from sesame_hpc.stages.joint import JointTask
 from sesame_hpc.stages.pretrain_faces import pretrain_loader
 from sesame_hpc.stages.reconstruction import ReconstructionTask
 from sesame_hpc.stages.session import Session
-from sesame_hpc.training.checkpoint import load_weights
 
 __all__ = ["pretrain"]
 
@@ -22,8 +21,8 @@ def pretrain(session: Session) -> None:
 
     Raises FileNotFoundError if there is no masking distribution of preliminary.
     """
-    config, folder = session.config, session.folder
-    probabilities = folder.masking
+    config, folder, world = session.config, session.folder, session.world
+    probabilities = world.share(folder.masking if world.is_main else None)
     if probabilities is None:
         raise FileNotFoundError(f"{folder.masking_file} is missing: rerun preliminary")
     masker = Masker(probabilities, session.faces.scheme, config.masking, config.seed)
@@ -45,7 +44,7 @@ def _network(session: Session) -> ReconstructionNet | JointNet:
     else:
         network = ReconstructionNet(config.model, config.head)
     if settings.start_from == "preliminary":
-        source = load_weights(session.folder.weights("preliminary"))
+        source = session.weights_of("preliminary")
         report = transfer_backbone(source, network)
         heads = ""
         if settings.landmark_weight:

@@ -25,7 +25,7 @@ from sesame_hpc.run.faces import Faces
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import finish_stage
 from sesame_hpc.training.callbacks import Callbacks, StageEnd
-from sesame_hpc.training.checkpoint import Checkpoints, save_weights
+from sesame_hpc.training.checkpoint import Checkpoints, load_weights, save_weights
 from sesame_hpc.training.ema import ModelEMA
 from sesame_hpc.training.engine import Engine
 from sesame_hpc.training.loop import Data, Instruments, Learner, Schedule, TrainingLoop
@@ -165,6 +165,14 @@ class Session:
             self.folder.lease.check,
             is_scheduled,
         )
+
+    def weights_of(self, stage: str) -> dict[str, torch.Tensor]:
+        """The weights that `stage` has left. Collective: rank 0 reads them for all.
+
+        The node of another rank may see the shared folder as it was before they were written.
+        """
+        world = self.world
+        return world.share(load_weights(self.folder.weights(stage)) if world.is_main else None)
 
     def raise_if_stopping(self, name: str) -> None:
         """Raise Interrupted if the ranks agree to stop before stage `name` begins."""

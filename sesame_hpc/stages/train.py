@@ -153,7 +153,7 @@ def _begin(config: Config, folder: RunFolder, world: Any, todo: list[str], callb
     if world.is_main:
         folder.lease.refuse_if_busy()
     plugins = plugins_in_use(config)
-    check_initial_weights(config, folder, todo)
+    check_initial_weights(config, folder, todo, world)
     stage_data(config, world)
     unlabelled = _unlabelled(config, folder, world)
     faces = read_faces(config, folder, unlabelled)

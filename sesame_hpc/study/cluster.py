@@ -10,12 +10,12 @@ does not find it finished there trains it itself.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sesame_hpc.launch import slurm
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.plan import Plan, Run, absolute, plan_runs
 from sesame_hpc.launch.profile import Profile
+from sesame_hpc.launch.slurm_commands import cancel
 from sesame_hpc.launch.snapshot import active_jobs, snapshots_of
-from sesame_hpc.launch.submit import scripts, submit_plan
+from sesame_hpc.launch.submit import SubmittedPlan, scripts, submit_plan
 from sesame_hpc.launch.sweep import Point
 from sesame_hpc.run.shared import note_source
 from sesame_hpc.study.plan import StudyPlan, StudyRun
@@ -48,17 +48,17 @@ def submit_study(
         sources = plan.sources[run.name]
         if sources:
             note_source(run.folder, {stage: each.folder for stage, each in sources.items()})
-    ids: list[dict[str, list[str]]] = []
+    done: list[SubmittedPlan] = []
     try:
         for chain in chains:
             after = {
-                stage: [job for level in sorted(levels) for job in ids[level].get(stage, ())]
+                stage: [job for level in sorted(levels) for job in done[level].ids.get(stage, ())]
                 for stage, levels in chain.awaits.items()
             }
-            ids.append(submit_plan(chain.plan, name, profile, parallel, tell, after))
+            done.append(submit_plan(chain.plan, name, profile, parallel, tell, after))
     except BaseException:
-        if submitted := [job for chain in ids for jobs in chain.values() for job in jobs]:
-            slurm.cancel(submitted)
+        for earlier in done:
+            cancel([job for jobs in earlier.ids.values() for job in jobs], earlier.cluster)
         raise
     return sum(len(chain.plan.runs) for chain in chains)
 

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from sesame_hpc.checksums import HashingWriter, damage, write_sums
+from sesame_hpc.distributed.shared_folder import wait_until_seen
 from sesame_hpc.distributed.world import World
 from sesame_hpc.files import (
     make_folder,
@@ -144,6 +145,7 @@ class Checkpoints:
         if tag is None:
             return None
         path = self.folder / tag / _STATE
+        wait_until_seen(path)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             engine.restore(content["engine"])

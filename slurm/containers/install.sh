@@ -17,5 +17,5 @@ rm -rf /var/lib/apt/lists/*
 python3 -m venv /opt/sesame
 # pip also compiles all modules: the image is read-only for its users.
 /opt/sesame/bin/python -m pip install --disable-pip-version-check --no-cache-dir --quiet \
-  -c "$source_directory/constraints.txt" "$source_directory[export]"
+  -c "$source_directory/constraints.txt" "$source_directory/kernels" "$source_directory[train,export]"
 /opt/sesame/bin/sesame --version

@@ -36,13 +36,24 @@ git -C "$checkout" ls-files -z | tar -C "$checkout" --null --files-from=- -cf - 
   tar -C "$root/source" -xf -
 
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
-for shared in /etc/ssl/certs /etc/pip.conf /etc/xdg/pip "$@"; do
-  [[ -e $shared ]] || continue
-  if [[ -d $shared ]]; then mkdir -p "$root$shared"; else touch "$root$shared"; fi
-  mount --bind "$shared" "$root$shared"
+# show PATH [INSIDE]: the same file or directory inside, under another name if one is given.
+show() {
+  local inside=$root${2:-$1}
+  [[ -e $1 ]] || return 0
+  if [[ -d $1 ]]; then
+    mkdir -p "$inside"
+  else
+    mkdir -p "$(dirname "$inside")"
+    touch "$inside"
+  fi
+  mount --bind "$1" "$inside"
+}
+for shared in /etc/ssl/certs /etc/pip.conf /etc/xdg/pip ${PIP_CONFIG_FILE:+"$PIP_CONFIG_FILE"} "$@"; do
+  show "$shared"
 done
+show "${XDG_CONFIG_HOME:-$HOME/.config}/pip" /root/.config/pip
 mount -t proc proc "$root/proc"
-inside=(env -u PYTHONPATH -u VIRTUAL_ENV HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin)
+inside=(env -u PYTHONPATH -u VIRTUAL_ENV -u XDG_CONFIG_HOME HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin)
 "${inside[@]}" chroot "$root" bash /source/slurm/containers/install.sh /source
 rm -r "$root/source"
 echo "installed: $(du -sh "$root/opt/sesame" | cut -f1) in $(
@@ -54,5 +65,7 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/tmp"
 chroot --userspec=65534:65534 "$root" env -i HOME=/tmp PATH=/opt/sesame/bin:/usr/bin:/bin \
-  bash -c 'cd /tmp && sesame doctor'
+  bash -c 'cd /tmp && sesame doctor' | tee "$directory/doctor"
+grep -q "this installation can train" "$directory/doctor" ||
+  { echo "prove_install.sh: the installation cannot train" >&2; exit 1; }
 echo "proven: sesame-hpc installs into a plain Debian 12, and runs from it read-only"

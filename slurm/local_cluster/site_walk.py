@@ -28,12 +28,14 @@ TINY = (
     *("checkpoint.every_steps=500", "log.every_steps=1", "log.eval_epochs=0"),
     *("log.images_epochs=0", "log.tensorboard=false"),
 )
+# Every few seconds something happens, so that hardly a share of the stage is done in between.
 PROFILE = """
 nodes: 2
 cpus_per_task: 1
 time: 60
 signal_delay: 30
 partition: scavenger
+min_progress: 0
 stages: {report: {time: 10}}
 """
 

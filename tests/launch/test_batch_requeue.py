@@ -47,10 +47,15 @@ class Job:
             path.write_text(text.removeprefix("!") + "\n")
 
     def end(
-        self, code: int, asks: bool = False, bad: tuple[str, ...] = (), **variables: str
+        self,
+        code: int,
+        asks: bool = False,
+        bad: tuple[str, ...] = (),
+        before: str = "",
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a batch script whose srun ends with `code`, having asked for a requeue or not, and
-        found the nodes `bad` faulty."""
+        found the nodes `bad` faulty; `before` are lines in the place of srun."""
         own = {
             "PATH": f"{self.place}:/usr/bin:/bin",
             "PLACE": str(self.place),
@@ -58,7 +63,7 @@ class Job:
             "SLURM_SUBMIT_DIR": str(self.place),
             "SESAME_JOB_FOLDER": str(self.logs),
         }
-        ask = "touch $SESAME_REQUEUE_FILE\n" if asks else ""
+        ask = before + ("touch $SESAME_REQUEUE_FILE\n" if asks else "")
         for rank, node in enumerate(bad):
             ask += f"echo {node} > $SESAME_REQUEUE_FILE.bad.{rank}\n"
         script = self.place / "slurm_script"
@@ -280,6 +285,37 @@ def test_a_notice_is_given_when_nothing_goes_on(
     own = {"SESAME_NOTIFY": notify, "SESAME_RUN": "/runs/mine", "SESAME_LAST_JOB": last}
     assert job.end(code, asks, (), **own).returncode == code
     assert (told.read_text() if told.exists() else "") == noticed
+
+
+def test_a_run_that_records_nothing_is_stuck_and_goes_on(job: Job) -> None:
+    """At each of the first five looks there is a new line in the log, or in the metrics."""
+    told, looks = job.place / "notices", job.place / "looks"
+    (job.place / "sleep").write_text(
+        f"""#!/bin/bash
+echo >> {looks}
+case $(wc -l < {looks}) in
+  [135]) echo step >> {job.logs}/17_0_log.out ;;
+  [24]) echo step >> {job.place}/metrics.jsonl ;;
+esac
+"""
+    )
+    notify = f"echo $SESAME_EVENT after $(wc -l < {looks}) looks >> {told}"
+    own = {"SESAME_NOTIFY": notify, "SESAME_RUN": str(job.place), "SESAME_STUCK_SECONDS": "60"}
+    waits = f"for each in {{1..600}}; do [[ -e {told} ]] && break; /bin/sleep 0.1; done\n"
+    ended = job.end(0, False, (), waits, SESAME_LAST_JOB="yes", **own)
+    assert ended.returncode == 0
+    assert told.read_text() == "stuck after 6 looks\nended after 6 looks\n"
+    assert "sesame: nothing was recorded for 60 s" in ended.stderr
+
+
+def test_nothing_of_the_watch_is_left(job: Job) -> None:
+    """A process that is left would hold the job's output open for an hour."""
+    (job.place / "sleep").unlink()
+    told = job.place / "notices"
+    own = {"SESAME_NOTIFY": f"echo $SESAME_EVENT >> {told}", "SESAME_STUCK_SECONDS": "3600"}
+    watches = 'until pgrep --parent "$sesame_watcher" sleep > /dev/null; do /bin/sleep 0.05; done\n'
+    assert job.end(0, False, (), watches, SESAME_LAST_JOB="yes", **own).returncode == 0
+    assert told.read_text() == "ended\n"
 
 
 def test_a_job_that_another_continues_gives_no_notice(job: Job) -> None:

@@ -61,7 +61,10 @@ def test_a_chain_reads_ids_among_other_words_and_forgets_the_job_it_is_submitted
     program(tmp_path, "sbatch", f'echo "$SLURM_CONF$SLURM_MEM_PER_CPU $2" >> "$ASKED"; {says}')
     inside = {"SLURM_MEM_PER_CPU": "1024", "SLURM_CONF": "/site", "SLURM_JOB_ID": "5"}
     ended = run(tmp_path, str(SLURM / "chain.sh"), "--", "my.yaml", ASKED=str(asked), **inside)
-    assert ended.stdout == "preliminary: job 11\npretrain: job 12\nfinetune: job 13\n"
+    stages = ("preliminary", "pretrain", "finetune")
+    assert ended.stdout.splitlines() == [
+        f"{stage}: job {number} on cluster north" for number, stage in enumerate(stages, 11)
+    ]
     assert asked.read_text() == (
         "/site --parsable\n/site --dependency=afterok:11\n/site --dependency=afterok:12\n"
     )

@@ -7,7 +7,8 @@ from unittest import mock
 import pytest
 
 from sesame_hpc.launch.job import StageJob
-from sesame_hpc.launch.slurm import make_private, run_here
+from sesame_hpc.launch.private_folder import make_private
+from sesame_hpc.launch.slurm import run_here
 
 
 def mode(path: Path) -> int:

@@ -210,6 +210,7 @@ def test_staging_and_notices_reach_the_script(tmp_path):
     site = """
 stage_data: $TMPDIR/sesame
 notify: curl -d "$SESAME_EVENT it's" chat.example
+stuck_minutes: 20
 min_progress: 0.02
 exclude_bad_nodes: 2
 """
@@ -220,7 +221,10 @@ exclude_bad_nodes: 2
     notify = shlex.quote('curl -d "$SESAME_EVENT it\'s" chat.example')
     for text in found.values():
         assert f"export SESAME_NOTIFY={notify}\nexport SESAME_RUN={tmp_path}/runs/tiny\n" in text
+        assert "export SESAME_STUCK_SECONDS=1200\n" in text
     assert ["SESAME_LAST_JOB=yes" in text for text in found.values()] == [False] * 3 + [True]
-    assert not any(re.search("NOTIFY|STAGE|EXCLUDE", text) for text in texts(tmp_path).values())
+    assert not any(
+        re.search("NOTIFY|STUCK|STAGE|EXCLUDE", text) for text in texts(tmp_path).values()
+    )
     with pytest.raises(ValueError, match=r"stage_data: .*begin with a variable such as \$TMPDIR"):
         texts(tmp_path, "stage_data: local/scratch")

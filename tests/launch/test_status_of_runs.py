@@ -151,6 +151,7 @@ def test_the_cause_of_a_failure_is_the_rank_that_failed_first(run, commands):
 
 
 def test_jobs_that_the_user_cancelled_blame_nothing(run, commands):
+    log(run, "12", "sesame: SLURM ends job 12 itself (COMPLETING)\n")
     lines = [squeue_line("12", "CANCELLED")]
     lines += [squeue_line(job, "CANCELLED", reason="Dependency") for job in ("13", "14")]
     fake_command(commands, "squeue", [squeue_line("11", "COMPLETED"), *lines])
@@ -190,7 +191,9 @@ def test_without_a_record_the_logs_name_the_cause(run, commands, text, cause):
     [("TIMEOUT", "time limit"), ("OUT_OF_MEMORY", "memory"), ("NODE_FAIL", "nodes failed")],
 )
 def test_ends_without_a_message_are_explained(run, commands, state, message):
+    """Also where the batch script has seen that SLURM ends the job."""
     pretrain_ended(commands, state)
+    log(run, "12", "sesame: SLURM ends job 12 itself (COMPLETING)\n")
     (status,) = status_of([run])
     assert message in status.stages[1].message
     assert status.stages[1].is_bad

@@ -1,7 +1,6 @@
 """A node whose GPU fails, and a Python environment that each node gets a copy of."""
 
 import json
-import re
 import subprocess
 import sys
 import sysconfig
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun
+from slurm_runs import TrainingRun, one_stage
 
 pytestmark = [
     pytest.mark.slurm,
@@ -33,14 +32,6 @@ if os.environ.get("SLURMD_NODENAME") == "n1":
 """
 
 
-def short(run: TrainingRun) -> TrainingRun:
-    """A run of one stage and one epoch."""
-    text = re.sub(r"stages:\n(?:  .*\n)+", "", run.config.read_text())
-    stage = "stages: {run: [preliminary], preliminary: {epochs: 1, batch_size: 8}}\n"
-    run.config.write_text(text + stage)
-    return run
-
-
 def test_a_job_whose_gpu_fails_runs_again_on_another_node(
     cluster: LocalCluster, faces: Path, tmp_path: Path
 ) -> None:
@@ -50,7 +41,7 @@ def test_a_job_whose_gpu_fails_runs_again_on_another_node(
     setup = f"export PYTHONPATH={tmp_path}/fault:${{PYTHONPATH:-}}"
     profile = f"time: 60\nexclude_bad_nodes: 1\nsetup: ['{setup}']\n"
     cluster.run("scontrol", "update", "NodeName=n0", "State=DRAIN", "Reason=first on n1")
-    chain = Submitted(cluster, short(TrainingRun(tmp_path / "run", faces)), profile)
+    chain = Submitted(cluster, one_stage(TrainingRun(tmp_path / "run", faces)), profile)
     first = chain.jobs["preliminary"]
     assert cluster.wait(first, "RUNNING")["NodeList"] == "n1"
     cluster.run("scontrol", "update", "NodeName=n0", "State=RESUME")
@@ -88,7 +79,7 @@ def test_every_node_runs_the_environment_that_was_unpacked_on_it(
     setup = f"srun --ntasks=$SLURM_NNODES --ntasks-per-node=1 bash -c '{unpack}'"
     profile = f"nodes: 2\ncpus_per_task: 1\ntime: 60\npython: {tmp_path}/python\n"
     profile += f"setup:\n  - {json.dumps(setup)}\n"
-    chain = Submitted(cluster, short(TrainingRun(tmp_path / "run", faces)), profile)
+    chain = Submitted(cluster, one_stage(TrainingRun(tmp_path / "run", faces)), profile)
     job = chain.jobs["preliminary"]
     until(lambda: len(cluster.tasks(job)) == 2, 120, "two tasks")
     used = {

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from slurm_chains import Submitted
 from slurm_cluster_helpers import LocalCluster, until
-from slurm_runs import TrainingRun
+from slurm_runs import TrainingRun, one_stage
 
 pytestmark = [
     pytest.mark.slurm,
@@ -31,6 +32,26 @@ setup: [export MASTER_ADDR=127.0.0.1]
 container: {{prefix: env PATH=/nowhere}}
 python: {sys.executable}
 """
+
+# srun as Pyxis extends it: the command runs in the image, whose PATH has Python and no SLURM.
+PYXIS = """#!/bin/bash
+options=() command=()
+for word in "$@"; do
+  case ${#command[@]}:$word in
+    0:--container-image=*) image=${word#*=} ;;
+    0:--container-mounts=*) echo "${word#*=}" > "$image/mounts" ;;
+    0:python | [1-9]*) command+=("$word") ;;
+    *) options+=("$word") ;;
+  esac
+done
+exec SRUN "${options[@]}" /usr/bin/env PATH="$image/bin" "${command[@]}"
+"""
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def controller(cluster: LocalCluster) -> int:
@@ -79,3 +100,29 @@ def test_a_chain_in_a_container_outlives_what_a_site_does_to_it(
         f"job {second} continues job {first}"
         in (chain.run.folder / f"logs/{first}_0_log.out").read_text()
     )
+
+
+def test_a_job_in_an_image_of_pyxis_is_requeued_by_its_batch_script(
+    cluster: LocalCluster, faces: Path, tmp_path: Path
+) -> None:
+    """Pyxis itself is not there; a program in front of srun does what it does for the job."""
+    image, srun = tmp_path / "image", shutil.which("srun", path=cluster.environment["PATH"])
+    program(image / "bin" / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program(tmp_path / "pyxis" / "srun", PYXIS.replace("SRUN", str(srun)))
+    profile = f"""
+nodes: 2
+cpus_per_task: 1
+time: 60
+signal_delay: 30
+setup: ['export PATH={tmp_path}/pyxis:$PATH', export MASTER_ADDR=127.0.0.1]
+container: {{image: {image}, mounts: ["/shared:/shared", "/data:/data"]}}
+"""
+    chain = Submitted(cluster, one_stage(TrainingRun(tmp_path / "run", faces), 40), profile)
+
+    def signal_the_job(job: int) -> None:
+        cluster.run("scancel", "--signal=USR2", str(job))
+
+    chain.disturb("preliminary", signal_the_job, loses=1)
+    chain.wait()
+    assert (image / "mounts").read_text() == "/shared:/shared,/data:/data\n"
+    assert f"sesame: job {chain.jobs['preliminary']} is requeued" in chain.log("preliminary")

@@ -53,4 +53,6 @@ def test_both_images_install_by_the_script_that_is_proven(name: str) -> None:
     assert re.search(r"^(FROM|From:) debian:bookworm-slim$", text, re.MULTILINE)
     assert " bookworm " in PROVE.read_text()
     assert "/opt/sesame/bin" in text
-    assert "-m venv /opt/sesame" in (CONTAINERS / "install.sh").read_text()
+    install = (CONTAINERS / "install.sh").read_text()
+    assert "-m venv /opt/sesame" in install
+    assert '"$source_directory/kernels" "$source_directory[train,export]"' in install

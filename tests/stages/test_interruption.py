@@ -48,14 +48,17 @@ def assert_same_weights(first: Path, second: Path, stages: Sequence[str] = STAGE
     assert not [key for key in one if not one[key].equal(other[key])]
 
 
-def start_two_ranks(config: Path, other: Path | None = None) -> list[subprocess.Popen]:
+def start_two_ranks(
+    config: Path,
+    other: Path | None = None,
+    arguments: Sequence[str] = ("--stage", "preliminary"),
+) -> list[subprocess.Popen]:
     """As on two nodes, the second with the config `other`."""
     port = 20000 + os.getpid() % 9000
     return [
         start_training(
             other if rank and other else config,
-            "--stage",
-            "preliminary",
+            *arguments,
             variables={
                 "RANK": str(rank),
                 "WORLD_SIZE": "2",
@@ -71,20 +74,30 @@ def start_two_ranks(config: Path, other: Path | None = None) -> list[subprocess.
 
 
 def end(ranks: list[subprocess.Popen]) -> list[tuple[int, str]]:
-    return [(process.wait(120), process.communicate()[0]) for process in ranks]
+    """Exit code and output of each; those that do not end are killed."""
+    deadline = time.monotonic() + 240
+    for process in ranks:
+        try:
+            process.wait(max(1.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return [(process.wait(), process.communicate()[0]) for process in ranks]
 
 
 @pytest.mark.distributed
-def test_a_node_that_sees_the_shared_folder_late_does_not_decide(
+def test_a_node_that_sees_the_shared_folder_late_needs_nothing_from_it(
     write_config, tmp_path: Path
 ) -> None:
-    """Rank 1 has the folder as it was before the stage was finished, as over NFS."""
-    settings = ("stages.preliminary.epochs=1", "runtime.rendezvous_minutes=0.5")
-    config, late = write_config("finished", *settings), write_config("late", *settings)
-    train(config, "--stage", "preliminary")
-    ended = end(start_two_ranks(config, late))
-    assert [code for code, _ in ended] == [0, 0], ended
-    assert "This run is complete: stage preliminary" in ended[0][1]
+    """Rank 1 has the folder as it was before the first stage, as over NFS: in the stages, and when
+    all are finished."""
+    epochs = [f"stages.{stage}.epochs=1" for stage in STAGES]
+    start = "stages.pretrain.start_from=preliminary"
+    config, late = write_config("whole", *epochs, start), write_config("late", *epochs, start)
+    for said in ("pretrain starts from preliminary", "This run is complete: all stages"):
+        ended = end(start_two_ranks(config, late, ()))
+        assert [code for code, _ in ended] == [0, 0], ended
+        assert said in ended[0][1]
+    assert (tmp_path / "runs/whole/summary.json").exists()
     assert not (tmp_path / "runs" / "late").exists()
 
 

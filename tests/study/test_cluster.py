@@ -43,8 +43,11 @@ def sesame(tmp_path: Path) -> Sesame:
     return run
 
 
-def slurm(folder: Path, refused: str = "nothing") -> None:
-    """An sbatch that numbers its jobs from 11, keeps their scripts, and refuses one by its id."""
+def slurm(folder: Path, refused: str = "nothing", cluster: str = "") -> None:
+    """An sbatch that numbers its jobs from 11, keeps their scripts, and refuses one by its id.
+
+    `cluster` is that of a federation.
+    """
     for name in ("srun", "scancel", "squeue"):
         fake_command(folder, name)
     fake_command(folder, "sacct", error="Slurm accounting storage is disabled\n", code=1)
@@ -57,7 +60,7 @@ id=$((10 + $(/usr/bin/wc -l < "{count}")))
 if [ $id = {refused} ]; then echo "sbatch: error: Invalid account" >&2; exit 1; fi
 for script; do :; done
 /bin/cp "$script" "{folder}/$id.sh"
-echo "$id"
+echo "$id{f";{cluster}" if cluster else ""}"
 """
     )
     (folder / "bin/sbatch").chmod(0o755)
@@ -119,12 +122,13 @@ def test_runs_that_take_a_stage_wait_for_those_that_train_it(
 def test_a_refusal_takes_all_chains_back(
     sesame: Sesame, write_study: Callable[..., Path], tmp_path: Path
 ) -> None:
-    slurm(tmp_path, refused="14")
+    slurm(tmp_path, refused="14", cluster="north")
     failed = sesame("study", write_study(TEXT), "--profile", "local")
     assert failed.returncode == 2
     assert "sbatch refused job sesame-out-pretrain" in failed.stderr
     asked = (tmp_path / "bin/scancel.asked").read_text().split()
     assert set(asked) >= {"11", "12", "13"}
+    assert asked.count("--clusters=north") == 2  # of the chain with job 13, and of the one before
 
 
 def test_the_scripts_can_be_looked_at(

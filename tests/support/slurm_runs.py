@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from sesame_hpc.choices import STAGES
 
-__all__ = ["TrainingRun", "assert_same_end", "resumed_steps"]
+__all__ = ["TrainingRun", "assert_same_end", "one_stage", "resumed_steps"]
 
 _DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
 _TINY = """
@@ -81,6 +81,14 @@ class TrainingRun:
 
     def summary(self) -> dict[str, Any]:
         return json.loads((self.folder / "summary.json").read_text())
+
+
+def one_stage(run: TrainingRun, epochs: int = 1) -> TrainingRun:
+    """The same run with `epochs` of preliminary, five steps each, and no other stage."""
+    text = re.sub(r"stages:\n(?:  .*\n)+", "", run.config.read_text())
+    stage = f"stages: {{run: [preliminary], preliminary: {{epochs: {epochs}, batch_size: 8}}}}\n"
+    run.config.write_text(text + stage)
+    return run
 
 
 def resumed_steps(log: str, stage: str) -> list[int]:

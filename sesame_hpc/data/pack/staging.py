@@ -8,6 +8,7 @@ was interrupted is completed, and one that is complete is reused, by any job of 
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -79,7 +80,7 @@ def _copy_files(
     needed, free = sum(sizes[name] for name in missing), shutil.disk_usage(copy).free
     if needed + _SPARE_BYTES > free:
         raise OSError(f"{copy}: {_size(needed)} to be copied, and {_size(free)} free")
-    done = total - needed
+    done, begun = total - needed, time.monotonic()
     tell(f"{root}: copying {_size(needed)} of {_size(total)} to {copy}")
     for name in missing:
         with replacing(copy / name) as partial:
@@ -88,7 +89,8 @@ def _copy_files(
         before, done = done, done + sizes[name]
         if done < total and _TENTHS * done // total > _TENTHS * before // total:
             tell(f"{root}: {_size(done)} of {_size(total)} copied and verified")
-    tell(f"{root}: copied and verified; it is read from {copy}")
+    seconds = time.monotonic() - begun
+    tell(f"{root}: copied and verified in {seconds:.1f} s; it is read from {copy}")
 
 
 def _missing(root: Path, copy: Path, names: list[str]) -> list[str]:

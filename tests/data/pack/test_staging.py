@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def test_the_copy_is_read_and_the_pack_is_named(pack, tmp_path):
     copy, told = staged(pack, tmp_path / "node" / "tmp")
     size = sum(path.stat().st_size for path in pack.glob("train*")) / 1e6
     assert told[0] == f"{pack}: copying {size:.1f} MB of {size:.1f} MB to {copy}"
-    assert told[-1] == f"{pack}: copied and verified; it is read from {copy}"
+    end = rf"{re.escape(str(pack))}: copied and verified in \d+\.\d s; it is read from (.*)"
+    found = re.fullmatch(end, told[-1])
+    assert found
+    assert found[1] == str(copy)
     assert copy.stat().st_mode & 0o077 == 0
     use_staged(pack, copy)
     try:
@@ -139,5 +143,5 @@ def test_of_several_processes_one_copies(pack, tmp_path):
     while not told.empty():
         lines.append(told.get())
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert sum("copied and verified; it is read" in line for line in lines) == 1
+    assert sum("it is read from" in line for line in lines) == 1
     assert sum("which was there" in line for line in lines) == 2
