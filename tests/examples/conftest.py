@@ -10,7 +10,7 @@ from run_fixtures import *  # noqa: F403
 from sesame_hpc.plugins import PLUGINS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("plain_backbone", "edge_loss", "json_lines", "blur")
+NAMES = ("plain_backbone", "edge_loss", "json_lines", "blur", "lines_tracker")
 
 
 @pytest.fixture(scope="module")
