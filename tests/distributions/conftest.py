@@ -32,11 +32,11 @@ def environment(
     def make(requirement: str) -> Environment:
         if requirement not in made:
             own = [requirement.partition("[")[0]]
-            if "train" in requirement or "docs" in requirement:
+            if any(f"[{extra}]" in requirement for extra in ("train", "timm", "docs")):
                 own.append("sesame-kernels")
             names = tuple(own)
             if names not in installed:
-                path = folder / "-".join(names)
+                path = folder / "installed" / "-".join(names)
                 installed[names] = install(path, [wheels[name] for name in names])
             made[requirement] = let_in(installed[names], folder / requirement, [requirement])
         return made[requirement]

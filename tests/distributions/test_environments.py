@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 from environments import ROOT
+from hub_server import hub_server
 from video_files import write_video
 
 from sesame_hpc.data.viewing.sheet import write_png
@@ -154,6 +155,62 @@ def test_training_runs_from_wheels(environment, faces_root, tmp_path):
     assert {"torch", "deepspeed", "submitit"} <= {
         name for name, version in start["packages"].items() if version
     }
+
+
+def test_a_hub_needs_no_torch(environment, model, photos, tmp_path, monkeypatch):
+    program = (
+        "import sys; from sesame_hpc import Landmarker\n"
+        "found = Landmarker.from_pretrained('tester/faces')(sys.argv[1])\n"
+        "same = Landmarker.load(sys.argv[2])(sys.argv[1])\n"
+        "print(found.points.shape, (found.points == same.points).all(), 'torch' in sys.modules)"
+    )
+    with hub_server() as hub:
+        hub.models["tester/faces"] = {path.name: path.read_bytes() for path in model.iterdir()}
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path))
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        given = (photos / "a.png", model / "model.onnx")
+        shown = environment("sesame-hpc[hub]").run("-c", program, *given).stdout
+    assert shown.strip() == "(1, 98, 2) True False"
+
+
+def test_trackers_need_no_torch(environment, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from sesame_hpc.config import find_config, load_config\n"
+        "from sesame_hpc.run.folder import RunFolder\n"
+        "from sesame_hpc.tracking import Trackers, check_trackers\n"
+        "config = load_config(find_config('demo'), sys.argv[1:])\n"
+        "check_trackers(config)\n"
+        "trackers = Trackers(config, RunFolder(Path('.')), print)\n"
+        "trackers.log_metrics('finetune', {'loss': 1.5}, 1)\n"
+        "trackers.close('finished', seconds=500)\n"
+        "print('torch' in sys.modules)"
+    )
+    settings = ["log.tensorboard=false", "track.trackers=[mlflow, wandb]"]
+    settings += [f"track.mlflow.tracking_uri={(tmp_path / 'store').as_uri()}"]
+    settings += ["track.wandb.mode=offline"]
+    ended = environment("sesame-hpc[track]").run("-c", program, *settings, cwd=tmp_path)
+    assert ended.stdout.strip() == "False"
+    (losses,) = (tmp_path / "store").glob("*/*/metrics/finetune/loss/*")
+    assert losses.read_text().split()[1:] == ["1.5", "1"]
+    assert list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_timm_brings_its_backbones(environment):
+    program = (
+        "import sys, torch; sys.path.insert(0, sys.argv[1])\n"
+        "from torchvision_build import make_torchvision_importable\n"
+        "make_torchvision_importable()\n"
+        "from sesame_hpc.config import HeadConfig, ModelConfig\n"
+        "from sesame_hpc.models.heads import LandmarkNet\n"
+        "model = ModelConfig(backbone='timm:resnet10t', width=8, image_size=32, map_size=8)\n"
+        "print(LandmarkNet(model, HeadConfig(), 5)(torch.zeros(2, 3, 32, 32))[-1].shape)"
+    )
+    support = ROOT / "tests" / "support"
+    shown = environment("sesame-hpc[timm]").run("-c", program, support).stdout
+    assert shown.strip() == "torch.Size([2, 5, 2])"
 
 
 def test_documentation_generates_its_pages(environment):
