@@ -1,11 +1,10 @@
-"""Rendered faces, and the examples' plugins."""
+"""The examples' plugins."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from run_fixtures import *  # noqa: F403
 
 from sesame_hpc.plugins import PLUGINS
 

@@ -7,7 +7,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from run_fixtures import *  # noqa: F403
 from training_process import TINY
 
 from sesame_hpc import load_config, train
