@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+pytest_plugins = ["run_fixtures"]
+
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 

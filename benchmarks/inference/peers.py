@@ -13,14 +13,15 @@ face itself, in a crop of 1.5 times the box, so its time includes a detector.
 NME is in percent of the distance of the outer eye corners: `nme` over all points, `nme_shared` over
 the points that all three have (corners of eyes and mouth, tip and base of the nose, middles of the
 lips). A face that MediaPipe does not find is left out of its NME; `found` counts the others. All
-run on the same --threads cores. Rows go to --csv.
+run on the same --threads cores. `cpu_ms_per_face` is the time of all threads of the process, which
+other processes on the machine prolong less than `ms_per_face`. Rows go to --csv.
 """
 
 import os
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -70,6 +71,7 @@ class Row:
     found: int
     ms_per_face: float
     ms_p90: float
+    cpu_ms_per_face: float
     nme_shared: float
     nme: float | None
     model_mb: float
@@ -81,24 +83,29 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """Points [N, P, 2] in pixels of the images, NaN of a face not found; seconds [rounds, N]."""
+    """Points [N, P, 2] in pixels of the images, NaN of a face not found.
+
+    `seconds` and `cpu_seconds` [rounds, N], by the clock and of all threads of the process.
+    """
 
     points: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    cpu_seconds: NDArray[np.float64]
     megabytes: float
 
 
 def timed(find: Find, images: Sequence[Image], boxes: NDArray[np.float64], rounds: int) -> Measured:
     find(images[0], boxes[0])
-    seconds = np.empty((rounds, len(images)))
+    seconds, cpu_seconds = np.empty((2, rounds, len(images)))
     points: list[NDArray[np.float64]] = []
     for turn in range(rounds):
         points.clear()
         for number, (image, box) in enumerate(zip(images, boxes, strict=True)):
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             points.append(find(image, box))
+            cpu_seconds[turn, number] = time.process_time() - cpu_start
             seconds[turn, number] = time.perf_counter() - start
-    return Measured(np.array(points, dtype=np.float64), seconds, 0.0)
+    return Measured(np.array(points, dtype=np.float64), seconds, cpu_seconds, 0.0)
 
 
 def ours(path: Path) -> tuple[Find, float]:
@@ -126,7 +133,8 @@ def mediapipe(
         subprocess.run(command, check=True)
         with np.load(found) as archive:
             points = archive["points"] + np.array(corners)[:, None]
-            return Measured(points, archive["seconds"], float(archive["sizes"].sum()) / 1e6)
+            megabytes = float(archive["sizes"].sum()) / 1e6
+            return Measured(points, archive["seconds"], archive["cpu_seconds"], megabytes)
 
 
 def _crop(image: Image, box: NDArray[np.float64]) -> tuple[Image, tuple[int, int]]:
@@ -143,6 +151,7 @@ def row(
 ) -> Row:
     """`points` is the scheme of the method's points."""
     scheme, milliseconds = faces.scheme, 1000 * np.median(measured.seconds, axis=0)
+    cpu_milliseconds = 1000 * np.median(measured.cpu_seconds, axis=0)
     own, theirs = list(SHARED[points]), list(SHARED[scheme.name])
     found = ~np.isnan(measured.points).any(axis=(1, 2))
     left, right = scheme.normaliser
@@ -159,6 +168,7 @@ def row(
         found=int(found.sum()),
         ms_per_face=round(float(np.median(milliseconds)), 3),
         ms_p90=round(float(np.percentile(milliseconds, 90)), 3),
+        cpu_ms_per_face=round(float(np.median(cpu_milliseconds)), 3),
         nme_shared=round(100 * float(mean_known(shared, 0)), 4) if found.any() else float("nan"),
         nme=nme,
         model_mb=round(measured.megabytes, 3),
@@ -197,8 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         table.append(its)
         whole = "" if its.nme is None else f", NME {its.nme:.2f} % of all points"
         print(
-            f"{method}: {its.ms_per_face:.2f} ms per face, NME {its.nme_shared:.2f} % of the "
-            f"shared points{whole}, {its.found} of {its.faces} faces, {its.model_mb:.2f} MB",
+            f"{method}: {its.ms_per_face:.2f} ms per face, {its.cpu_ms_per_face:.2f} ms of CPU "
+            f"time, NME {its.nme_shared:.2f} % of the shared points{whole}, {its.found} of "
+            f"{its.faces} faces, {its.model_mb:.2f} MB",
             flush=True,
         )
 
@@ -206,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in options.models:
         find, size = ours(path)
         measured = timed(find, images, faces.boxes, options.rounds)
-        note(f"sesame {path.name}", Measured(measured.points, measured.seconds, size), name)
+        note(f"sesame {path.name}", replace(measured, megabytes=size), name)
     if options.dlib is not None:
         if not options.dlib.is_file():
             train_dlib(
@@ -218,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         measured = timed(dlib_finder(options.dlib), images, faces.boxes, options.rounds)
         size = options.dlib.stat().st_size / 1e6
-        note("dlib", Measured(measured.points, measured.seconds, size), name)
+        note("dlib", replace(measured, megabytes=size), name)
     if options.mediapipe_python is not None:
         found = mediapipe(options.mediapipe_python, images, faces.boxes, options.rounds)
         note("mediapipe face mesh", found, "mediapipe")

@@ -152,3 +152,10 @@ class LossConfig(Strict):
     """Weight of the further term."""
     extra_settings: PluginSettings = Field(default_factory=dict)
     """Its settings."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What the loss is the sum of: the penalty, and of heatmap, star and extra, what counts."""
+        weights = {"heatmap": self.heatmap, "star": self.star}
+        weights["extra"] = self.extra_weight if self.extra else 0.0
+        return (self.penalty, *(name for name, weight in weights.items() if weight))

@@ -9,6 +9,14 @@ from sesame_hpc.report.report_data import ReportData
 
 __all__ = ["training_curves"]
 
+_TERMS = {
+    "l1": "L1",
+    "smooth_l1": "smooth L1",
+    "wing": "wing",
+    "heatmap": "heat map",
+    "star": "STAR",
+}
+
 
 def training_curves(data: ReportData) -> list[dict[str, Any]]:
     """The curves that have values: caption (`title`), `chart`, and the stages in it (`keys`)."""
@@ -20,10 +28,12 @@ def training_curves(data: ReportData) -> list[dict[str, Any]]:
         "pretrain heldout": data.of_stage("pretrain", "heldout_loss")
     }
     nme = of("heldout_nme", COORDINATE_STAGES)
+    terms = [_TERMS.get(name, str(data.config.loss.extra)) for name in data.config.loss.terms]
+    unit = "loss (crop sides)" if terms == ["L1"] else "loss"
     wanted = [
         ("Held-out NME", nme, "NME (%)", False),
-        ("Coordinate loss, L1", of("loss", COORDINATE_STAGES), "loss (crop sides)", True),
-        ("Reconstruction loss, Eq. 2", pretrain, "loss", True),
+        (f"Coordinate loss: {' + '.join(terms)}", of("loss", COORDINATE_STAGES), unit, True),
+        (_of_pretrain(data), pretrain, "loss", True),
         ("Learning rate", of("lr", data.stages), "learning rate", True),
     ]
     every = [curve for _, curves, _, _ in wanted for curve in curves.values()]
@@ -36,3 +46,8 @@ def training_curves(data: ReportData) -> list[dict[str, Any]]:
             keys = [css for css, curve in curves.items() if curve]
             drawn.append({"title": title, "chart": chart, "keys": keys})
     return drawn
+
+
+def _of_pretrain(data: ReportData) -> str:
+    also = " + landmarks" if data.config.stages.pretrain.landmark_weight else ""
+    return f"Reconstruction loss: Eq. 2{also}"

@@ -1,11 +1,12 @@
 """What pages are made with: templates by name, numbers as they are printed, the style sheet."""
 
+import re
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sesame_hpc.report.charts import readable
 
@@ -41,6 +42,7 @@ def page_environment(package: str = "sesame_hpc.report") -> Environment:
         "rate_interval": lambda bounds: _interval(bounds, "{:.2f}"),
         "signed_interval": lambda bounds: _interval(bounds, "{:+.3f}"),
         "readable": readable,
+        "breakable": _breakable,
     }
     return environment
 
@@ -52,6 +54,11 @@ def style() -> Markup:
 
 def _printed(form: str) -> Callable[[Any], str]:
     return lambda value: "–" if value is None else form.format(value).replace("-", "−")
+
+
+def _breakable(name: str) -> Markup:
+    """A file's name, whose lines break between its words if they can."""
+    return Markup(re.sub(r"(?<=[_/-])(?=\w)|(?<=\w)(?=\.\w+$)", "<wbr>", str(escape(name))))
 
 
 def _interval(bounds: Sequence[float] | None, form: str = "{:.3f}") -> str:

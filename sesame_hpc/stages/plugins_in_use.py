@@ -11,12 +11,15 @@ from sesame_hpc.models.backbones import backbone_plugin
 from sesame_hpc.plugins import Plugin, load_plugin
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.stages.extra_loss import loss_plugin
+from sesame_hpc.tracking import tracker_plugins
 
 __all__ = ["changed_plugins", "plugins_in_use"]
 
 
 def plugins_in_use(config: Config) -> dict[str, dict[str, str]]:
     """{setting: name, path and version of its plugin}, each loaded and its settings validated.
+
+    A run may have several trackers; each is under the key of its settings, `track.settings.NAME`.
 
     Raises ValueError for one that is missing, not allowed, or does not take its settings.
     """
@@ -33,6 +36,8 @@ def plugins_in_use(config: Config) -> dict[str, dict[str, str]]:
         if plugin is not None:
             plugin.settings(settings, f"{plugin.key}_settings")
             found[plugin.key] = plugin.record()
+    for plugin in tracker_plugins(config):  # their settings: check_trackers
+        found[f"track.settings.{plugin.name}"] = plugin.record()
     return found
 
 

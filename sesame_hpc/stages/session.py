@@ -188,16 +188,16 @@ class Session:
     def finish(self, name: str, network: nn.Module, result: dict[str, Any]) -> None:
         """Save the weights of a stage, then mark it as finished; rank 0 alone. Tell callbacks.
 
+        Collective: the callbacks of every rank find both on disk.
+
         Raises FolderBusy where another process has taken the run over.
         """
         if self.world.is_main:
             self.folder.lease.check()
             save_weights(self.folder.weights(name), network.state_dict())
             finish_stage(self.folder, name, result)
-        if self.callbacks:
-            self.world.barrier()
-            event = StageEnd(name, result["steps"], self.world.rank, result, network)
-            self.callbacks.call(event)
+        self.world.barrier()  # whether or not this rank has callbacks: others may
+        self.callbacks.call(StageEnd(name, result["steps"], self.world.rank, result, network))
 
     def _images_at_full_rate(self, network: nn.Module) -> float:
         """Images per second that one rank would train at the rate of a matrix product."""

@@ -15,5 +15,5 @@ def metric_name(config: Config, stage: str, key: str) -> str:
     if stage == "pretrain":
         also = "_landmarks" if config.stages.pretrain.landmark_weight and key == "loss" else ""
         return f"{key}/masked_mse{also}"
-    terms = [name for name in ("heatmap", "star") if getattr(config.loss, name)]
-    return "_".join([f"{key}/{config.loss.penalty}_coord", *terms])
+    penalty, *others = config.loss.terms
+    return "_".join([f"{key}/{penalty}_coord", *others])

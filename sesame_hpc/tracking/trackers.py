@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from sesame_hpc.config import Config
 from sesame_hpc.extras import require_module
 from sesame_hpc.files import read_json, write_json_atomic
-from sesame_hpc.plugins import load_plugin
+from sesame_hpc.plugins import Plugin, load_plugin
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.tracking.background import MOST_SECONDS_AT_END, BackgroundTracker, Call
 from sesame_hpc.tracking.names import metric_name
 from sesame_hpc.tracking.tracker import Image, Param, Status, TrackedRun, Tracker
 
-__all__ = ["Trackers", "check_trackers"]
+__all__ = ["Trackers", "check_trackers", "tracker_plugins"]
 
 _BUILT_IN = {
     "tensorboard": ("sesame_hpc.tracking.tensorboard", "TensorBoardTracker", "tensorboard"),
@@ -38,14 +38,19 @@ def check_trackers(config: Config) -> None:
     for name in _names(config):
         if name in _BUILT_IN:
             require_module(_BUILT_IN[name][2], f"the tracker {name}")
-        else:
-            _plugin(config, name)
+    for plugin in tracker_plugins(config):
+        _settings(config, plugin)
     for name in config.track.settings:
         if name not in config.track.trackers:
             raise ValueError(
                 f"track.settings.{name}: is of no tracker of this run; track.trackers are "
                 f"{', '.join(config.track.trackers) or 'none'}"
             )
+
+
+def tracker_plugins(config: Config) -> list[Plugin]:
+    """The trackers of a run that are plugins. Raises ValueError as `load_plugin` does."""
+    return [_plugin(name) for name in _names(config) if name not in _BUILT_IN]
 
 
 class Trackers:
@@ -113,16 +118,19 @@ def _names(config: Config) -> list[str]:
 
 def _make(config: Config, name: str) -> Tracker:
     if name not in _BUILT_IN:
-        target, settings = _plugin(config, name)
-        return target(settings)
+        plugin = _plugin(name)
+        return plugin.target(_settings(config, plugin))
     module, of, _ = _BUILT_IN[name]
     return getattr(import_module(module), of)(getattr(config.track, name, None))
 
 
-def _plugin(config: Config, name: str) -> tuple[Any, BaseModel]:
-    plugin = load_plugin("track.trackers", name, kind="tracker")
-    values = config.track.settings.get(name, {})
-    return plugin.target, plugin.settings(values, f"track.settings.{name}")
+def _plugin(name: str) -> Plugin:
+    return load_plugin("track.trackers", name, kind="tracker")
+
+
+def _settings(config: Config, plugin: Plugin) -> BaseModel:
+    values = config.track.settings.get(plugin.name, {})
+    return plugin.settings(values, f"track.settings.{plugin.name}")
 
 
 def _read_ids(path: Path) -> dict[str, str]:

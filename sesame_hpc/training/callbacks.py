@@ -1,9 +1,10 @@
 """Callbacks: a user's own code that is told how a training run proceeds.
 
-Callbacks watch; what a run learns does not depend on them. They are called on every rank at the
-same moments, without gradients; random generators and the modes of the network (train, eval) are
-put back afterwards. What they must leave alone: weights, optimizer, batches, collectives of
-torch.distributed, and the files of the run folder (a file of their own beside them is welcome).
+Callbacks watch; what a run learns does not depend on them. Each rank calls those that it was given,
+all at the same moments and without gradients; random generators and the modes of the network
+(train, eval) are put back afterwards. What they must leave alone: weights, optimizer, batches,
+collectives of torch.distributed, and the files of the run folder (a file of their own beside them
+is welcome).
 """
 
 import random
@@ -116,10 +117,11 @@ class StageEnd(Event):
 
 
 class Callback:
-    """Override the methods that you need; each is called on every rank.
+    """Override the methods that you need; each rank calls those of its own callbacks.
 
-    An exception ends the run with a `CallbackError`. Earlier checkpoints stay, so the run can be
-    resumed. A stage that was finished before, or taken from another run, has no events.
+    An exception on one rank ends the run on all, with a `CallbackError` there and `RankFailed` on
+    the others. Earlier checkpoints stay, so the run can be resumed. A stage that was finished
+    before, or taken from another run, has no events.
     """
 
     def on_stage_start(self, event: StageStart) -> None:

@@ -7,7 +7,9 @@ With ZeRO 0, no step waits for the device.
 
 import logging
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,10 +28,23 @@ __all__ = ["Engine"]
 _EPS = 1e-7
 
 
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Within it, a module that has not been imported yet is as one that is not installed."""
+    hidden = module not in sys.modules
+    if hidden:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[module]
+
+
 def _import_deepspeed(device: torch.device) -> Any:
     os.environ["DS_ACCELERATOR"] = device.type
     os.environ.setdefault("LOCAL_RANK", "0")
-    with needed_for("training"):
+    with needed_for("training"), _hidden("mlflow"):  # its autotuner would import it, in a second
         import deepspeed
 
     # Only inference over shared memory uses this op; without it no C++ compiler is needed.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from environments import ROOT, Environment, build_wheel, make_environment
+from environments import ROOT, Environment, build_wheel, install, let_in
 
 from tests.inference.conftest import faces_root, make_run, run
 
@@ -25,15 +25,20 @@ def environment(
     wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Environment]:
     """The environment after `pip install REQUIREMENT`; the same one for the same requirement."""
+    folder = tmp_path_factory.mktemp("environments")
     made: dict[str, Environment] = {}
+    installed: dict[tuple[str, ...], Environment] = {}
 
     def make(requirement: str) -> Environment:
         if requirement not in made:
-            path = tmp_path_factory.mktemp("environments") / "venv"
             own = [requirement.partition("[")[0]]
-            if "train" in requirement or "docs" in requirement:
+            if any(f"[{extra}]" in requirement for extra in ("train", "timm", "docs")):
                 own.append("sesame-kernels")
-            made[requirement] = make_environment(path, [wheels[n] for n in own], [requirement])
+            names = tuple(own)
+            if names not in installed:
+                path = folder / "installed" / "-".join(names)
+                installed[names] = install(path, [wheels[name] for name in names])
+            made[requirement] = let_in(installed[names], folder / requirement, [requirement])
         return made[requirement]
 
     return make
@@ -45,6 +50,10 @@ def model(
 ) -> Path:
     """The run exported by `sesame-hpc[export]`, with ONNX and safetensors in one folder."""
     out = tmp_path_factory.mktemp("exported")
-    for form in ("onnx", "safetensors"):
-        environment("sesame-hpc[export]").sesame("export", run, "--to", form, "--out", out)
+    exports = [
+        ["export", str(run), "--to", form, "--out", str(out)] for form in ("onnx", "safetensors")
+    ]
+    of = environment("sesame-hpc[export]")
+    answers = of.sesame_each(exports, out, ["sesame_hpc.inference.export"])
+    assert [answer.code for answer in answers] == [0, 0], answers
     return out

@@ -1,16 +1,15 @@
-"""Rendered faces, and the examples' plugins."""
+"""The examples' plugins."""
 
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from run_fixtures import *  # noqa: F403
 
 from sesame_hpc.plugins import PLUGINS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("plain_backbone", "edge_loss", "json_lines", "blur")
+NAMES = ("plain_backbone", "edge_loss", "json_lines", "blur", "lines_tracker")
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,8 @@ SETTINGS = [
     "data.scheme=wflw98",
     "data.augment.extra=blur:Blur",
     "data.augment.extra_settings={probability: 1, sigma: 3}",
+    "track.trackers=['lines_tracker:Lines']",
+    "track.settings={'lines_tracker:Lines': {file: calls.jsonl}}",
     *(f"stages.{stage}.epochs=1" for stage in STAGES),
 ]
 
@@ -74,7 +76,9 @@ def run(config):
 def test_a_run_with_every_kind_of_plugin(run, config):
     assert run.finished == STAGES
     recorded = RunFolder(run.path).starts()[-1]["plugins"]
-    assert list(recorded) == ["model.backbone", "loss.extra", "data.format", "data.augment.extra"]
+    tracker = "track.settings.lines_tracker:Lines"
+    settings = ["model.backbone", "loss.extra", "data.format", "data.augment.extra", tracker]
+    assert list(recorded) == settings
     assert recorded["loss.extra"]["path"] == "edge_loss:EdgeLength"
     assert recorded["loss.extra"]["version"].startswith("sha256:")
     weights = load_file(run.path / "checkpoints/finetune/weights.safetensors")
@@ -86,6 +90,10 @@ def test_a_run_with_every_kind_of_plugin(run, config):
     figures = evaluate_run(run.path, Source(config.data.root, part="test"))
     assert figures["faces"] == 10
     assert figures["nme"] == pytest.approx(run.result("finetune")["test"]["nme"])
+    calls = list(map(json.loads, (run.path / "calls.jsonl").read_text().splitlines()))
+    assert calls[0][:2] == ["start", "run"]
+    assert {call[1].split("/")[0] for call in calls if call[0] == "image"} == set(STAGES)
+    assert calls[-1] == ["finish", "finished"]
 
 
 def test_the_format_reads_what_the_own_reader_reads(own_faces, faces, config):
@@ -151,6 +159,7 @@ def test_a_missing_plugin_is_one_sentence(run, monkeypatch):
         ("model.backbone_settings.dept=1", r"model\.backbone_settings .*dept: unknown.*mean depth"),
         ("loss.extra_settings.power=3", r"loss\.extra_settings .*power: must be 1 or 2, got 3"),
         ("data.format_settings.centre=true", r"data\.format_settings .*did you mean centres"),
+        ("track.settings={'lines_tracker:Lines': {dir: a}}", r"lines_tracker:Lines .*dir: unknown"),
         ("data.augment.extra_settings.sigma=0", r"extra_settings .*sigma: must be greater than 0"),
     ],
 )

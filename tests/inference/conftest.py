@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from shared_folder import shared_folder
 
 from sesame_hpc.config import load_config
 from sesame_hpc.models.heads import LandmarkNet
@@ -98,12 +99,13 @@ def landmarker(run: Path) -> "Landmarker":
 
 @pytest.fixture(scope="session")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All forms of export of `run`."""
+    """All forms of export of `run`, or of the equal one of another process."""
     pytest.importorskip("onnxruntime")
     from sesame_hpc.inference.export import export_run
 
-    out = tmp_path_factory.mktemp("export")
-    export_run(run, "safetensors", out)
-    export_run(run, "onnx", out, int8=True, images=True)
-    export_run(run, "torchscript", out)
-    return out
+    def fill(out: Path) -> None:
+        export_run(run, "safetensors", out)
+        export_run(run, "onnx", out, int8=True, images=True)
+        export_run(run, "torchscript", out)
+
+    return shared_folder(tmp_path_factory, "export", fill)

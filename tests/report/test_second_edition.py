@@ -13,7 +13,7 @@ from random_faces import annotations
 
 from sesame_hpc.choices import STAGES
 from sesame_hpc.evaluation.mean_shape import mean_shape
-from sesame_hpc.files import read_json
+from sesame_hpc.files import read_json, write_json_atomic
 from sesame_hpc.report import write_report
 from sesame_hpc.report.csv_file import CsvFile
 from sesame_hpc.report.face_map import face_map
@@ -67,6 +67,37 @@ def test_a_csv_file_is_safe_in_a_spreadsheet() -> None:
         ["'=1+1", "-1.5"],
         ['say "x",\ny', ""],
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], "Coordinate loss: L1."),
+        (["loss.heatmap=0.1", "loss.penalty=wing"], "Coordinate loss: wing + heat map."),
+        (["loss.extra=my_terms:Edges"], "Coordinate loss: L1 + my_terms:Edges."),
+        (["stages.pretrain.landmark_weight=1"], "Reconstruction loss: Eq. 2 + landmarks."),
+    ],
+)
+def test_losses_are_called_by_their_terms(make_run, settings: list[str], said: str) -> None:
+    assert said in page_of(make_run(*STAGES, settings=settings)).text
+
+
+def test_the_plugins_of_the_latest_start_are_named(run: RunFolder) -> None:
+    start = read_json(run.environment_file)["starts"][-1]
+    plugin = {"name": "short", "path": "my_terms:<Edges>", "version": "sha256:0a1b"}
+    start["plugins"] = {"loss.extra": plugin, "track.settings.my_terms:Lines": plugin}
+    write_json_atomic(run.environment_file, {"starts": [start]})
+    text = page_of(run).text
+    for key in start["plugins"]:
+        assert f"{key} my_terms:<Edges>, version sha256:0a1b" in " ".join(text.split())
+
+
+def test_names_of_files_break_between_words() -> None:
+    from sesame_hpc.report.environment import page_environment
+
+    breakable = page_environment().filters["breakable"]
+    assert breakable("helen_1_2.jpg") == "helen_<wbr>1_<wbr>2<wbr>.jpg"
+    assert breakable("<b>&quoted'.png") == "&lt;b&gt;&amp;quoted&#39;.png"
 
 
 def test_charts_side_by_side_have_the_same_axes(run: RunFolder) -> None:

@@ -1,10 +1,9 @@
-"""Fixtures of the studies' tests: rendered faces, and a study's file."""
+"""A study's file."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from run_fixtures import *  # noqa: F403
 from training_process import TINY
 
 TWO_ARMS = """

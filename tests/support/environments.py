@@ -2,18 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from venv import EnvBuilder
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["ROOT", "Environment", "build_wheel", "make_environment"]
+__all__ = ["ROOT", "Answer", "Environment", "build_wheel", "install", "let_in"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +32,8 @@ REFUSED, HIDDEN = frozenset({modules}), frozenset({distributions})
 class Refusing(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if any(f"{{name}}.".startswith(f"{{each}}.") for each in REFUSED):
+        parts = name.split(".")
+        if any(".".join(parts[:end]) in REFUSED for end in range(1, len(parts) + 1)):
             return None
         return PathFinder.find_spec(name, path, target)
 
@@ -41,6 +46,45 @@ class Refusing(PathFinder):
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Refusing
 '''
+
+# Commands one after the other, each in a fork of a process that has imported what all need.
+_SERVE = """
+import importlib, json, os, runpy, sys, tempfile
+from sesame_hpc.process import set_process_defaults
+set_process_defaults()
+commands, modules = json.load(sys.stdin)
+for module in modules:
+    importlib.import_module(module)
+answers = []
+for words in commands:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.argv = words
+            code = 1
+            try:
+                runpy.run_path(words[0], run_name="__main__")
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        texts = [(each.seek(0), each.read().decode())[1] for each in (out, err)]
+        answers.append([code, *texts])
+json.dump(answers, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 def build_wheel(project: Path, folder: Path) -> Path:
@@ -58,8 +102,13 @@ class Environment:
         self.python = path / "bin" / "python"
 
     def run(
-        self, *arguments: str | Path, cwd: Path | None = None, code: int = 0
+        self,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        code: int = 0,
+        given: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
+        """Python with `arguments`, and `given` on its standard input."""
         drop = ("PYTHON", "SESAME_", "SLURM_", "TRITON_INTERPRET", "RANK", "WORLD_SIZE", "LOCAL_")
         variables = {key: value for key, value in os.environ.items() if not key.startswith(drop)}
         variables["PATH"] = f"{self.path / 'bin'}:{variables['PATH']}"
@@ -67,6 +116,7 @@ class Environment:
             [str(self.python), *map(str, arguments)],
             cwd=cwd or self.path,
             env=variables,
+            input=given,
             capture_output=True,
             text=True,
             timeout=550,
@@ -77,29 +127,48 @@ class Environment:
     def sesame(
         self, *arguments: str | Path, cwd: Path | None = None, code: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        return self.run(self.path / "bin" / "sesame", *arguments, cwd=cwd, code=code)
+        return self.run(self._sesame, *arguments, cwd=cwd, code=code)
+
+    def sesame_each(
+        self, commands: Sequence[Sequence[str]], cwd: Path, modules: Sequence[str] = ()
+    ) -> list[Answer]:
+        """`sesame` with each of these arguments, in forks of one process that imports `modules`."""
+        words = [[str(self._sesame), *command] for command in commands]
+        given = json.dumps([words, ["sesame_hpc.cli.main", *modules]])
+        answered = self.run("-c", _SERVE, cwd=cwd, given=given)
+        return [Answer(*each) for each in json.loads(answered.stdout)]
+
+    @property
+    def _sesame(self) -> Path:
+        return self.path / "bin" / "sesame"
+
+    @property
+    def site(self) -> Path:
+        """Its site-packages."""
+        return next(self.path.glob("lib/python*/site-packages"))
 
 
-def make_environment(
-    path: Path, wheels: Iterable[Path], requirements: Iterable[str]
-) -> Environment:
-    """Install `wheels` as pip does, and let in what `requirements` need, with their extras.
-
-    Skips where one of those is not installed here. The packages themselves are this environment's.
-    """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
+def install(path: Path, wheels: Iterable[Path]) -> Environment:
+    """An empty environment, and pip's installation of `wheels` there, without what they require."""
+    EnvBuilder(symlinks=True).create(path)
     environment = Environment(path)
     pip = [sys.executable, "-m", "pip", "--python", str(environment.python), "install", "-q"]
-    options = ["--no-deps", "--no-index", "--disable-pip-version-check", *map(str, wheels)]
-    subprocess.run([*pip, *options], check=True)
-    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(environment.run("-c", ask).stdout.strip())
+    options = ["--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check"]
+    subprocess.run([*pip, *options, *map(str, wheels)], check=True)
+    return environment
+
+
+def let_in(installed: Environment, path: Path, requirements: Iterable[str]) -> Environment:
+    """A copy of `installed` with, of this process's packages, those that `requirements` lead to.
+
+    Skips where one of those is not installed here. The packages themselves are this process's.
+    """
+    shutil.copytree(installed.path, path, symlinks=True)
+    environment = Environment(path)
+    site = environment.site
     needed = _closure(site, requirements)
-    modules = [
-        module
-        for module, owners in metadata.packages_distributions().items()
-        if not needed & set(map(canonicalize_name, owners))
-    ]
+    owners = _owners()
+    modules = [module for module, of in owners.items() if not needed & of]
     own = {"sesame_hpc": "sesame-hpc", "sesame_kernels": "sesame-kernels"}
     modules += [module for module, owner in own.items() if owner not in needed]
     hidden = {canonicalize_name(each.name) for each in metadata.distributions()} - needed
@@ -108,6 +177,13 @@ def make_environment(
     names = {"modules": json.dumps(modules), "distributions": json.dumps(sorted(hidden))}
     (site / "sitecustomize.py").write_text(_HOOK.format(**names, site=str(site)))
     return environment
+
+
+@cache
+def _owners() -> dict[str, set[str]]:
+    """By top-level module of this process's packages, the distributions that hold it."""
+    found = metadata.packages_distributions().items()
+    return {module: set(map(canonicalize_name, owners)) for module, owners in found}
 
 
 def _closure(site: Path, requirements: Iterable[str]) -> set[str]:

@@ -1,4 +1,7 @@
-"""A small synthetic data set and a config that trains on it in seconds."""
+"""A small synthetic data set, a config that trains on it in seconds, and a finished run.
+
+A plugin of pytest's, so that all folders of tests have the same ones.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,6 +1,7 @@
 """A process that has imported what commands need, and runs each of them in a fork of itself.
 
-Importing torch and DeepSpeed takes longer than all else that a command does on a tiny run.
+Importing torch, DeepSpeed and the exporters takes longer than all else that a command does on a
+tiny run.
 
     python warm_process.py serve SOCKET                 prints "ready", then serves
     python -I -S warm_process.py SOCKET sesame ARG ...  runs `sesame ARG ...` there, in this folder
@@ -15,7 +16,18 @@ import socket
 import sys
 import traceback
 
-_IMPORTS = ("cv2", "onnxruntime", "sesame_hpc.training.engine", "sesame_hpc.cli.main")
+_IMPORTS = (
+    "nvidia.dali.fn",
+    "onnx.reference",
+    "onnxruntime",
+    "onnxscript",
+    "torch._dynamo",
+    "torch.utils.flop_counter",
+    "sesame_hpc.cli.main",
+    "sesame_hpc.inference.export",
+    "sesame_hpc.stages.finetune",
+    "sesame_hpc.stages.pretrain",
+)
 
 
 def serve(address: str) -> None:
@@ -23,6 +35,8 @@ def serve(address: str) -> None:
     importlib.import_module("sesame_hpc.process").set_process_defaults()
     for name in _IMPORTS:
         importlib.import_module(name)
+    torch = importlib.import_module("torch")
+    importlib.import_module("sesame_hpc.training.engine")._import_deepspeed(torch.device("cpu"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(address)
         listener.listen()

@@ -1,7 +1,8 @@
 """Which trackers a run has, what they are called, and what is refused before anything trains."""
 
-import itertools
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,50 +11,16 @@ from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.tracking import Trackers, check_trackers
 from sesame_hpc.tracking.names import metric_name
 
-NUMBERS = itertools.count()
-
-PLUGIN = """
-import json
-from sesame_hpc.config import Strict
-
-__version__ = "1"
-
-
-class Lines:
-    class Settings(Strict):
-        file: str = "lines.jsonl"
-
-    def __init__(self, settings):
-        self.settings = settings
-
-    def start(self, run):
-        self.out = (run.folder / self.settings.file).open("a")
-        self.write("start", run.name, run.run_id, run.params["model.width"])
-        return run.run_id or "first"
-
-    def write(self, *what):
-        print(json.dumps(what), file=self.out, flush=True)
-
-    def log_metrics(self, metrics, step):
-        self.write("metrics", metrics, step)
-
-    def log_image(self, key, image, step):
-        self.write("image", key, image.shape, step)
-
-    def rewind(self, stage, step):
-        self.write("rewind", stage, step)
-
-    def finish(self, status):
-        self.write("finish", status)
-"""
+EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
+PLUGIN = "lines_tracker:Lines"
 
 
 @pytest.fixture
-def plugin(tmp_path, monkeypatch):
-    module = f"lines_tracker_{next(NUMBERS)}"
-    (tmp_path / f"{module}.py").write_text(PLUGIN)
-    monkeypatch.setenv("SESAME_PLUGINS", str(tmp_path / f"{module}.py"))
-    return f"{module}:Lines"
+def plugin(monkeypatch):
+    """The example's tracker, which the user has allowed."""
+    monkeypatch.setenv("SESAME_PLUGINS", str(EXAMPLES / "lines_tracker.py"))
+    yield PLUGIN
+    sys.modules.pop("lines_tracker", None)
 
 
 def test_a_class_of_ones_own_gets_everything(plugin, make_config, track_two_turns, tmp_path):
@@ -66,16 +33,17 @@ def test_a_class_of_ones_own_gets_everything(plugin, make_config, track_two_turn
         json.loads(line) for line in (tmp_path / "run" / "mine.jsonl").read_text().split("\n")[:-1]
     ]
     starts = [line[1:] for line in lines if line[0] == "start"]
-    assert starts == [["run", None, 8], ["run", "first", 8]]
+    assert starts == [["run", None, 8], ["run", "run", 8]]
     assert ["metrics", {"pretrain/loss/masked_mse": 0.5}, 7] in lines
     assert ["image", "pretrain/masks", [6, 9, 3], 7] in lines
     assert [line[1] for line in lines if line[0] == "finish"] == ["interrupted", "finished"]
+    assert (tmp_path / "run" / "lines" / "pretrain" / "masks-7.png").is_file()
 
 
 def test_unknown_trackers_and_settings_are_refused(plugin, make_config):
     with pytest.raises(ValueError, match=r"track\.trackers: plugin 'mlfow' was not found"):
         check_trackers(make_config("track.trackers=[mlfow]"))
-    with pytest.raises(ValueError, match="folder: unknown key"):
+    with pytest.raises(ValueError, match=r"settings\.lines_tracker:Lines .*folder: unknown key"):
         check_trackers(
             make_config(
                 f"track.trackers=['{plugin}']", f"track.settings={{'{plugin}': {{folder: x}}}}"
@@ -113,6 +81,8 @@ def test_without_trackers_nothing_runs_or_is_written(make_config, tmp_path):
         ((), "pretrain", "heldout_loss", "heldout_loss/masked_mse"),
         (("stages.pretrain.landmark_weight=0.1",), "pretrain", "loss", "loss/masked_mse_landmarks"),
         (("loss.penalty=wing", "loss.heatmap=1"), "finetune", "loss", "loss/wing_coord_heatmap"),
+        (("loss.extra=a:B", "loss.star=2"), "finetune", "loss", "loss/l1_coord_star_extra"),
+        (("loss.extra=a:B", "loss.extra_weight=0"), "finetune", "loss", "loss/l1_coord"),
         ((), "finetune", "heldout_nme", "heldout_nme"),
     ],
 )

@@ -1,14 +1,20 @@
 """A run trained with trackers: what they get of each stage, also when one of them fails."""
 
 import json
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
 
 import pytest
-from training_process import TINY, start_training
+from training_process import TINY
 
-from sesame_hpc.config import dump_config, load_config
-from sesame_hpc.synth import synthesise
-from tests.tracking.test_trackers import PLUGIN
+from sesame_hpc import load_config, train
+from sesame_hpc.plugins import PLUGINS
+from sesame_hpc.run.folder import RunFolder
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "lines_tracker.py"
+NAMES = ("lines_tracker:Lines", "failing_tracker:Failing")
 FAILING = """
 class Failing:
     def __init__(self, settings):
@@ -20,25 +26,24 @@ class Failing:
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory):
-    """Two stages in two processes: (run folder, what was printed, the plugin's lines)."""
+def tracked(tmp_path_factory, faces):
+    """A stage each in two calls: (run folder, what was printed, the plugin's lines)."""
     folder = tmp_path_factory.mktemp("tracked")
-    synthesise(folder / "faces", train=24, test=2, seed=3, size=96, workers=1)
-    (folder / "lines_tracker.py").write_text(PLUGIN + FAILING)
+    (folder / "failing_tracker.py").write_text(FAILING)
     (folder / "tiny.yaml").write_text(TINY)
-    names = "['lines_tracker:Lines', 'lines_tracker:Failing']"
-    overrides = [f"data.root={folder / 'faces'}", f"output={folder / 'run'}"]
-    overrides += ["log.tensorboard=true", f"track.trackers={names}"]
-    overrides += [f"stages.{stage}.epochs=1" for stage in ("preliminary", "pretrain", "finetune")]
+    overrides = [f"data.root={faces}", f"output={folder / 'run'}", "log.tensorboard=true"]
+    overrides += [f"track.trackers={list(NAMES)}", "stages.run=[preliminary, pretrain]"]
+    overrides += [f"stages.{stage}.epochs=1" for stage in ("preliminary", "pretrain")]
     config = load_config(folder / "tiny.yaml", overrides)
-    (folder / "run.yaml").write_text(dump_config(config))
-    variables = {"SESAME_PLUGINS": str(folder / "lines_tracker.py")}
     printed = []
-    for stage in ("preliminary", "pretrain"):
-        options = ("--stage", stage)
-        process = start_training(folder / "run.yaml", *options, variables=variables)
-        printed.append(process.communicate(timeout=550)[0])
-        assert process.returncode == 0, printed[-1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PLUGINS, f"{EXAMPLE},{folder / 'failing_tracker.py'}")
+        for stage in config.stages.run:
+            with redirect_stdout(StringIO()) as out:
+                train(config, only=stage)
+            printed.append(out.getvalue())
+    for name in NAMES:
+        sys.modules.pop(name.partition(":")[0])
     lines = (folder / "run" / "lines.jsonl").read_text().split("\n")[:-1]
     return folder / "run", printed, [json.loads(line) for line in lines]
 
@@ -53,16 +58,24 @@ def test_images_and_losses_of_each_stage(tracked):
     assert not [name for name in names if name.endswith(("/epoch", "/time"))]
 
 
-def test_the_second_process_continues_the_run(tracked):
+def test_the_second_call_continues_the_run(tracked):
     run, _, lines = tracked
-    assert [line[2] for line in lines if line[0] == "start"] == [None, "first"]
-    assert json.loads((run / "trackers.json").read_text())["lines_tracker:Lines"] == "first"
+    assert [line[2] for line in lines if line[0] == "start"] == [None, "run"]
+    assert json.loads((run / "trackers.json").read_text())["lines_tracker:Lines"] == "run"
 
 
 def test_a_tracker_that_fails_warns_once_and_ends_no_run(tracked):
     _, printed, _ = tracked
     for text in printed:
-        assert " ".join(text.split()).count("tracker lines_tracker:Failing failed") == 1
+        assert " ".join(text.split()).count("tracker failing_tracker:Failing failed") == 1
+
+
+def test_each_start_names_the_trackers_that_are_plugins(tracked):
+    for start in RunFolder(tracked[0]).starts():
+        plugins = start["plugins"]
+        assert list(plugins) == [f"track.settings.{name}" for name in NAMES]
+        assert [each["path"] for each in plugins.values()] == list(NAMES)
+        assert all(each["version"].startswith("sha256:") for each in plugins.values())
 
 
 def test_tensorboard_has_the_images(tracked):

@@ -1,5 +1,6 @@
 """What MFU is made of: counted operations, and the rate of the machine."""
 
+import pytest
 import tiny_stage
 import torch
 from torch import nn
@@ -39,6 +40,12 @@ def test_both_heads_and_the_reconstruction_can_be_counted() -> None:
     both = training_flops(conv, 32), training_flops(fused, 32)
     assert 0.7 * both[0] < both[1] < both[0]
     assert training_flops(ReconstructionNet(tiny_stage.MODEL, HeadConfig()), 32) > 1e6
+
+
+@pytest.mark.parametrize("impl", ["conv", "fused"])
+def test_without_computing_anything_as_many_are_counted(impl: str) -> None:
+    network = tiny_stage.network(HeadConfig(impl=impl))
+    assert training_flops(network, 32) == training_flops(network.to("meta"), 32)
 
 
 def test_the_rate_of_a_matrix_product_is_measured_once() -> None:

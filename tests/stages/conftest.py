@@ -1,3 +1,0 @@
-"""Fixtures of the stages' tests: rendered faces, and a tiny run that is finished."""
-
-from run_fixtures import *  # noqa: F403
