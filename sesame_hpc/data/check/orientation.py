@@ -70,13 +70,11 @@ def _middle(points: Float, chosen: list[int]) -> Float:
 
 
 def _outside(points: Float, upper: list[int], lower: list[int], nose: list[int]) -> float:
-    """The share of faces whose nose is above the eyes or below the mouth, along their line."""
-    eyes = _middle(points, upper)
-    line, own = _middle(points, lower) - eyes, _middle(points, nose) - eyes
-    along = (line * own).sum(axis=1) / np.maximum((line**2).sum(axis=1), 1e-9)
-    known = np.isfinite(along)
-    outside = (along[known] < 0) | (along[known] > 1)
-    return float(outside.mean()) if known.sum() >= _FEWEST else 0.0
+    """The share of faces whose nose is above the eyes or below the mouth."""
+    eyes, mouths, noses = (_middle(points, chosen)[:, 1] for chosen in (upper, lower, nose))
+    known = np.isfinite(eyes + mouths + noses)
+    outside = (noses < eyes) | (noses > mouths)
+    return float(outside[known].mean()) if known.sum() >= _FEWEST else 0.0
 
 
 def _mirrored(points: Float, scheme: Scheme) -> NDArray[np.bool_]:

@@ -230,8 +230,8 @@ def test_boxes_of_a_whole_set_three_times_as_large_as_68_points(tmp_path):
         (lambda points: points[..., ::-1], "x and y look exchanged"),
         (lambda points: points * (1, -1) + (0, SIZE[1]), "y counts from above"),
         (lambda points: points[:, list(FIVE.mirror)], "left and right are those of the image"),
-        (lambda points: points[:, [1, 2, 3, 4, 0]], "written in another order than that of scheme"),
-        (lambda points: points[:, [2, 0, 1, 3, 4]], "written in another order than that of scheme"),
+        (lambda points: points[:, [0, 1, 3, 4, 2]], "in another order than that of scheme five"),
+        (lambda points: points[:, [2, 0, 1, 3, 4]], "in another order than that of scheme five"),
     ],
 )
 def test_axes_and_sides(tmp_path, moved, words):
