@@ -153,7 +153,8 @@ def _is_end(one: str, other: str) -> bool:
 
 def _key(name: str) -> str:
     """What all spellings of a name share."""
-    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", _readable(name)).casefold())
+    text = unicodedata.normalize("NFC", _readable(name.strip()))
+    plain = unicodedata.normalize("NFC", text.casefold())
     parts = [part for part in plain.replace("\\", "/").split("/") if part not in ("", ".")]
     while parts and parts[0] == "..":
         parts.pop(0)

@@ -11,6 +11,7 @@ import numpy as np
 from sesame_hpc.data.delimited import clipped, decode_text, read_delimited, shortened
 from sesame_hpc.data.image_names import resolve_names
 from sesame_hpc.inference.inputs import Input
+from sesame_hpc.plural import counted
 
 __all__ = ["BoxTable", "MatchedBoxes", "read_boxes"]
 
@@ -88,16 +89,27 @@ class MatchedBoxes:
     def of(self, source: Input, frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Boxes float64 [F, 4], and the place of each in the file, int64 [F].
 
-        Raises ValueError where no row names the file.
+        An image, whose `frame` is None, is its frame 0. Raises ValueError where no row names the
+        file.
         """
         if not self.has(source):
             hint = self._hints.get(source.name)
             near = f"; {clipped(hint)}" if hint else ""
             raise ValueError(f"{source.path}: {self.table.path} has no box for {source.name}{near}")
         rows = self.table.rows
-        chosen = [n for n in self._of_input[source.name] if rows[n][1] in (None, frame)]
+        chosen = [n for n in self._of_input[source.name] if rows[n][1] in (None, frame or 0)]
         boxes = np.array([rows[n][2] for n in chosen], dtype=np.float64)
         return boxes.reshape(-1, 4), np.array(chosen, dtype=np.int64)
+
+    def past_the_end(self, source: Input, frames: int) -> list[str]:
+        """What is wrong with rows that are for a frame that a file of so many does not have."""
+        rows, places = self.table.rows, self.table.places
+        return [
+            f"{places[n]}: frame {rows[n][1]} of {source.path}, which has "
+            f"{counted(frames, 'frame')}, from 0"
+            for n in self._of_input.get(source.name, [])
+            if (rows[n][1] or 0) >= frames
+        ]
 
 
 def read_boxes(path: Path) -> BoxTable:

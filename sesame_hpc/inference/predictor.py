@@ -60,6 +60,7 @@ class Predictor:
             try:
                 image = read_image(source.path)
                 chosen = self._boxes_of(image, source, None)
+                self._name_boxes_past_the_end(source, 1)
             except _INPUT_ERRORS as error:
                 self._note(source, error)
                 continue
@@ -123,6 +124,11 @@ class Predictor:
                 number += 1
                 self.outcome.frames += 1
             self.progress(source.name, number, video.promised)
+        self._name_boxes_past_the_end(source, number)
+
+    def _name_boxes_past_the_end(self, source: Input, frames: int) -> None:
+        if self.boxes is not None:
+            self.outcome.failed += self.boxes.past_the_end(source, frames)
 
     def _boxes_of(self, image: np.ndarray, source: Input, frame: int | None) -> Chosen:
         """Boxes [F, 4] that can be used, and their order [F]."""

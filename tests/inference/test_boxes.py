@@ -179,6 +179,20 @@ def test_frames_may_be_written_as_decimal_numbers(tmp_path):
     assert [frame for _, frame, _ in read_boxes(path).rows] == [3, None]
 
 
+def test_frames_that_a_file_does_not_have_are_named(tmp_path):
+    path = tmp_path / "boxes.csv"
+    rows = ["a.jpg,0,1,1,9,9", "a.jpg,3,1,1,9,9", "a.jpg,,2,2,9,9", "v.mp4,7,1,1,9,9"]
+    path.write_text("\n".join(["image,frame,x_min,y_min,x_max,y_max", *rows]))
+    image, video = Input(Path("in/a.jpg"), "a.jpg"), Input(Path("in/v.mp4"), "v.mp4")
+    matched = read_boxes(path).match([image, video])
+    assert matched.of(image)[1].tolist() == [0, 2]
+    assert matched.past_the_end(image, 1) == [
+        f"{path}:3: frame 3 of in/a.jpg, which has 1 frame, from 0"
+    ]
+    assert matched.past_the_end(video, 8) == []
+    assert len(matched.past_the_end(video, 7)) == 1
+
+
 def test_names_in_latin_1_are_those_of_the_bytes(tmp_path):
     path = tmp_path / "b.csv"
     path.write_bytes(

@@ -1,7 +1,7 @@
 """The check of axes: x before y, y from above, and left and right those of the image.
 
-It goes by the names of points: where eyes, brows and pupils are against mouth, lips and chin, and
-points of `image_left` against their mirrored ones.
+It goes by the names of points: where eyes, brows and pupils are against mouth, lips and chin, the
+nose between them, and points of `image_left` against their mirrored ones.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from sesame_hpc.schemes import Scheme
 __all__ = ["check_orientation"]
 
 _FEWEST, _MOST = 3, 0.8
-_UPPER, _LOWER = ("eye", "brow", "pupil"), ("mouth", "lip", "chin")
+_UPPER, _NOSE, _LOWER = ("eye", "brow", "pupil"), ("nose",), ("mouth", "lip", "chin")
 
 Float = NDArray[np.float64]
 
 
 def check_orientation(inventory: Inventory) -> Iterator[Finding]:
     """Parts in which most faces lie on their side, upside down, or mirrored."""
-    upper, lower = (_named(inventory.scheme, words) for words in (_UPPER, _LOWER))
+    upper, lower, nose = (_named(inventory.scheme, words) for words in (_UPPER, _LOWER, _NOSE))
     for split, table in inventory.tables():
         points = inventory.points(split)
         down = _middle(points, lower) - _middle(points, upper)
@@ -38,6 +38,11 @@ def check_orientation(inventory: Inventory) -> Iterator[Finding]:
                 )
             elif (y < 0).mean() >= _MOST:
                 words = "mouths are above eyes: y counts from above, and 0 is the upper edge"
+            elif _outside(points, upper, lower, nose) >= _MOST:
+                words = (
+                    "noses are not between eyes and mouths: the points look written in another "
+                    f"order than that of scheme {inventory.scheme.name}"
+                )
         mirrored = _mirrored(points, inventory.scheme)
         if not words and len(mirrored) >= _FEWEST and mirrored.mean() >= _MOST:
             words = (
@@ -62,6 +67,14 @@ def _middle(points: Float, chosen: list[int]) -> Float:
     count = labelled.sum(axis=1)[:, None]
     total = np.nan_to_num(points[:, chosen]).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _outside(points: Float, upper: list[int], lower: list[int], nose: list[int]) -> float:
+    """The share of faces whose nose is above the eyes or below the mouth."""
+    eyes, mouths, noses = (_middle(points, chosen)[:, 1] for chosen in (upper, lower, nose))
+    known = np.isfinite(eyes + mouths + noses)
+    outside = (noses < eyes) | (noses > mouths)
+    return float(outside[known].mean()) if known.sum() >= _FEWEST else 0.0
 
 
 def _mirrored(points: Float, scheme: Scheme) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from sesame_hpc.data.check.box_conventions import check_box_conventions, check_odd_boxes
+from sesame_hpc.data.check.coincident import check_coincident_points
 from sesame_hpc.data.check.duplicates import (
     check_copies,
     check_look_alikes,
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     check_box_sizes,
     check_odd_boxes,
     check_shapes,
+    check_coincident_points,
     check_shifted_labels,
     check_misplaced_landmarks,
     check_normalisers,
@@ -75,6 +77,7 @@ TITLES = {
     "unlabelled": "image without landmarks: left out",
     "hidden-file": "hidden files ignored",
     "respelled": "image names spelled differently",
+    "several-categories": "several categories could be faces",
     "split-by-folder": "split taken from folder names",
     "points-reordered": "points put in the scheme's order",
     "attribute-left-out": "attribute that is not yes or no: left out",
@@ -98,6 +101,7 @@ TITLES = {
     "sentinel": "numbers that stand for missing points",
     "stated-size": "image size is not the stated one",
     "odd-shape": "points far from where they usually are",
+    "coincident-points": "two points at one place",
     "swapped-points": "two points look swapped",
     "turned-face": "points are turned against those of other faces",
     "mirrored-face": "left and right look exchanged",

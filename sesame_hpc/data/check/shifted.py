@@ -33,6 +33,9 @@ and as tight crops. With shifted labels, at least 6.6 for 200 faces of LFPW and 
 """
 
 _LEAST_GAIN, _LEAST_LIKENESS = 0.04, 0.15
+_CLEAR_FEWEST, _CLEAR_Z, _CLEAR_OWN, _CLEAR_OTHER = 14, 2.6, 0.1, 0.2
+"""Enough where the labels' own images show no faces at all (right labels have a likeness of 0.3),
+and those beside them do."""
 
 Float = NDArray[np.float32]
 
@@ -48,11 +51,13 @@ def check_shifted_labels(inventory: Inventory) -> Iterator[Finding]:
             gain[0 if place == 0 else -1] = -1.0  # no row there to compare with
             first, last = _best_sequence(gain)
             some = gain[first:last]
-            if len(some) < _FEWEST or some.mean() < _LEAST_GAIN:
+            if len(some) < _CLEAR_FEWEST or some.mean() < _LEAST_GAIN:
                 continue
             z = float(some.sum() / np.sqrt((some**2).sum()))
             own, other = (float(likeness[each][first:last].mean()) for each in (1, place))
-            if z < _LEAST_Z or other < _LEAST_LIKENESS:
+            is_clear = own <= _CLEAR_OWN and other >= _CLEAR_OTHER and z >= _CLEAR_Z
+            is_likely = len(some) >= _FEWEST and z >= _LEAST_Z and other >= _LEAST_LIKENESS
+            if not is_clear and not is_likely:
                 continue
             # The image of row r shows the labels of row r - 1 or r + 1.
             step = -1 if place == 0 else 1

@@ -7,6 +7,7 @@ import numpy as np
 
 from sesame_hpc.data.check.inventory import Inventory
 from sesame_hpc.data.findings import Finding, Level
+from sesame_hpc.plural import counted
 
 __all__ = ["check_stated_sizes"]
 
@@ -36,7 +37,7 @@ def check_stated_sizes(inventory: Inventory) -> Iterator[Finding]:
         sure = bool(reason) and count >= _MOST * len(found)
         row, stated, size, _ = next(each for each in found if not sure or each[3] == reason)
         message = (
-            f"{split}: {len(found)} faces are on images of another size than stated: "
+            f"{split}: {counted(len(found), 'face')} on images of another size than stated: "
             f"{table.images[row]} has {size[0]} x {size[1]} pixels, and {stated[0]} x {stated[1]} "
             "are stated"
         )

@@ -86,7 +86,7 @@ def _no_face(entry: Any, layout: Layout, place: str) -> str | None:
     """Why an annotation is not a face of the scheme; None if it is one."""
     if not isinstance(entry, dict):
         raise Fault("layout", place, "is not an object with `image_id` and `keypoints`")
-    if entry.get("iscrowd") in (1, True):
+    if entry.get("iscrowd") in (1, "1"):
         return "marks a crowd"
     if entry.get("keypoints") in (None, []):
         return "has no keypoints"
@@ -121,8 +121,8 @@ def _parse_face(entry: Mapping[str, Any], layout: Layout, scheme: Scheme, place:
 def _parse_keypoints(value: Any, scheme: Scheme, place: str) -> list[float]:
     expected = 3 * scheme.num_landmarks
     if not isinstance(value, list) or len(value) != expected:
-        found = f"{len(value)} numbers" if isinstance(value, list) else "not a list"
-        problem = f"`keypoints` is {found}; takes {expected}: x, y, v of each point"
+        found = f"a list of {len(value)}" if isinstance(value, list) else "not a list"
+        problem = f"`keypoints` is {found}; takes {expected} numbers: x, y, v of each point"
         raise Fault("fields", place, problem)
     numbers = [0 if _is_missing(value, position) else each for position, each in enumerate(value)]
     return _parse_numbers(numbers, "keypoints", place)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sesame_hpc.data.formats.split_files import part_of, require_split_file, split_file
+from sesame_hpc.data.image_files import is_hidden
 
 __all__ = ["coco_path", "image_folders", "require_coco_path"]
 
@@ -48,7 +49,8 @@ def _folders(folder: Path) -> list[Path]:
 def _named(root: Path, split: str) -> Path | None:
     """The file whose name alone says that it is the split's, whatever it holds."""
     exact = (root / "annotations" / f"{split}.json", root / f"{split}.json")
-    several = sorted((root / "annotations").glob(f"*_{split}.json"))
+    named = sorted((root / "annotations").glob(f"*_{split}.json"))
+    several = [path for path in named if not is_hidden(path.relative_to(root))]
     found = next((path for path in exact if path.is_file()), None)
     if found is None and len(several) > 1:
         listed = ", ".join(f"annotations/{each.name}" for each in several)

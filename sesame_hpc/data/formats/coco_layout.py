@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.formats.faults import Fault, read_text
-from sesame_hpc.data.formats.point_names import points_in_order
+from sesame_hpc.data.formats.point_names import folded, points_in_order
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["Category", "Layout", "id_of", "load_layout"]
@@ -20,12 +20,14 @@ _LARGEST_SIDE = 10**6
 class Category:
     """`order` are the places of the scheme's points among its keypoints; None as they stand.
 
-    `problem` says why its objects are not faces of the scheme.
+    `problem` says why its objects are not faces of the scheme. `is_named`: a keypoint has the name
+    of a point of the scheme.
     """
 
     name: str
     order: tuple[int, ...] | None = None
     problem: str = ""
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,27 @@ def _parse_categories(
             raise Fault("layout", place, problem)
         if names:
             categories[key] = _category(str(entry.get("name", key)), names, scheme, place, findings)
+    _leave_out_others(categories, path, findings)
     return categories
+
+
+def _leave_out_others(categories: dict[str, Category], path: Path, findings: list[Finding]) -> None:
+    """Of several categories with as many points, those that name none of the scheme's, if one does.
+
+    Where none does, all are taken, which is a finding.
+    """
+    fitting = {key: each for key, each in categories.items() if not each.problem}
+    if len(fitting) < 2:
+        return
+    if not any(each.is_named for each in fitting.values()):
+        listed = ", ".join(repr(each.name) for each in list(fitting.values())[:4])
+        message = f"categories {listed} have as many points as the scheme, and none names one of "
+        message += "its points: objects of all of them are taken for faces"
+        findings.append(Finding("warning", "several-categories", f"{path}:categories", message))
+        return
+    for key, each in fitting.items():
+        if not each.is_named:
+            categories[key] = replace(each, problem="names none of the scheme's points")
 
 
 def _category(
@@ -149,4 +171,5 @@ def _category(
         message = f"category {name!r} has the points of scheme {scheme.name} in another order: "
         message += "they were put in the scheme's"
         findings.append(Finding("note", "points-reordered", place, message))
-    return Category(name, order)
+    is_named = not {folded(each) for each in names}.isdisjoint(map(folded, scheme.points))
+    return Category(name, order, is_named=is_named)

@@ -19,17 +19,16 @@ Add 0.5 to numbers that count pixel centres from 0 (OpenCV, most annotation tool
 
 import csv
 import io
-import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sesame_hpc.data.annotations import Annotations
 from sesame_hpc.data.formats.box_table import BOX
+from sesame_hpc.data.formats.cells import NO_DECIMAL_COMMA, coordinates_of, numbers_of
 from sesame_hpc.data.formats.faults import Fault, folder_entries
 from sesame_hpc.data.formats.format import AnnotationFormat, Split, Writer
-from sesame_hpc.data.formats.numbers import FARTHEST, finite_numbers, first_bad_number, spelled
+from sesame_hpc.data.formats.numbers import spelled
 from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_result
 from sesame_hpc.data.formats.split_files import split_file
 from sesame_hpc.data.formats.text_tables import TextTable, read_text_table
@@ -43,9 +42,6 @@ ATTRIBUTE = "attribute_"
 _IMAGE_NAMES = ("filename", "file_name", "file", "path", "image_path", "image_name", "img")
 _FIRST_BYTES = 65536
 _SUFFIXES = (".csv", ".tsv", ".txt")
-_NOT_LABELLED = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
-_NO_DECIMAL_COMMA = "a decimal comma? Write a point, or separate the columns by semicolons"
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -179,12 +175,15 @@ def _parse_row(row: list[str], columns: _Columns, place: str) -> ParsedFace:
     if len(row) != len(columns.names):
         problem = f"has {len(row)} fields; the first line names {len(columns.names)}"
         if len(row) == 2 * len(columns.names) - 1:
-            problem += f"; {_NO_DECIMAL_COMMA}"
+            problem += f"; {NO_DECIMAL_COMMA}"
         raise Fault("fields", place, problem)
-    coordinates = _coordinates(row, columns, place)
+    names = columns.names
+    coordinates = coordinates_of(
+        _cells_at(row, columns.points), _cells_at(names, columns.points), place
+    )
     box = None
     if columns.box and any(row[position] for position in columns.box):
-        box = _numbers(row, columns.box, columns.names, place)
+        box = numbers_of(_cells_at(row, columns.box), _cells_at(names, columns.box), place)
     if not row[columns.image]:
         raise Fault("image", place, "names no image")
     for position in columns.attributes:
@@ -200,37 +199,8 @@ def _parse_row(row: list[str], columns: _Columns, place: str) -> ParsedFace:
     return ParsedFace(place, row[columns.image], coordinates, box, attributes, seen)
 
 
-def _coordinates(row: list[str], columns: _Columns, place: str) -> list[float]:
-    """2K numbers, NaN where both cells of a point are empty."""
-    absent = {position for position in columns.points if row[position].casefold() in _NOT_LABELLED}
-    for x, y in zip(columns.points[::2], columns.points[1::2], strict=True):
-        if (x in absent) != (y in absent):
-            position = x if x in absent else y
-            problem = (
-                f"{columns.names[position]} is {row[position]!r}, and the point's other coordinate "
-                "is not; a point has both, or neither where it is not labelled"
-            )
-            raise Fault("number", place, problem)
-    given = tuple(position for position in columns.points if position not in absent)
-    numbers = dict(zip(given, _numbers(row, given, columns.names, place), strict=True))
-    return [numbers.get(position, math.nan) for position in columns.points]
-
-
-def _numbers(
-    row: list[str], positions: tuple[int, ...], names: tuple[str, ...], place: str
-) -> list[float]:
-    fields = [row[position] for position in positions]
-    numbers = finite_numbers(fields)
-    if numbers is None:
-        bad = first_bad_number(fields)
-        problem = (
-            f"{names[positions[bad]]} is {fields[bad]!r:.60}; coordinates are finite numbers of "
-            f"pixels, at most {FARTHEST:g}"
-        )
-        if _DECIMAL_COMMA.fullmatch(fields[bad]):
-            problem += f"; {_NO_DECIMAL_COMMA}"
-        raise Fault("number", place, problem)
-    return numbers
+def _cells_at(row: Sequence[str], positions: tuple[int, ...]) -> list[str]:
+    return [row[position] for position in positions]
 
 
 def _has_split(root: Path, split: Split, scheme: Scheme | None) -> bool:

@@ -4,13 +4,16 @@ A face is a `<skeleton>` whose `<points>` are labelled as the scheme's points (o
 0), a `<points>` shape of K points in the scheme's order, or single points with such labels, one
 face for each group. The file of a split is the one whose name or folder names it (train where
 neither does). Points marked outside are not labelled, those marked occluded are occluded. A
-`<box>` of the same group is the face's box. Images lie wherever most of their names exist, as for
-COCO files.
+face's box is the `<box>` of its group, or without groups the one that holds its points; of a
+rotated one, the upright box around it. Images lie wherever most of their names exist, as for COCO
+files.
 
 Coordinates are corner-based pixels, as CVAT's canvas has them.
 """
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,10 @@ from sesame_hpc.data.formats.coco_files import image_folders
 from sesame_hpc.data.formats.faults import Fault
 from sesame_hpc.data.formats.flags import settle_flags
 from sesame_hpc.data.formats.format import AnnotationFormat, Split
-from sesame_hpc.data.formats.named_points import NamedPoint, gather_faces
+from sesame_hpc.data.formats.named_points import NamedFace, NamedPoint, gather_faces
 from sesame_hpc.data.formats.numbers import finite_numbers
 from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, left_out, parse_result
+from sesame_hpc.data.formats.shape_boxes import ShapeBox, boxes_of_faces
 from sesame_hpc.data.formats.split_files import require_split_file, split_file
 from sesame_hpc.data.formats.xml_file import Node, read_xml, root_tag
 from sesame_hpc.data.image_names import most_names_in
@@ -79,29 +83,25 @@ def _parse_image(
         return []
     sides = finite_numbers([image.attributes.get(side, "") for side in ("width", "height")])
     size = (int(sides[0]), int(sides[1])) if sides and min(sides) >= 1 else None
-    faces: list[tuple[ParsedFace, Attributes]] = []
+    found: list[tuple[NamedFace, Attributes]] = []
     singles: list[NamedPoint] = []
-    boxes: dict[str | None, list[float]] = {}
-
-    def add(place: str, points: list[float], seen: list[int], box: Any, own: Attributes) -> None:
-        faces.append((ParsedFace(place, name, points, box, (), seen, size), own))
-
+    boxes: list[ShapeBox] = []
     for shape in image.children:
-        place = f"{path}:{shape.line}"
+        place, group = f"{path}:{shape.line}", _group(shape)
         try:
             if shape.tag == "box":
-                boxes[_group(shape)] = _parse_box(shape, place)
+                boxes.append(ShapeBox(_parse_box(shape, place), group))
             elif shape.tag == "skeleton":
-                parts = [_parse_point(part, path, "skeleton") for part in shape.all("points")]
+                parts = [_parse_point(part, path, group) for part in shape.all("points")]
                 for face in gather_faces(parts, scheme, findings, faults):
-                    add(place, face.coordinates, face.visibility, None, _attributes(shape))
+                    found.append((replace(face, place=place), _attributes(shape)))
             elif shape.tag == "points":
                 points = _numbers(shape, place)
                 if len(points) == 2 and scheme.num_landmarks > 1:
-                    singles.append(_parse_point(shape, path, _group(shape)))
+                    singles.append(_parse_point(shape, path, group))
                 elif len(points) == 2 * scheme.num_landmarks:
                     seen = [_visibility(shape)] * scheme.num_landmarks
-                    add(place, points, seen, boxes.get(_group(shape)), _attributes(shape))
+                    found.append((NamedFace(place, group, points, seen), _attributes(shape)))
                 else:
                     why = f"has {len(points) // 2} points; scheme {scheme.name} has "
                     findings.append(left_out(place, f"{why}{scheme.num_landmarks}"))
@@ -109,9 +109,15 @@ def _parse_image(
                 findings.append(left_out(place, f"a shape of kind {shape.tag!r:.40}"))
         except Fault as fault:
             faults.append(fault)
-    for face in gather_faces(singles, scheme, findings, faults):
-        add(face.place, face.coordinates, face.visibility, boxes.get(face.group), {})
-    return faces
+    found += [(face, {}) for face in gather_faces(singles, scheme, findings, faults)]
+    faces = [face for face, _ in found]
+    own_boxes = boxes_of_faces(
+        [(face.place, face.group, face.coordinates) for face in faces], boxes, findings
+    )
+    return [
+        (ParsedFace(face.place, name, face.coordinates, box, (), face.visibility, size), own)
+        for (face, own), box in zip(found, own_boxes, strict=True)
+    ]
 
 
 def _parse_point(shape: Node, path: Path, group: str | None) -> NamedPoint:
@@ -139,12 +145,26 @@ def _numbers(shape: Node, place: str) -> list[float]:
     return numbers
 
 
-def _parse_box(shape: Node, place: str) -> list[float]:
+def _parse_box(shape: Node, place: str) -> tuple[float, float, float, float]:
+    """The corners; of a rotated box, those of the upright one around it."""
     names = ("xtl", "ytl", "xbr", "ybr")
     numbers = finite_numbers([shape.attributes.get(name, "") for name in names])
-    if numbers is None:
-        raise Fault("number", place, f"a box has finite numbers {', '.join(names)}")
-    return numbers
+    angle = finite_numbers([shape.attributes.get("rotation", "") or "0"])
+    if numbers is None or angle is None:
+        problem = f"a box has finite numbers {', '.join(names)}, and rotation in degrees or none"
+        raise Fault("number", place, problem)
+    left, top, right, bottom = numbers
+    if not angle[0]:
+        return left, top, right, bottom
+    turn = math.radians(angle[0])
+    cosine, sine = abs(math.cos(turn)), abs(math.sin(turn))
+    width, height = abs(right - left), abs(bottom - top)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    half_width, half_height = (
+        (width * cosine + height * sine) / 2,
+        (width * sine + height * cosine) / 2,
+    )
+    return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def _attributes(shape: Node) -> Attributes:

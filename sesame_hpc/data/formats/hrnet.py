@@ -5,16 +5,21 @@ HRNet's are CSV with the columns image_name, scale, center_w, center_h and then 
 K points as one list, scale, center_w, center_h (`train.tsv`). The file of a split is the one whose
 name or folder names it. Images lie wherever most of their names exist, as for COCO files.
 
-A face's box is the square of 200 `scale` pixels around its centre. Numbers are taken as they are,
+A face's box is the square of 200 `scale` pixels around its centre. Both cells of a point are empty
+where it is not labelled (or nan, NA, null, none, -). Numbers are taken as they are,
 as those of WFLW's own lists, which these tables repeat.
 """
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from sesame_hpc.data.delimited import encoding_of
+from sesame_hpc.data.formats.cells import coordinates_of, numbers_of
 from sesame_hpc.data.formats.coco_files import image_folders
 from sesame_hpc.data.formats.faults import Fault, read_text
 from sesame_hpc.data.formats.format import AnnotationFormat, Split
-from sesame_hpc.data.formats.numbers import FARTHEST, finite_numbers
+from sesame_hpc.data.formats.numbers import finite_numbers
 from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_result
 from sesame_hpc.data.formats.split_files import require_split_file, split_file
 from sesame_hpc.data.formats.text_tables import TextTable, read_text_table
@@ -71,8 +76,8 @@ def _parse_table(
             problem = f"has {len(row)} fields; the first line names {len(table.names)}"
             faults.append(Fault("fields", place, problem))
             continue
-        fields = [*(row[position] for position in places), *row[last + 1 :]]
-        _add_face(place, row[0], fields, faces, faults)
+        placing, points = [row[position] for position in places], row[last + 1 :]
+        _add_face(place, row[0], placing, points, table.spelled[last + 1 :], faces, faults)
 
 
 def _parse_star(path: Path, scheme: Scheme, faces: list[ParsedFace], faults: list[Fault]) -> None:
@@ -91,31 +96,45 @@ def _parse_star(path: Path, scheme: Scheme, faces: list[ParsedFace], faults: lis
             )
             faults.append(Fault("fields", f"{path}:{number}", problem))
             continue
-        _add_face(f"{path}:{number}", fields[0], [*singles[:3], *points], faces, faults)
+        names = [f"{axis}{point}" for point in range(scheme.num_landmarks) for axis in "xy"]
+        _add_face(f"{path}:{number}", fields[0], singles[:3], points, names, faces, faults)
 
 
 def _add_face(
-    place: str, image: str, fields: list[str], faces: list[ParsedFace], faults: list[Fault]
+    place: str,
+    image: str,
+    placing: Sequence[str],
+    points: Sequence[str],
+    names: Sequence[str],
+    faces: list[ParsedFace],
+    faults: list[Fault],
 ) -> None:
-    """`fields` are scale, center_w, center_h and 2K coordinates."""
-    numbers = finite_numbers(fields)
-    if numbers is None or not image:
-        problem = f"takes an image and finite numbers of pixels, at most {FARTHEST:g}"
-        faults.append(Fault("number", place, problem))
+    """`placing` are scale, center_w and center_h, `points` 2K coordinates in columns `names`."""
+    try:
+        scale, x, y = numbers_of(placing, _PLACING, place)
+        coordinates = coordinates_of(points, names, place)
+        if not image:
+            raise Fault("image", place, "names no image")
+        if scale <= 0:
+            problem = f"scale is {scale:g}; it is the side of the face's box in units of 200 px"
+            raise Fault("box", place, problem)
+    except Fault as fault:
+        faults.append(fault)
         return
-    (scale, x, y), points = numbers[:3], numbers[3:]
     half = scale * _PIXELS_OF_SCALE / 2
-    faces.append(ParsedFace(place, image, points, [x - half, y - half, x + half, y + half]))
+    faces.append(ParsedFace(place, image, coordinates, [x - half, y - half, x + half, y + half]))
 
 
 def _is_table(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            first = file.read(_START).decode("utf-8-sig", "replace").partition("\n")[0]
+            content = file.read(_START)
     except OSError:
         return False
+    text = content.decode(encoding_of(content), "replace")
+    first = text.lstrip("\ufeff\r\n").partition("\n")[0]
     if path.suffix.lower() == ".csv":
-        names = {name.strip(' "\r').casefold() for name in first.split(",")}
+        names = {name.strip(' "\r').casefold() for name in re.split(r"[,;\t|]", first)}
         return names.issuperset(_PLACING)
     return sum("," in field for field in first.split("\t")) >= 2
 

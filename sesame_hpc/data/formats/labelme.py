@@ -1,7 +1,8 @@
 """LabelMe's JSON files: one beside each image, with a labelled shape for each point.
 
 A face is the points of one `group_id` (of the image, where there is none), labelled as the
-scheme's points or by numbers from 0; a rectangle of the same group is its box. A split is the
+scheme's points or by numbers from 0. Its box is the rectangle of its group, of several the one that
+holds most of its points. A split is the
 folder of its name with all below it, or for train, without such a folder, the data set's folder.
 `imagePath` is relative to its file.
 
@@ -15,9 +16,11 @@ from typing import Any
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.formats.faults import Fault, folder_entries, read_text
 from sesame_hpc.data.formats.format import AnnotationFormat, Split
+from sesame_hpc.data.formats.hidden_files import hidden_files_ignored
 from sesame_hpc.data.formats.named_points import NamedPoint, gather_faces
 from sesame_hpc.data.formats.numbers import FARTHEST
 from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_result
+from sesame_hpc.data.formats.shape_boxes import ShapeBox, boxes_of_faces
 from sesame_hpc.data.image_files import files_below, is_hidden
 from sesame_hpc.schemes import Scheme
 
@@ -40,7 +43,7 @@ def parse_labelme(root: Path, split: Split, scheme: Scheme, missing: Missing) ->
         )
     faces: list[ParsedFace] = []
     faults: list[Fault] = []
-    findings: list[Finding] = []
+    findings = hidden_files_ignored(folder, files_below(folder), ".json")
     for file in _files(folder):
         try:
             faces += _parse_file(folder, file, scheme, findings, faults)
@@ -63,7 +66,7 @@ def _parse_file(
     if not isinstance(name, str) or not name or not isinstance(shapes, list):
         raise Fault("layout", path, "is not a LabelMe file: it has no imagePath or no shapes")
     points: list[NamedPoint] = []
-    boxes: dict[str | None, list[float]] = {}
+    boxes: list[ShapeBox] = []
     for number, shape in enumerate(shapes):
         place = f"{path}:shapes[{number}]"
         try:
@@ -75,19 +78,20 @@ def _parse_file(
             points.append(NamedPoint(place, label, corners[0], group))
         elif kind == "rectangle" and len(corners) == 2:
             (x0, y0), (x1, y1) = corners
-            boxes[group] = [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
+            box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+            boxes.append(ShapeBox(box, group))
     image = (file.parent / name.replace("\\", "/")).as_posix()
+    faces = gather_faces(points, scheme, findings, faults)
+    places = [f"{path}:{face.group or 1}" for face in faces]
+    own_boxes = boxes_of_faces(
+        [(place, face.group, face.coordinates) for place, face in zip(places, faces, strict=True)],
+        boxes,
+        findings,
+    )
+    size = _stated_size(content)
     return [
-        ParsedFace(
-            f"{path}:{face.group or 1}",
-            image,
-            face.coordinates,
-            boxes.get(face.group),
-            (),
-            face.visibility,
-            _stated_size(content),
-        )
-        for face in gather_faces(points, scheme, findings, faults)
+        ParsedFace(place, image, face.coordinates, box, (), face.visibility, size)
+        for place, face, box in zip(places, faces, own_boxes, strict=True)
     ]
 
 

@@ -1,6 +1,5 @@
 """Which `.pts` files and images of a folder belong together, and to which split."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from sesame_hpc.choices import SPLITS
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.formats.faults import Fault, folder_entries, read_lines
+from sesame_hpc.data.formats.hidden_files import hidden_files_ignored
+from sesame_hpc.data.formats.sidecars import pair_sidecars
 from sesame_hpc.data.image_files import IMAGE_SUFFIXES, files_below, is_hidden, is_image_name
 from sesame_hpc.data.image_names import resolve_names
 
@@ -61,12 +62,11 @@ def pair_files(root: Path, split: str) -> PairedFiles:
         )
     result = PairedFiles(folder)
     everything = list(files_below(folder))
-    hidden = [path for path in everything if is_hidden(path)]
     files = [path for path in everything if not is_hidden(path)]
     if not below:
         files = _of_part(root, files, split)
         _tell_split(root, files, split, result)
-    _tell_hidden(folder, hidden, result)
+    result.findings += hidden_files_ignored(folder, everything, ".pts")
     points = [path for path in files if path.suffix.lower() == ".pts"]
     images = [path for path in files if is_image_name(path.name)]
     _pair(images, points, result)
@@ -129,59 +129,16 @@ def _tell_split(root: Path, files: list[PurePosixPath], split: str, result: Pair
         result.findings.append(Finding("note", "split-by-folder", str(root), message))
 
 
-def _tell_hidden(folder: Path, hidden: list[PurePosixPath], result: PairedFiles) -> None:
-    named = [each for each in hidden if each.suffix.lower() in (".pts", *IMAGE_SUFFIXES)]
-    if named:
-        plural = "s" * (len(named) > 1)
-        message = f"{len(named)} hidden file{plural} of the system, such as {named[0]}: ignored"
-        value = float(len(named))
-        place = str(folder / named[0])
-        result.findings.append(Finding("note", "hidden-file", place, message, value=value))
-
-
 def _pair(images: list[PurePosixPath], points: list[PurePosixPath], result: PairedFiles) -> None:
-    """By path without suffix; what is left by it without case, then by file name alone."""
-    free_points = list(points)
-    paired: dict[PurePosixPath, PurePosixPath] = {}
-    for key in (_path_key, _folded_path_key, _name_key):
-        by_key: dict[str, list[PurePosixPath]] = {}
-        for path in free_points:
-            by_key.setdefault(key(path), []).append(path)
-        taken = set(paired.values())
-        free_images = [path for path in images if path not in taken]
-        images_by_key: dict[str, list[PurePosixPath]] = {}
-        for path in free_images:
-            images_by_key.setdefault(key(path), []).append(path)
-        for name, own in by_key.items():
-            rivals = images_by_key.get(name, [])
-            if key is _path_key and len(rivals) > 1:
-                for rival in rivals[1:]:
-                    problem = f"shares its .pts file with {rivals[0].name}; one image each"
-                    result.faults.append(Fault("layout", result.folder / rival, problem))
-                paired[own[0]] = rivals[0]
-                images = [path for path in images if path not in rivals[1:]]
-            elif len(own) == len(rivals) == 1:
-                paired[own[0]] = rivals[0]
-        free_points = [path for path in free_points if path not in paired]
-    for path in free_points:
+    found = pair_sidecars(images, points)
+    for rival, other in found.rivals:
+        problem = f"shares its .pts file with {other.name}; one image each"
+        result.faults.append(Fault("layout", result.folder / rival, problem))
+    for path in found.lone_labels:
         problem = f"has no image beside it ({path.stem} with {', '.join(IMAGE_SUFFIXES)})"
         result.faults.append(Fault("image", result.folder / path, problem))
-    taken = set(paired.values())
-    for path in images:
-        if path not in taken:
-            message = f"has no {path.stem}.pts beside it: left out"
-            place = str(result.folder / path)
-            result.findings.append(Finding("note", "unlabelled", place, message))
-    result.pairs = sorted((image, own) for own, image in paired.items())
-
-
-def _path_key(path: PurePosixPath) -> str:
-    return str(path.with_suffix(""))
-
-
-def _folded_path_key(path: PurePosixPath) -> str:
-    return unicodedata.normalize("NFC", _path_key(path)).casefold()
-
-
-def _name_key(path: PurePosixPath) -> str:
-    return unicodedata.normalize("NFC", path.stem).casefold()
+    result.findings += found.findings(result.folder)
+    for path in found.lone_images:
+        message = f"has no {path.stem}.pts beside it: left out"
+        result.findings.append(Finding("note", "unlabelled", str(result.folder / path), message))
+    result.pairs = sorted((image, own) for own, image in found.images.items())

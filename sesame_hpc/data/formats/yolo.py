@@ -8,13 +8,16 @@ point at 0, 0 or below is not labelled. Objects without points are left out.
 """
 
 import math
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from sesame_hpc.data.findings import Finding
 from sesame_hpc.data.formats.faults import Fault, folder_entries, read_lines
 from sesame_hpc.data.formats.format import AnnotationFormat, Split
+from sesame_hpc.data.formats.hidden_files import hidden_files_ignored
 from sesame_hpc.data.formats.numbers import finite_numbers
 from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, left_out, parse_result
+from sesame_hpc.data.formats.sidecars import pair_sidecars
 from sesame_hpc.data.image_files import files_below, is_hidden, is_image_name
 from sesame_hpc.data.image_header import upright_size
 from sesame_hpc.schemes import Scheme
@@ -42,14 +45,20 @@ def parse_yolo(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Pa
     faces: list[ParsedFace] = []
     faults: list[Fault] = []
     findings: list[Finding] = []
-    texts = {path.with_suffix(""): path for path in _texts(labels)}
-    for image in files_below(images):
-        if not is_image_name(image.name) or is_hidden(image):
-            continue
-        if (text := texts.pop(image.with_suffix(""), None)) is None:
-            message = f"has no {image.stem}.txt in {labels}: left out"
-            findings.append(Finding("note", "unlabelled", str(images / image), message))
-            continue
+    everything = list(files_below(images))
+    findings += hidden_files_ignored(images, everything, ".txt")
+    found = pair_sidecars(
+        [path for path in everything if is_image_name(path.name) and not is_hidden(path)],
+        _texts(labels),
+    )
+    findings += found.findings(labels)
+    for image in found.lone_images:
+        message = f"has no {image.stem}.txt in {labels}: left out"
+        findings.append(Finding("note", "unlabelled", str(images / image), message))
+    for rival, other in found.rivals:
+        problem = f"shares its .txt file with {other.name}; one image each"
+        faults.append(Fault("layout", images / rival, problem))
+    for text, image in sorted(found.images.items(), key=itemgetter(1)):
         try:
             size = upright_size(images / image)
             lines = read_lines(labels / text)
@@ -68,7 +77,7 @@ def parse_yolo(root: Path, split: Split, scheme: Scheme, missing: Missing) -> Pa
                     faces.append(face)
             except Fault as fault:
                 faults.append(fault)
-    for text in texts.values():
+    for text in found.lone_labels:
         problem = f"has no image {text.stem} in {images}"
         faults.append(Fault("image", labels / text, problem))
     what = f"faces of {labels}"
@@ -87,8 +96,12 @@ def _parse_line(
     if not fields:
         return None
     numbers = finite_numbers(fields)
-    if numbers is None or any(abs(number) > _FARTHEST for number in numbers[1:]):
-        raise Fault("number", place, "takes finite numbers; all but the class are fractions")
+    if numbers is None:
+        raise Fault("number", place, "takes finite numbers, separated by blanks")
+    if (most := max(map(abs, numbers[1:]), default=0.0)) > _FARTHEST:
+        problem = f"has {most:g}: all but the class are fractions of the image's width and height "
+        problem += "(0 to 1), and this looks like pixels or percent"
+        raise Fault("number", place, problem)
     if len(numbers) == _BOX_FIELDS:
         findings.append(left_out(place, "the object has no points"))
         return None

@@ -125,6 +125,18 @@ def test_several_points_of_a_face_at_one_place(tmp_path):
     )
 
 
+def test_two_points_of_a_face_at_one_place(tmp_path):
+    points = points_of()
+    points[3, 3] = points[3, 4]
+    write_csv(tmp_path, points)
+    finding = found(tmp_path, "csv")["coincident-points"]
+    assert finding.place.endswith("train.csv:5")
+    assert "points 3 (mouth_l) and 4 (mouth_r) are at one place" in finding.message
+    points[9, 3] = points[9, 4] + 0.1  # as closed lips: this is how some faces are
+    write_csv(tmp_path, points)
+    assert "coincident-points" not in found(tmp_path, "csv")
+
+
 def test_corners_where_width_and_height_are_meant(tmp_path):
     content = coco_set(tmp_path)
     for face, box in zip(content["annotations"], boxes_of(points_of()), strict=True):
@@ -218,6 +230,8 @@ def test_boxes_of_a_whole_set_three_times_as_large_as_68_points(tmp_path):
         (lambda points: points[..., ::-1], "x and y look exchanged"),
         (lambda points: points * (1, -1) + (0, SIZE[1]), "y counts from above"),
         (lambda points: points[:, list(FIVE.mirror)], "left and right are those of the image"),
+        (lambda points: points[:, [0, 1, 3, 4, 2]], "in another order than that of scheme five"),
+        (lambda points: points[:, [2, 0, 1, 3, 4]], "in another order than that of scheme five"),
     ],
 )
 def test_axes_and_sides(tmp_path, moved, words):

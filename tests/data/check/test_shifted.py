@@ -69,6 +69,13 @@ def test_labels_of_the_next_image_are_found_in_both_directions(folder):
     assert "fit the image before their own better" in message
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_shift_of_sixteen_faces_is_found(folder, step):
+    few = list(range(16))
+    assert shifted(check(folder, few)) == []
+    assert len(shifted(check(folder, few[step:] + few[:step]))) == 1
+
+
 def test_a_shift_that_begins_in_the_middle_is_found_where_it_begins(folder):
     """Image 17 was left out of the list, its labels were not."""
     everyone = list(range(FACES))

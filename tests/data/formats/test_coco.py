@@ -92,7 +92,10 @@ def test_what_is_optional_may_be_missing(root):
         (changed("images", value=TWO_OF_ONE_ID), r"images\[1\]: id 7 is also that of one"),
         (changed("annotations", 0, value=5), r"annotations\[0\]: is not an object"),
         (changed("annotations", 0, "image_id", value=8), "image_id is 8, which is the id of no"),
-        (changed("annotations", 0, "keypoints", value=[1]), "is 1 numbers; takes 9: x, y, v"),
+        (
+            changed("annotations", 0, "keypoints", value=[1]),
+            "is a list of 1; takes 9 numbers: x, y, v",
+        ),
         (changed("annotations", 0, "keypoints", 3, value="4"), r"keypoints\[3\] is '4'; it takes"),
         (changed("annotations", 0, "keypoints", 0, value=1e99), r"keypoints\[0\] is 1e\+99"),
         (changed("annotations", 0, "keypoints", 5, value=3), "v is 3; it is 0 .*, 1 .* or 2"),
@@ -193,3 +196,52 @@ def test_folders_may_begin_with_capitals(root):
     (root / "images").rename(root / "Images")
     assert has_split(root, "coco", "train")
     assert read(root).image_path(0) == root / "Images" / "one.png"
+
+
+TWO_CATEGORIES = [
+    {"id": 1, "name": "face", "keypoints": ["left", "right", "chin"]},
+    {"id": 2, "name": "dog", "keypoints": ["ear", "nose", "tail"]},
+]
+ONE_OF_EACH = [{**CONTENT["annotations"][0], "category_id": each} for each in (2, 1)]
+
+
+def test_a_category_of_as_many_other_points_is_left_out(root):
+    content = {**CONTENT, "annotations": ONE_OF_EACH, "categories": TWO_CATEGORIES}
+    write(root, content)
+    parsed = parse_annotations(root, "coco", scheme=TRIO)
+    assert len(parsed.faces) == 1
+    (finding,) = parsed.findings
+    assert "'dog', which names none of the scheme's points: left out" in finding.message
+
+
+def test_several_categories_without_the_scheme_s_names_are_a_warning(root):
+    other = {**TWO_CATEGORIES[0], "keypoints": ["a", "b", "c"]}
+    content = {**CONTENT, "annotations": ONE_OF_EACH, "categories": [other, TWO_CATEGORIES[1]]}
+    write(root, content)
+    parsed = parse_annotations(root, "coco", scheme=TRIO)
+    assert len(parsed.faces) == 2
+    (finding,) = parsed.findings
+    assert (finding.level, finding.check) == ("warning", "several-categories")
+    assert "'face', 'dog'" in finding.message
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_for_names_say_the_order(root, first):
+    names = [str(first + each) for each in (2, 0, 1)]
+    write(root, changed("categories", 0, "keypoints", value=names))
+    parsed = parse_annotations(root, "coco", scheme=TRIO)
+    assert parsed.faces.landmarks[0].tolist() == [[44.5, 30.5], [32.5, 50.5], [20.75, 30.5]]
+    assert [each.check for each in parsed.findings] == ["points-reordered"]
+    write(root, changed("categories", 0, "keypoints", value=sorted(names)))
+    assert parse_annotations(root, "coco", scheme=TRIO).findings == ()
+
+
+def test_twins_of_macos_are_not_taken_for_annotations(root):
+    write(root, CONTENT)
+    (root / "annotations" / "._faces_train.json").write_bytes(b"\0\5\x16\7")
+    assert len(read(root)) == 1
+
+
+def test_a_blank_behind_the_name_of_an_image(root):
+    write(root, changed("images", 0, "file_name", value="one.png "))
+    assert len(read(root)) == 1

@@ -217,3 +217,35 @@ def test_a_header_without_the_columns_of_hrnet_is_a_fault(tmp_path):
     (tmp_path / "train.csv").write_text(header)
     with pytest.raises(ValueError, match=r"train\.csv:1: names no column center_h"):
         read_annotations(tmp_path, "hrnet", scheme=FIVE)
+
+
+def hrnet_with(root, scale=0.5, separator=",", first_point=("20", "30")):
+    header = ["image_name", "scale", "center_w", "center_h"]
+    header += [f"original_{i}_{axis}" for i in range(5) for axis in "xy"]
+    (image,) = add_images(root / "images", 1)
+    row = [image, str(scale), "68", "60", *first_point, *map(str, POINTS[0, 1:].ravel())]
+    text = "\n".join(separator.join(each) for each in (header, row))
+    (root / "face_landmarks_wflw_train.csv").write_text(text)
+    return parse_annotations(root, "hrnet", scheme=FIVE)
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NA"])
+def test_points_that_tables_of_hrnet_leave_out(tmp_path, cell):
+    parsed = hrnet_with(tmp_path, first_point=(cell, cell))
+    assert parsed.faults == ()
+    assert parsed.faces.labelled[0].tolist() == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_tables_of_hrnet_with_other_separators(tmp_path, separator):
+    assert hrnet_with(tmp_path, separator=separator).faults == ()
+    assert detect_format(tmp_path) == "hrnet"
+
+
+def test_faults_of_tables_of_hrnet_name_the_column(tmp_path):
+    (fault,) = hrnet_with(tmp_path, first_point=("20", "")).faults
+    assert "original_0_y is ''" in str(fault)
+    (fault,) = hrnet_with(tmp_path, first_point=("20", "x")).faults
+    assert "original_0_y is 'x'" in str(fault)
+    (fault,) = hrnet_with(tmp_path, scale=0).faults
+    assert "scale is 0; it is the side of the face's box in units of 200 px" in str(fault)
