@@ -46,5 +46,11 @@ def measure(crops: str, found: str) -> None:
                     height, width = image.shape[:2]
                     marks = faces[0].landmark[:POINTS]
                     points[number] = [(mark.x * width, mark.y * height) for mark in marks]
-    times = {"seconds": seconds, "cpu_seconds": cpu_seconds}
-    np.savez(found, points=points, sizes=sizes, version=mediapipe.__version__, **times)
+    np.savez(
+        found,
+        points=points,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        sizes=sizes,
+        version=mediapipe.__version__,
+    )

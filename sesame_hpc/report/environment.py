@@ -29,7 +29,7 @@ def page_environment(package: str = "sesame_hpc.report") -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "nme": _printed("{:.3f}"),
         "rate": _printed("{:.2f}"),
         "auc": _printed("{:.3f}"),
@@ -44,6 +44,7 @@ def page_environment(package: str = "sesame_hpc.report") -> Environment:
         "readable": readable,
         "breakable": _breakable,
     }
+    environment.filters |= filters
     return environment
 
 
