@@ -61,28 +61,28 @@ class Budget:
 
 _TABLE = """
 op                                layout        dtype instr   amd bytes loads stores barriers warps
-linear_soft_argmax                channels_last bf16      -     -     2    16      0      995    12
+linear_soft_argmax                channels_last bf16      -     -     2    16      0      433    12
 linear_soft_argmax                channels_last fp32      -     -     4    16      0      718    12
-linear_soft_argmax                contiguous    bf16      -     -     2    16      0      995    12
+linear_soft_argmax                contiguous    bf16      -     -     2    16      0      433    12
 linear_soft_argmax                contiguous    fp32      -     -     4    16      0      718    12
 linear_soft_argmax_backward       channels_last bf16      -     -     2    16      0      284    12
 linear_soft_argmax_backward       channels_last fp32      -     -     4    16      0      489    12
 linear_soft_argmax_backward       contiguous    bf16      -     -     2    16      0      423    12
 linear_soft_argmax_backward       contiguous    fp32      -     -     4    16      0      603    12
-masked_mse                        channels_last bf16     29    26     4     2      0       11    16
-masked_mse                        channels_last fp32     27    23     8     4      0       11    16
+masked_mse                        channels_last bf16     23    33     4    16      0        3    62
+masked_mse                        channels_last fp32     23    33     8    16      0        3    56
 masked_mse                        contiguous    bf16     12    14     4    16      0        3    56
 masked_mse                        contiguous    fp32     10    13     8    16      0        3    56
-masked_mse_backward               channels_last bf16     35    33     6     2      2        8    12
-masked_mse_backward               channels_last fp32     31    25    12     4      4        8    12
+masked_mse_backward               channels_last bf16     22    33     6    16     16        0    75
+masked_mse_backward               channels_last fp32     20    25    12    16     16        0    62
 masked_mse_backward               contiguous    bf16     12    18     6    16     16        0    62
 masked_mse_backward               contiguous    fp32      9    12    12    16     16        0    56
 noise_mask                        channels_last bf16    117   153     4     2      2       27    25
 noise_mask                        channels_last fp32    112   144     8     4      4       33    25
 noise_mask                        contiguous    bf16    113   144     4    16     16       16    43
 noise_mask                        contiguous    fp32    108   137     8    16     16       20    31
-noise_mask_backward               channels_last bf16     26    30     4     2      2        4    50
-noise_mask_backward               channels_last fp32     23    23     8     4      4        4    50
+noise_mask_backward               channels_last bf16     21    39     4    16     16        0   100
+noise_mask_backward               channels_last fp32     20    31     8    16     16        0   100
 noise_mask_backward               contiguous    bf16     15    20     4    16     16        0   100
 noise_mask_backward               contiguous    fp32     12    12     8    16     16        0    75
 soft_argmax                       channels_last bf16     18    17     2     4      0       13    50
@@ -97,12 +97,12 @@ soft_argmax_distribution          channels_last bf16     18    19     2     4   
 soft_argmax_distribution          channels_last fp32     17    31     4     8      0       28    50
 soft_argmax_distribution          contiguous    bf16     22    35     2    16      0       14    12
 soft_argmax_distribution          contiguous    fp32     23    36     4    16      0       14    12
-soft_argmax_distribution_backward channels_last bf16     59    80     4     4      4       18    25
-soft_argmax_distribution_backward channels_last fp32     57    72     8     8      8       18    25
-soft_argmax_distribution_backward contiguous    bf16     18    35     4    16     16        0    25
-soft_argmax_distribution_backward contiguous    fp32     19    33     8    16     16        0    12
-soft_argmax_loss                  channels_last bf16     47    61     6     4      4       24    25
-soft_argmax_loss                  channels_last fp32     44    51    12     8      8       24    25
+soft_argmax_distribution_backward channels_last bf16     59    80     4     4      4       13    50
+soft_argmax_distribution_backward channels_last fp32     57    72     8     8      8       13    25
+soft_argmax_distribution_backward contiguous    bf16     18    24     4    16     16        0    25
+soft_argmax_distribution_backward contiguous    fp32     19    21     8    16     16        0    12
+soft_argmax_loss                  channels_last bf16     47    61     6     4      4       13    25
+soft_argmax_loss                  channels_last fp32     44    51    12     8      8       13    25
 soft_argmax_loss                  contiguous    bf16     17    28     4    16     16        6    25
 soft_argmax_loss                  contiguous    fp32     17    23     8    16     16        6    18
 soft_argmax_loss_backward         channels_last bf16      6    13     4    16     16        0   100
@@ -113,14 +113,18 @@ soft_argmax_loss_rescale_         channels_last bf16      7    14     4    16   
 soft_argmax_loss_rescale_         channels_last fp32      6     7     8    16     16        0   100
 soft_argmax_loss_rescale_         contiguous    bf16      7    14     4    16     16        0   100
 soft_argmax_loss_rescale_         contiguous    fp32      6     7     8    16     16        0   100
-soft_argmax_marginals             channels_last bf16     26    42     2     2      0      188    43
-soft_argmax_marginals             channels_last fp32     23    40     4     4      0      188    43
-soft_argmax_marginals             contiguous    bf16     27    49     2    16      0       15    56
-soft_argmax_marginals             contiguous    fp32     27    50     4    16      0       15    56
-soft_argmax_marginals_backward    channels_last bf16     42    44     4     2      2        4    25
-soft_argmax_marginals_backward    channels_last fp32     39    40     8     4      4        4    25
-soft_argmax_marginals_backward    contiguous    bf16     18    30     4    16     16        6    56
-soft_argmax_marginals_backward    contiguous    fp32     19    27     8    16     16        6    50
+soft_argmax_loss_stacks           channels_last bf16     12    16   2.5     0      4       10    31
+soft_argmax_loss_stacks           channels_last fp32     12    13     5     0      8       10    25
+soft_argmax_loss_stacks           contiguous    bf16     18    29     4    16     16        6    25
+soft_argmax_loss_stacks           contiguous    fp32     17    24     8    16     16        6    25
+soft_argmax_marginals             channels_last bf16     26    57     2     4      0      188    43
+soft_argmax_marginals             channels_last fp32     27    56     4     8      0      188    37
+soft_argmax_marginals             contiguous    bf16     32    59     2    16      0       15    50
+soft_argmax_marginals             contiguous    fp32     32    58     4    16      0       15    37
+soft_argmax_marginals_backward    channels_last bf16     42    49     4     4      4        4    25
+soft_argmax_marginals_backward    channels_last fp32     39    40     8     8      8        4    25
+soft_argmax_marginals_backward    contiguous    bf16     21    34     4    16     16        6    56
+soft_argmax_marginals_backward    contiguous    fp32     22    31     8    16     16        6    50
 soft_argmax_moments               channels_last bf16     18    30     2     4      0       22    56
 soft_argmax_moments               channels_last fp32     17    29     4     8      0       22    50
 soft_argmax_moments               contiguous    bf16     19    29     2    16      0        9    25
@@ -129,10 +133,10 @@ soft_argmax_moments_backward      channels_last bf16     39    52     4     4   
 soft_argmax_moments_backward      channels_last fp32     38    43     8     8      8       10    25
 soft_argmax_moments_backward      contiguous    bf16     13    21     4    16     16        0    31
 soft_argmax_moments_backward      contiguous    fp32     13    17     8    16     16        0    25
-star_loss                         channels_last bf16     73   183     8     4      4        0   100
-star_loss                         channels_last fp32     73   183     8     4      4        0   100
-star_loss                         contiguous    bf16     73   183     8     4      4        0   100
-star_loss                         contiguous    fp32     73   183     8     4      4        0   100
+star_loss                         channels_last bf16     73   183   9.3     4      4        0   100
+star_loss                         channels_last fp32     73   183   9.3     4      4        0   100
+star_loss                         contiguous    bf16     73   183   9.3     4      4        0   100
+star_loss                         contiguous    fp32     73   183   9.3     4      4        0   100
 """
 _COLUMNS = "op layout dtype instr amd bytes loads stores barriers warps"
 

@@ -9,7 +9,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.nn import functional
 
 from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides, tile_part
 from sesame_kernels.fused.linear_soft_argmax import logits_tile, weight_tile
@@ -113,17 +112,25 @@ def linear_soft_argmax_backward(
     grad_logits = _logits_gradient(
         grad_coordinates, features, weight, coordinates, statistics, beta
     )
+    if not torch.is_autocast_enabled(features.device.type):
+        return _products(grad_logits, features, weight, coordinates.dtype)
+    with torch.autocast(features.device.type, enabled=False):
+        return _products(grad_logits, features, weight, coordinates.dtype)
+
+
+def _products(
+    grad_logits: Tensor, features: Tensor, weight: Tensor, accumulation: torch.dtype
+) -> tuple[Tensor, Tensor]:
     grad_features = empty_gradient(features)
     rows, grad_rows = flat_pixels(features), flat_pixels(grad_features)
-    padded = functional.pad(weight, (0, 0, 0, grad_logits.shape[1] - len(weight)))
+    padded = torch.constant_pad_nd(weight, (0, 0, 0, grad_logits.shape[1] - len(weight)))
     weights = padded.expand(len(rows), -1, -1)
-    with torch.autocast("cuda" if features.is_cuda else "cpu", enabled=False):
-        if grad_rows.stride(1) == 1:
-            torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
-        else:
-            torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
-        products = torch.bmm(grad_logits, rows.transpose(1, 2))[:, : len(weight)]
-    return grad_features, products.sum(0, dtype=coordinates.dtype).to(weight.dtype)
+    if grad_rows.stride(1) == 1:
+        torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
+    else:
+        torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
+    products = torch.bmm(grad_logits, rows.transpose(1, 2))[:, : len(weight)]
+    return grad_features, products.sum(0, dtype=accumulation).to(weight.dtype)
 
 
 def _logits_gradient(

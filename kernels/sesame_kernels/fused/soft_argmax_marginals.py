@@ -43,7 +43,11 @@ def _tiles(maps: Tensor, height: int, width: int) -> _Tiles:
     columns = power_of_2_from(width)
     together = 1 if has_contiguous_pixels(maps) else min(16, power_of_2_from(maps.shape[1]))
     rows = min(power_of_2_from(height), max(1, 4096 // (columns * together)))
-    return _Tiles(rows, columns, together, warps=4 if rows * columns * together > 1024 else 2)
+    elements = rows * columns * together
+    warps = 4 if elements > 1024 else 2
+    if together > 1 and elements > 2048:
+        warps = 8  # with 4, ptxas spills registers for sm_100
+    return _Tiles(rows, columns, together, warps)
 
 
 @triton.jit
