@@ -17,6 +17,7 @@ from sesame_hpc.console import SafeConsole
 from sesame_hpc.extras import require
 from sesame_hpc.plural import counted
 from sesame_hpc.report import REPORT_NAME, report_line
+from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
@@ -241,7 +242,11 @@ def _check_agreement(identities: list[dict[str, Any]]) -> None:
 
 
 def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
-    """Also makes again what a crash at the very end left out, summary and report, and tidies up."""
+    """Also makes again what a crash at the very end left out, summary and report, and tidies up.
+
+    Raises ValueError where the config names another data set than that of the run.
+    """
+    _refuse_other_data(config, folder)
     console = SafeConsole()
     what = f"stage {only}" if only else "all stages"
     console.print(
@@ -257,6 +262,13 @@ def _say_complete(config: Config, folder: RunFolder, only: str | None) -> None:
     print_summary(folder, console)
     if damage(folder.path, [REPORT_NAME]):
         _say(console, report_line(folder))
+
+
+def _refuse_other_data(config: Config, folder: RunFolder) -> None:
+    """Reads the faces only if they lie elsewhere than those of the run: these may be gone."""
+    own, given = run_config(folder).data.roots, config.data.roots
+    if [root.resolve() for root in own] != [root.resolve() for root in given]:
+        read_faces(config, folder)
 
 
 def _say(console: Console, text: str) -> None:

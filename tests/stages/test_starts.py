@@ -86,8 +86,10 @@ def test_every_stage_and_reader_refuses_another_data_set(run, changed_faces, mon
         update={"data": config.data.model_copy(update={"root": changed_faces})}
     )
     result = folder / "checkpoints" / "finetune" / "result.json"
-    result.unlink()
     said = r"is not the data set that .* was started with: training faces: "
+    with pytest.raises(ValueError, match=said):
+        train(theirs)  # although it is complete
+    result.unlink()
     with pytest.raises(ValueError, match=said):
         train(theirs)
     with pytest.raises(ValueError, match=said):
@@ -100,10 +102,13 @@ def test_every_stage_and_reader_refuses_another_data_set(run, changed_faces, mon
     assert not result.exists()
 
 
-def test_a_data_set_that_moved_is_the_same(run, faces, tmp_path):
+def test_a_data_set_that_moved_is_the_same(run, faces, tmp_path, capsys):
     folder, config = run
     moved = tmp_path / "moved"
     shutil.copytree(faces, moved)
+    elsewhere = config.data.model_copy(update={"root": moved})
+    train(config.model_copy(update={"data": elsewhere}))
+    assert "This run is complete" in capsys.readouterr().out
     assert evaluate_run(folder, Source(moved, part="heldout"))["faces"] == 8
     theirs = config.model_copy(update={"data": config.data.model_copy(update={"root": moved})})
     go_on(theirs)
