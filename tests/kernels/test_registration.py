@@ -166,8 +166,10 @@ def test_opcheck(device, name):
 @pytest.mark.parametrize("name", [name for name in OPS if name not in ("masked_mse", "star_loss")])
 def test_opcheck_of_channels_last_inputs(device, name):
     first, *others = raw_arguments(name, device)
-    last = first.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    opcheck(getattr(torch.ops.sesame_kernels, name).default, (last, *others))
+    given = first[0] if isinstance(first, list) else first
+    last = given.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    arguments = ([last] if isinstance(first, list) else last, *others)
+    opcheck(getattr(torch.ops.sesame_kernels, name).default, arguments)
 
 
 def test_compiled_without_a_graph_break_equals_eager(device, op):

@@ -162,7 +162,7 @@ def test_coordinates_carry_no_gradient_and_evaluation_writes_none(device):
     with torch.no_grad():
         assert torch.equal(soft_argmax_loss(logits, target)[0], loss)
     op = torch.ops.sesame_kernels.soft_argmax_loss
-    assert op(logits.detach(), target, None, 1.0, "l1", 1.0, 1.0, False, True)[2].numel() == 0
+    assert op([logits.detach()], target, None, 1.0, "l1", 1.0, 1.0, False, True)[2].numel() == 0
 
 
 def test_an_exact_hit_has_no_slope(device):

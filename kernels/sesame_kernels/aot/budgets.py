@@ -113,12 +113,10 @@ soft_argmax_loss_rescale_         channels_last bf16      7    14     4    16   
 soft_argmax_loss_rescale_         channels_last fp32      6     7     8    16     16        0   100
 soft_argmax_loss_rescale_         contiguous    bf16      7    14     4    16     16        0   100
 soft_argmax_loss_rescale_         contiguous    fp32      6     7     8    16     16        0   100
-soft_argmax_loss_stacks           channels_last bf16     12    16   2.5     0      4       10    31
-soft_argmax_loss_stacks           channels_last fp32     12    13     5     0      8       10    25
 soft_argmax_loss_stacks           contiguous    bf16     18    29     4    16     16        6    25
 soft_argmax_loss_stacks           contiguous    fp32     17    24     8    16     16        6    25
 soft_argmax_marginals             channels_last bf16     26    57     2     4      0      188    43
-soft_argmax_marginals             channels_last fp32     27    56     4     8      0      188    37
+soft_argmax_marginals             channels_last fp32     28    63     4     8      0      344    50
 soft_argmax_marginals             contiguous    bf16     32    59     2    16      0       15    50
 soft_argmax_marginals             contiguous    fp32     32    58     4    16      0       15    37
 soft_argmax_marginals_backward    channels_last bf16     42    49     4     4      4        4    25

@@ -28,6 +28,9 @@ STACKS = ("logits", *(f"logits_{index}" for index in range(1, 8)))
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
+_STACKED = "soft_argmax_loss_stacks"
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Of the ops of a training step: dtype and layout by name, and sizes.
@@ -81,6 +84,8 @@ def compiled_launches(arch: str, inputs: Inputs, only: Sequence[str] | None = No
     for op, call in op_calls(inputs):
         if only and op not in only:
             continue
+        if op == _STACKED and inputs.layout != "contiguous":
+            continue  # which launches the kernels of one stack for each
 
         def keep(
             binary: Binary, grid: tuple[int, int, int], arguments: dict[str, Any], op: str = op
@@ -117,7 +122,7 @@ def op_calls(inputs: Inputs) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield call("soft_argmax_distribution_backward", pairs, five, logits, pairs, five, pairs, 1.0)
     labels = (pairs, empty(batch, maps), 1.0, "l1", 0.05, 0.01, True, True)
     yield call("soft_argmax_loss", [logits], *labels)
-    yield "soft_argmax_loss_stacks", call("soft_argmax_loss", [logits] * inputs.stacks, *labels)[1]
+    yield _STACKED, call("soft_argmax_loss", [logits] * inputs.stacks, *labels)[1]
     unit = torch.empty_like(logits, dtype=torch.float32 if inputs.dtype == "fp16" else dtype)
     yield call("soft_argmax_loss_backward", loss, unit, dtype)
     yield call("soft_argmax_loss_rescale_", loss, unit)

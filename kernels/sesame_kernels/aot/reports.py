@@ -1,6 +1,5 @@
 """What each kernel, and each op with all its kernels, uses on an architecture."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -79,10 +78,8 @@ def _key(report: Report) -> tuple[str, str, str, str]:
 
 
 def _op_report(kernels: Sequence[Report]) -> OpReport:
-    most = max(kernel.elements for kernel in kernels)
-    main = [kernel.resources for kernel in kernels if kernel.elements == most]
-    launches = Counter(kernel.binary for kernel in kernels if kernel.elements == most)
-    elements = most * max(launches.values())  # of all, where a kernel is launched per stack
+    elements = max(kernel.elements for kernel in kernels)
+    main = [kernel.resources for kernel in kernels if kernel.elements == elements]
     instructions = None
     if not any(kernel.resources.matrix_unit for kernel in kernels):
         counts = [(kernel.resources.instructions or 0) * kernel.elements for kernel in kernels]

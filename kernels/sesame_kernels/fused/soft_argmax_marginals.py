@@ -38,16 +38,15 @@ class _Tiles:
     warps: int
 
 
-def _tiles(maps: Tensor, height: int, width: int) -> _Tiles:
-    """For [B, K, P]; neighbouring maps together where their pixels are apart."""
+def _tiles(maps: Tensor, height: int, width: int, writes: bool) -> _Tiles:
+    """For [B, K, P], which are read, or written; neighbours together where pixels are apart."""
     columns = power_of_2_from(width)
     together = 1 if has_contiguous_pixels(maps) else min(16, power_of_2_from(maps.shape[1]))
-    rows = min(power_of_2_from(height), max(1, 4096 // (columns * together)))
-    elements = rows * columns * together
-    warps = 4 if elements > 1024 else 2
-    if together > 1 and elements > 2048:
-        warps = 8  # with 4, ptxas spills registers for sm_100
-    return _Tiles(rows, columns, together, warps)
+    most = 4096
+    if together > 1 and maps.dtype.itemsize > 2 and not writes:
+        most = 2048  # with more, ptxas spills registers for sm_100
+    rows = min(power_of_2_from(height), max(1, most // (columns * together)))
+    return _Tiles(rows, columns, together, warps=4 if rows * columns * together > 1024 else 2)
 
 
 @triton.jit
@@ -247,7 +246,8 @@ def _forward_plan(
     rows: Tensor, coordinates: Tensor, along_x: Tensor, along_y: Tensor, statistics: Tensor
 ) -> Plan:
     size = (along_y.shape[2], along_x.shape[2])
-    tiles, constants = _tiles_and_constants(rows, size, along_x.dtype, common_unit(rows))
+    tiles = _tiles(rows, *size, writes=False)
+    constants = _constants(tiles, size, along_x.dtype, common_unit(rows))
     batch, num_maps, _ = rows.shape
     unit = constants["UNIT"]
     return Plan(
@@ -258,12 +258,11 @@ def _forward_plan(
     )
 
 
-def _tiles_and_constants(
-    rows: Tensor, size: tuple[int, int], dtype: torch.dtype, unit: int
-) -> tuple[_Tiles, dict[str, Any]]:
-    """For maps [B, K, P] of `size` (H, W)."""
-    tiles = _tiles(rows, *size)
-    return tiles, {
+def _constants(
+    tiles: _Tiles, size: tuple[int, int], dtype: torch.dtype, unit: int
+) -> dict[str, Any]:
+    """For maps of `size` (H, W)."""
+    return {
         "HEIGHT": size[0],
         "WIDTH": size[1],
         "ROWS": tiles.rows,
@@ -307,7 +306,8 @@ def soft_argmax_marginals_backward(
 def _backward_plan(*tensors: Tensor) -> Plan:
     rows, along_x, along_y, grad_rows = (tensors[index] for index in (3, 5, 6, 8))
     size, unit = (along_y.shape[2], along_x.shape[2]), common_unit(rows, grad_rows)
-    tiles, constants = _tiles_and_constants(grad_rows, size, along_x.dtype, unit)
+    tiles = _tiles(grad_rows, *size, writes=True)
+    constants = _constants(tiles, size, along_x.dtype, unit)
     batch, num_maps, _ = rows.shape
     return Plan(
         soft_argmax_marginals_backward_kernel,
