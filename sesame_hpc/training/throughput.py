@@ -51,8 +51,9 @@ def training_flops(network: nn.Module, image_size: int) -> float:
     """Floating-point operations of forward and backward for one image [3, S, S].
 
     Counts convolutions and matrix products; a head that runs in a kernel of sesame_kernels is left
-    out. A multiply-add is two operations. On a CPU the passes are computed, which for a small
-    network takes a quarter of the time of counting without computing, as for other devices.
+    out, on a CPU in part. A multiply-add is two operations. On a CPU the passes are computed, which
+    for a small network takes a quarter of the time of counting without computing, as for other
+    devices.
     """
     was_training = network.training
     network.eval()  # neither compiled nor recomputed in this mode
