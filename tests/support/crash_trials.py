@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import crash_trainer
+from mounted_disks import copy_at_one_instant, make_ext4, mounted
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from training_process import clean_environment
 
@@ -168,7 +170,11 @@ class Bench:
         found = []
         for stage in STAGES:
             name = f"checkpoints/{stage}/weights.safetensors"
-            one, other = load_file(run / name), load_file(self.reference / name)
+            try:
+                one, other = load_file(run / name), load_file(self.reference / name)
+            except (OSError, SafetensorError) as error:
+                found.append(f"lost: {name} cannot be read: {error}")
+                continue
             if one.keys() != other.keys() or not all(one[k].equal(other[k]) for k in other):
                 found.append(f"difference: {name} has other bits")
         if self._figures(run) != self._figures(self.reference):
@@ -254,17 +260,34 @@ def damaged(bench: Bench, number: int, generator: random.Random, outcome: Outcom
     bench.remove(run)
 
 
+def power_cut(bench: Bench, number: int, generator: random.Random, outcome: Outcome) -> None:
+    """An ext4 disk as it is at a random instant, mounted again with its journal replayed."""
+    disk, cut, place = (bench.folder / name for name in ("disk", "cut", "disk-at"))
+    run = place / bench.new_run().name
+    is_made = make_ext4(disk)
+    with mounted(place, "-o", "loop", str(disk)) as is_mounted:
+        if not is_made or not is_mounted:
+            outcome.is_possible = False
+            return
+        child = bench.start(run)
+        time.sleep(generator.uniform(0, 1.05 * bench.seconds))
+        _send(child, signal.SIGSTOP)
+        copy_at_one_instant(disk, cut)
+        _send(child, signal.SIGKILL)
+        outcome.interrupted += bench.end() == -signal.SIGKILL
+    with mounted(place, "-o", "loop", str(cut)) as is_mounted:
+        assert is_mounted
+        bench.finish(run, "power cut", outcome)
+
+
 def full_disk(bench: Bench, number: int, generator: random.Random, outcome: Outcome) -> None:
     """A file system that is too small, made large enough later."""
     place = bench.folder / "full"
-    place.mkdir(exist_ok=True)
     size = generator.randrange(16, bench.kilobytes)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        outcome.tries -= 1
-        outcome.is_possible = False
-        return
-    try:
+    with mounted(place, "-t", "tmpfs", "-o", f"size={size}k", "tmpfs") as is_mounted:
+        if not is_mounted:
+            outcome.is_possible = False
+            return
         run = place / bench.new_run().name
         bench.start(run)
         code = bench.end()
@@ -274,8 +297,6 @@ def full_disk(bench: Bench, number: int, generator: random.Random, outcome: Outc
             outcome.add(f"full at {size}k", code, text)
         subprocess.run(["mount", "-o", "remount,size=500m", str(place)], check=True)
         bench.finish(run, f"full at {size}k", outcome)
-    finally:
-        subprocess.run(["umount", str(place)], check=False)
 
 
 @dataclass(frozen=True)
@@ -295,6 +316,7 @@ KINDS = {
     "signal": Kind("a signal at a random instant (INT, HUP, TERM, USR1, USR2)", 2, signalled),
     "damage": Kind("one file flipped, cut, emptied or deleted", 10, damaged, counts_all=True),
     "disk": Kind("a full disk", 1, full_disk),
+    "cut": Kind("a power cut, on an ext4 disk", 1, power_cut),
 }
 
 
@@ -312,8 +334,8 @@ def next_kind(outcomes: Mapping[str, Outcome]) -> str:
 def trial(bench: Bench, kind: str, number: int, outcome: Outcome) -> None:
     """One trial; what is wrong names it."""
     before = len(outcome.wrong)
-    outcome.tries += 1
     KINDS[kind].function(bench, number, bench.generator(kind, number), outcome)
+    outcome.tries += outcome.is_possible
     outcome.wrong[before:] = [f"{each} [{kind}:{number}]" for each in outcome.wrong[before:]]
 
 

@@ -112,9 +112,10 @@ def linear_soft_argmax_backward(
     grad_logits = _logits_gradient(
         grad_coordinates, features, weight, coordinates, statistics, beta
     )
-    if not torch.is_autocast_enabled(features.device.type):
+    device = "cuda" if features.is_cuda else "cpu"
+    if not torch.is_autocast_enabled(device):
         return _products(grad_logits, features, weight, coordinates.dtype)
-    with torch.autocast(features.device.type, enabled=False):
+    with torch.autocast(device, enabled=False):
         return _products(grad_logits, features, weight, coordinates.dtype)
 
 
