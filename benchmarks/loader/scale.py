@@ -3,12 +3,13 @@
 For each of `--faces`, a WFLW list of generated faces on eight images is checked, packed, trained on
 from the list and from the pack until the first step, and evaluated. Each is a process of its own.
 `cpu_seconds` is its processor time on all cores, which other work on the machine does not change
-much; `seconds` is the time that passed. Of training, both are those until the first step is
-recorded. `peak_mib` is the largest resident memory of the process, mapped files included.
+much; `seconds` is the time that passed. `peak_mib` is the largest resident memory of the process,
+mapped files included. Of training, all three are those until the first step is recorded.
 """
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from benchmarks.common.script import script_parser
 from benchmarks.common.table import Table
 from benchmarks.loader.generated_faces import write_generated, write_packed
 from sesame_hpc.data.formats.readers import read_annotations
+from sesame_hpc.distributed.interruption import EXIT_SAVED
 from sesame_hpc.evaluation.predictions import write_predictions
 from sesame_hpc.files import write_text_atomic
 from sesame_hpc.synth import synthesise
@@ -67,9 +69,13 @@ class Meter:
         faces: int,
         arguments: list[str],
         until: Path | None = None,
+        ends_then: bool = False,
         allowed: tuple[int, ...] = (0,),
     ) -> None:
-        """Measure `sesame ARGUMENTS`, or only until the file `until` has a line."""
+        """Measure `sesame ARGUMENTS`, or only until the file `until` has a line.
+
+        What comes after that is left to its end, or with `ends_then` interrupted.
+        """
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             about, output = Path(folder, "about"), Path(folder, "output")
@@ -81,12 +87,14 @@ class Meter:
                     stderr=file,
                 )
                 early = _watch(launcher, about, until) if until is not None else None
+                if early and ends_then:
+                    os.kill(_pid(about), signal.SIGTERM)
                 launcher.wait()
             _, code, cpu, peak = about.read_text().split()
-            if int(code) not in allowed:
+            if int(code) not in (*allowed, *([EXIT_SAVED] if ends_then else [])):
                 raise RuntimeError(f"{' '.join(wanted)}: {output.read_text()}")
-        ended, cpu_seconds = early or (time.monotonic(), float(cpu))
-        self._record(command, faces, ended - started, cpu_seconds, int(peak) / 1024)
+        ended, cpu_seconds, kib = early or (time.monotonic(), float(cpu), int(peak))
+        self._record(command, faces, ended - started, cpu_seconds, kib / 1024)
 
     def _record(self, command: str, faces: int, seconds: float, cpu: float, peak: float) -> None:
         first = self._first.get(command)
@@ -113,26 +121,34 @@ with open(sys.argv[1], "a") as file:
 """A small process between: the peak of a process counts the memory of the one that started it."""
 
 
+def _pid(about: Path) -> int:
+    return int(about.read_text().split()[0])
+
+
 def _watch(
     launcher: subprocess.Popen[bytes], about: Path, file: Path
-) -> tuple[float, float] | None:
-    """Clock and processor time of the command once `file` has a line; None if it ends before."""
+) -> tuple[float, float, int] | None:
+    """Clock, processor seconds and peak KiB of the command once `file` has a line.
+
+    None if it ends before.
+    """
     while launcher.poll() is None:
         if file.is_file() and file.stat().st_size:
-            return time.monotonic(), _stat(int(about.read_text().split()[0])) or 0.0
+            return time.monotonic(), *_used(_pid(about))
         time.sleep(0.05)
     return None
 
 
-def _stat(pid: int) -> float | None:
-    """Processor seconds of a living process and its ended children."""
+def _used(pid: int) -> tuple[float, int]:
+    """Processor seconds of a process and its children, and its peak KiB; 0 of an ended one."""
+    process = Path(f"/proc/{pid}")
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        peak = (process / "status").read_text().partition("VmHWM:")[2].split()
     except OSError:
-        return None
-    if fields[0] == "Z":
-        return None
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return 0.0, 0
+    seconds = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return seconds, int(peak[0]) if peak else 0
 
 
 def _measure(meter: Meter, faces: int, folder: Path, packed: bool) -> None:
@@ -163,7 +179,13 @@ def _train(meter: Meter, faces: int, folder: Path, format: str, root: Path) -> P
     config, run = folder / f"{format}.yaml", folder / f"run-{format}"
     write_text_atomic(config, _CONFIG.replace("FORMAT", format))
     arguments = ["train", str(config), f"data.root={root}", f"output={run}"]
-    meter(f"train, from {format}", faces, arguments, until=run / "metrics.jsonl")
+    meter(
+        f"train, from {format}",
+        faces,
+        arguments,
+        until=run / "metrics.jsonl",
+        ends_then=faces > _NETWORK_EVALUATED,
+    )
     return run
 
 

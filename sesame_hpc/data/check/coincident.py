@@ -25,15 +25,19 @@ def check_coincident_points(inventory: Inventory) -> Iterator[Finding]:
     for split, table in inventory.tables():
         points = inventory.points(split)
         names = table.scheme.points
-        for row in np.flatnonzero(_have_pairs(points)).tolist():
+        suspects = np.flatnonzero(_have_pairs(points)).tolist()
+        sizes = _sizes(points) if suspects else np.empty(0)
+        least: dict[tuple[int, int], float] = {}
+        for row in suspects:
             for first, second in _pairs(points[row]):
-                apart = _distances(points, first, second)
-                apart = apart[apart > 0]
-                if len(apart) < _FEWEST or apart.min() < _LEAST_APART:
+                if (first, second) not in least:
+                    least[first, second] = _least_distance(points, sizes, first, second)
+                apart = least[first, second]
+                if apart < _LEAST_APART:
                     continue
                 message = (
                     f"points {first} ({names[first]}) and {second} ({names[second]}) are at one "
-                    f"place, and in other faces at least {apart.min():.0%} of the face's size apart"
+                    f"place, and in other faces at least {apart:.0%} of the face's size apart"
                 )
                 yield Finding("warning", "coincident-points", table.sources[row], message)
 
@@ -49,9 +53,15 @@ def _pairs(points: Float) -> list[tuple[int, int]]:
     return [(int(first), int(second)) for first, second in np.argwhere(np.triu(same, 1))]
 
 
-def _distances(points: Float, first: int, second: int) -> Float:
-    """Of two points in each face that has both, as a share of its longer side."""
-    pair = points[:, second] - points[:, first]
-    known = np.isfinite(pair).all(axis=1)
-    spans = np.nanmax(points[known], axis=1) - np.nanmin(points[known], axis=1)
-    return np.asarray(np.linalg.norm(pair[known], axis=1) / np.maximum(spans.max(axis=1), 1e-9))
+def _sizes(points: Float) -> Float:
+    """The longer sides [N] of the points' boxes; NaN where none is labelled."""
+    low = np.where(np.isnan(points), np.inf, points).min(axis=1)
+    high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
+    return np.maximum((high - low).max(axis=1), 1e-9)
+
+
+def _least_distance(points: Float, sizes: Float, first: int, second: int) -> float:
+    """Of two points that are apart, in any face, as a share of its size; 0 of few such faces."""
+    distances = np.linalg.norm(points[:, second] - points[:, first], axis=1) / sizes
+    apart = distances[distances > 0]
+    return float(apart.min()) if len(apart) >= _FEWEST else 0.0

@@ -75,7 +75,8 @@ def _suspicious_places(written: Float, sizes: Float) -> list[tuple[float, float]
     found = [(x, y) for x, y in several if abs(x) <= _NEAR_CORNER and abs(y) <= _NEAR_CORNER]
     found += [(x, y) for x, y in several if max(x, y) < -_NEAR_CORNER]
     found += [place for place in _far_outside(written, sizes) if place not in found]
-    found += [place for place in several if place not in found and _beyond(place, written, sizes)]
+    beyond = _beyond(written, sizes, counts)
+    found += [place for place in several if place in beyond and place not in found]
     for points in written[_have_coincident(written)]:
         place, count = Counter(map(tuple, points.tolist())).most_common(1)[0]
         if count >= _COINCIDENT and np.isfinite(place).all() and place not in found:
@@ -91,12 +92,23 @@ def _far_outside(written: Float, sizes: Float) -> list[tuple[float, float]]:
     return list(dict.fromkeys(map(tuple, written[far].tolist())))
 
 
-def _beyond(place: tuple[float, float], written: Float, sizes: Float) -> bool:
-    """Whether a place of several faces lies below and right of all of their images."""
-    rows = (written == place).all(axis=2).any(axis=1)
-    return rows.sum() >= _FEWEST_ALIKE and bool(
-        (np.array(place) > sizes[rows] + _NEAR_CORNER).all()
-    )
+def _beyond(
+    written: Float, sizes: Float, counts: Counter[tuple[float, float]]
+) -> set[tuple[float, float]]:
+    """The places, of `counts` points each, that lie below and right of the images of all their
+    faces, and have several faces."""
+    outside = (written > sizes[:, None] + _NEAR_CORNER).all(axis=2)
+    points: Counter[tuple[float, float]] = Counter()
+    faces: dict[tuple[float, float], set[int]] = {}
+    rows = np.nonzero(outside)[0].tolist()
+    for row, place in zip(rows, map(tuple, written[outside].tolist()), strict=True):
+        points[place] += 1
+        faces.setdefault(place, set()).add(row)
+    return {
+        place
+        for place, count in points.items()
+        if count == counts[place] and len(faces[place]) >= _FEWEST_ALIKE
+    }
 
 
 def _in_corners(written: Float, sizes: Float) -> Mask:
