@@ -49,7 +49,11 @@ def check_trackers(config: Config) -> None:
 
 
 def tracker_plugins(config: Config) -> list[Plugin]:
-    """The trackers of a run that are plugins. Raises ValueError as `load_plugin` does."""
+    """The run's trackers that are plugins.
+
+    Raises:
+        ValueError: one cannot be loaded (`load_plugin`).
+    """
     return [_plugin(name) for name in _names(config) if name not in _BUILT_IN]
 
 

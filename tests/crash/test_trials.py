@@ -49,15 +49,16 @@ def wrong(outcomes: dict[str, Outcome]) -> list[str]:
     return [each for outcome in outcomes.values() for each in outcome.wrong]
 
 
-def test_one_of_each_kind(bench: Bench, pytestconfig) -> None:
-    outcomes = {kind: Outcome() for kind in KINDS}
-    if name := pytestconfig.getoption("--crash-trial"):
-        kind, _, number = name.partition(":")
-        trial(bench, kind, int(number), outcomes[kind])
-    else:
-        for kind, outcome in outcomes.items():
-            trial(bench, kind, 0, outcome)
-    assert wrong(outcomes) == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_of_each_kind(kind: str, bench: Bench, pytestconfig) -> None:
+    name = pytestconfig.getoption("--crash-trial") or f"{kind}:0"
+    if name.partition(":")[0] != kind:
+        pytest.skip(f"--crash-trial is {name}")
+    outcome = Outcome()
+    trial(bench, kind, int(name.partition(":")[2]), outcome)
+    if not outcome.is_possible:
+        pytest.skip("no file system can be mounted here: that takes root, and for ext4 e2fsprogs")
+    assert outcome.wrong == []
 
 
 def test_as_many_as_there_are_minutes(bench: Bench, pytestconfig) -> None:

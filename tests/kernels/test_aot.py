@@ -25,31 +25,31 @@ def run_aot(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def architectures(*cases: tuple[str, list[str], str]) -> list[tuple[str, list[str], str]]:
-    """(architecture, dtypes, the instruction of its matrix products)."""
-    return list(cases)
+Case = tuple[str, list[str], str]
+"""An architecture, dtypes, and the instruction of its matrix products."""
 
-
-CORE = architectures(
-    ("sm_80", ["bf16"], "mma"), ("sm_90", ["fp32", "bf16"], "wgmma"), ("gfx942", ["bf16"], "mfma")
-)
+CORE: list[Case] = [
+    ("sm_80", ["bf16"], "mma"),
+    ("sm_90", ["fp32", "bf16"], "wgmma"),
+    ("gfx942", ["bf16"], "mfma"),
+]
 """Every op, and every row of the budgets."""
 
-OTHERS = architectures(
+OTHERS: list[Case] = [
     ("sm_86", ["bf16"], "mma"),
     ("sm_89", ["bf16"], "mma"),
     ("sm_100", ["bf16"], "tcgen05"),
     ("sm_120", ["bf16"], "mma"),
-)
+]
 """Their matrix products, whose tiles depend on the architecture."""
 
-REST = architectures(
+REST: list[Case] = [
     ("sm_80", ["fp32"], "mma"),
     ("sm_90", ["fp16"], "wgmma"),
     ("sm_100", ["fp32"], "tcgen05"),
     ("gfx942", ["fp32"], "mfma"),
     *OTHERS,
-)
+]
 """What is left of every op for every architecture: make test-aot."""
 
 

@@ -2,9 +2,8 @@
 
 A face is the points of one `group_id` (of the image, where there is none), labelled as the
 scheme's points or by numbers from 0. Its box is the rectangle of its group, of several the one that
-holds most of its points. A split is the
-folder of its name with all below it, or for train, without such a folder, the data set's folder.
-`imagePath` is relative to its file.
+holds most of its points. A split is the folder of its name with all below it, or for train, without
+such a folder, the data set's folder. `imagePath` is relative to its file.
 
 Coordinates are corner-based pixels.
 """
