@@ -57,9 +57,16 @@ sesame_follow_up() {
 
 # sesame_notify EVENT: run the command of the profile, if it has one.
 sesame_notify() {
+  local event=$1
   [[ -n ${SESAME_NOTIFY:-} ]] || return 0
-  SESAME_EVENT=$1 timeout 60 bash -c "$SESAME_NOTIFY" ||
+  [[ $event != failed || $(sesame_state) != CANCELLED ]] || event=cancelled
+  SESAME_EVENT=$event timeout 60 bash -c "$SESAME_NOTIFY" ||
     sesame_say "the command of notify ended with code $?"
+}
+
+# What SLURM calls the state of the job, or nothing.
+sesame_state() {
+  timeout 60 scontrol show job "$sesame_job" --oneliner 2> /dev/null | sesame_field JobState || true
 }
 
 # sesame_watch SECONDS: notice once that the run is stuck: that for so long neither a log of the job

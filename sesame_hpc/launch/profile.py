@@ -231,8 +231,8 @@ class Profile(Resources):
     container."""
     notify: str | None = None
     """A shell command that is run when a run has ended or is stuck, or a job of it failed for
-    good, such as curl to a chat; SESAME_EVENT is "ended", "stuck" or "failed", SESAME_RUN the
-    run's folder."""
+    good or was cancelled, such as curl to a chat; SESAME_EVENT is "ended", "stuck", "failed" or
+    "cancelled", SESAME_RUN the run's folder."""
     stuck_minutes: PositiveInt = 60
     """How long a running job may write nothing to its logs and the run's metrics until `notify`
     calls it stuck. The job goes on."""

@@ -272,7 +272,8 @@ def test_a_job_with_a_faulty_node_ends_where_no_more_may_be_excluded(
         (0, False, "JobState=RUNNING Restarts=0", "yes", "ended in /runs/mine\n"),
         (75, True, "JobState=RUNNING Restarts=0", "", ""),
         (75, True, "JobState=PENDING Restarts=1", "", ""),
-        (75, True, "JobState=CANCELLED Restarts=0", "", "failed in /runs/mine\n"),
+        (75, True, "JobState=CANCELLED Restarts=0", "", "cancelled in /runs/mine\n"),
+        (1, False, "JobState=CANCELLED Restarts=0", "", "cancelled in /runs/mine\n"),
         (75, False, "JobState=RUNNING Restarts=0", "", "failed in /runs/mine\n"),
     ],
 )
