@@ -17,6 +17,7 @@ _FAR = 1.0
 """By more than its width and height a point lies outside of the image."""
 
 Float = NDArray[np.float64]
+Complex = NDArray[np.complex128]
 Mask = NDArray[np.bool_]
 
 
@@ -65,23 +66,39 @@ def _have_coincident(points: Float) -> Mask:
 
 def _suspicious_places(written: Float, sizes: Float) -> list[tuple[float, float]]:
     """Places with several points that are at the first corner or outside, or of one face."""
-    labelled = np.isfinite(written).all(axis=2)
-    counts = Counter(map(tuple, written[labelled].tolist()))
-    several = [
-        place
-        for place, count in counts.most_common()
-        if count >= _FEWEST_ALIKE or place in _USUAL_SENTINELS
-    ]
-    found = [(x, y) for x, y in several if abs(x) <= _NEAR_CORNER and abs(y) <= _NEAR_CORNER]
-    found += [(x, y) for x, y in several if max(x, y) < -_NEAR_CORNER]
+    near = (np.abs(written) <= _NEAR_CORNER).all(axis=2)
+    before = (written < -_NEAR_CORNER).all(axis=2)
+    found: list[tuple[float, float]] = []
+    for chosen in (near, before):
+        places, counts = _counted(written[chosen])
+        found += [
+            place
+            for place, count in zip(places, counts, strict=True)
+            if count >= _FEWEST_ALIKE or place in _USUAL_SENTINELS
+        ]
     found += [place for place in _far_outside(written, sizes) if place not in found]
-    beyond = _beyond(written, sizes, counts)
-    found += [place for place in several if place in beyond and place not in found]
+    found += [place for place in _beyond(written, sizes) if place not in found]
     for points in written[_have_coincident(written)]:
         place, count = Counter(map(tuple, points.tolist())).most_common(1)[0]
         if count >= _COINCIDENT and np.isfinite(place).all() and place not in found:
             found.append(place)
     return found[:_MOST_PLACES]
+
+
+def _counted(points: Float) -> tuple[list[tuple[float, float]], list[int]]:
+    """The places of points [N, 2] and how many there are at each, most first."""
+    places, first, counts = np.unique(_joined(points), return_index=True, return_counts=True)
+    order = np.lexsort((first, -counts))
+    return _pairs(places[order]), counts[order].tolist()
+
+
+def _pairs(places: Complex) -> list[tuple[float, float]]:
+    return [(place.real, place.imag) for place in places.tolist()]
+
+
+def _joined(points: Float) -> Complex:
+    """Points [..., 2] as one number each."""
+    return np.ascontiguousarray(points).view(np.complex128)[..., 0]
 
 
 def _far_outside(written: Float, sizes: Float) -> list[tuple[float, float]]:
@@ -92,23 +109,20 @@ def _far_outside(written: Float, sizes: Float) -> list[tuple[float, float]]:
     return list(dict.fromkeys(map(tuple, written[far].tolist())))
 
 
-def _beyond(
-    written: Float, sizes: Float, counts: Counter[tuple[float, float]]
-) -> set[tuple[float, float]]:
-    """The places, of `counts` points each, that lie below and right of the images of all their
-    faces, and have several faces."""
+def _beyond(written: Float, sizes: Float) -> list[tuple[float, float]]:
+    """The places that lie below and right of the images of all their faces, which are several."""
     outside = (written > sizes[:, None] + _NEAR_CORNER).all(axis=2)
-    points: Counter[tuple[float, float]] = Counter()
-    faces: dict[tuple[float, float], set[int]] = {}
-    rows = np.nonzero(outside)[0].tolist()
-    for row, place in zip(rows, map(tuple, written[outside].tolist()), strict=True):
-        points[place] += 1
-        faces.setdefault(place, set()).add(row)
-    return {
-        place
-        for place, count in points.items()
-        if count == counts[place] and len(faces[place]) >= _FEWEST_ALIKE
-    }
+    rows, points = np.nonzero(outside)[0], _joined(written[outside])
+    places, first, counts = np.unique(points, return_index=True, return_counts=True)
+    last = np.unique(points[::-1], return_index=True)[1]
+    shared = rows[first] != rows[::-1][last]
+    if not shared.any():
+        return []
+    others = _joined(written[~outside])
+    at = np.searchsorted(places, others).clip(max=len(places) - 1)
+    shared[at[places[at] == others]] = False
+    order = np.lexsort((first, -counts))
+    return _pairs(places[order[shared[order]]])
 
 
 def _in_corners(written: Float, sizes: Float) -> Mask:

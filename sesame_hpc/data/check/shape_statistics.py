@@ -6,6 +6,7 @@ principal components of the set's own shapes, where there are enough faces to kn
 """
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["ShapeStatistics", "fit_shapes", "residuals_of", "turns_of"]
 
-_FACES_AT_ONCE = 1 << 13
+_FACES_AT_ONCE = 1 << 10
 _ROUNDS = 4
 _CANDIDATES = 15
 _MOST_FACES = 1500
@@ -43,11 +44,15 @@ def fit_shapes(landmarks: Float) -> tuple[ShapeStatistics, Float]:
     """
     sample = landmarks[:: -(-len(landmarks) // _MOST_FACES)]
     statistics = _fit(sample)
-    residuals = np.empty(landmarks.shape[:2])
+    return statistics, np.concatenate(
+        [residuals_of(statistics, part) for part in _parts(landmarks)]
+    )
+
+
+def _parts(landmarks: Float) -> Iterator[Float]:
+    """Faces [N, K, 2], a part of them at a time."""
     for first in range(0, len(landmarks), _FACES_AT_ONCE):
-        rows = slice(first, first + _FACES_AT_ONCE)
-        residuals[rows] = residuals_of(statistics, landmarks[rows])
-    return statistics, residuals
+        yield landmarks[first : first + _FACES_AT_ONCE]
 
 
 def _fit(landmarks: Float) -> ShapeStatistics:
@@ -72,7 +77,8 @@ def residuals_of(statistics: ShapeStatistics, landmarks: Float) -> Float:
 
 def turns_of(statistics: ShapeStatistics, landmarks: Float) -> Float:
     """By how many degrees faces [N, K, 2] are turned against the set's shape, clockwise: [N]."""
-    return _aligned(_normalised(landmarks), statistics.shape)[1]
+    shape = statistics.shape
+    return np.concatenate([_aligned(_normalised(part), shape)[1] for part in _parts(landmarks)])
 
 
 def _typical_face(faces: Float) -> Float:
@@ -147,10 +153,11 @@ def _distances(aligned: Float, shape: Float, components: Float) -> Float:
     weights = known.astype(np.float64)
     explained = np.zeros_like(filled)
     if len(components):
+        count, across = len(components), components.T
+        products = (across[:, :, None] * across[:, None, :]).reshape(-1, count**2)
         for _ in range(_FIT_STEPS):
-            gram = np.einsum("ck,nk,dk->ncd", components, weights, components)
-            gram += 1e-6 * np.eye(len(components))
-            right = np.einsum("ck,nk->nc", components, weights * filled)
+            gram = (weights @ products).reshape(-1, count, count) + 1e-6 * np.eye(count)
+            right = (weights * filled) @ across
             explained = np.linalg.solve(gram, right[..., None])[..., 0] @ components
             off = np.abs(filled - explained)
             usual = np.maximum(np.median(off, axis=1, keepdims=True), 1e-3)

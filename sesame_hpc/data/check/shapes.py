@@ -52,14 +52,16 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
     if usable.sum() < _FEWEST_FACES:
         return
     rows = np.flatnonzero(usable)
-    statistics, residuals = fit_shapes(landmarks if usable.all() else landmarks[rows])
+    if len(rows) < faces:
+        landmarks = landmarks[rows]
+    statistics, residuals = fit_shapes(landmarks)
     worst = np.nanmax(residuals, axis=1)
     least = ODD_POINT if len(rows) >= _FEW_FACES else _ODD_IN_FEW
     names = tables[0].scheme.points
     found: list[tuple[float, Finding]] = []
     mirror = np.array(scheme.mirror)
     for i in np.flatnonzero(worst >= _SUSPECT):
-        points, own = landmarks[rows[i]], residuals[i]
+        points, own = landmarks[i], residuals[i]
         again = _explained(statistics, points, own, mirror)
         if again is None and worst[i] < least:
             continue
@@ -83,7 +85,7 @@ def check_shapes(inventory: Inventory) -> Iterator[Finding]:
         finding = Finding("warning", check, sources[int(rows[i])], message, value=value)
         found.append((own[point], finding))
     yield from (finding for _, finding in sorted(found, key=lambda pair: -pair[0]))
-    turns = turns_of(statistics, landmarks[rows])
+    turns = turns_of(statistics, landmarks)
     fits = worst < _ODD_IN_FEW
     if (np.abs(turns) <= _UPRIGHT).mean() >= _UPRIGHT_SHARE:
         for face in np.flatnonzero((np.abs(turns) > _TURNED) & fits).tolist():
