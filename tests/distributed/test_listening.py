@@ -51,7 +51,7 @@ def test_a_signal_is_kept_as_a_wish(number: signal.Signals, wish: str) -> None:
     """It goes to the whole session, as SLURM sends it; a child must outlive USR1 and USR2."""
     process = start(linger=0.2)
     subprocess.run(["kill", f"-{number.value}", "--", f"-{process.pid}"], check=True)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=120)
     assert output.startswith(wish)
     assert process.returncode == 0
 
@@ -63,7 +63,7 @@ def test_a_second_one_ends_at_once(number: signal.Signals) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("END")
     process.send_signal(number)
-    assert process.wait(timeout=20) == -number
+    assert process.wait(timeout=120) == -number
     subprocess.run(["kill", "-9", "--", f"-{process.pid}"], check=False)
 
 
@@ -112,6 +112,6 @@ def test_a_lost_terminal_is_written_to_no_more() -> None:
     assert os.read(ours, 100).startswith(b"ready")
     os.close(ours)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0
     assert os.read(reading, 100) == b"went on"
     os.close(reading)

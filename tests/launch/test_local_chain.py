@@ -36,7 +36,7 @@ def submit(folder: Path, faces: Path, *arguments: str) -> Path:
     command = [sys.executable, "-m", "sesame_hpc", "submit", str(config), "--local", *arguments]
     drop = ("RANK", "WORLD_SIZE", "TRITON_INTERPRET", "SESAME_PROFILE")
     environment = {key: value for key, value in os.environ.items() if key not in drop}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return folder / "runs/tiny"
 

@@ -49,7 +49,7 @@ class Machine:
         path = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
         environ = keep | {"PATH": path, "LOG": str(self.log), "ANSWER": answer} | variables
         command = [sys.executable, str(SCRIPT), str(self.folder / "run"), str(step), why]
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20)
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
 
     @property
     def requeued(self) -> list[str]:

@@ -68,7 +68,7 @@ class Browser:
             self._call("DELETE", self._session)
         finally:
             self._process.terminate()
-            self._process.communicate(timeout=20)
+            self._process.communicate(timeout=120)
 
     def devtools(self, command: str, **parameters: Any) -> Any:
         """A command of the Chrome DevTools protocol."""
