@@ -1,5 +1,6 @@
 """`sesame doctor`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,10 +25,12 @@ def doctor(
     """Check what this machine and installation can run. Exit code 1 if something is broken."""
     from sesame_hpc.cli.doctor_machine import machine_diagnoses
     from sesame_hpc.cli.doctor_running import running_diagnoses
+    from sesame_hpc.compile_caches import keep_caches_on_the_node
     from sesame_hpc.console import SafeConsole
     from sesame_hpc.extras import has
 
     check_output_file("--json", json)
+    keep_caches_on_the_node(os.environ)
     console = SafeConsole(highlight=False)
     trains = has("deepspeed") or has("nvidia.dali")
     with console.status("checking, and running a training step" if trains else "checking"):

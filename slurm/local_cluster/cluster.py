@@ -68,6 +68,8 @@ def _check_machine(settings: Settings) -> None:
 def _introduce(cluster: Cluster) -> None:
     settings = cluster.settings
     partitions = "main (the default), low, scavenger and high" if settings.preemption else "main"
+    if settings.sleeping:
+        partitions += f"; cloud, whose {settings.sleeping} nodes never start"
     command = f"python {shlex.quote(min(__file__, os.path.relpath(__file__), key=len))}"
     folder = shlex.quote(str(cluster.folder))
     print(f"SLURM is up in {cluster.folder}: nodes {', '.join(settings.node_names)},")
@@ -175,6 +177,7 @@ def _add_settings(start: argparse.ArgumentParser) -> None:
     number("grace", 0, "seconds between preemption and the kill")
     number("dead_after", 1, "seconds until a silent node counts as dead")
     number("max_array", 1, "tasks that a job array may have: MaxArraySize")
+    number("sleeping", 0, "nodes in a partition cloud, for which jobs wait in vain")
     start.add_argument("--accounting", action="store_true", help="slurmdbd and mariadb, for sacct")
     start.add_argument(
         "--preemption",

@@ -51,6 +51,7 @@ def _slurm_conf(cluster: Cluster) -> list[str]:
         *_accounting(cluster),
         *_nodes(cluster),
         *_partitions(cluster),
+        *_sleeping_nodes(cluster),
     ]
 
 
@@ -95,7 +96,7 @@ def _quick_decisions(cluster: Cluster) -> list[str]:
         "SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0",
         "KillWait=2",
         # Without accounting there is no record of a job after the controller purges it.
-        f"MinJobAge={10 if cluster.settings.accounting else 86_400}",
+        f"MinJobAge={30 if cluster.settings.accounting else 86_400}",
         f"MaxArraySize={cluster.settings.max_array}",
         "InactiveLimit=0",
         "MessageTimeout=15",
@@ -118,6 +119,7 @@ def _preemption(cluster: Cluster) -> list[str]:
 
 
 def _accounting(cluster: Cluster) -> list[str]:
+    """Jobs are charged to the account root, and refused where they name another."""
     if not cluster.settings.accounting:
         return ["AccountingStorageType=accounting_storage/none"]
     return [
@@ -125,6 +127,7 @@ def _accounting(cluster: Cluster) -> list[str]:
         "AccountingStorageHost=127.0.0.1",
         f"AccountingStoragePort={cluster.accounting_port}",
         f"AccountingStoragePass={cluster.munge_socket}",
+        "AccountingStorageEnforce=associations",
     ]
 
 
@@ -144,7 +147,7 @@ def _nodes(cluster: Cluster) -> list[str]:
 
 
 def _partitions(cluster: Cluster) -> list[str]:
-    common = "Nodes=ALL MaxTime=INFINITE State=UP"
+    common = f"Nodes={','.join(cluster.settings.node_names)} MaxTime=INFINITE State=UP"
     if not cluster.settings.preemption:
         return [f"PartitionName=main Default=YES {common}"]
     grace = cluster.settings.grace
@@ -153,6 +156,22 @@ def _partitions(cluster: Cluster) -> list[str]:
         f"PartitionName=low {common} PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}",
         f"PartitionName=scavenger {common} PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}",
         f"PartitionName=high {common} PriorityTier=10 PreemptMode=OFF",
+    ]
+
+
+def _sleeping_nodes(cluster: Cluster) -> list[str]:
+    """Nodes of a cloud. SLURM believes that it wakes those that a job gets, and waits for them."""
+    settings = cluster.settings
+    if not settings.sleeping:
+        return []
+    address = f"NodeAddr=127.0.0.1 Port={cluster.silent_port}"
+    return [
+        "SuspendProgram=/bin/true",
+        "ResumeProgram=/bin/true",
+        "SuspendTime=36000",
+        "ResumeTimeout=36000",
+        f"NodeName={settings.sleeping_names} State=CLOUD {address} RealMemory={settings.memory}",
+        f"PartitionName=cloud Nodes={settings.sleeping_names} MaxTime=INFINITE State=UP",
     ]
 
 

@@ -22,7 +22,10 @@ _PORTS = range(10_000, 20_000)  # below those of runs, and of outgoing connectio
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a cluster. Times are in seconds, `memory` in MiB per node."""
+    """The settings of a cluster. Times are in seconds, `memory` in MiB per node.
+
+    `sleeping` further nodes have no slurmd: jobs that get them wait for ever.
+    """
 
     nodes: int = 2
     gpus: int = 2
@@ -33,10 +36,16 @@ class Settings:
     grace: int = 60
     dead_after: int = 10
     max_array: int = 1001
+    sleeping: int = 0
 
     @property
     def node_names(self) -> list[str]:
         return [f"n{index}" for index in range(self.nodes)]
+
+    @property
+    def sleeping_names(self) -> str:
+        """In SLURM's notation: every other number, so that the list is long."""
+        return f"s[{','.join(str(2 * index) for index in range(self.sleeping))}]"
 
 
 @dataclass
@@ -71,6 +80,11 @@ class Cluster:
 
     def node_port(self, node: str) -> int:
         return self.ports[2 + self.settings.node_names.index(node)]
+
+    @property
+    def silent_port(self) -> int:
+        """The port of the sleeping nodes, on which nobody listens."""
+        return self.ports[-1]
 
     def log(self, name: str) -> Path:
         return self.state / "logs" / f"{name}.log"
@@ -124,7 +138,7 @@ def prepare(folder: Path, settings: Settings) -> Cluster:
     (state / "munge").mkdir(mode=0o700, exist_ok=True)
     for node in settings.node_names:
         (state / "spool" / node).mkdir(parents=True, exist_ok=True)
-    return Cluster(folder, state, settings, free_ports(2 + settings.nodes), [])
+    return Cluster(folder, state, settings, free_ports(3 + settings.nodes), [])
 
 
 def remove(cluster: Cluster) -> None:

@@ -1,6 +1,7 @@
 """`sesame doctor` here, and on machines that lack something."""
 
 import json
+import os
 from importlib import metadata
 
 import pytest
@@ -86,3 +87,17 @@ def test_a_job_whose_gpus_torch_does_not_see_cannot_train(monkeypatch):
     diagnosis = doctor_running._gpus()
     assert diagnosis.status is Status.BROKEN
     assert "SLURM gave this job GPUs (SLURM_JOB_GPUS=2), but torch sees none" in diagnosis.found
+
+
+def test_within_a_job_the_compile_caches_are_those_of_its_training(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from sesame_hpc.cli.main import app
+
+    monkeypatch.setattr(doctor_running, "running_diagnoses", lambda trains: [])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = {key: text for key, text in os.environ.items() if not key.endswith("_CACHE_DIR")}
+    monkeypatch.setattr("os.environ", own | {"SLURM_JOB_ID": "7", "COLUMNS": "500"})
+    shown = CliRunner().invoke(app, ["doctor"]).output
+    folder = tmp_path / f"sesame-{os.getuid()}-7"
+    assert f"Triton: {folder}/triton, Inductor: {folder}/inductor" in shown

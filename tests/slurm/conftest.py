@@ -23,6 +23,14 @@ def cluster(started_cluster: LocalCluster) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="session")
+def accounted() -> Iterator[LocalCluster]:
+    """A cluster with accounting, short job arrays, and a partition of nodes that never wake."""
+    options = ("--accounting", "--gpus=0", "--max-array=2", "--sleeping=1100")
+    with local_cluster(*options) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 training and 10 test faces of 96 pixels in the WFLW layout."""
     root = tmp_path_factory.mktemp("synth") / "faces"

@@ -5,24 +5,17 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster_helpers import LocalCluster, local_cluster, until
+from slurm_cluster_helpers import LocalCluster, until
 from slurm_runs import TrainingRun
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 PROFILE = "time: 60\nsignal_delay: 30\nnotify: echo $SESAME_EVENT $SESAME_RUN >> {notices}\n"
 SHORT = [f"stages.{stage}.epochs=4" for stage in ("preliminary", "finetune")]
-
-
-@pytest.fixture(scope="module")
-def accounted() -> Iterator[LocalCluster]:
-    with local_cluster("--accounting", "--gpus=0", "--max-array=2") as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +59,13 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     submission = (str(run.config), "--profile", profile, *SHORT)
     jobs = submit(accounted, *submission)
     result = run.folder / "checkpoints" / "preliminary" / "result.json"
-    until(result.exists, 120, "preliminary")
+    until(result.exists, 240, "preliminary")
     images = own / "WFLW_images"
     images.rename(own / "hidden")
 
-    accounted.wait(jobs["pretrain"], "FAILED", seconds=90)
+    accounted.wait(jobs["pretrain"], "FAILED")
     for stage in ("finetune", "report"):
-        accounted.wait(jobs[stage], "CANCELLED", seconds=20)
+        accounted.wait(jobs[stage], "CANCELLED")
     states = status(accounted, run.folder)
     assert states["pretrain"]["state"] == "FAILED"
     assert "WFLW_images" in states["pretrain"]["message"]
@@ -90,7 +83,7 @@ def test_a_stage_that_fails_ends_its_dependents_and_is_gone_on_with(
     assert "pretrain: 40 epochs" in accounted.run("sesame", "logs", str(run.folder))
     assert accounted.run("sesame", "cancel", str(run.folder)).count("cancelled") == 3
     for job in again.values():
-        accounted.wait(job, "CANCELLED", seconds=30)
+        accounted.wait(job, "CANCELLED")
 
 
 def test_a_sweep_is_a_job_array(
@@ -108,7 +101,7 @@ def test_a_sweep_is_a_job_array(
         found = [line.split("|") for line in accounted.run(*command, *options).splitlines()]
         return sorted((begin, end) for state, begin, end in found if state == "COMPLETED")
 
-    until(lambda: len(ended()) == 2, 180, "both points")
+    until(lambda: len(ended()) == 2, 240, "both points")
     (_, first_end), (second_begin, _) = ended()
     assert first_end <= second_begin
     points = [run.folder / f"seed={seed}" for seed in (1, 2)]
@@ -135,11 +128,11 @@ def test_a_sweep_beyond_the_largest_array_is_several(
     runs = json.loads(accounted.run("sesame", "status", "--json", str(run.folder)))["runs"]
     jobs = [each["stages"][0]["job"] for each in runs]
     assert jobs == [f"{first}_0", f"{first}_1", str(second)]
-    states = accounted.run("squeue", "--noheader", "--array", "--format=%i", "--sort=i").split()
+    states = accounted.run("squeue", "--noheader", "--states=all", "--array", "--format=%i").split()
     assert set(jobs) <= set(states)
     accounted.run("sesame", "cancel", str(run.folder))
     for job in (first, second):
-        accounted.wait(job, "CANCELLED", seconds=60)
+        accounted.wait(job, "CANCELLED")
 
 
 def test_accounting_has_what_squeue_no_longer_lists(
@@ -150,5 +143,5 @@ def test_accounting_has_what_squeue_no_longer_lists(
     def is_purged() -> bool:
         return str(job) not in accounted.run("squeue", "--noheader", "--states=all").split()
 
-    until(is_purged, 180, "squeue to purge the job")
+    until(is_purged, 240, "squeue to purge the job")
     assert status(accounted, run.folder)["preliminary"]["state"] == "CANCELLED"

@@ -38,7 +38,7 @@ def test_a_chain_survives_everything_with_the_same_bits(
             socket.getaddrinfo(node, None)
     quiet = Submitted(cluster, TrainingRun(tmp_path / "left alone", faces), PROFILE)
     first = quiet.jobs["preliminary"]
-    until(lambda: len(cluster.tasks(first)) == 2, 60, "two tasks")
+    until(lambda: len(cluster.tasks(first)) == 2, 240, "two tasks")
     with stopped(cluster, first):
         assert_arrived(cluster, first)
         shown = cluster.run("sesame", "status", "--once", str(quiet.run.folder))

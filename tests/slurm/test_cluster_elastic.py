@@ -31,13 +31,13 @@ def test_a_stage_resumes_on_other_nodes(cluster: LocalCluster, faces: Path, tmp_
         command = ["sesame", "submit", str(run.config), *settings, "--profile", str(profile)]
         shown = cluster.run(*command, "--stage", "preliminary")
         job = int(re.findall(r"preliminary +job (\d+)", shown)[0])
-        cluster.wait(job, "RUNNING", seconds=240)
+        cluster.wait(job, "RUNNING")
         if number + 1 < len(STARTS):
             run.wait_for_step("preliminary", 30 * (number + 1))
             cluster.run("sesame", "cancel", str(run.folder))
-            cluster.wait(job, "CANCELLED", "FAILED", "COMPLETED", seconds=120)
+            cluster.wait(job, "CANCELLED", "FAILED", "COMPLETED")
         else:
-            cluster.wait(job, "COMPLETED", seconds=240)
+            cluster.wait(job, "COMPLETED")
         log = (run.folder / "logs" / f"{job}_0_log.out").read_text()
         resumed += re.findall(r"preliminary: 40 epochs .* from step (\d+)", log)
     assert len(resumed) == len(STARTS) - 1

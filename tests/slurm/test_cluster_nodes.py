@@ -45,15 +45,15 @@ def test_a_job_whose_gpu_fails_runs_again_on_another_node(
     first = chain.jobs["preliminary"]
     assert cluster.wait(first, "RUNNING")["NodeList"] == "n1"
     cluster.run("scontrol", "update", "NodeName=n0", "State=RESUME")
-    cluster.wait(first, "FAILED", seconds=240)
+    cluster.wait(first, "FAILED")
     cluster.run("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=ECC")
     successors = chain.run.folder / "logs" / "successors.txt"
-    until(successors.exists, 60, "a job that continues it")
+    until(successors.exists, 240, "a job that continues it")
     old, new = successors.read_text().split()
     assert old == str(first)
     assert cluster.job(int(new))["ExcNodeList"] == "n1"
-    cluster.wait(int(new), "COMPLETED", seconds=240)
-    cluster.wait(chain.jobs["report"], "COMPLETED", seconds=240)
+    cluster.wait(int(new), "COMPLETED")
+    cluster.wait(chain.jobs["report"], "COMPLETED")
     log = (chain.run.folder / "logs" / f"{first}_0_log.out").read_text()
     assert f"sesame: faulty: n1; submitting job {first} again without" in log
     shown = cluster.run("sesame", "status", "--json", str(chain.run.folder))
@@ -81,10 +81,10 @@ def test_every_node_runs_the_environment_that_was_unpacked_on_it(
     profile += f"setup:\n  - {json.dumps(setup)}\n"
     chain = Submitted(cluster, one_stage(TrainingRun(tmp_path / "run", faces)), profile)
     job = chain.jobs["preliminary"]
-    until(lambda: len(cluster.tasks(job)) == 2, 120, "two tasks")
+    until(lambda: len(cluster.tasks(job)) == 2, 240, "two tasks")
     used = {
         Path(f"/proc/{task}/cmdline").read_bytes().split(b"\0")[0] for task in cluster.tasks(job)
     }
     places = {f"{tmp_path}/local-{job}-{node}/bin/python".encode() for node in ("n0", "n1")}
     assert used == places
-    cluster.wait(job, "COMPLETED", seconds=240)
+    cluster.wait(job, "COMPLETED")

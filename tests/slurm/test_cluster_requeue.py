@@ -72,7 +72,7 @@ def test_a_chain_in_a_container_outlives_what_a_site_does_to_it(
             for task in cluster.tasks(job):
                 os.kill(task, signal.SIGUSR2)
                 os.kill(task, signal.SIGCONT)
-            until(lambda: "asking again until SLURM answers" in chain.log("preliminary"), 120, "it")
+            until(lambda: "asking again until SLURM answers" in chain.log("preliminary"), 240, "it")
         finally:
             os.kill(process, signal.SIGCONT)
 
@@ -84,7 +84,7 @@ def test_a_chain_in_a_container_outlives_what_a_site_does_to_it(
     chain.disturb("pretrain", preempt, loses=1)
 
     first = chain.jobs["finetune"]
-    cluster.wait(first, "RUNNING", seconds=240)
+    cluster.wait(first, "RUNNING")
     cluster.run("scontrol", "update", f"JobId={first}", "Requeue=0")
     chain.run.wait_for_step("finetune", 30)
     cluster.run("scancel", "--signal=USR2", str(first))

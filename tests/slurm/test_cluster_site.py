@@ -48,7 +48,7 @@ def test_a_wrapper_of_sbatch_and_its_variables_do_not_change_a_chain(
     first = jobs["preliminary"]
     job = cluster.job(first)
     assert (job["TimeLimit"], job["Requeue"]) == ("01:00:00", "1")
-    until(lambda: bool(cluster.tasks(first)), 120, "the task")
+    until(lambda: bool(cluster.tasks(first)), 240, "the task")
     (environment,) = cluster.tasks(first).values()
     assert environment["OF_THE_SCRIPT"] == "here"
     cluster.wait(jobs["report"], "COMPLETED", seconds=360)
@@ -60,7 +60,7 @@ def test_a_job_does_not_train_on_the_cpu_in_place_of_its_gpus(
     run = one_stage(TrainingRun(tmp_path / "run", faces))
     run.config.write_text(run.config.read_text().replace("device: cpu", "device: auto"))
     chain = Submitted(cluster, run, "gpus_per_node: 1\ntime: 60\n")
-    cluster.wait(chain.jobs["preliminary"], "FAILED", seconds=120)
+    cluster.wait(chain.jobs["preliminary"], "FAILED")
     shown = cluster.run("sesame", "status", "--json", str(run.folder), codes=(1,))
     (status,) = json.loads(shown)["runs"]
     assert re.search(r"SLURM gave this job GPUs on node n\d \(", status["stages"][0]["message"])
@@ -79,7 +79,7 @@ def test_plain_jobs_have_their_nodes_cpus_and_no_options_of_the_job_they_come_fr
     )
     jobs = [int(job) for job in re.findall(r": job (\d+)", outer.read_text())]
     assert len(jobs) == 3, outer.read_text()
-    cluster.wait(jobs[-1], "COMPLETED", seconds=120)
+    cluster.wait(jobs[-1], "COMPLETED")
     stages = ("preliminary", "pretrain", "finetune")
     assert [line for line in log.read_text().splitlines() if "CPUs" in line] == [
         f"8 CPUs: train my.yaml --stage {stage}" for stage in stages

@@ -52,13 +52,13 @@ def test_a_job_outlives_its_time_limit_and_ends_like_a_chain(
         *(str(chained.config), *SHORT),
     )
     limit_soon(cluster, job)
-    until(lambda: not is_stopped(process), 150, "SLURM's signal")
+    until(lambda: not is_stopped(process), 240, "SLURM's signal")
     cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")
-    ended = cluster.wait(job, "COMPLETED", seconds=240)
+    ended = cluster.wait(job, "COMPLETED")
     assert ended["Restarts"] == "1"
     assert "requeueing job" in log.read_text()
     (resumed,) = resumed_steps(log.read_text(), "preliminary")
     assert reached <= stopped <= resumed <= stopped + 2
     for number in re.findall(r"job (\d+)", chain):
-        cluster.wait(int(number), "COMPLETED", seconds=240)
+        cluster.wait(int(number), "COMPLETED")
     assert_same_end(limited, chained)

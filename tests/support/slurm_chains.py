@@ -6,11 +6,22 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 
 from slurm_cluster_helpers import LocalCluster, until
 from slurm_runs import TrainingRun, resumed_steps
 
-__all__ = ["Submitted", "stopped"]
+__all__ = ["Submitted", "node_folders", "stopped"]
+
+
+def node_folders(folder: Path) -> Path:
+    """A prolog of tasks by which each node has a temporary folder of its own, `folder`/NODE."""
+    for node in ("n0", "n1"):
+        (folder / node).mkdir()
+    prolog = folder / "prolog"
+    prolog.write_text(f'#!/bin/sh\necho "export TMPDIR={folder}/$SLURMD_NODENAME"\n')
+    prolog.chmod(0o755)
+    return prolog
 
 
 @contextmanager
@@ -55,13 +66,13 @@ class Submitted:
         The tasks are stopped meanwhile, else the stage might end before SLURM acts; SLURM wakes
         them itself before it preempts or ends them.
         """
-        self.cluster.wait(self.jobs[stage], "RUNNING", seconds=240)
+        self.cluster.wait(self.jobs[stage], "RUNNING")
         restarts = self.restarts(stage)
         self.run.wait_for_step(stage, self.resumed(stage)[restarts] + 30)
         with stopped(self.cluster, self.jobs[stage]):
             disturb(self.jobs[stage])
-        until(lambda: self.restarts(stage) > restarts, 120, f"{stage} to be requeued")
-        until(lambda: len(self.resumed(stage)) > restarts + 1, 180, "it to go on")
+        until(lambda: self.restarts(stage) > restarts, 240, f"{stage} to be requeued")
+        until(lambda: len(self.resumed(stage)) > restarts + 1, 240, "it to go on")
         begun = datetime.fromisoformat(self.cluster.job(self.jobs[stage])["StartTime"])
         last = self.run.last_step(stage, before=begun.timestamp())
         assert last - self.resumed(stage)[-1] <= loses
@@ -72,4 +83,4 @@ class Submitted:
 
     def wait(self) -> None:
         for job in self.jobs.values():
-            self.cluster.wait(job, "COMPLETED", seconds=240)
+            self.cluster.wait(job, "COMPLETED")

@@ -57,12 +57,12 @@ class LocalCluster:
             [sys.executable, str(CLUSTER), command, str(self.folder), *arguments],
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=1200,
         )
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return finished.stdout
 
-    def run(self, *command: str, seconds: float = 180, codes: Sequence[int] = (0,)) -> str:
+    def run(self, *command: str, seconds: float = 600, codes: Sequence[int] = (0,)) -> str:
         """What a program prints that is run against this cluster; its exit code is in `codes`."""
         finished = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=seconds
@@ -99,7 +99,7 @@ class LocalCluster:
     def state(self, number: int) -> str:
         return self.job(number)["JobState"]
 
-    def wait(self, number: int, *states: str, seconds: float = 60) -> dict[str, str]:
+    def wait(self, number: int, *states: str, seconds: float = 240) -> dict[str, str]:
         """Wait until a job is in one of `states`; the job then."""
 
         def seen() -> str:
@@ -119,12 +119,12 @@ class LocalCluster:
         drained = self.run("sinfo", "--noheader", "--states=drain", "--Node", "-o%N").split()
         for name in set(drained):  # listed once per partition
             self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
-        until(self._is_idle, 60, lambda: f"idle nodes and no jobs:\n{self._status()}")
+        until(self._is_idle, 240, lambda: f"idle nodes and no jobs:\n{self._status()}")
 
     def _status(self) -> str:
         """What `cluster.py status` prints, also where a daemon is gone."""
         command = [sys.executable, str(CLUSTER), "status", str(self.folder)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=600).stdout
 
     def _is_idle(self) -> bool:
         states = self.run("sinfo", "--noheader", "--format=%T").split()
@@ -141,5 +141,5 @@ def local_cluster(*options: str, name: str = "cluster") -> Iterator[LocalCluster
     finally:
         if (folder / "cluster.json").exists():
             command = [sys.executable, str(CLUSTER), "stop", str(folder), "--remove"]
-            subprocess.run(command, timeout=300, check=True)
+            subprocess.run(command, timeout=1200, check=True)
         shutil.rmtree(parent)

@@ -54,7 +54,7 @@ class TrainingRun:
         records = [record for record in records if record["time"] < before]
         return max((record["step"] for record in records if record["stage"] == stage), default=0)
 
-    def wait_for_step(self, stage: str, step: int, seconds: float = 150) -> int:
+    def wait_for_step(self, stage: str, step: int, seconds: float = 240) -> int:
         """Wait until a stage has recorded `step`, which it must not have ended; the step it is at.
 
         Fails where the stage has ended meanwhile: then it could not be disturbed any more.
