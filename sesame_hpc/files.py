@@ -177,7 +177,8 @@ def _about(path: Path, error: OSError, partial: Path) -> OSError:
     """The same error, about the file that the caller knows and not its temporary name."""
     if error.errno is None:
         return error
-    named = path if error.filename is None else Path(os.fsdecode(error.filename))
+    name = error.filename if error.filename2 is None else error.filename2  # where a copy goes
+    named = path if name is None else Path(os.fsdecode(name))
     if named.is_relative_to(partial):
         named = path / named.relative_to(partial)
     return OSError(error.errno, error.strerror or os.strerror(error.errno), str(named))

@@ -14,6 +14,7 @@ _SIGNS = {
     "could not create a primitive": "oneDNN failed, as it does without enough memory (ulimit -v)",
     "can't start new thread": "no more threads can be started (ulimit -u, ulimit -v)",
     "resource temporarily unavailable": "no more threads can be started (ulimit -u, ulimit -v)",
+    "terminated abruptly": "a process was ended, as the system does where memory is short",
     "cuda error": _GPU,
     "cudnn error": _GPU,
     "cudnn_status": _GPU,

@@ -63,6 +63,7 @@ ONE_DOOR = {
 LIGHT = (
     "sesame_hpc.cli.main",
     "sesame_hpc.launch.submit",
+    "sesame_hpc.launch.start_checks",
     "sesame_hpc.launch.status",
     "sesame_hpc.launch.cancel",
     "sesame_hpc.study.results",

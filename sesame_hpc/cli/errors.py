@@ -9,13 +9,16 @@
 
 import errno
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 from sesame_hpc.distributed.interruption import EXIT_INTERRUPTED, EXIT_SAVED
-from sesame_hpc.printable import printable, with_notes
+from sesame_hpc.printable import printable, say, with_notes
 from sesame_hpc.shortage import shortage
 
-__all__ = ["USER_ERRORS", "ExitCode", "message"]
+__all__ = ["USER_ERRORS", "ExitCode", "message", "sentences_of_threads"]
 
 
 class ExitCode(IntEnum):
@@ -40,6 +43,7 @@ _HINTS = {
     errno.EIO: "The disk or the connection to it failed.",
     errno.ESTALE: "The file system was remounted while the command ran; run it again.",
 }
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def message(error: BaseException) -> str:
@@ -58,15 +62,39 @@ def _text(error: BaseException) -> str:
         return lacking
     if not isinstance(error, OSError) or error.errno is None or error.strerror is None:
         return str(error)
-    if error.filename is None:
+    # Of a copy, the first name is that of the source.
+    name = error.filename2 if error.errno in _OF_WRITING and error.filename2 else error.filename
+    if name is None:
         text = error.strerror
     elif isinstance(error, FileExistsError | NotADirectoryError):
-        text = f"{_shown(error.filename)}: a file is where a directory should be"
+        text = f"{_shown(name)}: a file is where a directory should be"
     else:
-        text = f"{error.strerror}: {_shown(error.filename)}"
+        text = f"{error.strerror}: {_shown(name)}"
     hint = _HINTS.get(error.errno)
     return f"{text}. {hint}" if hint else text
 
 
 def _shown(name: str | bytes | int) -> str:
     return str(name) if isinstance(name, int) else os.fsdecode(name)
+
+
+@contextmanager
+def sentences_of_threads() -> Iterator[None]:
+    """Within it, what a user can fix is a message also where it ends a thread.
+
+    TensorBoard writes in a thread of its own.
+    """
+
+    def tell(arguments: threading.ExceptHookArgs) -> None:
+        error = arguments.exc_value
+        if isinstance(error, USER_ERRORS):
+            say(message(error), err=True)
+        else:
+            before(arguments)
+
+    before = threading.excepthook
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before

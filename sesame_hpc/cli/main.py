@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from sesame_hpc.cli.cancel import cancel
 from sesame_hpc.cli.data import data_app
 from sesame_hpc.cli.demo import demo
 from sesame_hpc.cli.doctor import doctor
-from sesame_hpc.cli.errors import USER_ERRORS, ExitCode, message
+from sesame_hpc.cli.errors import USER_ERRORS, ExitCode, message, sentences_of_threads
 from sesame_hpc.cli.evaluate import evaluate
 from sesame_hpc.cli.export import export
 from sesame_hpc.cli.get import get
@@ -109,7 +110,8 @@ def main() -> None:
         len(arguments) < len(sys.argv) - 1 or os.environ.get("SESAME_TRACEBACK", "0") != "0"
     )
     try:
-        app(arguments, prog_name="sesame")
+        with nullcontext() if show_traceback else sentences_of_threads():
+            app(arguments, prog_name="sesame")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -113,4 +113,5 @@ def _probe(option: str, folder: Path, path: Path) -> None:
     except OSError as error:
         raise OSError(error.errno or 0, error.strerror, str(path)) from None
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses that too
+            probe.unlink()

@@ -35,9 +35,8 @@ def pack(
     size: Annotated[
         int | None,
         typer.Option(
-            help="Store JPEG crops that suffice to train at this image_size. "
+            help="Store JPEG crops that suffice to train at this image_size, 8 to 4096. "
             "Default: the original files, without loss.",
-            min=1,
         ),
     ] = None,
     margin: Annotated[

@@ -37,8 +37,9 @@ def submit(
         bool,
         typer.Option(
             "--dry-run",
-            help="Print the sbatch scripts without submitting or writing anything; where there is "
-            "SLURM, ask it whether it would take them. Exit code 1 if it would not.",
+            help="Check the data set as a submission does, and print the sbatch scripts without "
+            "submitting or writing anything; where there is SLURM, ask it whether it would take "
+            "them. Exit code 1 if it would not.",
         ),
     ] = False,
     local: Annotated[
@@ -88,7 +89,11 @@ def submit(
     plan = make_plan(config, overrides or (), array or (), stage, from_stage)
     if not plan.jobs:
         say(f"Nothing to submit: {plan.output} has already finished everything.")
-    elif dry_run:
+        return
+    from sesame_hpc.launch.start_checks import check_starts
+
+    check_starts(plan.runs, plan.jobs)
+    if dry_run:
         _print_scripts(plan, site, parallel)
     else:
         if local:

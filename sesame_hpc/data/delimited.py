@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesame_hpc.plural import counted
+
 __all__ = [
     "DelimitedRow",
     "clipped",
     "decode_text",
     "encoding_of",
     "named_separator",
+    "other_kind",
     "read_delimited",
     "shortened",
 ]
@@ -25,6 +28,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NOT_TEXT = {
+    b"PK\x03\x04": "is a ZIP archive or a workbook (.xlsx), not text; save it as CSV, or unpack it",
+    b"\x1f\x8b\x08": "is compressed by gzip, not text; unpack it",
+}
 _SEPARATORS = (",", ";", "\t", "|")
 _SHOWN = 200
 
@@ -49,6 +56,11 @@ def encoding_of(content: bytes) -> str:
     return encoding
 
 
+def other_kind(content: bytes) -> str | None:
+    """In words, what a file is that is no text; None where its first bytes do not say so."""
+    return next((said for mark, said in _NOT_TEXT.items() if content.startswith(mark)), None)
+
+
 def named_separator(line: str) -> str | None:
     """That which a first line "sep=;" names, as Excel writes and reads it."""
     match = re.fullmatch(r'"?sep=(.)"?', line.strip("\r\n "), re.IGNORECASE)
@@ -59,8 +71,10 @@ def decode_text(content: bytes, place: Path | str) -> str:
     """Text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark or Latin letters.
 
     In UTF-8, other bytes become surrogates, as in the names of files: `os.fsencode` gives them
-    back. Raises ValueError naming `place` for broken UTF-16 and UTF-32.
+    back. Raises ValueError naming `place` for archives and for broken UTF-16 and UTF-32.
     """
+    if (kind := other_kind(content)) is not None:
+        raise ValueError(f"{place}: {kind}")
     encoding = encoding_of(content)
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
     try:
@@ -135,7 +149,7 @@ def _row(place: str, cells: list[str], header: list[str], separator: str) -> Del
     if (surplus := len(cells) - len(header)) > 0 and header[0] == "image":
         cells = [separator.join(cells[: surplus + 1]), *cells[surplus + 1 :]]
     if not len(header) - 1 <= len(cells) <= len(header):
-        problem = f"has {len(cells)} cells; the first line names {len(header)} columns"
+        problem = f"has {counted(len(cells), 'cell')}; the first line names {len(header)} columns"
         return DelimitedRow(place, {}, problem)
     cells += [""] * (len(header) - len(cells))
     named = dict(zip(header, cells, strict=True))

@@ -18,6 +18,7 @@ __all__ = ["BoxTable", "MatchedBoxes", "read_boxes"]
 _SIDES = ("x_min", "y_min", "x_max", "y_max")
 _NAMES = "image, x_min, y_min, x_max, y_max, and frame where they differ in a video"
 _FORM = f"the columns {_NAMES}"
+_MOST_DIGITS = 400
 _OBJECTS = f"a list of objects with the keys {_NAMES}"
 
 Row = tuple[str, int | None, list[float]]
@@ -64,7 +65,8 @@ class BoxTable:
 class MatchedBoxes:
     """The boxes of each input, and of each frame of a video (`frame` from 0).
 
-    `unused` are the table's images that are none of the inputs, with what is known of each.
+    `unused` are the table's images that are none of the inputs, with what is known of each;
+    `repeats` the numbers of rows that were left out because they give the same box again.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class MatchedBoxes:
     ) -> None:
         self.table = table
         self.unused = unused
+        self.repeats: set[int] = set()
         self._hints = hints
         self._of_input: dict[str, list[int]] = {}
         for number, (image, _, _) in enumerate(table.rows):
@@ -89,17 +92,21 @@ class MatchedBoxes:
     def of(self, source: Input, frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Boxes float64 [F, 4], and the place of each in the file, int64 [F].
 
-        An image, whose `frame` is None, is its frame 0. Raises ValueError where no row names the
-        file.
+        An image, whose `frame` is None, is its frame 0. A box that is given several times is one
+        face. Raises ValueError where no row names the file.
         """
         if not self.has(source):
             hint = self._hints.get(source.name)
             near = f"; {clipped(hint)}" if hint else ""
             raise ValueError(f"{source.path}: {self.table.path} has no box for {source.name}{near}")
         rows = self.table.rows
-        chosen = [n for n in self._of_input[source.name] if rows[n][1] in (None, frame or 0)]
-        boxes = np.array([rows[n][2] for n in chosen], dtype=np.float64)
-        return boxes.reshape(-1, 4), np.array(chosen, dtype=np.int64)
+        chosen: dict[tuple[float, ...], int] = {}
+        for n in self._of_input[source.name]:
+            _, only_frame, box = rows[n]
+            if only_frame in (None, frame or 0) and chosen.setdefault(tuple(box), n) != n:
+                self.repeats.add(n)
+        boxes = np.array(list(chosen), dtype=np.float64)
+        return boxes.reshape(-1, 4), np.array(list(chosen.values()), dtype=np.int64)
 
     def past_the_end(self, source: Input, frames: int) -> list[str]:
         """What is wrong with rows that are for a frame that a file of so many does not have."""
@@ -144,8 +151,9 @@ def _csv_records(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 
 def _json_records(path: Path) -> Iterator[tuple[str, Any, str]]:
+    text = decode_text(path.read_bytes(), path)
     try:
-        records = json.loads(decode_text(path.read_bytes(), path))
+        records = json.loads(text, parse_int=_whole)
     except RecursionError:
         raise ValueError(f"{path}: is nested too deeply; takes {_OBJECTS}") from None
     except ValueError as error:
@@ -154,6 +162,11 @@ def _json_records(path: Path) -> Iterator[tuple[str, Any, str]]:
         raise ValueError(f"{path}: takes {_OBJECTS}")
     for number, record in enumerate(records):
         yield f"{path}[{number}]", record, ""
+
+
+def _whole(digits: str) -> int | float:
+    """Python refuses to read integers of some thousand digits: such a number is infinite."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _row(record: Any) -> Row:

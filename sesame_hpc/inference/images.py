@@ -18,8 +18,9 @@ from sesame_hpc.data.image_header import (
 __all__ = ["decode_image", "read_image"]
 
 _SPARE_BYTES = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+_END_OF_JPEG, _FILLINGS = b"\xff\xd9", (b"\0", b" ", b"\xff")
 _HARMLESS_SPARE_BYTES = 8
-"""Some cameras write a few bytes before a JPEG's end; damage inside leaves far more of them."""
+"""Some cameras fill a few bytes before a JPEG's end; what damage inside leaves is not alike."""
 
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "libpng error")
 
@@ -41,8 +42,8 @@ def read_image(path: Path) -> np.ndarray:
         try:
             image = decode_image(content, path)
         except ValueError as error:
-            raise ValueError(str(error) + _reason(errors.lines())) from None
-        if damage := _damage(errors.lines()):
+            raise ValueError(str(error) + _reason(errors.lines(), content)) from None
+        if damage := _damage(errors.lines(), content):
             raise ValueError(
                 f"{path}: the image is damaged and may be shown wrong ({damage}); if it looks "
                 "right, save it again"
@@ -76,17 +77,23 @@ def decode_image(content: bytes, place: Path | str) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def _damage(lines: list[str]) -> str | None:
+def _damage(lines: list[str], content: bytes) -> str | None:
     """What a decoder says is wrong inside an image that it gave nevertheless."""
     for line in lines:
         spare = _SPARE_BYTES.fullmatch(line)
-        if spare and int(spare[1]) <= _HARMLESS_SPARE_BYTES:
+        if spare and _is_filling(content, int(spare[1])):
             continue
         if line.startswith(_DAMAGE):
             return line
     return None
 
 
-def _reason(lines: list[str]) -> str:
-    damage = _damage(lines)
+def _is_filling(content: bytes, count: int) -> bool:
+    """Whether the bytes before the end of a JPEG are as few and alike as those that fill it."""
+    fillings = (byte * count + _END_OF_JPEG for byte in _FILLINGS)
+    return count <= _HARMLESS_SPARE_BYTES and any(each in content for each in fillings)
+
+
+def _reason(lines: list[str], content: bytes) -> str:
+    damage = _damage(lines, content)
     return f" ({damage})" if damage else ""

@@ -91,6 +91,12 @@ def predict(
         outcome.notes.append(
             f"removed {count_of(removed, 'file')} of earlier predictions from {out}"
         )
+    if matched is not None and matched.repeats:
+        first = matched.table.places[min(matched.repeats)]
+        outcome.notes.append(
+            f"left out {count_of(len(matched.repeats), 'row')} of boxes that give one again, such "
+            f"as {first}: the same box of an image is one face"
+        )
     outcome.add_notes()
     return outcome
 

@@ -15,13 +15,13 @@ from sesame_hpc.checksums import damage
 from sesame_hpc.config import Config
 from sesame_hpc.console import SafeConsole
 from sesame_hpc.extras import require
-from sesame_hpc.plural import counted
 from sesame_hpc.report import REPORT_NAME, report_line
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces, run_scheme
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.results import stage_damage, unfinish_stage
 from sesame_hpc.run.settings import check_config, open_run, tidy_run
+from sesame_hpc.stages.enough_faces import check_enough_faces
 from sesame_hpc.stages.summary import print_summary, write_summary
 from sesame_hpc.stages.trained_run import Run
 from sesame_hpc.tracking import check_trackers
@@ -219,16 +219,7 @@ def _check_batches(config: Config, todo: list[str], faces: Faces, ranks: int) ->
     from sesame_hpc.training.schedule import check_ranks
 
     check_ranks({name: getattr(config.stages, name) for name in todo}, config.runtime, ranks)
-    further = sum(len(each) for each in (faces.rest, faces.unlabelled) if each is not None)
-    for stage in todo:
-        settings = getattr(config.stages, stage)
-        there = len(faces.train) + (further if stage == "pretrain" else 0)
-        if settings.batch_size > (settings.epoch_samples or there):
-            raise ValueError(
-                f"stages.{stage}.batch_size: {settings.batch_size} faces per step, but an epoch "
-                f"has {counted(settings.epoch_samples or there, 'face')}: lower it, or hold out "
-                "fewer (data.heldout)"
-            )
+    check_enough_faces(config, todo, faces)
 
 
 def _check_agreement(identities: list[dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from sesame_hpc.plural import counted
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.schemes import Scheme
 
-__all__ = ["FIRST_ID", "box_file", "read_unlabelled"]
+__all__ = ["FIRST_ID", "box_file", "given_boxes", "read_unlabelled"]
 
 FIRST_ID = 1 << 32
 """Sample ids of unlabelled faces begin here, above those of any data set."""
@@ -69,7 +69,7 @@ def read_unlabelled(
     if not images:
         raise ValueError(f"data.unlabelled: {root} holds no image ({VALID_IMAGES})")
     faults: list[Fault] = []
-    path = _box_file(data, root)
+    path = given_boxes(data, root)
     if path is not None:
         rows = _listed(root, images, path, faults)
     elif data.unlabelled_boxes == "yunet":
@@ -86,8 +86,11 @@ def read_unlabelled(
     return kept
 
 
-def _box_file(data: DataConfig, root: Path) -> Path | None:
-    """The file of boxes, if any."""
+def given_boxes(data: DataConfig, root: Path) -> Path | None:
+    """The file of boxes for the images below `root`, if any.
+
+    Raises FileNotFoundError where `data.unlabelled_boxes` names a file that is not there.
+    """
     if data.unlabelled_boxes is None:
         return next((root / name for name in _BOX_FILES if (root / name).is_file()), None)
     if data.box_file is not None and not data.box_file.is_file():

@@ -10,11 +10,13 @@ does not find it finished there trains it itself.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from sesame_hpc.choices import JOBS
 from sesame_hpc.launch.ledger import Ledger
 from sesame_hpc.launch.plan import Plan, Run, absolute, plan_runs
 from sesame_hpc.launch.profile import Profile
 from sesame_hpc.launch.slurm_commands import cancel
 from sesame_hpc.launch.snapshot import active_jobs, snapshots_of
+from sesame_hpc.launch.start_checks import check_starts
 from sesame_hpc.launch.submit import SubmittedPlan, scripts, submit_plan
 from sesame_hpc.launch.sweep import Point
 from sesame_hpc.run.shared import note_source
@@ -40,10 +42,11 @@ def submit_study(
 ) -> int:
     """Submit the unfinished runs and return their number; `tell(stage, id)` after each job.
 
-    If sbatch refuses a job, those submitted before it are cancelled. Raises ValueError as
-    `sesame submit` does.
+    If sbatch refuses a job, those submitted before it are cancelled. Raises ValueError and
+    FileNotFoundError as `sesame submit` does.
     """
     chains = _chains(plan)
+    _check_starts(chains)
     for run in plan.runs:
         sources = plan.sources[run.name]
         if sources:
@@ -66,8 +69,13 @@ def submit_study(
 def study_scripts(
     plan: StudyPlan, profile: Profile, parallel: int | None
 ) -> Iterator[tuple[str, str]]:
-    """(stage, sbatch script) of each job, without the dependencies between chains."""
-    for chain in _chains(plan):
+    """(stage, sbatch script) of each job, without the dependencies between chains.
+
+    Raises as `submit_study`.
+    """
+    chains = _chains(plan)
+    _check_starts(chains)
+    for chain in chains:
         yield from scripts(chain.plan, profile, parallel)
 
 
@@ -104,6 +112,10 @@ def _chains(plan: StudyPlan) -> list[_Chain]:
                 awaits.setdefault(stage, set()).add(levels[source.name])
         chains.append(_Chain(plan_runs(output, [_submitted(run) for run in own]), awaits))
     return chains
+
+
+def _check_starts(chains: list[_Chain]) -> None:
+    check_starts([run for chain in chains for run in chain.plan.runs], JOBS)
 
 
 def _submitted(run: StudyRun) -> Run:

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,8 +34,10 @@ class MetricsLog:
     ) -> None:
         """Append one record and flush it. NaN and infinity are written as null."""
         record = {"stage": stage, "epoch": epoch, "step": step, "time": time.time()} | values
-        self._file.write(json.dumps({key: _finite(value) for key, value in record.items()}) + "\n")
-        self._file.flush()
+        line = json.dumps({key: _finite(value) for key, value in record.items()}) + "\n"
+        with _naming(self._path):
+            self._file.write(line)
+            self._file.flush()
 
     def sync(self) -> None:
         os.fsync(self._file.fileno())
@@ -46,7 +50,8 @@ class MetricsLog:
         self._file = self._path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        self._file.close()
+        with _naming(self._path):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +75,15 @@ class MetricsLog:
         """Numbers, from 1, of complete lines that hold no record."""
         lines = path.read_bytes().split(b"\n")[:-1]
         return [number for number, line in enumerate(lines, start=1) if _record(line) is None]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Within it, what the system says of an open file is said with its name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -91,6 +91,8 @@ def test_pack_says_what_it_did_and_goes_on_from_there(sesame, tmp_path):
     refused = sesame("data", "pack", "faces", "small", "--size", 64)
     assert refused.returncode == 2
     assert "small holds another pack" in refused.stderr
+    tiny = sesame("data", "pack", "faces", "tiny", "--size", 1)
+    assert (tiny.returncode, "size is 1; takes 8 to 4096 pixels" in tiny.stderr) == (2, True)
 
 
 def test_packs_are_shown_and_checked_and_not_packed_again(sesame, tmp_path):

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -82,10 +84,19 @@ def test_a_full_disk(command, inputs, mounted):
     refused(place / "deep" / "out.x", command, inputs, "No space left on device")
 
 
+def test_a_copy_that_finds_no_room_names_where_it_was_to_be(inputs, mounted):
+    place = mounted("size=96k")
+    (place / "filler").write_bytes(bytes(80 * 1024))
+    export = ["data", "export", str(inputs[1]), str(place / "out"), "--to", "csv", "--copy"]
+    code, text = run_here(export)
+    assert code == 2
+    assert text.startswith(f"sesame: No space left on device: {place}"), text
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_read_only_file_system(command, inputs, mounted):
     place = mounted("size=64k,ro")
-    refused(place / "out.x", command, inputs, "Read-only file system")
+    refused(place / "out.x", command, inputs, f"Read-only file system: {place / 'out.x'}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -191,11 +202,13 @@ def test_a_typo_in_what_is_read_is_named_before_all_else(inputs):
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "x"), "free some space and run the same"),
+        (OSError(errno.ENOSPC, "No space left on device", "from", None, "to"), "device: to."),
         (OSError(errno.EIO, "Input/output error", "x"), "Input/output error: x."),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (OSError("libcuda is missing"), "sesame: libcuda is missing"),
         (PermissionError(errno.EACCES, "Permission denied", b"\xff"), r"Permission denied: \xff"),
         (MemoryError(), "sesame: not enough memory"),
+        (BrokenProcessPool("A process was terminated abruptly"), "a process was ended, as the"),
     ],
 )
 def test_errors_of_the_machine_are_sentences(error, said, monkeypatch):
@@ -208,3 +221,24 @@ def test_errors_of_the_machine_are_sentences(error, said, monkeypatch):
     code, text = run_here(["status"])
     assert code == 2
     assert said in text
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyError("x")])
+def test_in_threads_errors_of_the_machine_are_sentences_too(error, monkeypatch):
+    from sesame_hpc.cli import main
+
+    def fail():
+        raise error
+
+    def start(*arguments, **options):
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+
+    others = []
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: others.append(arguments))
+    monkeypatch.setattr(main, "app", start)
+    code, text = run_here(["status"])
+    assert code == 0
+    assert text.startswith("sesame: No space left on device. What") == isinstance(error, OSError)
+    assert len(others) == isinstance(error, KeyError)

@@ -99,6 +99,8 @@ def test_the_nearest_name_is_said(tmp_path):
         ("b.json", "{}", "takes a list"),
         ("b.json", "[", "is not JSON"),
         ("b.json", "[" * 100_000, r"b\.json: is nested too deeply"),
+        ("b.csv", "PK\x03\x04 and more", r"b\.csv: is a ZIP archive or a workbook"),
+        ("b.json", "PK\x03\x04 and more", r"b\.json: is a ZIP archive or a workbook"),
         ("b.json", '[{"x_min": 1}]', r"b\.json\[0\]: .* names no image"),
         ("b.json", '[{"image": "a", "x_min": 0}]', "has no y_min; takes image, x_min"),
         ("b.json", "[7]", r"b\.json\[0\]: 7 is not an object; takes a list of objects"),
@@ -137,7 +139,8 @@ def test_a_bad_row_is_named_and_costs_no_other(tmp_path, row, problem):
 
 
 @pytest.mark.parametrize(
-    "value", ["Infinity", "-Infinity", "NaN", "9" * 400, '"x"', "null", "[1]", "{}", "true"]
+    "value",
+    ["Infinity", "-Infinity", "NaN", "9" * 400, "9" * 5000, '"x"', "null", "[1]", "{}", "true"],
 )
 @pytest.mark.parametrize("key", ["frame", "x_max"])
 def test_any_json_value_is_a_box_or_a_problem(tmp_path, key, value):
@@ -191,6 +194,19 @@ def test_frames_that_a_file_does_not_have_are_named(tmp_path):
     ]
     assert matched.past_the_end(video, 8) == []
     assert len(matched.past_the_end(video, 7)) == 1
+
+
+def test_a_box_that_is_given_again_is_one_face(tmp_path):
+    path = tmp_path / "boxes.csv"
+    rows = ["a.jpg,,1,1,9,9", "./a.jpg,0,1.0,1,9,9", "a.jpg,,1,1,9,8", "v.mp4,,2,2,9,9"]
+    rows += ["v.mp4,3,2,2,9,9", "v.mp4,4,2,2,8,8"]
+    path.write_text("\n".join(["image,frame,x_min,y_min,x_max,y_max", *rows]))
+    image, video = Input(Path("in/a.jpg"), "a.jpg"), Input(Path("in/v.mp4"), "v.mp4")
+    matched = read_boxes(path).match([image, video])
+    assert matched.of(image)[1].tolist() == [0, 2]
+    assert matched.of(video, 3)[1].tolist() == [3]
+    assert matched.of(video, 4)[1].tolist() == [3, 5]
+    assert matched.repeats == {1, 4}
 
 
 def test_names_in_latin_1_are_those_of_the_bytes(tmp_path):

@@ -100,10 +100,19 @@ def test_damage_within_a_file_is_named(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_few_spare_bytes_before_the_end_of_a_jpeg_are_no_damage(tmp_path):
+@pytest.mark.parametrize("filling", [b"\0", b"\0\0\0", b"\x20" * 8])
+def test_a_few_bytes_that_fill_the_end_of_a_jpeg_are_no_damage(tmp_path, filling):
     content = encode(".jpg", RGB)
-    path = write(tmp_path, "a.jpg", content[:-2] + b"\0\0\0" + content[-2:])
+    path = write(tmp_path, "a.jpg", content[:-2] + filling + content[-2:] + b"\xff\xd9" * 2)
     assert read_image(path).shape == RGB.shape
+
+
+def test_a_few_bytes_that_damage_leaves_at_the_end_of_a_jpeg_are_named(tmp_path):
+    """As of photographs in which 200 bytes or one bit were changed: decoding ends too early."""
+    content = encode(".jpg", RGB)
+    path = write(tmp_path, "a.jpg", content[:-2] + b"\x28\xa4\x07\x8a" * 3 + content[-2:])
+    with pytest.raises(ValueError, match=r"the image is damaged.* [2-8] extraneous bytes"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("trailing", [b"\0" * 6000, b"IEND" * 3, b"\x89PNG\r\n\x1a\n" * 999])

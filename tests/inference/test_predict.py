@@ -298,6 +298,21 @@ def test_whole_images_taken_for_faces_are_said_and_given_boxes_are_not(
     assert "has boxes for 1 image not among those given, such as 'other.png'" in note
 
 
+@pytest.mark.parametrize("format", ["json", "csv", "pts"])
+def test_a_box_that_is_given_twice_is_one_face(landmarker, folder, tmp_path, format):
+    box = ("plain.png", 9, 9, 50, 50, "")
+    write_boxes(tmp_path / "b.csv", [box, ("plain.png", 0, 0, 40, 40, ""), box])
+    boxes, out = read_boxes(tmp_path / "b.csv"), tmp_path / "out"
+    outcome = predict(landmarker, [folder / "plain.png"], out, format=format, boxes=boxes)
+    assert [face.box[2] for face in outcome.faces] == [50, 40]
+    assert outcome.failed == []
+    (note,) = outcome.notes
+    assert note.startswith("left out 1 row of boxes that give one again, such as ")
+    assert note.endswith("b.csv:4: the same box of an image is one face")
+    if format == "pts":
+        assert len(list(out.rglob("*.pts"))) == 2
+
+
 def test_one_bad_box_costs_no_other(landmarker, folder, tmp_path):
     rows = [
         ("plain.png", 9, 9, 50, 50, ""),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from few_faces import add_few_faces
 from launched_runs import fake_command, squeue_line, tiny_config
 
 from sesame_hpc.choices import JOBS
@@ -107,6 +108,21 @@ def test_a_submission_leaves_its_ids_and_settings_in_the_run(sesame, tmp_path):
     again = sesame("submit", config, "seed=5", "--profile", "local")
     assert again.returncode == 2
     assert "11 (preliminary), 12 (pretrain), 13 (finetune), 14 (report)" in again.stderr
+
+
+@pytest.mark.parametrize("how", [["--dry-run"], ["--local"], []])
+def test_data_that_training_would_refuse_is_refused_before_the_queue(sesame, tmp_path, how):
+    (tmp_path / "bin").mkdir()
+    slurm(tmp_path)
+    config = tiny_config(tmp_path)
+    with add_few_faces(tmp_path / "faces").open("a") as file:
+        file.write("1 2 3\n")
+    failed = sesame("submit", config, "--profile", "local", *how)
+    assert failed.returncode == 2
+    assert "list_98pt_rect_attr_train.txt:17: " in failed.stderr
+    assert "#!/bin/bash" not in failed.stdout
+    assert not (tmp_path / "bin/count").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_ranks_that_cannot_share_a_batch_are_refused_before_the_queue(sesame, tmp_path):

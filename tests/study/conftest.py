@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from few_faces import add_few_faces
 from training_process import TINY
 
 TWO_ARMS = """
@@ -23,8 +24,9 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
     """Write a study's file, by default of two arms and seeds, beside the tiny config it is of."""
 
     def write(text: str = TWO_ARMS, root: Path | None = None) -> Path:
-        root = root or tmp_path / "faces"
-        root.mkdir(exist_ok=True)
+        if root is None:
+            root = tmp_path / "faces"
+            add_few_faces(root)
         (tmp_path / "tiny.yaml").write_text(
             f"output: unused{TINY}".replace("{heldout", f"{{root: {root}, heldout")
         )

@@ -31,11 +31,11 @@ def points_of(count: int = 16, seed: int = 4) -> np.ndarray:
     return np.round(np.stack([placed.real, placed.imag], axis=2), 4)
 
 
-def add_images(folder: Path, count: int = 16) -> list[str]:
-    """Writes `count` different images; returns their names."""
+def add_images(folder: Path, count: int = 16, size: tuple[int, int] = SIZE) -> list[str]:
+    """Writes `count` different images of that width and height; returns their names."""
     names = [f"face_{number}.png" for number in range(count)]
     for number, name in enumerate(names):
-        add_image(folder, name, seed=number, size=SIZE[::-1])
+        add_image(folder, name, seed=number, size=size[::-1])
     return names
 
 

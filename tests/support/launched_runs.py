@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from few_faces import add_few_faces
+
 from sesame_hpc.config import dump_config, load_config
 from sesame_hpc.launch.ledger import JobRecord, Ledger, Submission
 
@@ -31,7 +33,7 @@ log: {every_steps: 1, eval_epochs: 1, images_epochs: 0, tensorboard: false}
 
 def tiny_config(folder: Path, *overrides: str) -> Path:
     """A config file of a run in `folder`/runs/tiny, on data in `folder`/faces."""
-    (folder / "faces").mkdir(exist_ok=True)
+    add_few_faces(folder / "faces")
     path = folder / "tiny.yaml"
     path.write_text(TINY, encoding="utf-8")
     own = [f"output={folder / 'runs/tiny'}", f"data.root={folder / 'faces'}", *overrides]

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+from pathlib import Path
+
+import pytest
 
 from sesame_hpc.training.records import MetricsLog
 
@@ -17,6 +21,17 @@ def test_records_are_on_disk_before_the_log_is_closed(tmp_path):
         (record,) = MetricsLog.read(path)
     assert record.pop("time") > 1.6e9
     assert record == {"stage": "pretrain", "epoch": 2, "step": 40, "loss": 0.5, "nme": None}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_names_the_file(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    with open("/dev/full", "w") as full:
+        os.dup2(full.fileno(), log._file.fileno())
+    with pytest.raises(OSError, match=r"No space left on device.*metrics\.jsonl"):
+        log.append("preliminary", 1, 1, loss=0.5)
+    with pytest.raises(OSError, match=r"No space left on device.*metrics\.jsonl"):
+        log.close()
 
 
 def test_a_torn_last_line_is_skipped_then_removed(tmp_path):

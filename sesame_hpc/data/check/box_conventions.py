@@ -18,11 +18,15 @@ _MOST = 0.8
 
 _OFF_CENTRE, _NEARER = 0.06, 0.6
 _FEWEST, _LEAST_SPREAD, _LESS_SPREAD = 8, 0.04, 0.5
+_LEAST_MISFIT, _LESS_MISFIT, _LEAST_Z = 0.02, 0.75, 3.0
 _GOOD_OVERLAP, _BETTER_OVERLAP = 0.6, 2.0
 _FEWEST_ALIKE, _LEAST_SCATTER, _ODD, _LEAST_ODD = 16, 0.03, 10.0, 0.25
 
 _CORNERS = "x_min, y_min, x_max, y_max stand where x, y, width, height are meant"
 _EXTENTS = "x, y, width, height stand where x_min, y_min, x_max, y_max are meant"
+_MIDDLES = "the middle of the box stands where its first corner is meant"
+_Y_FIRST = "y stands before x"
+_HEIGHT_FIRST = "height stands before width"
 
 
 def check_box_conventions(inventory: Inventory) -> Iterator[Finding]:
@@ -56,33 +60,87 @@ def _meant_by_all(table: Annotations, tight: Float, sizes: Float) -> str:
     ):
         return alikest
     # Corners read as width and height make boxes too large to the right and below: faces are far
-    # to the left in all of them. Width and height read as a corner hold few landmarks.
+    # to the left in all of them. Width and height read as a corner, and a middle read as a corner,
+    # hold few landmarks.
     given = _off_centre(boxes, tight)
-    if given > _OFF_CENTRE and _off_centre(readings[_CORNERS], tight) < _NEARER * given:
-        if _holding(readings[_CORNERS], tight) >= _MOST and spreads[_CORNERS] <= own:
-            return _CORNERS
-    elif (
-        _holding(boxes, tight) < 1 - _MOST
-        and _holding(readings[_EXTENTS], tight) >= _MOST
-        and _overlap(readings[_EXTENTS], tight) > _overlap(boxes, tight)
-        and spreads[_EXTENTS] <= own
+    if (
+        given > _OFF_CENTRE
+        and _off_centre(readings[_CORNERS], tight) < _NEARER * given
+        and _holding(readings[_CORNERS], tight) >= _MOST
+        and spreads[_CORNERS] <= own
     ):
-        return _EXTENTS
+        return _CORNERS
+    for words in (_EXTENTS, _MIDDLES):
+        if (
+            _holding(boxes, tight) < 1 - _MOST
+            and _holding(readings[words], tight) >= _MOST
+            and _overlap(readings[words], tight) > _overlap(boxes, tight)
+            and spreads[words] <= own
+        ):
+            return words
+    return _meant_by_shape(boxes, tight)
+
+
+def _meant_by_shape(boxes: Float, tight: Float) -> str:
+    """Which numbers of all boxes were exchanged, in words, by what is higher than it is wide.
+
+    In the middle of square images, boxes are nearly where they should be also with y before x;
+    their shape tells. A reading counts if it fits most faces better, and so many that it cannot be
+    by chance.
+    """
+    if len(boxes) < _FEWEST:
+        return ""
+    exchanged = boxes[:, [1, 0, 3, 2]]
+    readings = {
+        _Y_FIRST: exchanged,
+        _HEIGHT_FIRST: _turned(boxes),
+        "y stands before x, and width before height": _turned(exchanged),
+    }
+    own = _misfit(boxes, tight)
+    misfits = {words: _misfit(each, tight) for words, each in readings.items()}
+    best = min(misfits, key=lambda words: _usual(misfits[words]))
+    better = float((misfits[best].sum(axis=1) < own.sum(axis=1)).mean())
+    if (
+        _usual(own) > _LEAST_MISFIT
+        and _usual(misfits[best]) < _LESS_MISFIT * _usual(own)
+        and (better - 0.5) * 2 * np.sqrt(len(boxes)) >= _LEAST_Z
+        and _overlap(readings[best], tight) > _overlap(boxes, tight)
+    ):
+        return best
     return ""
+
+
+def _turned(boxes: Float) -> Float:
+    """With width and height exchanged, from the same corner."""
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + (boxes[:, 2:] - boxes[:, :2])[:, ::-1]], 1)
+
+
+def _misfit(boxes: Float, tight: Float) -> Float:
+    """How far each box is from sitting around its landmarks as the set's boxes usually do [N, 4]:
+    in place, in sizes of the face, and in the logarithms of width and height."""
+    extents, own = boxes[:, 2:] - boxes[:, :2], tight[:, 2:] - tight[:, :2]
+    ratios = np.log(np.maximum(extents, 1e-9) / np.maximum(own, 1e-9))
+    sits = np.concatenate([_sits(boxes, tight)[:, :2], ratios], axis=1)
+    return np.asarray(np.abs(sits - np.median(sits, axis=0)))
+
+
+def _usual(misfits: Float) -> float:
+    return float(np.median(misfits, axis=0).sum())
 
 
 def _other_readings(boxes: Float, sizes: Float) -> dict[str, Float]:
     """The boxes under other meanings of their numbers, by what these are in words."""
     centres, whole = boxes[:, :2], np.concatenate([sizes, sizes], axis=1)
-    half = boxes[:, 2:] / 2
+    half, extents = boxes[:, 2:] / 2, boxes[:, 2:] - boxes[:, :2]
     below = np.stack(
         [boxes[:, 0], sizes[:, 1] - boxes[:, 3], boxes[:, 2], sizes[:, 1] - boxes[:, 1]], axis=1
     )
     return {
         _CORNERS: _corners_for_extents(boxes),
         _EXTENTS: _extents_for_corners(boxes),
+        _MIDDLES: boxes - np.concatenate([extents, extents], axis=1) / 2,
         "they are centre and size": np.concatenate([centres - half, centres + half], axis=1),
-        "y stands before x": boxes[:, [1, 0, 3, 2]],
+        _Y_FIRST: boxes[:, [1, 0, 3, 2]],
         "y counts from below": below,
         "they are fractions of the image's size": boxes * whole,
         "they are percent of the image's size": boxes * whole / 100,

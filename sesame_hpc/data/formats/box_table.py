@@ -25,7 +25,7 @@ def read_box_table(
     path = folder / BOX_FILE
     if not path.is_file():
         return {}
-    rows: dict[str, tuple[str, list[float]]] = {}
+    rows: dict[str, list[tuple[str, list[float]]]] = {}
     try:
         table = read_text_table(path)
         where = {name: position for position, name in enumerate(table.names)}
@@ -39,16 +39,21 @@ def read_box_table(
             if numbers is None:
                 problem = f"is not a box: image and four finite numbers, at most {FARTHEST:g}"
                 faults.append(Fault("number", place, problem))
-            else:
-                rows[row[where["image"]]] = place, numbers
+                continue
+            rows.setdefault(row[where["image"]], []).append((place, numbers))
     except Fault as fault:
         faults.append(fault)
         return {}
     names = resolve_names(rows, images)
-    boxes = {image: rows[name][1] for name, image in names.found.items()}
+    boxes: dict[str, list[float]] = {}
+    for name, image in names.found.items():
+        for place, numbers in rows[name]:
+            if boxes.setdefault(image, numbers) != numbers:
+                problem = f"is another box of {name!r:.80}, which has one face: leave one of them"
+                faults.append(Fault("layout", place, problem))
     for name in names.missing:
         message = f"{name!r} is not an image with landmarks: left out"
-        findings.append(Finding("note", "not-a-face", rows[name][0], message))
+        findings.append(Finding("note", "not-a-face", rows[name][0][0], message))
     if absent := [image for image in images if image not in boxes]:
         message = f"has no box for {len(absent)} of {len(images)} images, such as {absent[0]}: "
         message += "they take the tight box of their landmarks"

@@ -11,7 +11,10 @@ __all__ = ["NO_DECIMAL_COMMA", "coordinates_of", "numbers_of"]
 
 NO_DECIMAL_COMMA = "a decimal comma? Write a point, or separate the columns by semicolons"
 
-_NOT_LABELLED = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+_NOT_LABELLED = frozenset(
+    {"", "nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "null", "none", "-"}
+)
+"""As people, spreadsheets, R and pandas write it."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 

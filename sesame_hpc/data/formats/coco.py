@@ -90,6 +90,7 @@ def _no_face(entry: Any, layout: Layout, place: str) -> str | None:
         return "marks a crowd"
     if entry.get("keypoints") in (None, []):
         return "has no keypoints"
+    layout.check_category(entry, place)
     category = layout.category(entry)
     if category is not None and category.problem:
         return f"is of category {category.name!r}, which {category.problem}"

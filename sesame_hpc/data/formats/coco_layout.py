@@ -35,6 +35,7 @@ class Layout:
     """A file's lists. `images` are file names by id, `sizes` their width and height as stated.
 
     Ids are those of `id_of`. `broken` says of the ids of other images what is wrong with them.
+    `category_names` are those of all categories by id, also of those that name no keypoints.
     """
 
     images: dict[str, str]
@@ -43,11 +44,25 @@ class Layout:
     annotations: list[Any]
     findings: list[Finding] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
+    category_names: dict[str, str] = field(default_factory=dict)
 
     def category(self, entry: Mapping[str, Any]) -> Category | None:
         """That of an annotation, where it names keypoints."""
         key = id_of(entry.get("category_id"))
         return None if key is None else self.categories.get(key)
+
+    def check_category(self, entry: Mapping[str, Any], place: str) -> None:
+        """Raise a Fault if the file lists categories, and an annotation is of none of them."""
+        given = entry.get("category_id")
+        if not self.category_names or given is None or id_of(given) in self.category_names:
+            return
+        known = [f"{key} ({name!r:.40})" for key, name in list(self.category_names.items())[:4]]
+        more = ", ..." * (len(self.category_names) > 4)
+        problem = (
+            f"category_id is {given!r:.40}, which is the id of no category; `categories` has "
+            f"{', '.join(known)}{more}"
+        )
+        raise Fault("layout", place, problem)
 
 
 def load_layout(path: Path, scheme: Scheme) -> Layout:
@@ -59,8 +74,10 @@ def load_layout(path: Path, scheme: Scheme) -> Layout:
     content = _load(path)
     images, sizes, broken = _parse_images(content, path)
     findings: list[Finding] = []
-    categories = _parse_categories(content, path, scheme, findings)
-    return Layout(images, sizes, categories, _list(content, "annotations", path), findings, broken)
+    names: dict[str, str] = {}
+    categories = _parse_categories(content, path, scheme, findings, names)
+    annotations = _list(content, "annotations", path)
+    return Layout(images, sizes, categories, annotations, findings, broken, names)
 
 
 def id_of(value: Any) -> str | None:
@@ -119,7 +136,11 @@ def _parse_images(
 
 
 def _parse_categories(
-    content: Mapping[str, Any], path: Path, scheme: Scheme, findings: list[Finding]
+    content: Mapping[str, Any],
+    path: Path,
+    scheme: Scheme,
+    findings: list[Finding],
+    category_names: dict[str, str],
 ) -> dict[str, Category]:
     categories: dict[str, Category] = {}
     if "categories" not in content:
@@ -132,8 +153,9 @@ def _parse_categories(
         if not isinstance(entry, dict) or not fine or key is None:
             problem = "a category has an `id` and, of keypoints, a list of their names"
             raise Fault("layout", place, problem)
+        category_names[key] = name = str(entry.get("name", key))
         if names:
-            categories[key] = _category(str(entry.get("name", key)), names, scheme, place, findings)
+            categories[key] = _category(name, names, scheme, place, findings)
     _leave_out_others(categories, path, findings)
     return categories
 

@@ -10,7 +10,7 @@ The first line names the columns, in any order and case: `image`, a path relativ
 folder; x0, y0 to x<K-1>, y<K-1>, the landmarks; optionally the four of the box (without them a
 face's box is the tight one of its labelled points), any number of attribute_<name>, 0 or 1, and
 v0 to v<K-1> (1 occluded, 2 visible). Both cells of a point are empty where it is not labelled
-(or nan, NA, null, none, -). Semicolons, tabs and bars separate as well as commas, then with
+(or nan, NA, #N/A, null, none, -). Semicolons, tabs and bars separate as well as commas, then with
 decimal commas; an index column (pandas) and empty columns at the end are ignored.
 
 Coordinates are corner-based pixels: the first pixel spans 0 to 1 and its centre is (0.5, 0.5).
@@ -33,6 +33,7 @@ from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_re
 from sesame_hpc.data.formats.split_files import split_file
 from sesame_hpc.data.formats.text_tables import TextTable, read_text_table
 from sesame_hpc.data.image_names import most_names_in
+from sesame_hpc.plural import counted
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["ATTRIBUTE", "BOX", "FORMAT", "csv_path", "parse_csv", "point_columns"]
@@ -173,7 +174,7 @@ def _with_image(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _parse_row(row: list[str], columns: _Columns, place: str) -> ParsedFace:
     if len(row) != len(columns.names):
-        problem = f"has {len(row)} fields; the first line names {len(columns.names)}"
+        problem = f"has {counted(len(row), 'field')}; the first line names {len(columns.names)}"
         if len(row) == 2 * len(columns.names) - 1:
             problem += f"; {NO_DECIMAL_COMMA}"
         raise Fault("fields", place, problem)

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sesame_hpc.data.delimited import encoding_of
+from sesame_hpc.data.delimited import encoding_of, other_kind
 
 __all__ = ["Fault", "FaultKind", "folder_entries", "raise_faults", "read_lines", "read_text"]
 
 _LARGE_FILE, _BYTES_AT_ONCE, _FIRST_BYTES = 1 << 22, 1 << 20, 1024
-_ZIP = b"PK\x03\x04"
 
 FaultKind = Literal[
     "text",
@@ -70,9 +69,8 @@ def read_text(path: Path) -> str:
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error})"
         raise Fault("text", path, problem) from error
-    if content.startswith(_ZIP):
-        problem = "is a ZIP archive or a workbook (.xlsx), not text; save it as CSV, or unpack it"
-        raise Fault("text", path, problem)
+    if (kind := other_kind(content)) is not None:
+        raise Fault("text", path, kind)
     try:
         return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ K points as one list, scale, center_w, center_h (`train.tsv`). The file of a spl
 name or folder names it. Images lie wherever most of their names exist, as for COCO files.
 
 A face's box is the square of 200 `scale` pixels around its centre. Both cells of a point are empty
-where it is not labelled (or nan, NA, null, none, -). Numbers are taken as they are,
+where it is not labelled (or nan, NA, #N/A, null, none, -). Numbers are taken as they are,
 as those of WFLW's own lists, which these tables repeat.
 """
 
@@ -24,6 +24,7 @@ from sesame_hpc.data.formats.parsed import Missing, Parsed, ParsedFace, parse_re
 from sesame_hpc.data.formats.split_files import require_split_file, split_file
 from sesame_hpc.data.formats.text_tables import TextTable, read_text_table
 from sesame_hpc.data.image_names import most_names_in
+from sesame_hpc.plural import counted
 from sesame_hpc.schemes import Scheme
 
 __all__ = ["FORMAT", "parse_hrnet"]
@@ -73,7 +74,7 @@ def _parse_table(
     places = [table.names.index(name) for name in _PLACING]
     for place, row in table.rows:
         if len(row) != len(table.names):
-            problem = f"has {len(row)} fields; the first line names {len(table.names)}"
+            problem = f"has {counted(len(row), 'field')}; the first line names {len(table.names)}"
             faults.append(Fault("fields", place, problem))
             continue
         placing, points = [row[position] for position in places], row[last + 1 :]

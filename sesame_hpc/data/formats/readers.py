@@ -181,7 +181,7 @@ def scheme_of(root: str | Path, format: Format) -> Scheme:
         return load_scheme(Path(root) / SCHEME_FILE)
     if own.scheme is None:
         if (hint := _hint(Path(root), format, None)) is not None:
-            raise FileNotFoundError(f"{root} has no files of format {format}. {hint}")
+            raise FileNotFoundError(f"{root} has no files of format {own.name}. {hint}")
         raise ValueError(
             f"files of format {own.name} do not say what their points are: name a scheme, "
             "built in or a YAML file (data.scheme=..., --scheme ...)"

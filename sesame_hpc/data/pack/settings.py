@@ -14,9 +14,11 @@ from sesame_hpc.data.pack.content import Plan
 from sesame_hpc.data.pack.table import scheme_yaml
 from sesame_hpc.data.windows import face_boxes, reach, tightest_sides
 
-__all__ = ["PackSettings", "fingerprint_of", "plans"]
+__all__ = ["LARGEST_SIZE", "SMALLEST_SIZE", "PackSettings", "fingerprint_of", "plans"]
 
 FACES_PER_SHARD = 1024
+SMALLEST_SIZE, LARGEST_SIZE = 8, 4096
+"""Sides of crops in pixels, from those of the smallest networks to more than any face has."""
 
 _FILTER_CELLS, _FILTER_PIXELS = 3, 2
 """The margin that `geometry.decode_window` adds around a crop, in crop and in image pixels."""
@@ -39,8 +41,11 @@ class PackSettings:
     faces_per_shard: int = FACES_PER_SHARD
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size is {self.size}; takes at least 1 pixel")
+        if self.size is not None and not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
+            raise ValueError(
+                f"size is {self.size}; takes {SMALLEST_SIZE} to {LARGEST_SIZE} pixels, the "
+                "model.image_size to train at"
+            )
         if self.margin is not None and self.margin <= 0:
             raise ValueError(f"margin is {self.margin}; takes a positive multiple of the box")
         if not 1 <= self.quality <= 100:

@@ -179,6 +179,7 @@ def write_boxes(root, boxes):
         (BOXES / 2, "they are of an image of half the size"),
         (BOXES * 2, "they are of an image of twice the size"),
         (np.roll(BOXES, 1, axis=0), "they are those of the row behind"),
+        (np.concatenate([MIDDLES, MIDDLES + SIDES], axis=1), "the middle of the box stands where"),
     ],
 )
 def test_other_meanings_of_the_numbers_of_boxes(tmp_path, boxes, words):
@@ -186,6 +187,44 @@ def test_other_meanings_of_the_numbers_of_boxes(tmp_path, boxes, words):
     finding = found(tmp_path, "csv", threads=1)["box-convention"]
     assert finding.level == "error"
     assert words in finding.message
+
+
+def in_the_middle(count=24):
+    """Points [N, 5, 2] whose tight boxes are in the middle of square images, to half a pixel."""
+    points = points_of(count)
+    middles = (points.min(axis=1) + points.max(axis=1)) / 2
+    off = np.random.default_rng(1).uniform(-0.5, 0.5, (count, 1, 2))
+    return points - middles[:, None] + 64 + off
+
+
+MIDDLE = in_the_middle()
+TIGHT = np.concatenate([MIDDLE.min(axis=1), MIDDLE.max(axis=1)], axis=1)
+TURNED = np.concatenate([TIGHT[:, :2], TIGHT[:, :2] + (TIGHT[:, 2:] - TIGHT[:, :2])[:, ::-1]], 1)
+NOISE = np.random.default_rng(2).normal(0, 1.5, TIGHT.shape)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        (TIGHT[:, [1, 0, 3, 2]], "better if y stands before x"),
+        ((TIGHT + NOISE / 2)[:, [1, 0, 3, 2]], "better if y stands before x"),
+        (TURNED, "better if height stands before width"),
+        (TURNED[:, [1, 0, 3, 2]], "better if y stands before x, and"),
+        (TIGHT, None),
+        (TIGHT + NOISE, None),
+        (TIGHT + np.array([-9, -20, 9, 4]) + NOISE, None),
+        (np.concatenate([MIDDLE.mean(axis=1) - 40, MIDDLE.mean(axis=1) + 40], axis=1), None),
+    ],
+)
+def test_exchanged_numbers_of_boxes_in_the_middle_of_square_images(tmp_path, boxes, words):
+    names = add_images(tmp_path, len(MIDDLE), (128, 128))
+    lines = csv_text(names, MIDDLE).splitlines()
+    rows = [f"{line},{','.join(map(str, box))}" for line, box in zip(lines[1:], boxes, strict=True)]
+    (tmp_path / "train.csv").write_text("\n".join([lines[0] + ",x_min,y_min,x_max,y_max", *rows]))
+    finding = found(tmp_path, "csv").get("box-convention")
+    assert (finding is None) == (words is None), finding
+    if finding is not None:
+        assert (finding.level, words in finding.message) == ("error", True), finding
 
 
 def test_single_boxes_written_in_another_way_and_single_odd_ones(tmp_path):

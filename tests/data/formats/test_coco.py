@@ -107,6 +107,12 @@ def test_what_is_optional_may_be_missing(root):
             changed("categories", 0, "keypoints", value=["right", "nose", "chin"]),
             "has point 'right' at 0, where scheme trio has 'left', and 'nose', which the scheme",
         ),
+        (
+            changed("annotations", 0, "category_id", value=9),
+            r"annotations\[0\]: category_id is 9, which is the id of no category; `categories` has "
+            r"1 \('face'\)",
+        ),
+        (changed("annotations", 0, "category_id", value=[1]), r"category_id is \[1\], which"),
         (changed("images", 0, "file_name", value="x" * 5000), "no image"),
         (changed("annotations", value=[]), "holds no face of scheme trio"),
     ],

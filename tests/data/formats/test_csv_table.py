@@ -121,7 +121,7 @@ def test_tables_as_programs_write_and_people_name_them(root, name, content):
     assert not has_split(root, "csv", "test")
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "null", "None", "-", ""])
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "#N/A", "<NA>", "null", "None", "-", ""])
 def test_words_for_a_point_that_is_not_labelled(root, word):
     write_table(root, ROW.replace("44,30,32,50", f"44,31,{word},{word}"), header=SHORT)
     assert read(root).labelled[0].tolist() == [True, True, False]
@@ -131,6 +131,7 @@ def test_words_for_a_point_that_is_not_labelled(root, word):
     ("content", "message"),
     [
         (b"PK\x03\x04 and more", "train.csv: is a ZIP archive or a workbook"),
+        (b"\x1f\x8b\x08\x00X0", "train.csv: is compressed by gzip, not text; unpack it"),
         (f"{SHORT}\n{ROW}".replace("20.5", '"20,5"').encode(), ":2: x0 is '20,5'.*decimal comma"),
         (f"{SHORT}\none.png,20,5,30,5,44,5,30,5,32,5,50,5".encode(), ":2: has 13 .*decimal comma"),
         (b"<html><body>Sign in", ":1: .* lacks image.*it begins with '<html>"),

@@ -30,7 +30,9 @@ from sesame_hpc.data.formats.readers import (
     parse_annotations,
     read_annotations,
     read_part,
+    scheme_of,
 )
+from sesame_hpc.data.formats.registry import format_of
 
 POINTS = points_of()
 
@@ -222,6 +224,18 @@ def test_boxes_beside_pts_files(tmp_path):
     assert "has no box for 1 of 3 images, such as f2.png" in findings_of(parsed)["box-absent"]
 
 
+def test_a_second_box_beside_a_pts_file_is_a_fault(tmp_path):
+    add_pts(tmp_path)
+    boxes = boxes_of(POINTS)
+    rows = [f"f{row}.png,{','.join(map(str, boxes[row]))}" for row in (0, 1, 2, 0)]
+    rows += ["f1.png,1,1,9,9", "unlabelled.png,1,1,9,9", "unlabelled.png,2,2,9,9"]
+    (tmp_path / "boxes.csv").write_text("image,x_min,y_min,x_max,y_max\n" + "\n".join(rows))
+    parsed = parse(tmp_path, "pts")
+    (fault,) = parsed.faults
+    assert "boxes.csv:6: is another box of 'f1.png', which has one face" in str(fault)
+    np.testing.assert_allclose(parsed.faces.boxes[:2], boxes[:2])
+
+
 def csv_with(separator=",", decimal=".", index=False, trailing=False, upper=False, **encoding):
     header = ["image", *(f"{axis}{i}" for i in range(5) for axis in "xy")]
     rows = [header]
@@ -302,6 +316,9 @@ def test_a_format_that_is_not_there_names_the_one_that_is(tmp_path):
     assert "looks like" not in str(caught.value)
     with pytest.raises(FileNotFoundError, match=r"data root .*nowhere is not a directory"):
         detect_format(tmp_path / "nowhere")
+    for format in ("csv", format_of(DataConfig(root=tmp_path, format="csv"))):
+        with pytest.raises(FileNotFoundError, match=r"has no files of format csv\. What is there"):
+            scheme_of(tmp_path, format)
 
 
 def test_a_data_set_that_is_given_twice_is_refused(tmp_path):

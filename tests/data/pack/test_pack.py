@@ -181,6 +181,12 @@ def test_augmentation_beyond_the_pack_is_refused(tmp_path):
         epoch(packed(faces, tmp_path / "small", size=32))
 
 
+@pytest.mark.parametrize("size", [-1, 0, 1, 7, 4097])
+def test_sizes_that_no_network_trains_at_are_refused(size):
+    with pytest.raises(ValueError, match=rf"size is {size}; takes 8 to 4096 pixels"):
+        PackSettings(size=size)
+
+
 def test_a_changed_byte_is_named_by_shard_and_sample(faces, tmp_path):
     packed(faces, tmp_path / "pack", faces_per_shard=4)
     path = tmp_path / "pack" / "train-00001.shard"
