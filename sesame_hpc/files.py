@@ -28,6 +28,7 @@ __all__ = [
     "is_stream",
     "link_or_copy",
     "make_folder",
+    "naming",
     "new_folder",
     "parse_json",
     "read_json",
@@ -134,6 +135,17 @@ def _written_into(path: Path) -> Iterator[Path]:
                 file.write(partial.read_bytes())
         except OSError as error:
             raise _about(path, error, partial) from None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within it, an OSError of an open file, also where it is closed, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
 @contextmanager

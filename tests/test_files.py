@@ -189,3 +189,10 @@ def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path):
             write_json_atomic("/dev/full", [])
     for device in (Path("/dev/null"), Path("/dev/full")):
         assert device.is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_file_that_cannot_be_closed_is_named():
+    with pytest.raises(OSError, match=r"No space left on device.*x\.txt"):
+        with naming(Path("x.txt")), open("/dev/full", "wb") as file:
+            file.write(b"x")

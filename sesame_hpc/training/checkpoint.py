@@ -28,6 +28,7 @@ from sesame_hpc.distributed.shared_folder import wait_until_seen
 from sesame_hpc.distributed.world import World
 from sesame_hpc.files import (
     make_folder,
+    naming,
     read_json,
     sync_folder,
     temporary_name,
@@ -241,7 +242,7 @@ def _step(path: Path) -> int:
 
 def _write(path: Path, content: dict[str, Any]) -> str:
     """Write a new file, on disk at return; its SHA-256."""
-    with path.open("xb") as file:
+    with naming(path), path.open("xb") as file:
         writer = HashingWriter(file)
         try:
             torch.save(content, writer)  # type: ignore[arg-type]

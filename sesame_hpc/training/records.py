@@ -4,13 +4,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sesame_hpc.files import write_text_atomic
+from sesame_hpc.files import naming, write_text_atomic
 
 __all__ = ["MetricsLog"]
 
@@ -35,7 +33,7 @@ class MetricsLog:
         """Append one record and flush it. NaN and infinity are written as null."""
         record = {"stage": stage, "epoch": epoch, "step": step, "time": time.time()} | values
         line = json.dumps({key: _finite(value) for key, value in record.items()}) + "\n"
-        with _naming(self._path):
+        with naming(self._path):
             self._file.write(line)
             self._file.flush()
 
@@ -50,7 +48,7 @@ class MetricsLog:
         self._file = self._path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        with _naming(self._path):
+        with naming(self._path):
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -75,15 +73,6 @@ class MetricsLog:
         """Numbers, from 1, of complete lines that hold no record."""
         lines = path.read_bytes().split(b"\n")[:-1]
         return [number for number, line in enumerate(lines, start=1) if _record(line) is None]
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Within it, what the system says of an open file is said with its name."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
