@@ -12,6 +12,7 @@ import pytest
 
 from sesame_hpc.files import (
     link_or_copy,
+    naming,
     new_folder,
     read_json,
     remove_leftovers,
@@ -193,6 +194,9 @@ def test_nothing_takes_the_place_of_a_device_or_pipe(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_file_that_cannot_be_closed_is_named():
-    with pytest.raises(OSError, match=r"No space left on device.*x\.txt"):
+    def write():
         with naming(Path("x.txt")), open("/dev/full", "wb") as file:
             file.write(b"x")
+
+    with pytest.raises(OSError, match=r"No space left on device.*x\.txt"):
+        write()
