@@ -35,7 +35,6 @@ _STYLES = {
     "sesame w300_strong": ("w300_strong", "#0b3c49", "o"),
 }
 _MINUTES = (5, 10, 20, 40, 80, 160)
-_NMES = (3, 3.5, 4, 4.5, 5, 6, 7, 8)
 
 
 def chart(rows: Iterable[Row]) -> bytes:
@@ -68,11 +67,8 @@ def _draw(axes: Axes, rows: Sequence[Row]) -> None:
         minutes = [row.cpu_minutes or 0 for row in every]
         axes.scatter(minutes, [row.nme for row in every], 14, colour, marker=mark, alpha=0.45)
     axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.set_xticks(_MINUTES, [str(each) for each in _MINUTES])
-    axes.set_yticks(_NMES, [f"{each:g}" for each in _NMES])
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
 
 
