@@ -80,9 +80,11 @@ def submit(
             "--dry-run prints what would be sent to SLURM, and --local sends it nothing"
         )
 
+    from sesame_hpc.extras import require_module
     from sesame_hpc.launch.plan import make_plan
     from sesame_hpc.launch.profile import load_profile
 
+    require_module("submitit", "sesame submit")
     if wait and dry_run:
         raise ValueError("--dry-run submits nothing that --wait could wait for")
     name, site = load_profile(profile, required=not local)
