@@ -1,5 +1,6 @@
 """What runs the network: onnxruntime, or PyTorch (in `torch_backend`, imported where needed)."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,8 @@ class Backend(Protocol):
 class OnnxBackend:
     """An exported `.onnx` file under onnxruntime; imports no torch.
 
+    It takes the cores that the process may use, or `OMP_NUM_THREADS` of them.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: onnxruntime cannot read the file, the file is not one of `sesame export`, or
@@ -40,8 +43,10 @@ class OnnxBackend:
 
         providers = _providers(onnxruntime.get_available_providers(), device)
         onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
         try:
-            self._session = onnxruntime.InferenceSession(path, providers=providers)
+            self._session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{path} is not an ONNX model that runs here ({reason})") from None
@@ -58,6 +63,20 @@ class OnnxBackend:
     def __call__(self, crops: Float) -> tuple[Float, Float]:
         points, spread = self._session.run(["points", "spread"], {"images": crops})
         return points, spread
+
+
+def _threads() -> int:
+    """How many threads onnxruntime starts; 0: as many as the machine has cores.
+
+    By itself it heeds neither the variable nor the cores that SLURM or a container leaves.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    if not hasattr(os, "sched_getaffinity"):  # macOS and Windows
+        return 0
+    usable = len(os.sched_getaffinity(0))
+    return usable if usable < (os.cpu_count() or 1) else 0
 
 
 def _providers(available: list[str], device: Device) -> list[str]:

@@ -1,7 +1,10 @@
 """Exports: every form computes the same, says what it is, and is not there if it is wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +111,28 @@ def test_rounding_of_fp32_itself_is_no_difference(run, exported, tmp_path, monke
     found = json.loads((tmp_path / "export.json").read_text())["model.onnx"]
     assert 0 < found["largest_error_px_float64"] <= 2 * found["pytorch_error_px_float64"] < 1e-3
     assert "where PyTorch itself is" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+@pytest.mark.parametrize("limit", ["OMP_NUM_THREADS", "cores"])
+def test_onnx_starts_no_thread_beyond_those_that_it_may_use(exported: Path, limit: str) -> None:
+    program = (
+        "import os, pathlib, sys, onnxruntime\n"
+        "from sesame_hpc.inference.backends import OnnxBackend\n"
+        "threads = lambda: len(os.listdir('/proc/self/task'))\n"
+        "if sys.argv[2] == 'cores': os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "before = threads()\n"
+        "backend = OnnxBackend(pathlib.Path(sys.argv[1]))\n"
+        "print(threads() - before)"
+    )
+    own = {key: text for key, text in os.environ.items() if key != "OMP_NUM_THREADS"}
+    if limit == "OMP_NUM_THREADS":
+        own[limit] = "1"
+    shown = subprocess.run(
+        [sys.executable, "-c", program, str(exported / "model.onnx"), limit],
+        env=own,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown == "0\n"
