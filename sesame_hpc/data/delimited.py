@@ -57,7 +57,7 @@ def encoding_of(content: bytes) -> str:
 
 
 def other_kind(content: bytes) -> str | None:
-    """In words, what a file is that is no text; None where its first bytes do not say so."""
+    """The kind of a file that is not text, in words; None if its first bytes do not tell."""
     return next((said for mark, said in _NOT_TEXT.items() if content.startswith(mark)), None)
 
 
