@@ -15,24 +15,23 @@ __all__ = ["check_starts"]
 def check_starts(runs: Iterable[Run], jobs: Sequence[str]) -> None:
     """Raise as `train` does where it could not start with the data of one of `runs`.
 
-    The annotations of each data set are read, once for all runs that share it, and no image.
+    The annotations of each data set are read, once for all new runs that share it, and no image.
     Nothing is written. `jobs` are those to submit.
 
     Raises:
         FileNotFoundError: a data set, a file of boxes, or what a stage starts from is missing.
         ValueError: faults of a data set, too few faces, or another data set than that of the run.
     """
-    known: list[tuple[DataConfig, bool, Faces]] = []
+    known: list[tuple[DataConfig, Faces]] = []
     for run in runs:
         stages = [job for job in jobs if job in STAGES and not run.is_finished(job)]
         if not stages:
             continue
         _check_files(run, stages)
-        data, begun = run.config.data, run.folder.has_progress()
-        faces = next((each for *key, each in known if key == [data, begun]), None)
-        if faces is None:
-            faces = _read(run, begun)
-            known.append((data, begun, faces))
+        if run.folder.has_progress():  # its data are compared with those that it began with
+            faces = read_faces(run.config, run.folder)
+        else:
+            faces = _of_new_run(run, known)
         check_enough_faces(run.config, stages, faces)
 
 
@@ -46,10 +45,12 @@ def _check_files(run: Run, stages: Sequence[str]) -> None:
             raise FileNotFoundError(f"stages.{stage}.init_from: {init_from} does not exist")
 
 
-def _read(run: Run, begun: bool) -> Faces:
-    """The faces; until the run has begun, divided by image, which needs no image to be read."""
-    config = run.config
-    if not begun:
-        data = config.data.model_copy(update={"heldout_group": "image"})
-        config = config.model_copy(update={"data": data})
-    return read_faces(config, run.folder)
+def _of_new_run(run: Run, known: list[tuple[DataConfig, Faces]]) -> Faces:
+    """The faces divided by image, which needs no image to be read; kept in `known`."""
+    for data, faces in known:
+        if data == run.config.data:
+            return faces
+    by_image = run.config.data.model_copy(update={"heldout_group": "image"})
+    faces = read_faces(run.config.model_copy(update={"data": by_image}), run.folder)
+    known.append((run.config.data, faces))
+    return faces
