@@ -1,5 +1,6 @@
 """What a job would refuse when it starts is found before it is submitted."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from launched_runs import finish_stage, tiny_config
 
 from sesame_hpc.launch.plan import make_plan
 from sesame_hpc.launch.start_checks import check_starts
+from sesame_hpc.run.faces import read_faces
 
 
 def check(config: Path, *overrides: str, arrays: tuple[str, ...] = ()) -> None:
@@ -67,3 +69,15 @@ def test_nothing_is_read_for_stages_that_are_finished(tmp_path: Path) -> None:
         finish_stage(tmp_path / "runs/tiny", stage)
     add_few_faces(tmp_path / "faces").unlink()
     check(config)
+
+
+def test_each_run_that_has_begun_is_compared_with_its_own_data(tmp_path: Path) -> None:
+    config, sweep = tiny_config(tmp_path), ("seed=0,1",)
+    for run in make_plan(str(config), (), sweep).runs:
+        identity = read_faces(run.config, run.folder).identity
+        if run.config.seed == 1:
+            identity["train"]["landmarks"] = "another"
+        finish_stage(run.folder.path, "preliminary")
+        run.folder.data_file.write_text(json.dumps(identity))
+    with pytest.raises(ValueError, match=r"is not the data set that \S*seed=1 was started with"):
+        check(config, arrays=sweep)
