@@ -83,6 +83,7 @@ def test_a_higher_partition_sends_usr2_and_goes_first(
 
 
 @pytest.mark.slow
+@pytest.mark.cluster_slow
 def test_a_drained_node_that_loses_its_slurmd_is_down_and_comes_back(cluster: LocalCluster) -> None:
     cluster.run("scontrol", "update", "NodeName=n1", "State=DRAIN", "Reason=Kill task failed")
     cluster.manage("fail", "n1", "--daemon-only")

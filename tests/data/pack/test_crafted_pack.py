@@ -124,3 +124,17 @@ def test_a_table_of_other_shapes_is_named(pack):
         if name != "box":
             changed[name] = table[name]
     refuses_table(pack, npy(changed))
+
+
+def test_a_shard_is_opened_without_parsing_python(pack, monkeypatch):
+    """Threads of CPython 3.11 cannot do that at once."""
+    (path,) = pack.glob("*.shard")
+    expected = shards.open_shard(path).index
+
+    def parse(*_, **__):
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    monkeypatch.setattr("ast.literal_eval", parse)
+    np.testing.assert_array_equal(shards.open_shard(path).index, expected)
+    with pytest.raises(SystemError):
+        np.load(pack / "train.npy")
