@@ -78,9 +78,9 @@ class Method:
     size_mb: float
 
 
-def _dlib(config: Config, faces: Annotations, scratch: Path, cascades: int, threads: int) -> Method:
+def _dlib(config: Config, faces: Annotations, scratch: Path, **settings: int) -> Method:
     path, start = scratch / "dlib.dat", time.process_time()
-    train_dlib(faces, path, cascades=cascades, threads=threads, seed=config.seed)
+    train_dlib(faces, path, seed=config.seed, **settings)
     minutes = (time.process_time() - start) / 60
     return Method(dlib_finder(path), config.seed, minutes, None, path.stat().st_size / 1e6)
 
@@ -171,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--passes", type=int, default=1, help="looks at a face, of runs of ours")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cascades", type=int, default=15, help="dlib's")
+    parser.add_argument("--oversampling", type=int, default=6, help="dlib's, which sets its time")
     parser.add_argument("--csv", type=Path, default=RESULTS / "accuracy_cpu.csv")
     options = parser.parse_intermixed_args(arguments)
     overrides = [each for each in options.methods if "=" in each]
@@ -183,7 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with TemporaryDirectory() as scratch:
             if name == "dlib":
                 method = _dlib(
-                    config, divided.train, Path(scratch), options.cascades, options.threads
+                    config,
+                    divided.train,
+                    Path(scratch),
+                    cascades=options.cascades,
+                    oversampling=options.oversampling,
+                    threads=options.threads,
                 )
             elif name in PEERS:
                 method = _network(name, config, divided.train, options.cpu_minutes)

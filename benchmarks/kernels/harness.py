@@ -1,7 +1,7 @@
 """Timing of one op by several providers, forward, backward and both."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, product
 
@@ -45,6 +45,7 @@ def measure(op: str, index: int, case: Case, device: torch.device, seconds: floa
     What torch.compile made runs apart from the others, since the threads of its own OpenMP would
     occupy the cores that the others wait for. On a GPU Triton's `do_bench` sets the time.
     """
+    case = _with_peers_that_run(case)
     _require_equal(case)
     if device.type == "cuda":
         copied = copy_bandwidth()
@@ -79,6 +80,22 @@ class _Maker:
 def _groups(case: Case) -> list[list[str]]:
     others = [name for name in case.providers if name != COMPILED]
     return [others, [COMPILED]] if COMPILED in case.providers else [others]
+
+
+def _with_peers_that_run(case: Case) -> Case:
+    """Without the peers that raise, such as one whose library refuses so many matrices."""
+    able = {}
+    for name, provider in case.providers.items():
+        try:
+            with torch.no_grad():
+                provider(*case.inputs)
+        except RuntimeError as error:
+            if name == "ours":
+                raise
+            print(f"{case.op} {case.shape}: {name} is left out: {str(error).splitlines()[0]}")
+        else:
+            able[name] = provider
+    return replace(case, providers=able, equal=tuple(name for name in case.equal if name in able))
 
 
 def _require_equal(case: Case) -> None:

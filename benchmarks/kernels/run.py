@@ -115,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.no_tests and passes_tests(op, options.device):
             passed.add(op)
         rows += run(op, torch.device(options.device), options.seconds)
+        table.replace(rows)
     if options.base:
         rows += run_revision(ops, options.device, options.base, options.seconds)
     print_speedups([row for row in rows if row.op in passed])

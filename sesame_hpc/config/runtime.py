@@ -29,8 +29,8 @@ class RuntimeConfig(Strict):
     channels_last: bool = True
     """Keep images and features in channels-last memory."""
     compile: Literal["auto", "none", CompileUnit] = "auto"
-    """What torch.compile compiles at a time: regions (the stem, a stack), the whole network, the
-    whole network as CUDA graphs, or none. auto: regions on CUDA, none on the CPU."""
+    """What torch.compile compiles at a time: regions (the stem, a stack), regions as CUDA
+    graphs, the whole network, or none. auto: regions on CUDA, none on the CPU."""
     activation_checkpointing: bool = False
     """Recompute each stack's inner activations instead of keeping them."""
     threads: PositiveInt | None = None

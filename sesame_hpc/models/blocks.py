@@ -97,4 +97,24 @@ class Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         low = self.up(self.inner(self.down(F.max_pool2d(x, 2))))
-        return torch.add(self.skip(x), F.interpolate(low, scale_factor=2.0, mode="nearest"))
+        return _add_upsampled(self.skip(x), low)
+
+
+def _add_upsampled(x: Tensor, low: Tensor) -> Tensor:
+    """x [B, C, 2 H, 2 W] plus each pixel of `low` [B, C, H, W] four times, in their dtype.
+
+    Autocast would interpolate in float32 on CUDA, and so make float32 of all that follows. Inductor
+    would add the gradients of interpolated pixels by atomics; those of repeated ones it sums.
+    """
+    if x.device.type != "cuda":
+        return torch.add(x, _twice(low))
+    if torch.compiler.is_compiling():
+        height, width = low.shape[2:]
+        pixels = x.unflatten(3, (width, 2)).unflatten(2, (height, 2))
+        return (pixels + low[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
+    with torch.autocast("cuda", enabled=False):
+        return torch.add(x, _twice(low))
+
+
+def _twice(low: Tensor) -> Tensor:
+    return F.interpolate(low, scale_factor=2.0, mode="nearest")

@@ -1,4 +1,4 @@
-"""`torch.compile` of a network in training mode: as a whole or by regions."""
+"""`torch.compile` of a network in training mode: as a whole or by regions, these as CUDA graphs."""
 
 from collections.abc import Callable, Iterator
 from types import MethodType
@@ -18,7 +18,8 @@ def compile_training(network: nn.Module, unit: CompileUnit) -> None:
 
     The state dict does not change, nor does evaluation, whose last batch may be smaller. Regions
     are the stem and each stack up to its features: stacks share compiled code, so the time to
-    compile does not grow with their number. `graphs` is the whole network, replayed as CUDA graphs.
+    compile does not grow with their number. `graphs` replays each region as CUDA graphs, forward
+    and backward, instead of launching its kernels one by one.
 
     A graph break raises at the first call.
     """
@@ -32,7 +33,7 @@ def compile_training(network: nn.Module, unit: CompileUnit) -> None:
 def _methods(network: nn.Module, unit: CompileUnit) -> Iterator[tuple[nn.Module, str]]:
     """Modules with the name of the method to compile."""
     backbones = [each for each in network.modules() if isinstance(each, StackedHourglass)]
-    if unit != "regions" or not backbones:
+    if unit == "whole" or not backbones:
         yield network, "forward"
         return
     for backbone in backbones:

@@ -110,6 +110,7 @@ class Engine:
             config=_deepspeed_config(stage, runtime, world),
         )
         self._adam, self._device = optimizer, world.device
+        self._replays_graphs = runtime.compile == "graphs"
         # With ZeRO 0, DeepSpeed's clipping waits for the device, and its reduction copies all
         # gradients twice.
         self._clip = runtime.clip if runtime.zero_stage == 0 else 0.0
@@ -152,6 +153,8 @@ class Engine:
         if self._clip and self._engine.is_gradient_accumulation_boundary():
             nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
         self._engine.step()
+        if self._replays_graphs:  # what this step's graphs hold may be overwritten from here on
+            torch.compiler.cudagraph_mark_step_begin()
 
     @property
     def left_out(self) -> bool:

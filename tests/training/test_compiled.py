@@ -23,6 +23,7 @@ STEPS = 4
 FIRST: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}
 LATER: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 """Tolerances of the first loss, and of the next ones, in which roundings grow step by step."""
+BF16: dict[str, Any] = {"rtol": 2e-2, "atol": 2e-3}
 
 needs_compiler = pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
 
@@ -141,3 +142,15 @@ def test_compiled_training_resumes_with_the_same_bits(world, tmp_path) -> None:
     tiny_stage.train(after, second, iter(given[2:]))
     for one, other in zip(straight.module.parameters(), after.module.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stage", ["coordinates", "reconstruction"])
+def test_graphs_of_regions_train_as_regions_do(stage, precision) -> None:
+    world = connect(RuntimeConfig(device="cuda"))
+    regions, graphs = (
+        losses(world, stage, compile=unit, precision=precision) for unit in ("regions", "graphs")
+    )
+    torch.testing.assert_close(graphs, regions, **(LATER if precision == "fp32" else BF16))
