@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.common.interleaved_timer import interleave
 from benchmarks.common.machine import dali_version, device_name, package_version
+from benchmarks.common.table import Table
 from benchmarks.loader.rows import Row
 
 __all__ = ["BATCH", "Meter", "Run"]
@@ -31,10 +32,13 @@ class Meter:
         workers: threads or processes that each of them uses.
         seconds: of a measurement.
         repeat: measurements of each function.
+        table: is rewritten with all rows after each, so that an interrupted run leaves what it has.
     """
 
-    def __init__(self, device: str, workers: int, seconds: float, repeat: int) -> None:
-        self.device, self.workers = device, workers
+    def __init__(
+        self, device: str, workers: int, seconds: float, repeat: int, table: Table[Row]
+    ) -> None:
+        self.device, self.workers, self._table = device, workers, table
         self._seconds, self._repeat = seconds, repeat
         self.rows: list[Row] = []
 
@@ -79,6 +83,7 @@ class Meter:
             python=platform.python_version(),
         )
         self.rows.append(row)
+        self._table.replace(self.rows)
         print(
             f"{what:9} {provider:34} {source:12} {size:4} {row.images_per_second:9.0f} images/s "
             f"[{row.lowest:.0f}, {row.highest:.0f}] {row.cpu_ms:8.3f} ms",

@@ -159,13 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this machine has no CUDA device")
     table = Table(options.csv, Row)
-    meter = Meter(options.device, options.workers, options.seconds, options.repeat)
+    meter = Meter(options.device, options.workers, options.seconds, options.repeat, table)
     keep_freed_memory()  # as training does; workers inherit it
     with tempfile.TemporaryDirectory() as scratch:
         faces = _faces(options, Path(scratch))
         measure(meter, faces, options.sizes, Path(scratch))
     print(*loader_over_step(meter.rows), sep="\n")
-    table.replace(meter.rows)
 
 
 if __name__ == "__main__":

@@ -70,11 +70,11 @@ def test_kernels_fit_their_architecture_and_their_budgets(
     options = ["--dtype", *dtypes, "--jobs", "1", "--json", str(table)]
     result = run_aot("--arch", arch, *options, *ops)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "over budget" not in result.stdout
+    assert "over budget:" not in result.stdout
     tables = json.loads(table.read_text())
     kernels, reports = tables["kernels"], tables["ops"]
     assert {row["arch"] for row in kernels} == {arch}
-    assert all(row["resources"]["spilled"] == 0 and not row["fault"] for row in kernels)
+    assert not any(row["fault"] for row in kernels)
     units = {row["resources"]["matrix_unit"] for row in kernels if row["kernel"] in PRODUCTS}
     if dtypes != ["fp32"]:  # whose products are of another unit on some
         assert matrix_unit in units
@@ -92,9 +92,27 @@ def test_kernels_fit_their_architecture_and_their_budgets(
         ("sm_89", 0, 101_377, "shared memory above 101376 B"),
     ],
 )
-def test_the_gate_closes_on_spills_and_on_too_much_shared_memory(arch, spilled, shared, fault):
+def test_the_gate_closes_on_spills_and_on_too_much_shared_memory(
+    arch, spilled, shared, fault, monkeypatch
+):
+    monkeypatch.setattr("sesame_kernels.aot.resources.version", lambda name: "3.7.1")
     used = Resources(32, spilled, shared, 16, 16, 4, 10.0, 0, 1.0, "")
     assert fault_of(used, arch) == fault
+
+
+@pytest.mark.parametrize(
+    ("triton", "spilled", "fault"),
+    [
+        ("3.7.0", 8, "spills 8 B"),
+        ("3.6.0", 8, ""),
+        ("3.9.0", 12, "spills 12 B"),
+        ("3.70.0", 8, ""),
+    ],
+)
+def test_another_compiler_may_spill_a_little(triton, spilled, fault, monkeypatch):
+    monkeypatch.setattr("sesame_kernels.aot.resources.version", lambda name: triton)
+    used = Resources(32, spilled, 0, 16, 16, 4, 10.0, 0, 1.0, "")
+    assert fault_of(used, "sm_90") == fault
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Compile every kernel ahead of time, without a GPU, and print what its machine code uses.
 
 Exits with 1 if a kernel spills registers, needs more shared memory than a block can have, or
-exceeds the budget of its op.
+exceeds the budget of its op. Budgets bind with the pinned Triton; with another one, what exceeds
+them is only named, and 8 bytes may be spilled.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from sesame_kernels.aot.reports import (
     table_line,
     without_repeats,
 )
+from sesame_kernels.aot.resources import is_pinned_compiler
 from sesame_kernels.aot.warming import warm_cache
 
 _DEFAULT = ("sm_80", "sm_90", "sm_100")
@@ -142,11 +144,12 @@ def _show(options: argparse.Namespace, arches: Sequence[str], reports: Sequence[
     for report in sorted(kernels, key=lambda it: (arches.index(it.arch), it.op, it.kernel)):
         print(table_line(report))
     over = excesses(ops) if all(getattr(options, n) == getattr(Inputs, n) for n in _SIZES) else []
+    pinned = is_pinned_compiler()
     for line in over:
-        print(f"over budget: {line}")
+        print(f"over budget{'' if pinned else ' of another Triton'}: {line}")
     if options.json:
         _write_json(options.json, kernels, ops)
-    return 1 if over or any(report.fault for report in kernels) else 0
+    return 1 if (over and pinned) or any(report.fault for report in kernels) else 0
 
 
 if __name__ == "__main__":
