@@ -6,7 +6,15 @@ from torch.nn import functional as F
 
 from sesame_hpc.config import ModelConfig
 
-__all__ = ["BLOCKS", "Bottleneck", "ConvNormAct", "Hourglass", "SingleConv"]
+__all__ = [
+    "BLOCKS",
+    "Bottleneck",
+    "ConvNormAct",
+    "Hourglass",
+    "SingleConv",
+    "add_interpolated",
+    "add_repeated",
+]
 
 
 class Bottleneck(nn.Module):
@@ -106,15 +114,21 @@ def _add_upsampled(x: Tensor, low: Tensor) -> Tensor:
     Autocast would interpolate in float32 on CUDA, and so make float32 of all that follows. Inductor
     would add the gradients of interpolated pixels by atomics; those of repeated ones it sums.
     """
-    if x.device.type != "cuda":
-        return torch.add(x, _twice(low))
-    if torch.compiler.is_compiling():
-        height, width = low.shape[2:]
-        pixels = x.unflatten(3, (width, 2)).unflatten(2, (height, 2))
-        return (pixels + low[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
-    with torch.autocast("cuda", enabled=False):
-        return torch.add(x, _twice(low))
+    if x.device.type == "cuda":
+        if torch.compiler.is_compiling():
+            return add_repeated(x, low)
+        with torch.autocast("cuda", enabled=False):
+            return add_interpolated(x, low)
+    return add_interpolated(x, low)
 
 
-def _twice(low: Tensor) -> Tensor:
-    return F.interpolate(low, scale_factor=2.0, mode="nearest")
+def add_interpolated(x: Tensor, low: Tensor) -> Tensor:
+    """By the operator that CPUs, and eager CUDA, have for it."""
+    return torch.add(x, F.interpolate(low, scale_factor=2.0, mode="nearest"))
+
+
+def add_repeated(x: Tensor, low: Tensor) -> Tensor:
+    """By broadcasting over each pixel's four: the same bits, forward."""
+    height, width = low.shape[2:]
+    pixels = x.unflatten(3, (width, 2)).unflatten(2, (height, 2))
+    return (pixels + low[:, :, :, None, :, None]).flatten(4).flatten(2, 3)
