@@ -26,7 +26,7 @@ def _dlib() -> ModuleType:
 
 
 def train_dlib(
-    faces: Annotations, path: Path, *, cascades: int, oversampling: int, threads: int, seed: int
+    faces: Annotations, path: Path, *, cascades: int, threads: int, seed: int, oversampling: int = 6
 ) -> None:
     """Train on the faces and their mirror images, two jittered boxes each, and write `path`.
 
