@@ -13,7 +13,7 @@ from benchmarks.kernels.case import COMPILED, DIRECTIONS, Case, cases, runner
 from benchmarks.kernels.cuda import copy_bandwidth, cuda_quantiles, graph_ms, peak_mb
 from benchmarks.kernels.isolation import isolated
 
-__all__ = ["Row", "measure"]
+__all__ = ["Row", "measure", "with_peers_that_run"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def measure(op: str, index: int, case: Case, device: torch.device, seconds: floa
     What torch.compile made runs apart from the others, since the threads of its own OpenMP would
     occupy the cores that the others wait for. On a GPU Triton's `do_bench` sets the time.
     """
-    case = _with_peers_that_run(case)
+    if device.type == "cuda":  # on the CPU no provider may run in this process
+        case = with_peers_that_run(case)
     _require_equal(case)
     if device.type == "cuda":
         copied = copy_bandwidth()
@@ -82,7 +83,7 @@ def _groups(case: Case) -> list[list[str]]:
     return [others, [COMPILED]] if COMPILED in case.providers else [others]
 
 
-def _with_peers_that_run(case: Case) -> Case:
+def with_peers_that_run(case: Case) -> Case:
     """Without the peers that raise, such as one whose library refuses so many matrices."""
     able = {}
     for name, provider in case.providers.items():

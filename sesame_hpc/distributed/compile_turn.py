@@ -27,9 +27,9 @@ class CompileTurn:
     """The order of the first forward and backward pass, in which nothing may be communicated.
 
     Local rank 0 goes first and announces it in the ranks' store. The others wait for at most
-    `seconds` in total; after that they proceed with a warning. Later passes are not ordered, nor
-    are those of a rank that has its node to itself or does not compile. Every rank takes the same
-    turns.
+    `seconds` in total; after that they proceed with a warning. Later passes are not ordered.
+    Neither are the passes of a rank that is alone on its node, or that does not compile. Every rank
+    takes the same turns.
     """
 
     def __init__(self, world: World, compiles: bool, seconds: float) -> None:

@@ -1,15 +1,17 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sesame_kernels.aot.budgets import BUDGETS, excesses, measured_rows, parsed
 from sesame_kernels.aot.launches import OPS
 from sesame_kernels.aot.limits import most_of_copy
 from sesame_kernels.aot.reports import OpReport
-from sesame_kernels.aot.resources import Resources, fault_of
+from sesame_kernels.aot.resources import Resources, fault_of, is_pinned_compiler
 from sesame_kernels.dispatch import require_ampere
 
 pytest.importorskip("triton")
@@ -98,6 +100,13 @@ def test_the_gate_closes_on_spills_and_on_too_much_shared_memory(
     monkeypatch.setattr("sesame_kernels.aot.resources.version", lambda name: "3.7.1")
     used = Resources(32, spilled, shared, 16, 16, 4, 10.0, 0, 1.0, "")
     assert fault_of(used, arch) == fault
+
+
+def test_budgets_bind_with_the_pinned_triton(monkeypatch):
+    constraints = (Path(__file__).parents[2] / "constraints.txt").read_text()
+    pinned = re.search(r"^triton==(.*)$", constraints, re.MULTILINE).group(1)
+    monkeypatch.setattr("sesame_kernels.aot.resources.version", lambda name: pinned)
+    assert is_pinned_compiler()
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,19 @@ def test_no_network_has_a_graph_break(network) -> None:
     assert (found.graph_count, found.graph_break_count) == (1, 0)
 
 
-def test_stacks_share_one_compiled_region(monkeypatch) -> None:
+@pytest.mark.parametrize(("unit", "mode"), [("regions", None), ("graphs", "reduce-overhead")])
+def test_stacks_share_one_compiled_region(unit, mode, monkeypatch) -> None:
     counter = CompileCounterWithBackend("eager")
-    real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **how: real(f, **how | {"backend": counter}))
+    real, modes = torch.compile, []
+
+    def compile(function, *, mode, **how):
+        modes.append(mode)
+        return real(function, backend=counter, **how)
+
+    monkeypatch.setattr(torch, "compile", compile)
     network = LandmarkNet(tiny_stage.MODEL.model_copy(update={"stacks": 4}), HeadConfig(), 68)
-    compile_training(network, "regions")
+    compile_training(network, unit)
+    assert set(modes) == {mode}
     network(images()).sum().backward()
     assert counter.frame_count == 2
     network.eval()(images())
