@@ -19,6 +19,7 @@ sesame_say() { echo "sesame: $*" >&2; }
 sesame_field() { sed -n "s/^\(.* \)\?$1=\([^ ]*\).*/\2/p"; }
 
 # sesame_ask COMMAND...: what SLURM answers, asked again for half an hour while there is no answer.
+# SLURM may have done what it did not answer: a second sbatch would make a second job.
 sesame_ask() {
   local answer code last='' end=$((SECONDS + ${SESAME_REQUEUE_SECONDS:-1800}))
   while true; do
@@ -37,6 +38,10 @@ sesame_ask() {
     fi
     ((SECONDS < end)) || break
     sleep 3
+    if [[ $1 == sbatch ]] && answer=$(sesame_waiting_for "${3#*:}"); then
+      code=0
+      break
+    fi
   done
   echo "$answer"
   return "$code"
@@ -113,9 +118,8 @@ sesame_goes_on() {
     sesame_say "SLURM did not say how job $job is: ${shown##*$'\n'}"
     return 1
   fi
-  state=$(sesame_field JobState <<< "$shown")
-  if [[ $state != RUNNING && $state != SIGNALING ]] ||
-    [[ $(sesame_field Restarts <<< "$shown") != "${SLURM_RESTART_COUNT:-0}" ]]; then
+  if ! sesame_is_running "$shown"; then
+    state=$(sesame_field JobState <<< "$shown")
     sesame_say "SLURM ends job $job itself ($state)"
     [[ $state != CANCELLED ]]
     return
@@ -137,6 +141,12 @@ sesame_goes_on() {
     return 0
   elif ((code == 0)) && [[ -z $asked ]]; then
     return 1
+  elif shown=$(sesame_ask scontrol show job "$job" --oneliner) && ! sesame_is_running "$shown"; then
+    # A rank or SLURM was faster, or SLURM did it and its answer was lost.
+    state=$(sesame_field JobState <<< "$shown")
+    sesame_say "SLURM ends job $job itself ($state; ${answer##*$'\n'})"
+    [[ $state != CANCELLED ]]
+    return
   elif [[ -n ${SESAME_JOB_FOLDER:-} ]]; then
     sesame_say "SLURM does not requeue job $job (${answer##*$'\n'})"
     sesame_submit_successor "$job"
@@ -145,6 +155,14 @@ sesame_goes_on() {
     sesame_say "SLURM does not requeue job $job (${answer##*$'\n'}); submit it again to resume"
   fi
   return 1
+}
+
+# sesame_is_running SHOWN: whether scontrol shows this start of the job as running.
+sesame_is_running() {
+  local state
+  state=$(sesame_field JobState <<< "$1")
+  [[ $state == RUNNING || $state == SIGNALING ]] &&
+    [[ $(sesame_field Restarts <<< "$1") == "${SLURM_RESTART_COUNT:-0}" ]]
 }
 
 # The nodes that ranks found faulty, one per line; none unless the profile has exclude_bad_nodes.
@@ -189,6 +207,12 @@ sesame_submit_successor() {
   echo "$job $id" >> "$SESAME_JOB_FOLDER/successors.txt"
   sesame_say "job $id continues job $job"
   sesame_move_dependents "$id"
+}
+
+# sesame_waiting_for JOB: the job that waits for JOB to end in whatever way.
+sesame_waiting_for() {
+  timeout 60 squeue --noheader --states=PENDING --format='%i %E' 2> /dev/null |
+    sed -nE "s/^([0-9]+)[^ ]* +([^ ]*,)?afterany:$1([^0-9].*)?$/\1/p" | grep -m 1 .
 }
 
 # Without the variables of this job, which sbatch and the new job would take for their own.

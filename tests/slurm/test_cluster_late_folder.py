@@ -146,7 +146,7 @@ def test_a_node_that_sees_the_folder_late_trains_and_resumes(told: Told) -> None
 
 def test_a_job_whose_requeues_bring_too_little_is_not_requeued_again(told: Told) -> None:
     pretrain, job = told.status["pretrain"], told.jobs["pretrain"]
-    assert (pretrain["state"], pretrain["restarts"]) == ("FAILED", 2)
+    assert (pretrain["state"], pretrain["restarts"]) == ("FAILED", 2), told.log
     assert (
         f"job {job} was requeued 2 times with less than 90 % of a stage's steps each"
         in (pretrain["message"])
