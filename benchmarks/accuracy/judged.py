@@ -20,7 +20,7 @@ from sesame_hpc.inference.detector import YuNet
 from sesame_hpc.run.faces import Faces, read_faces
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["BOXES", "Figures", "Find", "benchmark_faces", "judge", "read_image"]
+__all__ = ["BOXES", "Figures", "Find", "Image", "Points", "benchmark_faces", "judge", "read_image"]
 
 BOXES = ("tight", "jittered", "yunet")
 _LEAST_OVERLAP = 0.3

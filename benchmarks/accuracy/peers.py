@@ -5,13 +5,14 @@
 
 Each method is trained on the training faces of `--preset` (or, for a run folder, has been) and
 judged on its held-out faces, by the annotated boxes, by jittered ones (centre moved by up to 5 %,
-size changed by up to 10 %) and by YuNet's, with and without averaging over the mirrored image. Rows
-go to --csv. dlib trains to its end whatever the minutes; `pip install dlib-bin` first.
+size changed by up to 10 %) and by YuNet's, with and without averaging over the mirrored image, and
+with --scales over boxes of several sizes. Rows go to --csv. dlib trains to its end whatever the
+minutes; `pip install dlib-bin` first.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -21,7 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.dlib_peer import dlib_finder, train_dlib
-from benchmarks.accuracy.judged import Figures, Find, Image, benchmark_faces, judge, read_image
+from benchmarks.accuracy.judged import (
+    Figures,
+    Find,
+    Image,
+    Points,
+    benchmark_faces,
+    judge,
+    read_image,
+)
 from benchmarks.accuracy.training import PEERS, finder, train_peer
 from benchmarks.common.machine import Machine, machine
 from benchmarks.common.paths import RESULTS
@@ -30,12 +39,13 @@ from benchmarks.common.table import Table
 from sesame_hpc.choices import STAGES
 from sesame_hpc.config import Config
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.crop_scales import ONE_SCALE, Scales, parse_scales
 from sesame_hpc.inference.landmarker import Landmarker
 from sesame_hpc.run.data_root import run_config
 from sesame_hpc.run.faces import Faces, read_faces
 from sesame_hpc.run.folder import RunFolder
 
-__all__ = ["Row", "main"]
+__all__ = ["Row", "averaged", "main"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,18 @@ def _run(name: str, device: Literal["cpu", "cuda"], passes: int) -> Method:
     return Method(find, config.seed, minutes, None, run.weights(stage).stat().st_size / 1e6)
 
 
+def averaged(find: Find, scales: Scales) -> Find:
+    """The mean of what is found for boxes of `scales` times the size, around the same centre."""
+
+    def find_all(image: Image, box: NDArray[np.float64]) -> Points:
+        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        boxes = [np.concatenate([middle - scale * half, middle + scale * half]) for scale in scales]
+        found: Points = np.mean([find(image, each) for each in boxes], axis=0)
+        return found
+
+    return find_all
+
+
 def _rounded(minutes: float | None) -> float | None:
     return None if minutes is None else round(minutes, 1)
 
@@ -169,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cpu-minutes", type=float, default=30.0, help="CPU minutes per network")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of runs of ours")
     parser.add_argument("--passes", type=int, default=1, help="looks at a face, of runs of ours")
+    parser.add_argument("--scales", help="average over boxes of these sizes, such as 0.92,1,1.08")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cascades", type=int, default=15, help="dlib's")
     parser.add_argument("--oversampling", type=int, default=6, help="dlib's, which sets its time")
@@ -200,6 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if name not in ("dlib", *PEERS):
                 label = f"sesame {Path(name).name}"
                 label += f", {options.passes} passes" if options.passes > 1 else ""
+            scales = parse_scales(options.scales)
+            if scales != ONE_SCALE:
+                method = replace(method, find=averaged(method.find, scales))
+                label += f", {len(scales)} scales"
             faces = {"train": its.train, "heldout": its.heldout}
             for row in rows(label, method, options.data, faces, about):
                 table.append(row)

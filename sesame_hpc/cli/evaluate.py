@@ -53,6 +53,14 @@ def evaluate(
             "--flip", help="Add a row for the flip test: the average with the mirrored crop."
         ),
     ] = False,
+    scales: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,S,...",
+            help="Add a row for the multi-scale test: the average over crops of these sizes, "
+            "relative to that of training, such as 0.92,1,1.08.",
+        ),
+    ] = None,
     compare: Annotated[
         Path | None, typer.Option(help="A second run, for paired differences with intervals.")
     ] = None,
@@ -72,19 +80,26 @@ def evaluate(
     for option, path in (("--json", json), ("--csv", csv)):
         check_output_file(option, path, *read)
     missing_point = parse_missing(missing)
+    of_run = {"--stage": stage, "--flip": flip, "--scales": scales, "--compare": compare}
+    if predictions is not None and (given := [name for name, value in of_run.items() if value]):
+        raise ValueError(f"{', '.join(given)}: for RUN, not for --predictions, which are final")
 
     from sesame_hpc.cli.progress_bar import progress_bar
     from sesame_hpc.console import SafeConsole
+    from sesame_hpc.data.crop_scales import parse_scales
 
     require("train", "sesame eval")
     from sesame_hpc.stages.evaluate import evaluate_file, evaluate_run
     from sesame_hpc.stages.source import Source
     from sesame_hpc.stages.tables import print_figures, write_figures
 
+    sizes = parse_scales(scales)
     source = Source(data[0], format, split, tuple(data[1:]), missing_point)
     if run is not None:
         with progress_bar() as progress:
-            figures = evaluate_run(run, source, stage, flip=flip, other=compare, progress=progress)
+            figures = evaluate_run(
+                run, source, stage, flip=flip, scales=sizes, other=compare, progress=progress
+            )
     else:
         assert predictions is not None
         figures = evaluate_file(predictions, source, scheme)

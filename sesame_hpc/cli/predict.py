@@ -68,6 +68,14 @@ def predict(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the mirrored crop, at twice the cost.")
     ] = False,
+    scales: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,S,...",
+            help="Average over crops of these sizes, relative to that of training, such as "
+            "0.92,1,1.08, at as many times the cost.",
+        ),
+    ] = None,
     passes: Annotated[
         int | None,
         typer.Option(
@@ -96,18 +104,26 @@ def predict(
     check_output_folder("--out", out, model, inside_is_fine=True)
 
     from sesame_hpc.cli.progress_bar import progress_bar
+    from sesame_hpc.data.crop_scales import parse_scales
     from sesame_hpc.inference.boxes import read_boxes
     from sesame_hpc.inference.detector import YuNet
     from sesame_hpc.inference.landmarker import Landmarker
     from sesame_hpc.inference.live import predict_live
     from sesame_hpc.inference.predict import predict as run
 
+    sizes = parse_scales(scales)
     table = read_boxes(boxes) if boxes else None
     finder = YuNet(detector_weights) if detector else None
     with progress_bar() as progress:
         progress("loading the model", 0, None)
         landmarker = Landmarker.load(
-            model, device, stage=stage, weights=weights, flip=flip, batch_size=batch_size
+            model,
+            device,
+            stage=stage,
+            weights=weights,
+            flip=flip,
+            scales=sizes,
+            batch_size=batch_size,
         )
         if source is not None:
             live = predict_live(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sesame_hpc.checksums import read_verified
 from sesame_hpc.choices import DEVICES, Device, Weights, one_of
 from sesame_hpc.data import geometry
+from sesame_hpc.data.crop_scales import ONE_SCALE, checked_scales, resized_box
 from sesame_hpc.extras import needed_for
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.box_problem import box_problem
@@ -40,8 +41,9 @@ class Landmarker:
     ```
     """
 
-    def __init__(self, model: CropModel) -> None:
+    def __init__(self, model: CropModel, scales: Sequence[float] = ONE_SCALE) -> None:
         self.model = model
+        self.scales = checked_scales(scales)
 
     @classmethod
     def load(
@@ -52,6 +54,7 @@ class Landmarker:
         stage: str | None = None,
         weights: Weights = "last",
         flip: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
         batch_size: int = 32,
     ) -> "Landmarker":
         """The model at `path`: nothing in its files is ever executed.
@@ -61,17 +64,21 @@ class Landmarker:
         imports no torch), then TorchScript, of which the weights alone are taken. Of a run folder,
         `weights` takes the last ones of `stage` (None: the run's last stage) or their moving
         average (ema), and `flip` averages with the mirrored crop; an export is what it was exported
-        as. The first load of
-        such a network calibrates its confidence on the held-out faces and keeps the result in the
-        run folder; where their images are gone it says so in a warning, and confidences are NaN.
+        as. The first load of such a network calibrates its confidence on the held-out faces and
+        keeps the result in the run folder; where their images are gone it says so in a warning, and
+        confidences are NaN.
+
+        Each face is looked at in crops of `scales` times the size of those of training, and what is
+        found in them is averaged (multi-scale test). (0.92, 1, 1.08) takes three times as long as
+        the default, one crop, and errs a little less; confidences stay those of one crop.
 
         Raises:
             FileNotFoundError: there is no model at `path`, or the stage is not finished.
             MissingPackage: the form needs torch, which is not installed.
             ValueError: the files are of another kind, the stage kept no such weights, an export is
-                of others than asked for, or the device is not there.
+                of others than asked for, the device is not there, or a scale is not from 0.5 to 2.
         """
-        path = Path(path)
+        path, scales = Path(path), checked_scales(scales)
         if device not in DEVICES:
             raise ValueError(f"device is {device!r}; takes {one_of(DEVICES)}")
         variant = Variant(stage, weights, flip)
@@ -81,11 +88,11 @@ class Landmarker:
                 read_verified(path)
             backend = OnnxBackend(path, device)
             variant.check_export(backend.manifest, path)
-            return cls(CropModel(backend, backend.manifest, batch_size))
+            return cls(CropModel(backend, backend.manifest, batch_size), scales)
         with needed_for(f"{path}, which is not in ONNX,"):
             from sesame_hpc.inference.loading import load_folder
 
-        return cls(load_folder(path, device, variant, batch_size))
+        return cls(load_folder(path, device, variant, batch_size), scales)
 
     @classmethod
     def from_pretrained(
@@ -93,6 +100,7 @@ class Landmarker:
         name: str | Path,
         device: Device = "auto",
         *,
+        scales: Sequence[float] = ONE_SCALE,
         batch_size: int = 32,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
@@ -113,7 +121,7 @@ class Landmarker:
             ValueError: as `load`.
         """
         if Path(name).is_dir():
-            return cls.load(name, device, batch_size=batch_size)
+            return cls.load(name, device, scales=scales, batch_size=batch_size)
         with needed_for(f"{name}, which is not a folder,"):
             from sesame_hpc.inference import hub
         folder = hub.download(
@@ -124,7 +132,7 @@ class Landmarker:
             force_download=force_download,
             local_files_only=local_files_only,
         )
-        return cls.load(folder, device, batch_size=batch_size)
+        return cls.load(folder, device, scales=scales, batch_size=batch_size)
 
     @property
     def manifest(self) -> Manifest:
@@ -219,17 +227,28 @@ class Landmarker:
         self, images: Sequence[Image], boxes: Sequence[Float], asked: Sequence[Float]
     ) -> Landmarks:
         """What is found in crops from `boxes`, as found for the boxes `asked` for."""
+        looks = [self._at_scale(images, boxes, scale) for scale in self.scales]
+        pixels = np.mean([each for each, _ in looks], axis=0)
+        return self._landmarks(pixels, np.mean([each for _, each in looks], axis=0), asked)
+
+    def _at_scale(
+        self, images: Sequence[Image], boxes: Sequence[Float], scale: float
+    ) -> tuple[Float, Float]:
+        """Points [F, K, 2] in pixels of the images; spreads [F, K] in sides of training's crops."""
         matrices: list[Float] = []
-        points, spread = self.model.run(self._crops(images, boxes, matrices))
-        return self._landmarks(
-            points, spread, np.concatenate([np.empty((0, 2, 3)), *matrices]), asked
-        )
+        points, spread = self.model.run(self._crops(images, boxes, scale, matrices))
+        to_image = geometry.invert(np.concatenate([np.empty((0, 2, 3)), *matrices]))
+        return geometry.apply(to_image, points * self.manifest.model.image_size), spread * scale
 
     def _crops(
-        self, images: Sequence[Image], boxes: Sequence[Float], matrices: list[Float]
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[Float],
+        scale: float,
+        matrices: list[Float],
     ) -> Iterator[NDArray[np.float32]]:
         """Crops [3, S, S] one after the other; notes the matrices of every image."""
-        size, box = self.manifest.model.image_size, self.manifest.box
+        size, box = self.manifest.model.image_size, resized_box(self.manifest.box, scale)
         for index, (image, wanted) in enumerate(zip(images, boxes, strict=True)):
             try:
                 crops, their = crop_faces(image, wanted, size, box)
@@ -238,15 +257,12 @@ class Landmarker:
             matrices.append(their)
             yield from crops
 
-    def _landmarks(
-        self, points: Float, spread: Float, matrices: Float, boxes: Sequence[Float]
-    ) -> Landmarks:
-        """Points [F, K, 2] in fractions of the crop side -> pixels, with what the spreads say."""
+    def _landmarks(self, points: Float, spread: Float, boxes: Sequence[Float]) -> Landmarks:
+        """Points [F, K, 2] in pixels, with what the spreads say of them."""
         calibration = self.manifest.calibration
         unknown = np.full(spread.shape, np.nan)
-        pixels = geometry.apply(geometry.invert(matrices), points * self.manifest.model.image_size)
         return Landmarks(
-            points=pixels,
+            points=points,
             confidence=calibration.confidence(spread) if calibration else unknown,
             expected_error=calibration.expected_error(spread) if calibration else unknown,
             spread=spread,

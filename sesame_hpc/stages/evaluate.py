@@ -11,6 +11,7 @@ import numpy as np
 from sesame_hpc.choices import COORDINATE_STAGES, STAGES, Part, one_of
 from sesame_hpc.config import BoxConfig
 from sesame_hpc.data.annotations import Annotations
+from sesame_hpc.data.crop_scales import ONE_SCALE, Scales, checked_scales, resized_box
 from sesame_hpc.data.loading.loader import EvalLoader
 from sesame_hpc.distributed.world import connect
 from sesame_hpc.evaluation.compare import compare
@@ -63,10 +64,28 @@ class _Network:
             raise FileNotFoundError(f"{path} does not exist: has this stage finished?")
 
     def predict(
-        self, faces: Annotations, progress: Progress, *, flip: bool = False
+        self,
+        faces: Annotations,
+        progress: Progress,
+        *,
+        flip: bool = False,
+        scales: Scales = ONE_SCALE,
     ) -> tuple[np.ndarray, Annotations]:
-        """[N, K, 2] in original pixels and the faces that could be read. Collective."""
+        """[N, K, 2] in original pixels and the faces that could be read. Collective.
+
+        The mean over crops of `scales` times the size of those of training.
+        """
+        found = []
+        for scale in scales:
+            points, readable = self._predict(faces, progress, flip, scale)
+            found.append(points)
+        return np.mean(found, axis=0), readable
+
+    def _predict(
+        self, faces: Annotations, progress: Progress, flip: bool, scale: float
+    ) -> tuple[np.ndarray, Annotations]:
         config = self.folder.config()
+        data = config.data.model_copy(update={"box": resized_box(config.data.box, scale)})
         scheme = run_scheme(config, self.folder)
         if scheme.points != faces.scheme.points:
             raise ValueError(
@@ -79,7 +98,7 @@ class _Network:
         network.load_state_dict(weights)
         loader = EvalLoader(
             faces,
-            config.data,
+            data,
             config.model.image_size,
             batch_size=getattr(config.stages, self.stage).batch_size,
             device=world.device,
@@ -93,8 +112,12 @@ class _Network:
                 faces,
                 world.gather,
                 flip=flip,
-                progress=partial(progress, self.title + ", flip test" * flip),
+                progress=partial(progress, self.title + _suffix(flip, scale)),
             )
+
+
+def _suffix(flip: bool, scale: float) -> str:
+    return ", flip test" * flip + (f", scale {scale:g}" if scale != 1 else "")
 
 
 def protocol(part: Part, box: BoxConfig | None) -> dict[str, str]:
@@ -118,6 +141,7 @@ def evaluate_run(
     stage: str | None = None,
     *,
     flip: bool = False,
+    scales: Scales = ONE_SCALE,
     other: Path | None = None,
     progress: Progress = _no_progress,
 ) -> dict[str, Any]:
@@ -125,14 +149,17 @@ def evaluate_run(
 
     `stage` None is the last one of the run. `run` is a run folder, or a `weights.safetensors` or
     `weights-ema.safetensors` in one, which then determines the stage. With `flip`, "flip_test" has
-    the figures of predictions averaged with those of the mirrored crop; if the stage has averaged
-    weights, "ema" has theirs, and "ema_flip_test" those with the flip. With `other`, a second run,
-    "compared" has the paired differences, other minus this. `progress` is called with what is being
-    evaluated, and how many batches are done and there are.
+    the figures of predictions averaged with those of the mirrored crop; with more `scales` than 1,
+    "multi_scale" has those of the mean over crops of these sizes, relative to that of training. If
+    the stage has averaged weights, "ema" has theirs. Of several, the keys are joined in this order:
+    "ema_flip_test_multi_scale". With `other`, a second run, "compared" has the paired differences,
+    other minus this. `progress` is called with what is being evaluated, and how many batches are
+    done and there are.
 
     Raises FileNotFoundError for a folder without a run or without the finished stage, ValueError
-    for a stage without coordinates or faces of another scheme.
+    for a stage without coordinates, faces of another scheme, or scales that are none.
     """
+    scales = checked_scales(scales)
     network = _locate(run, stage)
     second = _locate(other, stage) if other is not None else None
     if second is not None:
@@ -146,17 +173,25 @@ def evaluate_run(
         return figures(points, faces, protocol(part, config.data.box)).to_json()
 
     result = score(predicted)
-    if flip:
-        result["flip_test"] = score(network.predict(faces, progress, flip=True)[0])
-    if network.has_average:
-        average = replace(network, averaged=True)
-        result["ema"] = score(average.predict(faces, progress)[0])
-        if flip:
-            result["ema_flip_test"] = score(average.predict(faces, progress, flip=True)[0])
+    for each in (network, replace(network, averaged=True)) if network.has_average else (network,):
+        for flipped in (False, True) if flip else (False,):
+            for wanted in (ONE_SCALE, scales) if scales != ONE_SCALE else (ONE_SCALE,):
+                key = _key(each is not network, flipped, wanted)
+                if key:
+                    points, _ = each.predict(faces, progress, flip=flipped, scales=wanted)
+                    result[key] = score(points)
+    if scales != ONE_SCALE:
+        result["protocol"]["scales"] = ", ".join(f"{scale:g}" for scale in scales)
     if second is not None:
         theirs, _ = second.predict(faces, progress)
         result["compared"] = {"with": str(other), **compare(predicted, theirs, faces)}
     return result
+
+
+def _key(averaged: bool, flip: bool, scales: Scales) -> str:
+    """Of the result: "" for the network as it is."""
+    parts = {"ema": averaged, "flip_test": flip, "multi_scale": scales != ONE_SCALE}
+    return "_".join(name for name, applies in parts.items() if applies)
 
 
 def evaluate_file(predictions: Path, source: Source, scheme: str | None = None) -> dict[str, Any]:

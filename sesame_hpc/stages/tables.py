@@ -16,8 +16,12 @@ __all__ = ["print_figures", "write_figures"]
 
 _EXTRA_ROWS = {
     "flip_test": "all, flip test",
+    "multi_scale": "all, several scales",
+    "flip_test_multi_scale": "all, flip and scales",
     "ema": "all, EMA weights",
     "ema_flip_test": "all, EMA and flip",
+    "ema_multi_scale": "all, EMA and scales",
+    "ema_flip_test_multi_scale": "all, EMA, flip, scales",
 }
 _RATES = ("nme", "fr8", "fr10", "auc8", "auc10")
 

@@ -1,10 +1,12 @@
 """`Run`: a run folder as Python programs use it. Imports no torch until it is needed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sesame_hpc.choices import Device, Weights
 from sesame_hpc.config import Config
+from sesame_hpc.data.crop_scales import ONE_SCALE
 from sesame_hpc.report import REPORT_NAME
 from sesame_hpc.run.folder import RunFolder
 
@@ -94,11 +96,18 @@ class Run:
         stage: str | None = None,
         weights: Weights = "last",
         flip: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
         batch_size: int = 32,
     ) -> "Landmarker":
         """The network of the run's last coordinate stage, or of `stage`: see `Landmarker.load`."""
         from sesame_hpc.inference import Landmarker
 
         return Landmarker.load(
-            self.path, device, stage=stage, weights=weights, flip=flip, batch_size=batch_size
+            self.path,
+            device,
+            stage=stage,
+            weights=weights,
+            flip=flip,
+            scales=scales,
+            batch_size=batch_size,
         )

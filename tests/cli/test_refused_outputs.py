@@ -198,6 +198,25 @@ def test_a_typo_in_what_is_read_is_named_before_all_else(inputs):
     assert (code, text) == (2, f"sesame: --predictions: {run}/gone.csv is not a file\n")
 
 
+@pytest.mark.parametrize("text", ["", "1;2", "0.9,,1", "0.9,3"])
+def test_scales_that_are_none_are_refused(inputs, text):
+    run, faces, _ = inputs
+    for command in (["eval", str(run), "--data", str(faces)], ["predict", str(run), str(faces)]):
+        code, said = run_here([*command, "--scales", text])
+        assert code == 2
+        assert "such as" in said
+        assert "0.92, 1, 1.08" in said or "0.92,1,1.08" in said
+
+
+def test_options_of_a_run_are_not_silently_left_out_with_predictions(inputs, tmp_path):
+    _, faces, _ = inputs
+    (tmp_path / "found.csv").write_text("")
+    predictions = ["eval", "--predictions", str(tmp_path / "found.csv"), "--data", str(faces)]
+    code, text = run_here([*predictions, "--flip", "--scales", "0.9,1"])
+    assert code == 2
+    assert text.startswith("sesame: --flip, --scales: for RUN, not for --predictions")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

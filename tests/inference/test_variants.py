@@ -4,6 +4,7 @@ import json
 import shutil
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from sesame_hpc import Landmarker
 from sesame_hpc.config import load_config
 from sesame_hpc.data.loading.loader import EvalLoader
+from sesame_hpc.evaluation.nme import point_errors
 from sesame_hpc.evaluation.predict import predict
 from sesame_hpc.inference.backends import OnnxBackend
 from sesame_hpc.inference.export import export_run
@@ -23,6 +25,8 @@ from sesame_hpc.models.weights import load_weights
 from sesame_hpc.run.faces import read_faces
 from sesame_hpc.run.folder import RunFolder
 from sesame_hpc.run.settings import write_settings
+from sesame_hpc.stages.evaluate import evaluate_run
+from sesame_hpc.stages.source import Source
 
 IMAGE = np.random.default_rng(4).integers(0, 256, (64, 80, 3), dtype=np.uint8)
 BOX = np.array([10.0, 5, 60, 55])
@@ -40,6 +44,53 @@ def test_the_flip_test_averages_with_the_mirrored_image(run) -> None:
     flipped = points(run, flip=True)
     np.testing.assert_allclose(flipped, (plain + back) / 2, atol=1e-3)
     assert np.abs(flipped - plain).max() > 0.1
+
+
+def test_the_multi_scale_test_averages_over_sizes_of_the_crop(run) -> None:
+    def resized(scale: float) -> np.ndarray:
+        middle, half = (BOX[:2] + BOX[2:]) / 2, (BOX[2:] - BOX[:2]) / 2 * scale
+        return points(run, box=np.concatenate([middle - half, middle + half]), flip=True)
+
+    found = Landmarker.load(run, "cpu", flip=True, scales=(0.8, 1, 1.1))(IMAGE, BOX)
+    expected = (resized(0.8) + resized(1) + resized(1.1)) / 3
+    np.testing.assert_allclose(found.points[0], expected, atol=1e-9)
+    assert np.abs(found.points[0] - resized(1)).max() > 0.1
+    assert found.boxes.tolist() == [BOX.tolist()]
+    assert np.isfinite(found.confidence).all()
+    one = Landmarker.load(run, "cpu", scales=[0.8])(IMAGE, BOX)
+    plain = Landmarker.load(run, "cpu")
+    half = (BOX[2:] - BOX[:2]) / 2 * 0.8
+    middle = (BOX[:2] + BOX[2:]) / 2
+    other = plain(IMAGE, np.concatenate([middle - half, middle + half]))
+    np.testing.assert_allclose(one.spread, other.spread * 0.8, rtol=1e-6)
+
+
+def test_points_of_several_scales_are_those_that_eval_gives_figures_of(run) -> None:
+    config = RunFolder(run).config()
+    faces = read_faces(config, RunFolder(run)).heldout
+    landmarker = Landmarker.load(run, "cpu", flip=True, scales=(0.9, 1.1))
+    found = [
+        landmarker(faces.image_path(row), faces.boxes[row]).points[0] for row in range(len(faces))
+    ]
+    source = Source(config.data.root, part="heldout")
+    figures = evaluate_run(run, source, flip=True, scales=(0.9, 1.1))
+    errors = 100 * point_errors(np.array(found), faces.landmarks, faces.scheme).mean(axis=0)
+
+    def distance(table: dict[str, Any]) -> float:
+        return np.abs(np.array(table["landmarks"]) - errors).mean()
+
+    right = distance(figures["flip_test_multi_scale"])
+    assert right < 0.05
+    assert all(
+        distance(figures[key]) > 4 * right
+        for key in ("flip_test", "multi_scale", "ema_flip_test_multi_scale")
+    )
+
+
+@pytest.mark.parametrize("scales", [(), (1, 3), (0.1,), (float("nan"),), "1", (None,)])
+def test_scales_that_are_none_are_refused_before_anything_is_loaded(scales, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"take one or more sizes from 0.5 to 2, relative"):
+        Landmarker.load(tmp_path / "gone", "cpu", scales=scales)
 
 
 @pytest.mark.parametrize("averaged", [False, True])

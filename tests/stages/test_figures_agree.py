@@ -108,7 +108,8 @@ def torchrun_eval(ranks: int, *arguments: str) -> str:
 def test_any_number_of_ranks_gives_the_same_bits(finished, faces: Path, tmp_path: Path) -> None:
     _, run, _ = finished
     preliminary = run / "checkpoints/preliminary/weights.safetensors"
-    arguments = [str(run), "--data", str(faces), "--flip", "--compare", str(preliminary)]
+    arguments = [str(run), "--data", str(faces), "--flip", "--scales", "0.9,1,1.1"]
+    arguments += ["--compare", str(preliminary)]
     files = []
     for ranks in (1, 2, 3):
         json_file, csv_file = tmp_path / f"{ranks}.json", tmp_path / f"{ranks}.csv"
@@ -124,11 +125,15 @@ def _agree(figures: dict[str, Any], table: str, output: str) -> None:
     values = {(row["kind"], row["name"]): float(row["value"]) for row in rows}
     shown = terminal_rows(output, "failure rates %")
     extra = {"flip_test": "all, flip test", "ema": "all, EMA weights"}
-    extra["ema_flip_test"] = "all, EMA and flip"
+    extra |= {"ema_flip_test": "all, EMA and flip", "multi_scale": "all, several scales"}
+    extra["flip_test_multi_scale"] = "all, flip and scales"
+    extra["ema_multi_scale"] = "all, EMA and scales"
+    extra["ema_flip_test_multi_scale"] = "all, EMA, flip, scales"
+    assert figures["protocol"]["scales"] == "0.9, 1, 1.1"
     kinds = {"overall": ("all", figures)}
     kinds |= {f"overall_{key}": (name, figures[key]) for key, name in extra.items()}
     kinds |= {f"{key}": (key, figures["subsets"][key]) for key in figures["subsets"]}
-    assert len({each["nme"] for _, each in kinds.values()}) >= 4
+    assert len({each["nme"] for _, each in kinds.values()}) >= 8
     for kind, (name, each) in kinds.items():
         assert shown[name] == [str(each["faces"]), *(f"{each[k]:.{n}f}" for k, n in RATES.items())]
         for key in RATES:
