@@ -6,13 +6,14 @@
 Each method is trained on the training faces of `--preset` (or, for a run folder, has been) and
 judged on its held-out faces, by the annotated boxes, by jittered ones (centre moved by up to 5 %,
 size changed by up to 10 %) and by YuNet's, with and without averaging over the mirrored image, and
-with --scales over boxes of several sizes. Rows go to --csv. dlib trains to its end whatever the
-minutes; `pip install dlib-bin` first.
+with --scales also over boxes of several sizes. Rows go to --csv. dlib trains to its end whatever
+the minutes; `pip install dlib-bin` first.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -191,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cpu-minutes", type=float, default=30.0, help="CPU minutes per network")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of runs of ours")
     parser.add_argument("--passes", type=int, default=1, help="looks at a face, of runs of ours")
-    parser.add_argument("--scales", help="average over boxes of these sizes, such as 0.92,1,1.08")
+    parser.add_argument("--scales", help="also average over boxes of these sizes: 0.92,1,1.08")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cascades", type=int, default=15, help="dlib's")
     parser.add_argument("--oversampling", type=int, default=6, help="dlib's, which sets its time")
@@ -223,12 +224,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if name not in ("dlib", *PEERS):
                 label = f"sesame {Path(name).name}"
                 label += f", {options.passes} passes" if options.passes > 1 else ""
-            scales = parse_scales(options.scales)
-            if scales != ONE_SCALE:
-                method = replace(method, find=averaged(method.find, scales))
-                label += f", {len(scales)} scales"
+            elif name == "dlib" and options.oversampling != parser.get_default("oversampling"):
+                label += f", oversampling {options.oversampling}"
+            judged = {label: method}
+            if (scales := parse_scales(options.scales)) != ONE_SCALE:
+                several = replace(method, find=averaged(method.find, scales))
+                judged[f"{label}, {len(scales)} scales"] = several
             faces = {"train": its.train, "heldout": its.heldout}
-            for row in rows(label, method, options.data, faces, about):
+            found = (rows(*each, options.data, faces, about) for each in judged.items())
+            for row in chain.from_iterable(found):
                 table.append(row)
                 print(
                     f"{row.method}: {row.boxes} boxes{', flip test' if row.flip else ''}: "

@@ -3,7 +3,8 @@
     python -m benchmarks.accuracy.plot
 
 It shows the rows of `results/accuracy_cpu.csv` on 300-W whose minutes are known, with the flip
-test. Faint marks are seeds, full ones their means; lines join the stages of one preset.
+test. Faint marks are seeds, full ones their means; lines join the stages of one preset, and a peer
+with itself where it was given more time.
 """
 
 import io
@@ -34,6 +35,7 @@ _STYLES = {
     "sesame w300_small": ("w300_small", "#1f6f8b", "o"),
     "sesame w300_strong": ("w300_strong", "#0b3c49", "o"),
 }
+_LONGER = {"dlib": ("dlib, oversampling 20",)}
 _MINUTES = (5, 10, 20, 40, 80, 160)
 
 
@@ -57,7 +59,7 @@ def chart(rows: Iterable[Row]) -> bytes:
 
 def _draw(axes: Axes, rows: Sequence[Row]) -> None:
     for method, (label, colour, mark) in _STYLES.items():
-        stages = [f"{method}@preliminary", method]
+        stages = [f"{method}@preliminary", method, *_LONGER.get(method, ())]
         own = [[row for row in rows if row.method == stage] for stage in stages]
         points = [(_minutes(each), mean(row.nme for row in each)) for each in own if each]
         if not points:
