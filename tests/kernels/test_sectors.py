@@ -57,13 +57,13 @@ DATA = {
 """The largest tensors of each op; of the others the maps and their gradient."""
 
 SECTORS = {
-    "soft_argmax": (1.0, 2.0),
-    "soft_argmax_backward": (1.0, 1.29),
+    "soft_argmax": (1.0, 1.0),
+    "soft_argmax_backward": (1.0, 1.0),
     "soft_argmax_moments": (1.0, 4.0),
     "soft_argmax_moments_backward": (1.0, 1.29),
     "soft_argmax_marginals": (2.0, 4.0),
     "soft_argmax_marginals_backward": (1.0, 2.0),
-    "soft_argmax_loss": (1.0, 2.29),
+    "soft_argmax_loss": (1.0, 1.5),
     "masked_mse": (1.0, 1.0),
     "masked_mse_backward": (1.0, 1.0),
     "noise_mask_backward": (1.0, 1.0),

@@ -86,12 +86,12 @@ noise_mask_backward               channels_last bf16     21    39     4    16   
 noise_mask_backward               channels_last fp32     20    31     8    16     16        0   100
 noise_mask_backward               contiguous    bf16     15    20     4    16     16        0   100
 noise_mask_backward               contiguous    fp32     12    12     8    16     16        0    75
-soft_argmax                       channels_last bf16     18    17     2     4      0       13    50
-soft_argmax                       channels_last fp32     17    16     4     8      0       13    50
+soft_argmax                       channels_last bf16     14    15     2    16      0        4    33
+soft_argmax                       channels_last fp32     12    15     4    16      0        4    33
 soft_argmax                       contiguous    bf16     13    18     2    16      0        6    31
 soft_argmax                       contiguous    fp32     13    18     4    16      0        6    25
-soft_argmax_backward              channels_last bf16     31    44     4     4      4       10    31
-soft_argmax_backward              channels_last fp32     30    35     8     8      8       10    25
+soft_argmax_backward              channels_last bf16     16    25     4    16     16        0    43
+soft_argmax_backward              channels_last fp32     13    15     8    16     16        0    50
 soft_argmax_backward              contiguous    bf16     11    18     4    16     16        0    50
 soft_argmax_backward              contiguous    fp32     11    13     8    16     16        0    18
 soft_argmax_distribution          channels_last bf16     18    19     2     4      0       28    56
@@ -102,8 +102,8 @@ soft_argmax_distribution_backward channels_last bf16     59    80     4     4   
 soft_argmax_distribution_backward channels_last fp32     57    72     8     8      8       13    25
 soft_argmax_distribution_backward contiguous    bf16     18    24     4    16     16        0    25
 soft_argmax_distribution_backward contiguous    fp32     19    21     8    16     16        0    12
-soft_argmax_loss                  channels_last bf16     47    61     6     4      4       13    25
-soft_argmax_loss                  channels_last fp32     44    51    12     8      8       13    25
+soft_argmax_loss                  channels_last bf16     30    40     6    16     16        4    33
+soft_argmax_loss                  channels_last fp32     24    30    12    16     16        4    33
 soft_argmax_loss                  contiguous    bf16     17    28     4    16     16        6    25
 soft_argmax_loss                  contiguous    fp32     17    23     8    16     16        6    18
 soft_argmax_loss_backward         channels_last bf16      6    13     4    16     16        0   100

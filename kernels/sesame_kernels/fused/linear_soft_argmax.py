@@ -10,16 +10,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import (
-    TRITON_DTYPE,
-    matmul_tiles,
-    quotient_up,
-    strides,
-    tile_part,
-)
+from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides, tile_part
+from sesame_kernels.fused.parts import merge_plan, store_part
 from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import LOG2_E, exponentials, safe_shift
-from sesame_kernels.fused.tiles import cell_centres, store_pairs
+from sesame_kernels.fused.tiles import cell_centres
 from sesame_kernels.layout import accumulation_dtype, flat_pixels
 
 __all__ = ["linear_soft_argmax", "logits_tile", "weight_tile"]
@@ -140,47 +135,8 @@ def linear_soft_argmax_kernel(
         total_y = total_y * decay + tl.sum(e * row[None, :], axis=1)
         peak = new_peak
 
-    pairs = 2 * (part.to(tl.int64) * num_maps + maps)
-    store_pairs(partials, pairs, peak, total, maps < num_maps)
-    store_pairs(partials, pairs + 1, total_x, total_y, maps < num_maps)
-
-
-@triton.jit(do_not_specialize=["num_rows"])
-def merge_parts_kernel(
-    partials,
-    coordinates,
-    statistics,
-    num_rows,
-    num_maps,
-    num_parts,
-    height,
-    width,
-    beta: tl.float64,
-    ACC: tl.constexpr,
-    ROWS: tl.constexpr,
-):
-    """ROWS (sample, landmark) pairs per program; the parts in order."""
-    rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    valid = rows < num_rows
-    scale = tl.cast(beta * LOG2_E, ACC)
-    source = partials + (rows // num_maps * num_parts * num_maps + rows % num_maps) * 4
-    peak = tl.full([ROWS], float("-inf"), ACC)
-    total = tl.zeros([ROWS], ACC)
-    total_x = tl.zeros([ROWS], ACC)
-    total_y = tl.zeros([ROWS], ACC)
-    for _part in range(num_parts):
-        part_peak = tl.load(source, mask=valid, other=0.0)
-        new_peak = tl.maximum(peak, part_peak)
-        shift = safe_shift(new_peak)
-        decay = exponentials(peak, shift, scale)
-        share = exponentials(part_peak, shift, scale)
-        total = total * decay + tl.load(source + 1, mask=valid, other=1.0) * share
-        total_x = total_x * decay + tl.load(source + 2, mask=valid, other=0.0) * share
-        total_y = total_y * decay + tl.load(source + 3, mask=valid, other=0.0) * share
-        peak = new_peak
-        source += num_maps * 4
-    store_pairs(coordinates, rows, total_x / (total * width), total_y / (total * height), valid)
-    store_pairs(statistics, rows, peak, total, valid)
+    index = part.to(tl.int64) * num_maps + maps
+    store_part(partials, index, peak, total, total_x, total_y, maps < num_maps)
 
 
 def _parts_plan(
@@ -199,15 +155,6 @@ def _parts_plan(
     )
 
 
-def _merge_plan(
-    partials: Tensor, coordinates: Tensor, statistics: Tensor, height: int, width: int
-) -> Plan:
-    batch, num_maps, _ = coordinates.shape
-    constants = {"ACC": TRITON_DTYPE[coordinates.dtype], "ROWS": 128, "num_warps": 4}
-    integers = (batch * num_maps, num_maps, len(partials) // batch, height, width)
-    return Plan(merge_parts_kernel, (quotient_up(batch * num_maps, 128),), integers, constants)
-
-
 def linear_soft_argmax(
     features: Tensor, weight: Tensor, beta: float, reuse: bool
 ) -> tuple[Tensor, Tensor]:
@@ -222,5 +169,5 @@ def linear_soft_argmax(
     partials = features.new_empty((batch * parts, num_maps, 4), dtype=dtype)
     tensors = (flat_pixels(features), weight.contiguous(), partials)
     launch(_parts_plan, tensors, (beta,), width, features.device)
-    launch(_merge_plan, (partials, coordinates, statistics), (beta,), height, width)
+    launch(merge_plan, (partials, coordinates, statistics), (beta,), parts, (height, width), 0)
     return coordinates, statistics

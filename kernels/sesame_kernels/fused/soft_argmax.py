@@ -1,11 +1,7 @@
 """Soft-argmax in Triton: one read of the logits forward, one read and one write backward.
 
-Second moments and the entropy come from the same read: moments about the mean of each tile, merged
-as Chan, Golub and LeVeque do ("Updating formulae and a pairwise algorithm for computing sample
-variances", 1979), so that a sharp peak far from the corner does not lose precision.
-
-The kernels here are for maps with contiguous pixels, one program per map; others are in
-`strided_soft_argmax`.
+The kernels here are for maps with contiguous pixels, one program per map; those of channels-last
+maps are in `folded_soft_argmax`, and all others in `strided_soft_argmax`.
 """
 
 from typing import Any
@@ -15,6 +11,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sesame_kernels.fused.expectation import expectation
+from sesame_kernels.fused.folded_soft_argmax import (
+    fold_of,
+    folded_backward_plan,
+    folded_forward_plan,
+)
 from sesame_kernels.fused.launch import (
     TRITON_DTYPE,
     has_contiguous_pixels,
@@ -22,6 +24,7 @@ from sesame_kernels.fused.launch import (
     run_tiles,
     strides,
 )
+from sesame_kernels.fused.parts import merge_plan
 from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import (
     LOG2_E,
@@ -33,11 +36,8 @@ from sesame_kernels.fused.runs import (
     largest_probability,
     load_runs,
     map_address,
-    nonzero,
     runs_of_tile,
-    safe_shift,
     store_runs,
-    sum_triple,
 )
 from sesame_kernels.fused.strided_soft_argmax import (
     strided_backward_plan,
@@ -46,91 +46,15 @@ from sesame_kernels.fused.strided_soft_argmax import (
 from sesame_kernels.layout import accumulation_dtype, empty_gradient, flat_pixels
 
 __all__ = [
-    "backward_plan",
-    "expectation",
-    "forward_plan",
+    "launch_backward",
+    "launch_forward",
     "soft_argmax",
     "soft_argmax_backward",
     "soft_argmax_distribution",
     "soft_argmax_distribution_backward",
     "soft_argmax_moments",
     "soft_argmax_moments_backward",
-    "tile_sums",
 ]
-
-
-@triton.jit
-def tile_sums(e, columns, rows, RUN: tl.constexpr, ACC: tl.constexpr):
-    """(sum, x, y) of exponentials e [RUNS, RUN], x and y in cells from the first cell's corner."""
-    within = (tl.arange(0, RUN).to(ACC) + 0.5)[None, :]
-    runs = tl.sum(e, axis=1)
-    runs_x = tl.sum(e * within, axis=1) + runs * columns
-    return sum_triple(runs, runs_x, runs * (rows + 0.5))
-
-
-@triton.jit
-def central_sums(e, columns, rows, mean_x, mean_y, RUN: tl.constexpr, ACC: tl.constexpr):
-    """(xx, yy, xy) of exponentials e [RUNS, RUN] about the mean, in cells."""
-    within = (tl.arange(0, RUN).to(ACC) + 0.5)[None, :]
-    away_x = (columns - mean_x)[:, None] + within
-    away_y = rows + 0.5 - mean_y
-    weighted = e * away_x
-    runs_xx = tl.sum(weighted * away_x, axis=1)
-    runs_xy = tl.sum(weighted, axis=1) * away_y
-    return sum_triple(runs_xx, tl.sum(e, axis=1) * away_y * away_y, runs_xy)
-
-
-@triton.jit
-def expectation(
-    map_start,
-    scale,
-    WIDTH: tl.constexpr,
-    NUM_RUNS: tl.constexpr,
-    ACC: tl.constexpr,
-    RUNS: tl.constexpr,
-    RUN: tl.constexpr,
-    MOMENTS: tl.constexpr,
-    ENTROPY: tl.constexpr,
-):
-    """(peak, sum, x, y, xx, yy, xy, et) of e = 2^t, t = scale (z - peak), for one map, in cells.
-
-    x and y are weighted by e, not yet divided by their sum; xx, yy and xy are taken about the mean,
-    and 0 without MOMENTS; et is the sum of e t, and 0 without ENTROPY.
-    """
-    peak = tl.full([], float("-inf"), ACC)
-    total = tl.zeros([], ACC)
-    total_x = tl.zeros([], ACC)
-    total_y = tl.zeros([], ACC)
-    total_xx = tl.zeros([], ACC)
-    total_yy = tl.zeros([], ACC)
-    total_xy = tl.zeros([], ACC)
-    total_t = tl.zeros([], ACC)
-    for start in range(0, NUM_RUNS, RUNS):
-        runs, offsets = runs_of_tile(start, RUNS, RUN)
-        z = load_runs(map_start + offsets, runs, NUM_RUNS, RUNS, ACC)
-        columns, rows = cells_of_runs(runs, WIDTH, RUN, ACC)
-        new_peak = tl.maximum(peak, tl.max(z))
-        shift = safe_shift(new_peak)
-        decay = exponentials(peak, shift, scale)
-        e = exponentials(z, shift, scale)
-        tile, tile_x, tile_y = tile_sums(e, columns, rows, RUN, ACC)
-        if MOMENTS:
-            mean_x, mean_y = tile_x / nonzero(tile), tile_y / nonzero(tile)
-            gap_x = mean_x - total_x / nonzero(total)
-            gap_y = mean_y - total_y / nonzero(total)
-            joint = total * decay * tile / nonzero(total * decay + tile)
-            xx, yy, xy = central_sums(e, columns, rows, mean_x, mean_y, RUN, ACC)
-            total_xx = total_xx * decay + xx + joint * gap_x * gap_x
-            total_yy = total_yy * decay + yy + joint * gap_y * gap_y
-            total_xy = total_xy * decay + xy + joint * gap_x * gap_y
-        if ENTROPY:
-            total_t = total_t * decay + total * decay * exponents(peak, shift, scale)
-            total_t += tl.sum(tl.sum(e * exponents(z, shift, scale), axis=1), axis=0)
-        total = total * decay + tile
-        total_x = total_x * decay + tile_x
-        total_y = total_y * decay + tile_y
-        peak = new_peak
-    return peak, total, total_x, total_y, total_xx, total_yy, total_xy, total_t
 
 
 @triton.jit
@@ -266,23 +190,41 @@ def _forward(logits: Tensor, beta: float, num_moments: int) -> tuple[Tensor, Ten
         moments = logits.new_empty((batch, num_maps, num_moments), dtype=dtype)
     if coordinates.numel() > 0:
         tensors = (flat_pixels(logits), coordinates, moments, statistics)
-        launch(forward_plan, tensors, (beta,), (height, width))
+        launch_forward(tensors, beta, (height, width))
     return coordinates, statistics, moments
 
 
-def forward_plan(
+def launch_forward(
+    tensors: tuple[Tensor, Tensor, Tensor | None, Tensor],
+    beta: float,
+    size: tuple[int, int],
+    first_sample: int = 0,
+) -> None:
+    """For maps [B, K, P] of `size` (H, W), their coordinates, moments and statistics.
+
+    Where pixels are apart, results may begin at another sample of their tensors: a slice of these
+    would not always be aligned, and Triton would compile the kernel for either.
+    """
+    rows, coordinates, moments, statistics = tensors
+    fold = fold_of(rows, size[1]) if moments is None else 0
+    if not fold:
+        launch(_forward_plan, tensors, (beta,), size, first_sample)
+        return
+    batch, num_maps, _ = rows.shape
+    partials = coordinates.new_empty((batch * fold, num_maps, 4))
+    launch(folded_forward_plan, (rows, partials), (beta,), size, fold)
+    merged = (partials, coordinates, statistics)
+    launch(merge_plan, merged, (beta,), fold, size, first_sample)
+
+
+def _forward_plan(
     rows: Tensor,
     coordinates: Tensor,
     moments: Tensor | None,
     statistics: Tensor,
     size: tuple[int, int],
-    first_sample: int = 0,
+    first_sample: int,
 ) -> Plan:
-    """For maps [B, K, P] of `size` (H, W).
-
-    Where their pixels are apart, results may begin at another sample of their tensors: a slice of
-    these would not always be aligned, and Triton would compile the kernel for either.
-    """
     if not has_contiguous_pixels(rows):
         return strided_forward_plan(rows, coordinates, moments, size, first_sample)
     assert first_sample == 0
@@ -353,11 +295,27 @@ def _backward(
             statistics.contiguous(),
             flat_pixels(grad_logits),
         )
-        launch(backward_plan, tensors, (beta,), tuple(logits.shape[2:]))
+        launch_backward(tensors, beta, (logits.shape[2], logits.shape[3]))
     return grad_logits
 
 
-def backward_plan(
+def launch_backward(
+    tensors: tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor | None, Tensor, Tensor],
+    beta: float,
+    size: tuple[int, int],
+    first_sample: int = 0,
+) -> None:
+    """For the gradient of maps [B, K, P] of `size` (H, W); see `launch_forward`."""
+    grad_coordinates, _, rows, coordinates, moments, statistics, grad_rows = tensors
+    fold = fold_of(rows, size[1]) if moments is None else 0
+    if fold and fold_of(grad_rows, size[1]):
+        folded = (grad_coordinates, rows, coordinates, statistics, grad_rows)
+        launch(folded_backward_plan, folded, (beta,), size, fold, first_sample)
+    else:
+        launch(_backward_plan, tensors, (beta,), size, first_sample)
+
+
+def _backward_plan(
     grad_coordinates: Tensor,
     grad_moments: Tensor | None,
     rows: Tensor,
@@ -366,9 +324,8 @@ def backward_plan(
     statistics: Tensor,
     grad_rows: Tensor,
     size: tuple[int, int],
-    first_sample: int = 0,
+    first_sample: int,
 ) -> Plan:
-    """For the gradient of maps [B, K, P] of `size` (H, W); see `forward_plan`."""
     if not (has_contiguous_pixels(rows) and has_contiguous_pixels(grad_rows)):
         return strided_backward_plan(rows, grad_rows, coordinates, moments, size, first_sample)
     assert first_sample == 0

@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sesame_kernels.fused.expectation import expectation, tile_sums
 from sesame_kernels.fused.launch import (
     TRITON_DTYPE,
     has_contiguous_pixels,
@@ -35,12 +36,7 @@ from sesame_kernels.fused.runs import (
     safe_shift,
     store_runs,
 )
-from sesame_kernels.fused.soft_argmax import (
-    backward_plan,
-    expectation,
-    forward_plan,
-    tile_sums,
-)
+from sesame_kernels.fused.soft_argmax import launch_backward, launch_forward
 from sesame_kernels.fused.sums import mean
 from sesame_kernels.fused.tiles import load_pairs, store_pairs
 from sesame_kernels.layout import (
@@ -238,7 +234,7 @@ def soft_argmax_loss(
     errors = first.new_empty((stacks * batch, num_maps), dtype=dtype)
     gradient = empty_unit_gradient(first, stacks) if with_gradient else None
     if errors.numel() > 0:
-        settings = (penalty, tuple(first.shape[2:]))
+        settings = (penalty, (first.shape[2], first.shape[3]))
         scalars = (beta, 1.0 / (2 * errors.numel()), width, curvature)
         weight = None if weight is None else weight.contiguous()
         labels = (target.contiguous(), weight)
@@ -264,7 +260,7 @@ def _alike(logits: Sequence[Tensor]) -> Sequence[Tensor]:
 
 _Labels = tuple[Tensor, Tensor | None]
 _Results = tuple[Tensor, Tensor, Tensor | None]
-_Settings = tuple[str, tuple[int, ...]]
+_Settings = tuple[str, tuple[int, int]]
 
 
 def _launch_contiguous(
@@ -313,13 +309,13 @@ def _launch_strided(
     statistics, slopes = torch.empty_like(coordinates), torch.empty_like(coordinates)
     first_samples = range(0, len(errors), len(rows[0]))
     for maps, first in zip(rows, first_samples, strict=True):
-        launch(forward_plan, (maps, coordinates, None, statistics), (beta,), size, first)
+        launch_forward((maps, coordinates, None, statistics), beta, size, first)
     launch(_penalty_plan, (coordinates, *labels, errors, slopes), scalars[1:], penalty)
     if gradient is None:
         return
     for maps, first in zip(rows, first_samples, strict=True):
         tensors = (slopes, None, maps, coordinates, None, statistics, gradient)
-        launch(backward_plan, tensors, (beta,), size, first)
+        launch_backward(tensors, beta, size, first)
 
 
 def _penalty_plan(
