@@ -53,7 +53,8 @@ __all__ = ["Row", "averaged", "main"]
 class Row:
     """One method under one kind of boxes. Figures in percent; `size_mb` is the model's file.
 
-    `device` is what the method was trained and is judged on; `cpu_minutes` is None for a GPU.
+    `device` is what the method was trained and is judged on; `cpu_minutes` is None for a GPU, and
+    `faces_per_second` where other work disturbed it.
     """
 
     method: str
@@ -70,7 +71,7 @@ class Row:
     others: float
     fr10: float
     size_mb: float
-    faces_per_second: float
+    faces_per_second: float | None
     device: str
     cpu: str
     threads: int
