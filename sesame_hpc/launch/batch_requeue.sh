@@ -22,12 +22,14 @@ sesame_field() { sed -n "s/^\(.* \)\?$1=\([^ ]*\).*/\2/p"; }
 # SLURM may have done what it did not answer: a second sbatch would make a second job.
 sesame_ask() {
   local answer code last='' end=$((SECONDS + ${SESAME_REQUEUE_SECONDS:-1800}))
+  trap : TERM # of this subshell too
   while true; do
     code=0
     answer=$(timeout 60 "$@" 2>&1) || code=$?
     case $code:$answer in
       0:*) break ;;
       124:*) answer="no answer within 60 s" ;;
+      12[89]:* | 1[3-9]?:*) answer="ended by a signal" ;; # SLURM ends the processes of the job
       *[Cc]ontact* | *[Cc]onnect* | *"imed out"* | *standby* | *[Ss]ocket* | *"Zero Bytes"* | \
         *"Communication"* | *"uthentication"* | *"temporarily"*) ;;
       *) break ;;

@@ -1,6 +1,8 @@
 """TensorBoard: event files in the run folder, below `tensorboard/`."""
 
 import math
+import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from sesame_hpc.tracking.tracker import Image, Status, TrackedRun
 __all__ = ["TensorBoardTracker"]
 
 _GOAL = "heldout_nme"
+_MOST_SECONDS = 2.0
 
 
 class TensorBoardTracker:
@@ -60,7 +63,21 @@ class TensorBoardTracker:
 
     def _writer(self, stage: str) -> SummaryWriter:
         if stage not in self._writers:
+            _wait_for_a_later_name(self._folder / stage)
             self._writers[stage] = SummaryWriter(
                 str(self._folder / stage), purge_step=self._purge_steps.get(stage)
             )
         return self._writers[stage]
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Until a new event file has a name behind those that are there, or two seconds at most.
+
+    TensorBoard reads them in the order of their names, which begin with the second of their
+    creation: what a resumed stage takes back, it must have read before.
+    """
+    names = (re.match(r"events\.out\.tfevents\.(\d+)\.", path.name) for path in folder.glob("*"))
+    newest = max((int(name[1]) for name in names if name), default=0)
+    end = time.monotonic() + _MOST_SECONDS
+    while time.time() < newest + 1 and time.monotonic() < end:
+        time.sleep(0.05)

@@ -13,7 +13,8 @@ RUNNING = "JobId=17 JobName=wrap JobState=RUNNING Restarts=0 PreemptTime=None Re
 AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 REFUSED = "Requested operation is presently disabled for job 17"
 COMMAND = """#!/bin/bash
-# The first file NAME.VERB.1, .2, ... is the answer, and the last again; .bad ones are failures.
+# The first file NAME.VERB.1, .2, ... is the answer, and the last again; .bad ones are failures, and
+# .killed ones end by a signal, which all shells that wait for the answer get as well.
 echo "$0 $*" >> "$PLACE/asked"
 for word in "$@"; do [[ $word == -* ]] || {{ verb=$word; break; }}; done
 answers=("$PLACE/{name}.${{verb:-}}".*)
@@ -21,6 +22,14 @@ answers=("$PLACE/{name}.${{verb:-}}".*)
 cat "${{answers[0]}}"
 bad=${{answers[0]}}
 ((${{#answers[@]}} == 1)) || rm "$bad"
+if [[ $bad == *.killed ]]; then
+  doomed=($$)
+  for ((pid = PPID; pid != $(< "$PLACE/pid"); )); do
+    doomed+=("$pid")
+    pid=$(cut -d' ' -f4 "/proc/$pid/stat")
+  done
+  kill -TERM "${{doomed[@]}}"
+fi
 [[ $bad != *.bad ]]
 """
 
@@ -39,12 +48,14 @@ class Job:
         self.logs.mkdir()
 
     def answers(self, command: str, verb: str, *texts: str) -> None:
-        """What `command verb` says at each call; a text that begins with ! is an error."""
+        """What `command verb` says at each call; a text that begins with ! is an error, and at one
+        that begins with ^ a signal ends the command."""
         for old in self.place.glob(f"{command}.{verb}.*"):
             old.unlink()
         for number, text in enumerate(texts):
-            path = self.place / f"{command}.{verb}.{number}{'.bad' if text[0] == '!' else ''}"
-            path.write_text(text.removeprefix("!") + "\n")
+            kind = {"!": ".bad", "^": ".killed"}.get(text[0], "")
+            path = self.place / f"{command}.{verb}.{number}{kind}"
+            path.write_text(text.lstrip("!^") + "\n")
 
     def end(
         self,
@@ -67,7 +78,10 @@ class Job:
         for rank, node in enumerate(bad):
             ask += f"echo {node} > $SESAME_REQUEUE_FILE.bad.{rank}\n"
         script = self.place / "slurm_script"
-        script.write_text(f"source {BATCH_REQUEUE}\n{ask}sesame_follow_up {code}\necho came back\n")
+        script.write_text(
+            f'echo $$ > "$PLACE/pid"\nsource {BATCH_REQUEUE}\n'
+            f"{ask}sesame_follow_up {code}\necho came back\n"
+        )
         clean = {key: text for key, text in os.environ.items() if not key.startswith("S")}
         ended = subprocess.run(
             ["bash", str(script)],
@@ -197,6 +211,18 @@ def test_a_job_that_is_being_requeued_is_not_submitted_again(job: Job, state: st
     wanted = f"sesame: SLURM ends job 17 itself ({state.split()[0]}; Job is pending execution for"
     assert wanted in ended.stderr
     assert not (job.logs / "successors.txt").exists()
+
+
+def test_a_signal_that_ends_slurms_commands_is_no_refusal(job: Job) -> None:
+    """SLURM, which a rank was faster to ask, ends all processes of the job, scontrol among them."""
+    leaving = RUNNING.replace("RUNNING Restarts=0", "COMPLETING Restarts=1")
+    job.answers("scontrol", "show", RUNNING, "^", leaving)
+    job.answers("scontrol", "requeue", "^", "!Job is pending execution for job 17")
+    ended = job.end(75, asks=True)
+    assert ended.returncode == 75
+    assert job.asked == ["scontrol requeue 17"] * 2
+    assert "scontrol requeue: ended by a signal; asking again" in ended.stderr
+    assert "sesame: SLURM ends job 17 itself (COMPLETING; Job is pending" in ended.stderr
 
 
 @pytest.mark.parametrize(

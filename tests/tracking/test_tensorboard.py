@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sesame_hpc.run.folder import RunFolder
+from sesame_hpc.tracking.tracker import TrackedRun
 
 
 @pytest.fixture
@@ -28,6 +29,22 @@ def test_each_loss_has_its_own_tag(events):
 def test_a_resumed_stage_is_shown_without_what_was_undone(events):
     scalars = {each.step: each.value for each in events["preliminary"].Scalars("loss/l1_coord")}
     assert scalars == {10: 10.0, 20: 20.0, 30: 50.0, 40: 60.0}
+
+
+def test_files_of_one_second_are_read_in_their_order(tmp_path):
+    """Their names end in a counter of the process, whose 10 would come before its 9."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from sesame_hpc.tracking.tensorboard import TensorBoardTracker
+
+    tracker = TensorBoardTracker()
+    tracker.start(TrackedRun("run", tmp_path, "tensorboard", {}))
+    for turn in range(12):
+        tracker.log_metrics({"preliminary/loss": float(turn)}, 10)
+        tracker.rewind("preliminary", 0)
+    found = EventAccumulator(str(RunFolder(tmp_path).tensorboard / "preliminary"))
+    found.Reload()
+    assert [each.value for each in found.Scalars("loss")] == [11.0]
 
 
 def test_images_are_there(events):
