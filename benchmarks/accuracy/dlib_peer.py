@@ -31,8 +31,8 @@ def train_dlib(
     """Train on the faces and their mirror images, two jittered boxes each, and write `path`.
 
     Its best settings of those that were tried: 15 cascades of 500 trees of depth 4, nu 0.1, 400
-    features. The time is in proportion to `oversampling`; for 1,809 faces 6
-    takes a quarter of an hour.
+    features. The time is in proportion to `oversampling`: for 1,809 faces, 6 takes a quarter of an
+    hour.
     """
     dlib = _dlib()
     random = np.random.default_rng(seed)

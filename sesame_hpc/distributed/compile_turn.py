@@ -28,7 +28,7 @@ class CompileTurn:
 
     Local rank 0 goes first and announces it in the ranks' store. The others wait for at most
     `seconds` in total; after that they proceed with a warning. Later passes are not ordered.
-    Neither are the passes of a rank that is alone on its node, or that does not compile. Every rank
+    Nor are those of a rank that is alone on its node or does not compile. Every rank
     takes the same turns.
     """
 

@@ -69,21 +69,12 @@ class _Network:
         progress: Progress,
         *,
         flip: bool = False,
-        scales: Scales = ONE_SCALE,
+        scale: float = 1.0,
     ) -> tuple[np.ndarray, Annotations]:
         """[N, K, 2] in original pixels and the faces that could be read. Collective.
 
-        The mean over crops of `scales` times the size of those of training.
+        From crops of `scale` times the size of those of training.
         """
-        found = []
-        for scale in scales:
-            points, readable = self._predict(faces, progress, flip, scale)
-            found.append(points)
-        return np.mean(found, axis=0), readable
-
-    def _predict(
-        self, faces: Annotations, progress: Progress, flip: bool, scale: float
-    ) -> tuple[np.ndarray, Annotations]:
         config = self.folder.config()
         data = config.data.model_copy(update={"box": resized_box(config.data.box, scale)})
         scheme = run_scheme(config, self.folder)
@@ -175,11 +166,12 @@ def evaluate_run(
     result = score(predicted)
     for each in (network, replace(network, averaged=True)) if network.has_average else (network,):
         for flipped in (False, True) if flip else (False,):
+            looks = {1.0: predicted} if each is network and not flipped else {}
+            for scale in sorted({1.0, *scales} - looks.keys()):  # in one order on all ranks
+                looks[scale] = each.predict(faces, progress, flip=flipped, scale=scale)[0]
             for wanted in (ONE_SCALE, scales) if scales != ONE_SCALE else (ONE_SCALE,):
-                key = _key(each is not network, flipped, wanted)
-                if key:
-                    points, _ = each.predict(faces, progress, flip=flipped, scales=wanted)
-                    result[key] = score(points)
+                if key := _key(each is not network, flipped, wanted):
+                    result[key] = score(np.mean([looks[scale] for scale in wanted], axis=0))
     if scales != ONE_SCALE:
         result["protocol"]["scales"] = ", ".join(f"{scale:g}" for scale in scales)
     if second is not None:

@@ -16,9 +16,9 @@ from sesame_kernels.layout import flat_pixels
 from torch import Tensor
 
 FOLDED = {
-    (2, 20, 6, 8): 4,  # fewer rows than a tile has
+    (2, 20, 6, 8): 4,  # tiles are not whole
     (2, 98, 16, 16): 8,  # tiles of whole lines, all rows in whole tiles
-    (1, 6, 8, 48): 8,  # a line is no part of a tile
+    (1, 6, 8, 48): 8,  # a tile is not made of whole lines
     (3, 5, 3, 16): 16,  # a line is one row
     (2, 3, 33, 16): 16,
 }

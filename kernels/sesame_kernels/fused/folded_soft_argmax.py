@@ -1,10 +1,10 @@
-"""Soft-argmax of dense channels-last maps whose number is no multiple of 16, as those of 98 points.
+"""Soft-argmax of dense channels-last maps, where the number of maps K is not a multiple of 16.
 
-A row of K numbers then begins anywhere in a sector of memory, and threads load few bytes at once.
-So `fold` pixels side by side are one row of fold * K columns, a multiple of 16: rows begin at
-sectors, threads load 16 bytes, and no lane is idle. A column has every fold-th pixel of a map. Its
-sums are those of a part of the map, which a second kernel merges; a column of the gradient needs
-nothing but its map's results.
+The K numbers of a pixel then begin anywhere in a sector of memory, and threads load few bytes at
+once. So `fold` neighbouring pixels are one row of fold * K columns, a multiple of 16: rows begin at
+sectors, and threads load 16 bytes. A column has every fold-th pixel of a map. Its sums are those of
+a part of the map, and a second kernel merges the parts; a column of the gradient needs nothing but
+its map's results.
 """
 
 import math
@@ -29,7 +29,7 @@ _UNITS = tl.constexpr(_UNIT)
 
 
 def fold_of(rows: Tensor, width: int) -> int:
-    """How many pixels of maps [B, K, P] are one row of columns; 0 where rows do not pay or fit."""
+    """How many pixels of maps [B, K, P] are one row of columns; 0 if they are read as they are."""
     batch, num_maps, num_pixels = rows.shape
     fold = _UNIT // math.gcd(_UNIT, num_maps)
     if has_contiguous_pixels(rows) or rows.stride()[1:] != (1, num_maps):
@@ -41,7 +41,7 @@ def fold_of(rows: Tensor, width: int) -> int:
 
 @dataclass(frozen=True)
 class _Tiles:
-    """A program's columns, the rows of a tile, and a program's tiles where they are not all."""
+    """A program's columns, the rows of a tile, and a program's tiles; 0: all that there are."""
 
     columns: int
     rows: int
