@@ -59,8 +59,8 @@ DATA = {
 SECTORS = {
     "soft_argmax": (1.0, 1.0),
     "soft_argmax_backward": (1.0, 1.0),
-    "soft_argmax_moments": (1.0, 4.0),
-    "soft_argmax_moments_backward": (1.0, 1.29),
+    "soft_argmax_moments": (1.0, 2.0),
+    "soft_argmax_moments_backward": (1.0, 1.0),
     "soft_argmax_marginals": (2.0, 4.0),
     "soft_argmax_marginals_backward": (1.0, 2.0),
     "soft_argmax_loss": (1.0, 1.5),

@@ -12,6 +12,10 @@ import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.expectation import expectation
+from sesame_kernels.fused.folded_moments import (
+    launch_folded_moments,
+    launch_folded_moments_backward,
+)
 from sesame_kernels.fused.folded_soft_argmax import (
     fold_of,
     folded_backward_plan,
@@ -206,9 +210,13 @@ def launch_forward(
     would not always be aligned, and Triton would compile the kernel for either.
     """
     rows, coordinates, moments, statistics = tensors
-    fold = fold_of(rows, size[1]) if moments is None else 0
+    fold = fold_of(rows, size[1])
     if not fold:
         launch(_forward_plan, tensors, (beta,), size, first_sample)
+        return
+    if moments is not None:
+        assert first_sample == 0
+        launch_folded_moments(rows, (coordinates, moments, statistics), beta, size, fold)
         return
     batch, num_maps, _ = rows.shape
     partials = coordinates.new_empty((batch * fold, num_maps, 4))
@@ -306,13 +314,18 @@ def launch_backward(
     first_sample: int = 0,
 ) -> None:
     """For the gradient of maps [B, K, P] of `size` (H, W); see `launch_forward`."""
-    grad_coordinates, _, rows, coordinates, moments, statistics, grad_rows = tensors
-    fold = fold_of(rows, size[1]) if moments is None else 0
-    if fold and fold_of(grad_rows, size[1]):
-        folded = (grad_coordinates, rows, coordinates, statistics, grad_rows)
-        launch(folded_backward_plan, folded, (beta,), size, fold, first_sample)
-    else:
+    grad_coordinates, grad_moments, rows, coordinates, moments, statistics, grad_rows = tensors
+    fold = fold_of(rows, size[1])
+    if not (fold and fold_of(grad_rows, size[1])):
         launch(_backward_plan, tensors, (beta,), size, first_sample)
+        return
+    if grad_moments is not None and moments is not None:
+        assert first_sample == 0
+        upstream, whole = (grad_coordinates, grad_moments), (coordinates, moments, statistics)
+        launch_folded_moments_backward((*upstream, rows, *whole, grad_rows), beta, size, fold)
+        return
+    folded = (grad_coordinates, rows, coordinates, statistics, grad_rows)
+    launch(folded_backward_plan, folded, (beta,), size, fold, first_sample)
 
 
 def _backward_plan(

@@ -63,6 +63,9 @@ def strided_tiles(*tensors: Tensor, writes: bool) -> StridedTiles:
     return StridedTiles(maps=maps, pixels=1024 // maps, unit=unit, warps=4, offset=offset)
 
 
+_WRITTEN_TILES = 8  # of a program, which needs a dozen numbers of each of its maps
+
+
 def common_unit(*tensors: Tensor) -> int:
     """What K and the strides of pixels of [B, K, P] tensors are multiples of, as far as it pays."""
     if any(tensor.stride(1) != 1 for tensor in tensors):
@@ -277,44 +280,62 @@ def strided_backward_kernel(
     UNIT: tl.constexpr,
     OFFSET: tl.constexpr,
     MOMENTS: tl.constexpr,
+    FOLD: tl.constexpr,
+    TILES: tl.constexpr,
 ):
-    """All but the logits begin with other samples, before `first_sample`."""
-    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
+    """All but the logits begin with other samples, before `first_sample`.
+
+    The maps are FOLD parts of each map (`folded_moments`); coordinates, moments, statistics and
+    their gradients are those of whole maps.
+    """
+    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH // FOLD
     sample, maps, is_map = group_of_program(map_units, UNIT, MAPS)
-    pixels = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
     result = first_sample + sample
-    index = result * (map_units * UNIT) + maps
+    if FOLD == 1:
+        index = result * (map_units * UNIT) + maps
+    else:
+        num_maps = map_units * UNIT // FOLD
+        index = result * num_maps + maps % num_maps
     mean_x, mean_y = load_pairs(coordinates, index, is_map, ACC)
     peak, total = load_pairs(statistics, index, is_map, ACC)
     grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
     factor = tl.cast(beta, ACC) / total
     grad_x, grad_y = grad_x * factor, grad_y * factor
-
-    start = logits + sample * stride_b
-    z = load_pixels(
-        start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
-    )
-    scale = tl.cast(beta * LOG2_E, ACC)
-    e = exponentials(z, peak[None, :], scale)
-    x, y = cells_of_pixels(pixels, WIDTH, ACC)
-    away_x, away_y = x / WIDTH - mean_x[None, :], y / HEIGHT - mean_y[None, :]
-    slope = grad_x[None, :] * away_x + grad_y[None, :] * away_y
+    if FOLD > 1:
+        mean_x -= ((maps // num_maps).to(ACC) + (0.5 - FOLD / 2)) / WIDTH
     if MOMENTS:
         upstream, saved = grad_moments + MOMENTS * index, moments + MOMENTS * index
         grad_xx, grad_yy, grad_xy = _triples(upstream, is_map, factor)
         variance_x, variance_y, covariance = _triples(saved, is_map, 1.0)
-        slope += grad_xx * (away_x * away_x - variance_x)
-        slope += grad_yy * (away_y * away_y - variance_y)
-        slope += grad_xy * (away_x * away_y - covariance)
-        if MOMENTS == 5:
-            grad_entropy = tl.load(upstream + 3, mask=is_map, other=0.0) * factor
-            entropy = tl.load(saved + 3, mask=is_map, other=0.0)
-            t = exponents(z, peak[None, :], scale)
-            slope += grad_entropy[None, :] * entropy_slope(t, total[None, :], entropy[None, :])
-    mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
-    offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
-    offsets += maps.to(OFFSET)[None, :] * grad_stride_k
-    tl.store(grad_logits + result * grad_stride_b + offsets, e * slope, mask=mask)
+        constant = grad_xx * variance_x + grad_yy * variance_y + grad_xy * covariance
+    if MOMENTS == 5:
+        grad_entropy = (tl.load(upstream + 3, mask=is_map, other=0.0) * factor)[None, :]
+        entropy = tl.load(saved + 3, mask=is_map, other=0.0)[None, :]
+
+    start = logits + sample * stride_b
+    target = grad_logits + result * grad_stride_b
+    scale = tl.cast(beta * LOG2_E, ACC)
+    first = tl.program_id(1) * (TILES * PIXELS)
+    for tile in range(TILES):
+        pixels = first + tile * PIXELS + tl.arange(0, PIXELS)
+        z = load_pixels(
+            start, maps, is_map, pixels, stride_k, pixel_units, NUM_PIXELS, UNIT, ACC, OFFSET
+        )
+        e = exponentials(z, peak[None, :], scale)
+        x, y = cells_of_pixels(pixels, WIDTH // FOLD, ACC)
+        away_x, away_y = x / (WIDTH // FOLD) - mean_x[None, :], y / HEIGHT - mean_y[None, :]
+        if MOMENTS:
+            slope = away_x * (grad_x[None, :] + grad_xx * away_x + grad_xy * away_y)
+            slope += away_y * (grad_y[None, :] + grad_yy * away_y) - constant
+            if MOMENTS == 5:
+                t = exponents(z, peak[None, :], scale)
+                slope += grad_entropy * entropy_slope(t, total[None, :], entropy)
+        else:
+            slope = grad_x[None, :] * away_x + grad_y[None, :] * away_y
+        mask = (pixels < NUM_PIXELS)[:, None] & is_map[None, :]
+        offsets = pixels.to(OFFSET)[:, None] * (grad_pixel_units * UNIT)
+        offsets += maps.to(OFFSET)[None, :] * grad_stride_k
+        tl.store(target + offsets, e * slope, mask=mask)
 
 
 def strided_forward_plan(
@@ -323,15 +344,16 @@ def strided_forward_plan(
     moments: Tensor | None,
     size: tuple[int, int],
     first_sample: int,
+    tiles: StridedTiles | None = None,
 ) -> Plan:
     """For maps [B, K, P] of `size` (H, W); the tensors are those of `soft_argmax`'s kernel."""
     batch, num_maps, _ = rows.shape
-    tiles = strided_tiles(rows, writes=False)
+    tiles = tiles or strided_tiles(rows, writes=False)
     return Plan(
         strided_kernel,
         (batch * quotient_up(num_maps, tiles.maps),),
         (num_maps // tiles.unit, *strided_by(rows, tiles.unit), first_sample),
-        _constants(tiles, tiles.pixels, coordinates, moments, size),
+        _constants(tiles, coordinates, moments, size),
     )
 
 
@@ -343,23 +365,22 @@ def strided_backward_plan(
     size: tuple[int, int],
     first_sample: int,
 ) -> Plan:
-    """Likewise for the gradient of the maps."""
+    """Likewise for the gradient of the maps, or of parts of them: [B, K * parts, P / parts]."""
     batch, num_maps, num_pixels = rows.shape
     tiles = strided_tiles(rows, grad_rows, writes=True)
-    with_entropy = moments is not None and moments.shape[2] == 5
-    pixels = (2 if with_entropy else 4) * tiles.pixels  # with 4, ptxas spills registers for sm_100
     by_strides = (*strided_by(rows, tiles.unit), *strided_by(grad_rows, tiles.unit))
+    programs = quotient_up(num_pixels, _WRITTEN_TILES * tiles.pixels)
     return Plan(
         strided_backward_kernel,
-        (batch * quotient_up(num_maps, tiles.maps), quotient_up(num_pixels, pixels)),
+        (batch * quotient_up(num_maps, tiles.maps), programs),
         (num_maps // tiles.unit, *by_strides, first_sample),
-        _constants(tiles, pixels, coordinates, moments, size),
+        _constants(tiles, coordinates, moments, size)
+        | {"FOLD": num_maps // coordinates.shape[1], "TILES": _WRITTEN_TILES},
     )
 
 
 def _constants(
     tiles: StridedTiles,
-    pixels: int,
     coordinates: Tensor,
     moments: Tensor | None,
     size: tuple[int, int],
@@ -369,7 +390,7 @@ def _constants(
         "WIDTH": size[1],
         "ACC": TRITON_DTYPE[coordinates.dtype],
         "MAPS": tiles.maps,
-        "PIXELS": pixels,
+        "PIXELS": tiles.pixels,
         "UNIT": tiles.unit,
         "OFFSET": tiles.offset,
         "MOMENTS": 0 if moments is None else moments.shape[2],
