@@ -134,9 +134,8 @@ def launch_folded_moments(
 def _parts_plan(
     parts: Tensor, coordinates: Tensor, moments: Tensor, _statistics: Tensor, size: tuple[int, int]
 ) -> Plan:
-    tiles = StridedTiles(
-        maps=16, pixels=32 * 16 // (16 * parts.element_size()), unit=8, warps=1, offset=tl.int32
-    )
+    pixels = 32 // parts.element_size()  # 16 bytes for each thread
+    tiles = StridedTiles(maps=16, pixels=pixels, unit=8, warps=1, offset=tl.int32)
     return strided_forward_plan(parts, coordinates, moments, size, 0, tiles)
 
 
