@@ -109,34 +109,43 @@ def linear_soft_argmax_backward(
     """The gradients of features (in their memory format) and weight, each in its dtype."""
     if coordinates.numel() == 0 or features.numel() == 0:
         return empty_gradient(features).zero_(), torch.zeros_like(weight)
+    rows = flat_pixels(features)
     grad_logits = _logits_gradient(
-        grad_coordinates, features, weight, coordinates, statistics, beta
+        grad_coordinates, features, rows, weight, coordinates, statistics, beta
     )
+    grad_features = empty_gradient(features)
+    tensors = (grad_logits, rows, weight, flat_pixels(grad_features))
     device = "cuda" if features.is_cuda else "cpu"
     if not torch.is_autocast_enabled(device):
-        return _products(grad_logits, features, weight, coordinates.dtype)
+        return grad_features, _products(*tensors, coordinates.dtype)
     with torch.autocast(device, enabled=False):
-        return _products(grad_logits, features, weight, coordinates.dtype)
+        return grad_features, _products(*tensors, coordinates.dtype)
 
 
 def _products(
-    grad_logits: Tensor, features: Tensor, weight: Tensor, accumulation: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    grad_features = empty_gradient(features)
-    rows, grad_rows = flat_pixels(features), flat_pixels(grad_features)
-    padded = torch.constant_pad_nd(weight, (0, 0, 0, grad_logits.shape[1] - len(weight)))
-    weights = padded.expand(len(rows), -1, -1)
+    grad_logits: Tensor,
+    rows: Tensor,
+    weight: Tensor,
+    grad_rows: Tensor,
+    accumulation: torch.dtype,
+) -> Tensor:
+    """The gradient of the weight; that of the features [B, C, P] is written to `grad_rows`."""
+    batch, num_maps = rows.shape[0], weight.shape[0]
+    padding = grad_logits.shape[1] - num_maps
+    padded = torch.constant_pad_nd(weight, (0, 0, 0, padding)) if padding else weight
+    weights = padded.expand(batch, -1, -1)
     if grad_rows.stride(1) == 1:
         torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
     else:
         torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
-    products = torch.bmm(grad_logits, rows.transpose(1, 2))[:, : len(weight)]
-    return grad_features, products.sum(0, dtype=accumulation).to(weight.dtype)
+    grad_weight = torch.bmm(grad_logits, rows.transpose(1, 2)).sum(0, dtype=accumulation)
+    return (grad_weight[:num_maps] if padding else grad_weight).to(weight.dtype)
 
 
 def _logits_gradient(
     grad_coordinates: Tensor,
     features: Tensor,
+    rows: Tensor,
     weight: Tensor,
     coordinates: Tensor,
     statistics: Tensor,
@@ -144,11 +153,11 @@ def _logits_gradient(
 ) -> Tensor:
     """[B, K rounded up, P], in the features' dtype and memory format."""
     height, width = features.shape[2:]
-    maps = quotient_up(len(weight), _ROWS) * _ROWS
+    maps = quotient_up(weight.shape[0], _ROWS) * _ROWS
     grad_logits = flat_pixels(empty_maps(features, maps, features.dtype))
     tensors = (
         grad_coordinates.contiguous(),
-        flat_pixels(features),
+        rows,
         weight.contiguous(),
         coordinates.contiguous(),
         statistics.contiguous(),
