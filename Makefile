@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 60
-JOBS ?= 2
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -18,7 +18,7 @@ DEVICE = $(shell $(BIN)/python -c 'import torch; print("cuda" if torch.cuda.is_a
 
 help:
 	@echo "make demo    three stages on synthetic faces, on the CPU, in minutes: runs/demo"
-	@echo "make test    the test suite, in JOBS processes (2); beside it, those on SLURM and PTX"
+	@echo "make test    the test suite, in JOBS processes (3); beside it, those on SLURM and PTX"
 	@echo "make test-cluster  its tests on real SLURM daemons, with those that take minutes"
 	@echo "make test-ptx  the kernels as compiled for sm_80, run on the CPU; make test has most of it"
 	@echo "make test-aot  the kernels' machine code for every GPU, against its budgets"
