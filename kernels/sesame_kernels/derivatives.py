@@ -139,11 +139,11 @@ def _linear_grad(
 ) -> tuple[Tensor | None, Tensor | None, None, None]:
     if grad is None:
         return None, None, None, None
-    statistics = ctx.saved_tensors[3]
-    if statistics.ndim == 4 and _may_overwrite(ctx, statistics):
+    saved = ctx.saved_tensors
+    if saved[3].ndim == 4 and _may_overwrite(ctx, saved[3]):
         turn = implementation("linear_soft_argmax_backward_", "cpu")
-        return *turn(grad, *ctx.saved_tensors, ctx.beta), None, None
-    gradients = call("linear_soft_argmax_backward", grad, *ctx.saved_tensors, ctx.beta)
+        return *turn(grad, *saved, ctx.beta), None, None
+    gradients = call("linear_soft_argmax_backward", grad, *saved, ctx.beta)
     return *gradients, None, None
 
 

@@ -148,9 +148,9 @@ def linear_soft_argmax(features: Tensor, weight: Tensor, beta: float = 1.0) -> T
     require_maps("features", features)
     require_number("beta", beta)
     require_tensor("weight", weight)
-    if weight.ndim == 4 and weight.shape[2:] == (1, 1):
-        weight = weight.flatten(1)
-    require_shape("weight", weight, (weight.shape[0], max(1, features.shape[1])))
+    expected = (weight.shape[0] if weight.ndim else 0, max(1, features.shape[1]))
+    if weight.shape != (*expected, 1, 1):
+        require_shape("weight", weight, expected)
     require_same_device("weight", weight, "features", features)
     if torch.is_autocast_enabled(features.device.type) and features.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(features.device.type)

@@ -158,7 +158,10 @@ def _parts_plan(
 def linear_soft_argmax(
     features: Tensor, weight: Tensor, beta: float, reuse: bool
 ) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], statistics [B, K, 2]), as of `soft_argmax`."""
+    """(coordinates [B, K, 2], statistics [B, K, 2]), as of `soft_argmax`.
+
+    The weight is [K, C] or [K, C, 1, 1].
+    """
     batch, _, height, width = features.shape
     num_maps, dtype = weight.shape[0], accumulation_dtype(features.dtype)
     coordinates = features.new_empty((batch, num_maps, 2), dtype=dtype)

@@ -106,7 +106,10 @@ def linear_soft_argmax_backward(
     statistics: Tensor,
     beta: float,
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of features (in their memory format) and weight, each in its dtype."""
+    """The gradients of features (in their memory format) and weight, each in its dtype.
+
+    The weight is [K, C] or [K, C, 1, 1].
+    """
     if coordinates.numel() == 0 or features.numel() == 0:
         return empty_gradient(features).zero_(), torch.zeros_like(weight)
     rows = flat_pixels(features)
@@ -130,16 +133,19 @@ def _products(
     accumulation: torch.dtype,
 ) -> Tensor:
     """The gradient of the weight; that of the features [B, C, P] is written to `grad_rows`."""
-    batch, num_maps = rows.shape[0], weight.shape[0]
+    batch, num_maps, matrix = rows.shape[0], weight.shape[0], weight.flatten(1)
     padding = grad_logits.shape[1] - num_maps
-    padded = torch.constant_pad_nd(weight, (0, 0, 0, padding)) if padding else weight
-    weights = padded.expand(batch, -1, -1)
+    if padding:
+        matrix = torch.constant_pad_nd(matrix, (0, 0, 0, padding))
+    weights = matrix.expand(batch, -1, -1)
     if grad_rows.stride(1) == 1:
         torch.bmm(grad_logits.transpose(1, 2), weights, out=grad_rows.transpose(1, 2))
     else:
         torch.bmm(weights.transpose(1, 2), grad_logits, out=grad_rows)
     grad_weight = torch.bmm(grad_logits, rows.transpose(1, 2)).sum(0, dtype=accumulation)
-    return (grad_weight[:num_maps] if padding else grad_weight).to(weight.dtype)
+    if padding:
+        grad_weight = grad_weight[:num_maps]
+    return grad_weight.view(weight.shape).to(weight.dtype)
 
 
 def _logits_gradient(

@@ -47,12 +47,15 @@ def _itself_or_empty(part: Tensor, expected: Tensor) -> Tensor:
 def linear_soft_argmax(
     features: Tensor, weight: Tensor, beta: float, reuse: bool
 ) -> tuple[Tensor, Tensor]:
-    """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features)."""
+    """(coordinates [B, K, 2], the softmax [B, K, H, W] in the memory format of the features).
+
+    The weight is [K, C] or [K, C, 1, 1], here and below.
+    """
     dtype, maps = accumulation_dtype(features.dtype), len(weight)
     coordinates = features.new_empty((len(features), maps, 2), dtype=dtype)
     if coordinates.numel() == 0:
         return coordinates, empty_maps(features, maps, dtype)
-    kernel = weight.to(dtype)[:, :, None, None]
+    kernel = weight.to(dtype).flatten(1)[:, :, None, None]
     expected = empty_maps(features.to("meta"), maps, dtype)
     probability = None
     for rows in _parts(expected):
@@ -109,8 +112,9 @@ def _gradients(
     dtype = coordinates.dtype
     expected = empty_gradient(features.to("meta"))
     grad_features = None
-    grad_weight = torch.zeros_like(weight, dtype=dtype)[:, :, None, None]
-    transposed = weight.to(dtype).t().contiguous()[:, :, None, None]
+    matrix = weight.to(dtype).flatten(1)
+    grad_weight = torch.zeros_like(matrix)[:, :, None, None]
+    transposed = matrix.t().contiguous()[:, :, None, None]
     for rows in _parts(probability):
         grad_logits = probability[rows] if in_place else torch.empty_like(probability[rows])
         softmax_gradient_(probability[rows], grad_coordinates[rows], coordinates[rows], grad_logits)
@@ -121,4 +125,4 @@ def _gradients(
         if part is not grad_features:
             grad_features[rows] = part
     assert grad_features is not None
-    return grad_features, grad_weight.flatten(1).to(weight.dtype)
+    return grad_features, grad_weight.view(weight.shape).to(weight.dtype)
