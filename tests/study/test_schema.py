@@ -156,7 +156,7 @@ def test_a_missing_study_and_base_are_named(
     write_study: Callable[..., Path], tmp_path: Path
 ) -> None:
     with pytest.raises(
-        FileNotFoundError, match=r"no study .*nowhere.*\(ablation, backbones_64, claim, claim_64"
+        FileNotFoundError, match=r"no study .*nowhere.*\(ablation, backbones_64, claim, claim_128"
     ):
         plan_study(tmp_path / "nowhere.yaml")
     text = HEAD.replace("tiny", "nowhere") + "seeds: [0]\narms: {{a: }}\n"
