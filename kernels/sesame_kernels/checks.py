@@ -37,18 +37,22 @@ def require_images(name: str, tensor: Tensor) -> None:
     require_tensor(name, tensor)
     if tensor.ndim != 4:
         raise ValueError(f"{name} must have 4 dimensions [B, C, H, W], got {list(tensor.shape)}")
-    require_floating(name, tensor)
+    _require_floating(name, tensor)
 
 
 def require_floating(name: str, tensor: Tensor) -> None:
     require_tensor(name, tensor)
+    _require_floating(name, tensor)
+
+
+def _require_floating(name: str, tensor: Tensor) -> None:
     if not tensor.is_floating_point():
         raise ValueError(f"{name} must be of a floating dtype, got {tensor.dtype}")
 
 
 def require_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
     require_tensor(name, tensor)
-    if tuple(tensor.shape) != shape:
+    if tensor.shape != shape:
         raise ValueError(f"{name} must have shape {list(shape)}, got {list(tensor.shape)}")
 
 

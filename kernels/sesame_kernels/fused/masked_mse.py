@@ -159,7 +159,7 @@ def _backward_plan(
 ) -> Plan:
     images = [flat_pixels(each) for each in (prediction, target, grad_prediction)]
     elements = elements_of(*images)
-    programs, _ = pixel_tiles(len(prediction), elements.pixels, _PIXELS)
+    programs, _ = pixel_tiles(prediction.shape[0], elements.pixels, _PIXELS)
     integers = (
         *elements.counts,
         prediction.numel(),
@@ -188,7 +188,7 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
     if prediction.numel() == 0:
         return prediction.new_full((), float("nan"), dtype=dtype)
     images = tuple(map(with_rows_joined, (prediction, target, mask)))
-    programs, _ = pixel_tiles(len(prediction), _pixels(*images[:2]), _PIXELS)
+    programs, _ = pixel_tiles(prediction.shape[0], _pixels(*images[:2]), _PIXELS)
     partials = prediction.new_empty((programs,), dtype=dtype)
     launch(_forward_plan, (*images, partials), (outside_weight,))
     return mean(partials, prediction.numel())
