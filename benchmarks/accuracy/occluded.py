@@ -63,9 +63,9 @@ def rectangle_on(box: NDArray[np.float64], image: Image, random: np.random.Gener
     low = np.floor(centre - sides / 2).astype(int)
     high = np.ceil(centre + sides / 2).astype(int)
     height, width = image.shape[:2]
-    left, right = np.clip([low[0], high[0]], 0, width)
-    top, bottom = np.clip([low[1], high[1]], 0, height)
-    return top, max(bottom, top + 1), left, max(right, left + 1)
+    left, top = np.clip(low, 0, [width - 1, height - 1])
+    right, bottom = np.clip(high, [left + 1, top + 1], [width, height])
+    return top, bottom, left, right
 
 
 def cover(

@@ -27,8 +27,8 @@ class CompileTurn:
     """The order of the first forward and backward pass, in which nothing may be communicated.
 
     Local rank 0 goes first and announces it in the ranks' store. The others wait for at most
-    `seconds` in total; after that they proceed with a warning. Later passes are not ordered.
-    Nor are those of a rank that is alone on its node or does not compile. Every rank
+    `seconds` in total; after that they proceed with a warning. Later passes are not ordered, and
+    neither is any pass where a rank is alone on its node or nothing is compiled. Every rank
     takes the same turns.
     """
 

@@ -25,9 +25,9 @@ def test_a_rectangle_lies_on_the_face_and_in_the_image() -> None:
         assert right >= 10
 
 
-def test_a_rectangle_at_the_corner_of_the_image_has_a_pixel() -> None:
+def test_a_rectangle_at_the_corner_of_the_image_or_beyond_has_a_pixel() -> None:
     random = np.random.default_rng(0)
-    for box in ([0.0, 0, 0.5, 0.5], [59.5, 39.5, 60, 40]):
+    for box in ([0.0, 0, 0.5, 0.5], [59.5, 39.5, 60, 40], [-9, -9, -5, -5], [70, 50, 80, 60]):
         top, bottom, left, right = rectangle_on(np.array(box), IMAGE, random)
         assert IMAGE[top:bottom, left:right].size
 
