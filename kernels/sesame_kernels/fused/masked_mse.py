@@ -17,8 +17,8 @@ from sesame_kernels.fused.launch import (
     pixel_tiles,
     strides,
 )
-from sesame_kernels.fused.plans import Plan, launch
-from sesame_kernels.fused.sums import mean
+from sesame_kernels.fused.plans import Plan, launch, planned
+from sesame_kernels.fused.sums import Mean
 from sesame_kernels.fused.tiles import pixel_addresses, pixels_of_program
 from sesame_kernels.layout import (
     accumulation_dtype,
@@ -141,9 +141,12 @@ def masked_mse_backward_kernel(
         grads += grad_stride_c
 
 
-def _forward_plan(prediction: Tensor, target: Tensor, mask: Tensor, partials: Tensor) -> Plan:
+def _forward_plan(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Plan, Mean]:
+    """(the sum of each program, their mean)."""
+    dtype = accumulation_dtype(prediction.dtype)
     prediction, target = flat_pixels(prediction), flat_pixels(target)
     elements = elements_of(prediction, target)
+    programs, _ = pixel_tiles(prediction.shape[0], elements.pixels, _PIXELS)
     integers = (
         *elements.counts,
         *elements.strides_of(prediction),
@@ -151,7 +154,7 @@ def _forward_plan(prediction: Tensor, target: Tensor, mask: Tensor, partials: Te
         *strides(flat_pixels(mask))[::2],
     )
     constants = _constants(prediction, elements)
-    return Plan(partial_sums_kernel, (partials.numel(),), integers, constants)
+    return Plan(partial_sums_kernel, (programs,), integers, constants), Mean(programs, dtype)
 
 
 def _backward_plan(
@@ -188,17 +191,10 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor, outside_weight:
     if prediction.numel() == 0:
         return prediction.new_full((), float("nan"), dtype=dtype)
     images = tuple(map(with_rows_joined, (prediction, target, mask)))
-    programs, _ = pixel_tiles(prediction.shape[0], _pixels(*images[:2]), _PIXELS)
-    partials = prediction.new_empty((programs,), dtype=dtype)
-    launch(_forward_plan, (*images, partials), (outside_weight,))
+    sums, mean = planned(_forward_plan, images)
+    partials = prediction.new_empty(sums.grid, dtype=dtype)
+    sums.launch((*images, partials), (outside_weight,))
     return mean(partials, prediction.numel())
-
-
-def _pixels(prediction: Tensor, target: Tensor) -> int:
-    """Those of a sample as the kernels see them."""
-    if prediction.is_contiguous() and prediction.ndim == 4:
-        return prediction.shape[2] * prediction.shape[3]
-    return elements_of(flat_pixels(prediction), flat_pixels(target)).pixels
 
 
 def masked_mse_backward(

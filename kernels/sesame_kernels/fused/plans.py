@@ -7,16 +7,18 @@ launching it, so a plan remembers the one for tensors aligned to 16 bytes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from triton import knobs
 from triton.runtime import JITFunction, driver
 
-__all__ = ["Plan", "forget_plans", "launch"]
+__all__ = ["Plan", "forget_plans", "launch", "planned"]
 
 _MOST_PLANS = 1024
-_plans: dict[tuple[Any, ...], "Plan"] = {}
+_plans: dict[tuple[Any, ...], Any] = {}
+
+Planned = TypeVar("Planned")
 
 
 @dataclass
@@ -36,45 +38,46 @@ class Plan:
     def __post_init__(self) -> None:
         self._blocks = (*self.grid, 1, 1)[:3]
 
-    def launch(self, tensors: tuple[Tensor | None, ...], scalars: tuple, is_aligned: bool) -> None:
+    def launch(self, tensors: tuple[Tensor | None, ...], scalars: tuple) -> None:
+        """`scalars` are those that Triton does not specialise kernels on."""
         arguments = (*tensors, *self.integers, *scalars)
         if not isinstance(self.kernel, JITFunction):
             self.kernel[self.grid](*arguments, **self.constants)  # by Triton's interpreter
             return
-        device = driver.active.get_current_device()
-        remembered = self._binaries.get(device) if is_aligned else None
+        pointers = 0
+        for tensor in tensors:
+            if tensor is not None:
+                pointers |= tensor.data_ptr()
+        active = driver.active
+        device = active.get_current_device()
+        remembered = self._binaries.get(device) if pointers % 16 == 0 else None
         if remembered is None:
             binary = self.kernel[self.grid](*arguments, **self.constants)
-            if is_aligned and binary is not None:  # None where a hook of Triton's refuses
+            if pointers % 16 == 0 and binary is not None:  # None where a hook of Triton's refuses
                 names = self.kernel.arg_names[len(arguments) :]
                 self._binaries[device] = binary, tuple(self.constants[name] for name in names)
             return
         binary, values = remembered
-        arguments += values
-        stream = driver.active.get_current_stream(device)
+        stream = active.get_current_stream(device)
+        on_enter = knobs.runtime.launch_enter_hook
+        metadata = on_enter and binary.launch_metadata(self.grid, stream, *arguments, *values)
         binary.run(
             *self._blocks,
             stream,
             binary.function,
             binary.packed_metadata,
-            binary.launch_metadata(self.grid, stream, *arguments),
-            knobs.runtime.launch_enter_hook,
+            metadata,
+            on_enter,
             knobs.runtime.launch_exit_hook,
             *arguments,
+            *values,
         )
 
 
-def launch(
-    plan: Callable[..., Plan], tensors: tuple[Tensor | None, ...], scalars: tuple, *settings: Any
-) -> None:
-    """Launch what `plan(*tensors, *settings)` returns, as it was for tensors like these before.
-
-    `scalars` are those that Triton does not specialise kernels on.
-    """
-    pointers = 0
-    for tensor in tensors:
-        if tensor is not None:
-            pointers |= tensor.data_ptr()
+def planned(
+    plan: Callable[..., Planned], tensors: tuple[Tensor | None, ...], *settings: Any
+) -> Planned:
+    """What `plan(*tensors, *settings)` returns, as it was for tensors like these before."""
     kinds = [None if each is None else (each.dtype, each.shape, each.stride()) for each in tensors]
     key = (plan, settings, *kinds)
     found = _plans.get(key)
@@ -82,7 +85,14 @@ def launch(
         if len(_plans) >= _MOST_PLANS:
             _plans.clear()
         found = _plans[key] = plan(*tensors, *settings)
-    found.launch(tensors, scalars, pointers % 16 == 0)
+    return found
+
+
+def launch(
+    plan: Callable[..., Plan], tensors: tuple[Tensor | None, ...], scalars: tuple, *settings: Any
+) -> None:
+    """Launch what `plan(*tensors, *settings)` returns, as it was for tensors like these before."""
+    planned(plan, tensors, *settings).launch(tensors, scalars)
 
 
 def forget_plans() -> None:

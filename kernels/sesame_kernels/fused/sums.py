@@ -1,13 +1,14 @@
 """The second stage of a sum over programs: one fixed order, no atomics."""
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import TRITON_DTYPE
-from sesame_kernels.fused.plans import Plan, launch
+from sesame_kernels.fused.plans import Plan, planned
 
-__all__ = ["mean"]
+__all__ = ["Mean", "mean"]
 
 
 @triton.jit(do_not_specialize=["num_partials", "count"])
@@ -23,11 +24,21 @@ def mean_kernel(
 
 def mean(partials: Tensor, count: int) -> Tensor:
     """The sum of all `partials`, divided by `count`: a scalar of their dtype."""
-    result = partials.new_empty(())
-    launch(_plan, (partials, result), (count,))
-    return result
+    return planned(_plan, (partials,))(partials, count)
 
 
-def _plan(partials: Tensor, result: Tensor) -> Plan:
-    constants = {"ACC": TRITON_DTYPE[partials.dtype], "SIZE": 1024}
-    return Plan(mean_kernel, (1,), (partials.numel(),), constants)
+class Mean:
+    """`mean` of a fixed number of partials of one dtype."""
+
+    def __init__(self, partials: int, dtype: torch.dtype) -> None:
+        constants = {"ACC": TRITON_DTYPE[dtype], "SIZE": 1024}
+        self._plan = Plan(mean_kernel, (1,), (partials,), constants)
+
+    def __call__(self, partials: Tensor, count: int) -> Tensor:
+        result = partials.new_empty(())
+        self._plan.launch((partials, result), (count,))
+        return result
+
+
+def _plan(partials: Tensor) -> Mean:
+    return Mean(partials.numel(), partials.dtype)
