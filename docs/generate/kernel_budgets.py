@@ -6,6 +6,8 @@ from sesame_kernels.aot.limits import most_of_copy
 
 __all__ = ["kernel_budgets"]
 
+_OF_PRODUCTS = "linear_"
+
 _HEAD = """# Compiled kernels
 
 Generated from `sesame_kernels/aot/budgets.py`. `python -m sesame_kernels.aot` compiles every op on
@@ -14,24 +16,28 @@ spills registers, needs more shared memory than a block has, or exceeds a figure
 {architectures}.
 
 * **Instructions** are those that a thread executes per element of the data, loops and reductions
-  included. An H100 executes 29.7e12 of them per second: 132 multiprocessors, 4 warps of 32 threads
-  per cycle, 1.755 GHz. An op with n of them and b bytes moved per element is not faster than
-  29.7e12 b / n bytes per second, whatever the memory could do: 3.3 TB/s for n = 18 and the 2 bytes
-  of a bfloat16.
+  included, on the worst of these architectures and on **sm_90**. An H100 executes 29.7e12 of them
+  per second: 132 multiprocessors, 4 warps of 32 threads per cycle, 1.755 GHz. An op with n of them
+  and b bytes moved per element is not faster than 29.7e12 b / n bytes per second, whatever the
+  memory could do: 3.3 TB/s for n = 18 and the 2 bytes of a bfloat16.
 * **Bytes** are what the kernels of the op move per element, each large tensor once per kernel.
 * **Of copy** is a prediction, not a measurement: the share of a copy's bandwidth that an H100 can
-  reach at the most with these instructions and bytes.
+  reach at the most with the instructions of sm_90 and these bytes. None is made for
+  `linear_soft_argmax`, whose products have a unit of their own.
 * **gfx942** are the instructions there; the other limits are NVIDIA's.
-* **Load and store** are bytes that a thread moves at once, of the tensors with the most elements.
-  Narrow ones need more instructions and waste part of each memory sector.
+* **Load and store** are bytes that a thread moves at once, of the tensors with the most elements
+  (the backward pass of `linear_soft_argmax` stores the maps' gradient alone). Narrow ones need more
+  instructions and waste part of each memory sector.
 * **Barriers** are met by a block over its whole run.
 * **Warps** are the part of a multiprocessor's that fit (its occupancy), the least over NVIDIA's.
 
 Sizes are those of a training step: 98 maps of 64 x 64, from 256 channels, and images of 256 x 256.
-An op with matrix products has no figure for instructions, since these are not spent per element.
+For `linear_soft_argmax` an element is one of the features, 256 per pixel; each product of a matrix
+unit is one instruction.
 
-| op | layout | dtype | instructions | gfx942 | bytes | of copy | load | store | barriers | warps |
-|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| op | layout | dtype | instructions | sm_90 | gfx942 | bytes | of copy | load | store | barriers \
+| warps |
+|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 
 
@@ -39,15 +45,16 @@ def kernel_budgets() -> str:
     """The page as Markdown."""
     text = _HEAD.format(architectures=", ".join(ARCHITECTURES))
     for (op, layout, dtype), budget in BUDGETS.items():
-        most = most_of_copy(budget.instructions, budget.bytes)
+        most = most_of_copy(budget.hopper_instructions, budget.bytes)
         cells = [
             f"`{op}`",
             layout.replace("_", "-"),
             dtype,
-            _figure(budget.instructions),
-            _figure(budget.amd_instructions),
+            f"{budget.instructions:g}",
+            f"{budget.hopper_instructions:g}",
+            f"{budget.amd_instructions:g}",
             f"{budget.bytes:g}",
-            "" if most is None else f"{most:.0%}",
+            "" if op.startswith(_OF_PRODUCTS) else f"{most:.0%}",
             str(budget.load_bytes or ""),
             str(budget.store_bytes or ""),
             str(budget.barriers),
@@ -55,7 +62,3 @@ def kernel_budgets() -> str:
         ]
         text += f"| {' | '.join(cells)} |\n"
     return text
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"

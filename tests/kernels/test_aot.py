@@ -129,6 +129,8 @@ def test_another_compiler_may_spill_a_little(triton, spilled, fault, monkeypatch
     [
         ({}, []),
         ({"instructions": 18.1}, ["18.1 instructions per element, budget 18.0"]),
+        ({"arch": "sm_80", "instructions": 20.0}, []),
+        ({"arch": "sm_80", "instructions": 20.1}, ["20.1 instructions per element, budget 20.0"]),
         ({"load_bytes": 2}, ["loads of 2 B, budget 16 B"]),
         ({"store_bytes": 8}, ["stores of 8 B, budget 16 B"]),
         ({"bytes": 6.0}, ["6 bytes per element, budget 4"]),
@@ -142,7 +144,8 @@ def test_another_compiler_may_spill_a_little(triton, spilled, fault, monkeypatch
 )
 def test_the_gate_closes_on_each_figure_above_its_budget(change, excess, monkeypatch):
     amd = replace(REPORT, arch="gfx942", instructions=30.0)
-    table = parsed("\n".join(measured_rows([REPORT, amd])))
+    others = [replace(REPORT, arch="sm_80", instructions=20.0), amd]
+    table = parsed("\n".join(measured_rows([REPORT, *others])))
     monkeypatch.setattr("sesame_kernels.aot.budgets.BUDGETS", table)
     report = replace(REPORT, **change)
     name = f"{report.arch} {report.op} contiguous bf16: "
@@ -151,7 +154,7 @@ def test_the_gate_closes_on_each_figure_above_its_budget(change, excess, monkeyp
 
 @pytest.mark.parametrize(
     ("instructions", "moved", "share"),
-    [(10.0, 2.0, 1.0), (44.0, 2.0, 0.4544), (44.0, 4.0, 0.9088), (None, 2.0, None)],
+    [(10.0, 2.0, 1.0), (44.0, 2.0, 0.4544), (44.0, 4.0, 0.9088)],
 )
 def test_what_is_predicted_is_bound_by_instructions_or_by_bytes(instructions, moved, share):
     """44 instructions per element cap an H100's bfloat16 at 45 % of a copy's bandwidth."""

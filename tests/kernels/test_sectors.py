@@ -32,6 +32,8 @@ def call(op: str, layout: str) -> None:
     pairs, one, mask = torch.rand(1, 98, 2), torch.ones(()), torch.rand(1, 1, 64, 64)
     moments, along = torch.rand(1, 98, 3), torch.rand(1, 98, 16)
     statistics = torch.ones(1, 98, 2)
+    sample = torch.zeros(1, dtype=torch.int64)
+    noise = torch.full((1, 2), 0.1), torch.tensor([2])
     arguments = {
         "soft_argmax": (maps, 1.0, True),
         "soft_argmax_backward": (pairs, maps, pairs, statistics, 1.0),
@@ -44,6 +46,7 @@ def call(op: str, layout: str) -> None:
         "soft_argmax_loss": ([maps], pairs, None, 1.0, "l1", 0.05, 0.01, True, True),
         "masked_mse": (image, image.clone(), mask, 0.01),
         "masked_mse_backward": (one, image, image.clone(), mask, 0.01),
+        "noise_mask": (image, torch.rand(1, 2, 2), *noise, 0, sample, 0.5, 0.25),
         "noise_mask_backward": (image, mask),
     }[op]
     implementation(op, "cpu")(*arguments)
@@ -52,6 +55,7 @@ def call(op: str, layout: str) -> None:
 DATA = {
     "masked_mse": ["prediction", "target"],
     "masked_mse_backward": ["prediction", "target", "grad_prediction"],
+    "noise_mask": ["images", "masked"],
     "noise_mask_backward": ["grad_masked", "grad_images"],
 }
 """The largest tensors of each op; of the others the maps and their gradient."""
@@ -66,12 +70,14 @@ SECTORS = {
     "soft_argmax_loss": (1.0, 1.5),
     "masked_mse": (1.0, 1.0),
     "masked_mse_backward": (1.0, 1.0),
+    "noise_mask": (1.0, 3.0),
     "noise_mask_backward": (1.0, 1.0),
 }
 """Bytes of the sectors over those of the data, contiguous and channels-last, at the most.
 
 Second moments and marginals read the maps twice, the second time from a cache; the loss of
-channels-last maps takes two kernels.
+channels-last maps takes two kernels. The noise of a pixel's three channels comes from one draw, so a
+program takes them one after the other.
 """
 
 

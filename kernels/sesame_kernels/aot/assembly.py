@@ -123,8 +123,8 @@ def loops_of(code: Sequence[Instruction]) -> list[Loop]:
 def weights(
     code: Sequence[Instruction],
     elements: float,
-    load_bytes: tuple[set[int], int],
-    store_bytes: tuple[set[int], int],
+    load_bytes: tuple[set[int], float],
+    store_bytes: tuple[set[int], float],
     other_iterations: int = 1,
 ) -> list[float]:
     """How often each instruction runs.
@@ -200,7 +200,9 @@ def _is_remainder(unrolled: Sequence[Instruction], loop: Sequence[Instruction]) 
 
 
 def _elements(
-    body: Sequence[Instruction], load_bytes: tuple[set[int], int], store_bytes: tuple[set[int], int]
+    body: Sequence[Instruction],
+    load_bytes: tuple[set[int], float],
+    store_bytes: tuple[set[int], float],
 ) -> float:
     """Elements of one iteration: those stored, or else those loaded."""
     stored = sum(i.store_bytes for i in body if i.store_bytes in store_bytes[0])

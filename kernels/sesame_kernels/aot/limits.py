@@ -15,12 +15,10 @@ _COPIED = 3.35e12 * 4.25 / 4.8
 on an H200 (4.25 of 4.8 TB/s, docs/kernels/measured.md)."""
 
 
-def most_of_copy(instructions: float | None, moved: float) -> float | None:
+def most_of_copy(instructions: float, moved: float) -> float:
     """The share of a copy's bandwidth that an op can reach.
 
-    Takes instructions and bytes per element of its data; None if the former is.
+    Takes instructions and bytes per element of its data.
     """
-    if instructions is None:
-        return None
     moving = moved / _COPIED
     return moving / max(instructions / _INSTRUCTIONS, moving)

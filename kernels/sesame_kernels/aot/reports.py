@@ -32,8 +32,8 @@ class Report:
 class OpReport:
     """One op: what its kernels use that process the data of the op.
 
-    `instructions` are those of all its kernels per element of that data, None with matrix products,
-    and `bytes` those that all move, each tensor once per kernel; `load_bytes`, `store_bytes` (0
+    `instructions` are those of all its kernels per element of that data, and `bytes` those that all
+    move, each tensor once per kernel; `load_bytes`, `store_bytes` (0
     without such an access) and `occupancy` are the least, `barriers` the most of a kernel.
     """
 
@@ -41,7 +41,7 @@ class OpReport:
     op: str
     layout: str
     dtype: str
-    instructions: float | None
+    instructions: float
     load_bytes: int
     store_bytes: int
     barriers: float
@@ -80,13 +80,10 @@ def _key(report: Report) -> tuple[str, str, str, str]:
 def _op_report(kernels: Sequence[Report]) -> OpReport:
     elements = max(kernel.elements for kernel in kernels)
     main = [kernel.resources for kernel in kernels if kernel.elements == elements]
-    instructions = None
-    if not any(kernel.resources.matrix_unit for kernel in kernels):
-        counts = [(kernel.resources.instructions or 0) * kernel.elements for kernel in kernels]
-        instructions = round(sum(counts) / elements, 1)
+    counts = [kernel.resources.instructions * kernel.elements for kernel in kernels]
     return OpReport(
         *_key(kernels[0]),
-        instructions=instructions,
+        instructions=round(sum(counts) / elements, 1),
         load_bytes=min((used.load_bytes for used in main if used.load_bytes), default=0),
         store_bytes=min((used.store_bytes for used in main if used.store_bytes), default=0),
         barriers=max(used.barriers for used in main),
@@ -105,10 +102,9 @@ def without_repeats(reports: Iterable[Report]) -> list[Report]:
 
 def table_line(report: Report) -> str:
     used = report.resources
-    instructions = "-" if used.instructions is None else f"{used.instructions:.1f}"
     return (
         f"{report.arch:7} {report.op:28} {report.kernel:27} {report.dtype:4} {report.layout:13} "
-        f"{instructions:>6} instructions/element  data {used.load_bytes:2} B loads "
+        f"{used.instructions:6.1f} instructions/element  data {used.load_bytes:2} B loads "
         f"{used.store_bytes:2} B stores  {used.barriers:4.0f} barriers "
         f"{used.registers:3} registers {used.shared:6} B shared {used.occupancy:4.0%} occupancy  "
         f"{used.matrix_unit:8}{'FAILS: ' + report.fault if report.fault else ''}"

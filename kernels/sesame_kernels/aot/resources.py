@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 from torch import Tensor
 
@@ -24,8 +25,20 @@ _MATRIX_UNITS = {
 }
 _PINNED = "3.7"
 _SPILLED_BY_OTHERS = 8
-_OTHER_LOOPS = {"noise_mask_kernel": "num_anchors"}
-"""The parameter that says how often a loop without accesses to the data runs."""
+_WRITTEN_SHARE = 0.25
+"""Of the data's elements, from which on a tensor that is stored instead of data counts as such."""
+
+
+def _tiles(arguments: dict[str, Any]) -> int:
+    return math.ceil(arguments["PART"] / arguments["PIXELS"])
+
+
+_OTHER_LOOPS: dict[str, Callable[[dict[str, Any]], int]] = {
+    "noise_mask_kernel": lambda arguments: arguments["num_anchors"],
+    "linear_soft_argmax_kernel": _tiles,
+    "logits_gradient_kernel": _tiles,
+}
+"""How often a loop that accesses no data runs in a program, by the kernel's arguments."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +46,10 @@ class Resources:
     """Of one thread: registers, spilled bytes, instructions. Of one block: shared bytes, barriers.
 
     `load_bytes` and `store_bytes` are the narrowest accesses of the data, the tensors with the most
-    elements; 0 without such an access. `bytes` are those of an element in all tensors of the data
-    that are accessed. `instructions` are per element of the data, None where the
-    work is matrix products on `matrix_unit`. `occupancy` is in [0, 1].
+    elements; 0 without such an access. Where no data is stored, stores are those of the largest
+    tensor that is, unless it is small. `bytes` are those of an element in all these tensors.
+    `instructions` are per element of the data; of the products on a `matrix_unit` each is one.
+    `occupancy` is in [0, 1].
     """
 
     registers: int
@@ -43,8 +57,8 @@ class Resources:
     shared: int
     load_bytes: int
     store_bytes: int
-    bytes: int
-    instructions: float | None
+    bytes: float
+    instructions: float
     barriers: float
     occupancy: float
     matrix_unit: str
@@ -97,32 +111,55 @@ def _resources(launch: Launch, arch: str, program: _Program) -> Resources:
     warps, shared = binary.metadata.num_warps, binary.metadata.shared
     threads = math.prod(launch.grid) * warps * ARCHITECTURES[arch].lanes
     elements = launch.elements() / threads
-    loads = _of_data(program.widths, "loads", launch)
-    stores = _of_data(program.widths, "stores", launch)
-    other = launch.arguments.get(_OTHER_LOOPS.get(binary.name, ""), 1)
-    weight = weights(code, elements, loads, stores, other)
+    data = launch.data()
+    loads = _accesses(program.widths.loads, launch, data)
+    stores = _accesses(program.widths.stores, launch, data)
+    other = _OTHER_LOOPS.get(binary.name, lambda _: 1)(launch.arguments)
+    weight = weights(code, elements, _beside_weights(loads, launch), stores, other)
+    if not stores[0]:
+        stores = _accesses(program.widths.stores, launch, _stored(program.widths, launch))
     return Resources(
         program.registers,
         program.spilled,
         shared,
         load_bytes=min(loads[0], default=0),
         store_bytes=min(stores[0], default=0),
-        bytes=loads[1] + stores[1],
-        instructions=None if matrix_unit else round(sum(weight) / elements, 1),
+        bytes=round(loads[1] + stores[1], 2),
+        instructions=round(sum(weight) / elements, 1),
         barriers=sum(w for w, i in zip(weight, code, strict=True) if i.is_barrier),
         occupancy=ARCHITECTURES[arch].occupancy(program.registers, shared, warps),
         matrix_unit=matrix_unit,
     )
 
 
-def _of_data(widths: Widths, side: str, launch: Launch) -> tuple[set[int], int]:
-    """(widths of the accesses to the data, bytes of an element in all tensors accessed)."""
-    data, names = launch.data(), launch.binary.parameters()
-    by_position: dict[int, set[int]] = getattr(widths, side)
-    accessed = [position for position in by_position if names[position] in data]
-    whole = [names[position] for position in accessed if names[position] not in STACKS[1:]]
-    element = sum(data[name].element_size() for name in whole)
+_Accesses = tuple[set[int], float]
+"""(widths, bytes of an element of the data in all tensors that are accessed so)"""
+
+
+def _stored(widths: Widths, launch: Launch) -> dict[str, Tensor]:
+    """The tensors that are stored, but small ones."""
+    names, least = launch.binary.parameters(), _WRITTEN_SHARE * launch.elements()
+    stored = {names[position]: launch.arguments[names[position]] for position in widths.stores}
+    return {name: tensor for name, tensor in stored.items() if tensor.numel() >= least}
+
+
+def _accesses(
+    by_position: dict[int, set[int]], launch: Launch, tensors: dict[str, Tensor]
+) -> _Accesses:
+    names = launch.binary.parameters()
+    accessed = [position for position in by_position if names[position] in tensors]
+    element = 0.0
+    for name in {names[position] for position in accessed} - set(STACKS[1:]):
+        share = 1.0 if name in launch.data() else tensors[name].numel() / launch.elements()
+        element += tensors[name].element_size() * share
     return set().union(*(by_position[position] for position in accessed)), element
+
+
+def _beside_weights(loads: _Accesses, launch: Launch) -> _Accesses:
+    """Where a loop loads tiles of a weight as well, as wide as those of the data."""
+    if launch.arguments.get("WHOLE", True):
+        return loads
+    return loads[0], loads[1] * (1 + launch.arguments["MAPS"] / launch.arguments["PIXELS"])
 
 
 def is_pinned_compiler() -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "has_contiguous_pixels",
     "is_amd",
     "matmul_tiles",
+    "offset_type",
     "pixel_tiles",
     "power_of_2_from",
     "quotient_up",
@@ -96,6 +97,15 @@ def strides(rows: Tensor) -> tuple[int, int, int]:
     batch, channels, pixels = rows.shape
     across = rows.stride(0) if batch > 1 else channels * pixels
     return across, rows.stride(1), rows.stride(2)
+
+
+def offset_type(*tensors: Tensor) -> tl.dtype:
+    """The integer type that holds the offsets within a sample of [B, C, P] tensors."""
+    most = max(
+        sum((size - 1) * stride for size, stride in zip(shape[1:], by[1:], strict=True))
+        for shape, by in ((tensor.shape, tensor.stride()) for tensor in tensors)
+    )
+    return tl.int32 if most < 2**31 else tl.int64
 
 
 class Elements(NamedTuple):

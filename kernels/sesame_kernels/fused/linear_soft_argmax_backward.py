@@ -5,16 +5,24 @@ The gradient has landmarks of zeros up to a multiple of 8: cuBLAS's fast kernels
 16 bytes.
 """
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from sesame_kernels.fused.launch import matmul_tiles, quotient_up, strides, tile_part
-from sesame_kernels.fused.linear_soft_argmax import logits_tile, weight_tile
+from sesame_kernels.fused.linear_soft_argmax import (
+    cells_of_tile,
+    constants_of,
+    logits_tile,
+    weight_tile,
+)
 from sesame_kernels.fused.plans import Plan, launch
 from sesame_kernels.fused.runs import LOG2_E, exponentials
-from sesame_kernels.fused.tiles import cell_centres, load_pairs
+from sesame_kernels.fused.strided_soft_argmax import common_unit, strided_by
+from sesame_kernels.fused.tiles import load_pairs
 from sesame_kernels.layout import empty_gradient, empty_maps, flat_pixels
 
 __all__ = ["linear_soft_argmax_backward"]
@@ -32,20 +40,19 @@ def logits_gradient_kernel(
     statistics,
     grad_logits,
     num_maps,
-    num_rows,
     num_channels,
-    num_pixels,
-    num_parts,
-    part_pixels,
+    row_units,
     stride_b,
     stride_c,
     stride_p,
     grad_stride_b,
     grad_stride_k,
-    grad_stride_p,
+    grad_pixel_units,
     beta: tl.float64,
     HEIGHT: tl.constexpr,
     WIDTH: tl.constexpr,
+    PART: tl.constexpr,
+    OFFSET: tl.constexpr,
     ACC: tl.constexpr,
     DOT: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -53,49 +60,70 @@ def logits_gradient_kernel(
     CHANNELS: tl.constexpr,
     PIXELS: tl.constexpr,
     WHOLE: tl.constexpr,
+    EVEN: tl.constexpr,
+    ROWS: tl.constexpr,
+    UNIT: tl.constexpr,
 ):
-    """beta p (g_x (c_x - x) + g_y (c_y - y)) for MAPS maps and one part of a sample's pixels."""
+    """beta p (g_x (c_x - x) + g_y (c_y - y)) for MAPS maps and one part of a sample's pixels.
+
+    The gradient has ROWS * row_units rows; its pixels are UNIT * grad_pixel_units apart.
+    """
+    NUM_PIXELS: tl.constexpr = HEIGHT * WIDTH
+    NUM_PARTS: tl.constexpr = (NUM_PIXELS + PART - 1) // PART
     groups = tl.cdiv(num_maps, MAPS)
     maps = tl.program_id(0) % groups * MAPS + tl.arange(0, MAPS)
     part = tl.program_id(0) // groups
-    sample = (part // num_parts).to(tl.int64)
+    sample = (part // NUM_PARTS).to(tl.int64)
     rows = features + sample * stride_b
-    first = part % num_parts * part_pixels
-    last = tl.minimum(first + part_pixels, num_pixels)
+    first = part % NUM_PARTS * PART
+    last = tl.minimum(first + PART, NUM_PIXELS)
     is_map = maps < num_maps
     index = sample * num_maps + maps
     x, y = load_pairs(coordinates, index, is_map, ACC)
     peak, total = load_pairs(statistics, index, is_map, ACC)
     grad_x, grad_y = load_pairs(grad_coordinates, index, is_map, ACC)
-    factor = tl.cast(beta, ACC) / total
+    factor = tl.where(is_map, tl.cast(beta, ACC) / total, 0.0)
     along_x, along_y = grad_x * factor / WIDTH, grad_y * factor / HEIGHT
     constant = -factor * (grad_x * x + grad_y * y)
     scale = tl.cast(beta * LOG2_E, ACC)
-    whole_weight = weight_tile(weight, maps, tl.arange(0, CHANNELS), num_maps, num_channels, DOT)
+    whole_weight = weight_tile(weight, maps, 0, num_maps, num_channels, DOT, CHANNELS, EVEN)
+    slots = tl.arange(0, PIXELS)
+    offsets = maps.to(OFFSET)[:, None] * grad_stride_k
+    offsets += slots.to(OFFSET)[None, :] * (grad_pixel_units * UNIT)
     for start in range(first, last, PIXELS):
-        pixels = start + tl.arange(0, PIXELS)
         z = logits_tile(
             rows,
+            start,
             weight,
             whole_weight,
             maps,
-            pixels,
-            (num_maps, num_channels, num_pixels),
-            (stride_c, stride_p),
+            num_maps,
+            num_channels,
+            stride_c,
+            stride_p,
+            NUM_PIXELS,
             ACC,
             DOT,
             PRECISION,
             CHANNELS,
+            PIXELS,
+            OFFSET,
             WHOLE,
+            EVEN,
         )
-        column, row = cell_centres(pixels, WIDTH, ACC)
-        slope = along_x[:, None] * column[None, :] + along_y[:, None] * row[None, :]
-        grad = exponentials(z, peak[:, None], scale) * (slope + constant[:, None])
-        offsets = maps.to(tl.int64)[:, None] * grad_stride_k
-        offsets += pixels.to(tl.int64)[None, :] * grad_stride_p
-        mask = (maps < num_rows)[:, None] & (pixels < last)[None, :]
-        result = tl.where(is_map[:, None], grad, 0.0)
-        tl.store(grad_logits + sample * grad_stride_b + offsets, result, mask=mask)
+        column, row, first_column, first_row = cells_of_tile(start, WIDTH, PIXELS, ACC, WHOLE)
+        first_slope = constant + along_x * first_column + along_y * first_row
+        slope = tl.fma(column[None, :], along_x[:, None], first_slope[:, None])
+        if not WHOLE or WIDTH % PIXELS != 0:
+            slope = tl.fma(row[None, :], along_y[:, None], slope)
+        grad = exponentials(z, peak[:, None], scale) * slope
+        mask = (maps < row_units * ROWS)[:, None]
+        # Where it is always true as well, with float32: for sm_90 ptxas then needs registers for
+        # two blocks on a multiprocessor instead of one.
+        if not WHOLE or NUM_PIXELS % PIXELS != 0:
+            mask &= (start + slots < last)[None, :]
+        away = tl.cast(start, tl.int64) * (grad_pixel_units * UNIT)
+        tl.store(grad_logits + sample * grad_stride_b + away + offsets, grad, mask=mask)
 
 
 def linear_soft_argmax_backward(
@@ -169,36 +197,22 @@ def _logits_gradient(
         statistics.contiguous(),
         grad_logits,
     )
-    launch(_plan, tensors, (beta,), height, width, features.device)
+    launch(_plan, tensors, (beta,), (height, width), features.device)
     return grad_logits
 
 
-def _plan(
-    grad_coordinates: Tensor,
-    features: Tensor,
-    weight: Tensor,
-    coordinates: Tensor,
-    statistics: Tensor,
-    grad_logits: Tensor,
-    height: int,
-    width: int,
-    device: torch.device,
-) -> Plan:
+def _plan(*arguments: Any) -> Plan:
+    """Of the kernel's tensors, the size (H, W) of the maps, and the features' device."""
+    _, features, weight, coordinates, _, grad_logits, size, device = arguments
     batch, num_channels, num_pixels = features.shape
     num_maps, dtype = len(weight), features.dtype
     tiles = matmul_tiles(device, dtype, num_maps, num_channels, num_pixels, scratch=_SCRATCH)
     parts = quotient_up(num_pixels, tile_part(dtype))
-    integers = (
-        num_maps,
-        grad_logits.shape[1],
-        num_channels,
-        num_pixels,
-        parts,
-        tile_part(dtype),
-        *strides(features),
-        *strides(grad_logits),
+    rows, unit = grad_logits.shape[1], common_unit(grad_logits)
+    return Plan(
+        logits_gradient_kernel,
+        (batch * parts * quotient_up(num_maps, tiles.maps),),
+        (num_maps, num_channels, rows // _ROWS, *strides(features), *strided_by(grad_logits, unit)),
+        constants_of(size, tiles, coordinates.dtype, features, grad_logits)
+        | {"ROWS": _ROWS, "UNIT": unit},
     )
-    constants = {"HEIGHT": height, "WIDTH": width, "WHOLE": tiles.channels >= num_channels}
-    grid = (batch * parts * quotient_up(num_maps, tiles.maps),)
-    constants |= tiles.constants(coordinates.dtype)
-    return Plan(logits_gradient_kernel, grid, integers, constants)

@@ -13,7 +13,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sesame_kernels.fused.launch import TRITON_DTYPE, power_of_2_from, quotient_up, strides
+from sesame_kernels.fused.launch import (
+    TRITON_DTYPE,
+    offset_type,
+    power_of_2_from,
+    quotient_up,
+    strides,
+)
 from sesame_kernels.fused.plans import Plan
 from sesame_kernels.fused.runs import (
     LOG2_E,
@@ -49,14 +55,7 @@ def strided_tiles(*tensors: Tensor, writes: bool) -> StridedTiles:
     As measured on an H200: whole rows of maps pay where a gradient is written.
     """
     num_maps, unit = tensors[0].shape[1], common_unit(*tensors)
-    most = max(
-        sum(
-            (size - 1) * stride
-            for size, stride in zip(rows.shape[1:], rows.stride()[1:], strict=True)
-        )
-        for rows in tensors
-    )
-    offset = tl.int32 if most < 2**31 else tl.int64
+    offset = offset_type(*tensors)
     if not writes:
         return StridedTiles(maps=16, pixels=32, unit=unit, warps=4, offset=offset)
     maps = min(128, max(16, power_of_2_from(num_maps)))
