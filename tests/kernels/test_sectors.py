@@ -70,14 +70,14 @@ SECTORS = {
     "soft_argmax_loss": (1.0, 1.5),
     "masked_mse": (1.0, 1.0),
     "masked_mse_backward": (1.0, 1.0),
-    "noise_mask": (1.0, 3.0),
+    "noise_mask": (1.0, 7.5),
     "noise_mask_backward": (1.0, 1.0),
 }
 """Bytes of the sectors over those of the data, contiguous and channels-last, at the most.
 
 Second moments and marginals read the maps twice, the second time from a cache; the loss of
-channels-last maps takes two kernels. The noise of a pixel's three channels comes from one draw, so a
-program takes them one after the other.
+channels-last maps takes two kernels. The noise of a pixel's channels comes from one draw, so a
+program takes them one after the other, each a number of pixels per thread.
 """
 
 
