@@ -30,7 +30,8 @@ _WRITTEN_SHARE = 0.25
 
 
 def _tiles(arguments: dict[str, Any]) -> int:
-    return math.ceil(arguments["PART"] / arguments["PIXELS"])
+    pixels = min(arguments["PART"], arguments["HEIGHT"] * arguments["WIDTH"])
+    return math.ceil(pixels / arguments["PIXELS"])
 
 
 _OTHER_LOOPS: dict[str, Callable[[dict[str, Any]], int]] = {
@@ -46,8 +47,8 @@ class Resources:
     """Of one thread: registers, spilled bytes, instructions. Of one block: shared bytes, barriers.
 
     `load_bytes` and `store_bytes` are the narrowest accesses of the data, the tensors with the most
-    elements; 0 without such an access. Where no data is stored, stores are those of the largest
-    tensor that is, unless it is small. `bytes` are those of an element in all these tensors.
+    elements; 0 without such an access. Where no data is stored, stores are those of other
+    tensors, but small ones. `bytes` are those of an element in all these tensors.
     `instructions` are per element of the data; of the products on a `matrix_unit` each is one.
     `occupancy` is in [0, 1].
     """
